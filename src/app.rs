@@ -123,7 +123,7 @@ impl App {
         let zoom = ZoomClient::new(&network);
         let store = Store::open(&config.database).await?;
         let (hub, writer) =
-            Hub::new(store.clone(), config.max_subscribers, settings::writer(&config));
+            Hub::new(store.clone(), config.max_subscribers, settings::writer_settings(&config));
         let node = NodeId(Uuid::new_v4());
         let context = Context {
             store: store.clone(),
@@ -142,12 +142,18 @@ impl App {
             Tokens::new(store.clone(), ring.clone(), oauth.clone(), configured, clock::now_ms);
         let (ticket_keys, answer_keys) = (TicketKeys::new(&ring), ring.clone());
         let installer = Installer::new(store.clone(), ring, oauth, tokens.clone(), clock::now_ms);
-        let streams =
-            settings::streams(&config, node, timings, leases, network.with_websocket_tls(rtms_tls));
+        let streams = settings::stream_settings(
+            &config,
+            node,
+            timings,
+            leases,
+            network.with_websocket_tls(rtms_tls),
+        );
         let client_id = config.client.id.clone();
         let video = settings::video_api(&config);
         let api = Api::new(zoom, tokens.clone(), client_id, video, Pauses::default());
-        let control = Arc::new(Control::new(store.clone(), api, settings::control(&config)));
+        let control =
+            Arc::new(Control::new(store.clone(), api, settings::control_settings(&config)));
         let stop_streams = CancellationToken::new();
         let (supervisor, on_change) =
             supervisor(streams, store.clone(), Arc::clone(&hub), stop_streams.clone());
@@ -236,15 +242,15 @@ impl App {
         stop.cancel();
         self.draining.cancel();
         self.stop_streams.cancel();
-        finished(streams).await;
+        wait_finished(streams).await;
         hand_over(&self.hub, &self.store, self.node).await;
         // Only after the last entries are stored: the sinks relay them, too.
         stop_sinks.cancel();
         end_sinks(sinks).await;
         // Only now: until here a probe must see that the daemon drains, and webhooks must find it.
         stop_http.cancel();
-        finished(http).await;
-        finished(control).await;
+        wait_finished(http).await;
+        wait_finished(control).await;
         conversations.close();
         if timeout(LAST_STEP, conversations.wait()).await.is_err() {
             tracing::warn!(conversations = conversations.len(), "live consumers are cut");
@@ -309,7 +315,7 @@ impl App {
 
 /// Waits for a part that was asked to stop. A panic in it was logged where it happened, and the other parts
 /// still stop in order.
-async fn finished(part: JoinHandle<()>) {
+async fn wait_finished(part: JoinHandle<()>) {
     // `select!` may have taken this handle's result already, and a handle that is polled again panics.
     if !part.is_finished() {
         let _ = part.await;

@@ -57,12 +57,12 @@ pub async fn run(cli: Cli) -> ExitCode {
     let signals = tokio::spawn(serve::stop_on_signals(stop.clone()));
     let done = match cli.command.unwrap_or(Command::Serve) {
         Command::Demo(args) => demo::run(args, stop).await,
-        Command::Simulate(args) => simulate(args, stop).await,
+        Command::Simulate(args) => run_simulator(args, stop).await,
         Command::Health => ask_health().await,
         Command::Serve => to_serve(async |config| serve::run(config, stop.clone()).await).await,
-        Command::Migrate => with_config(migrate).await,
-        Command::Check => to_serve(check).await,
-        Command::Openapi => openapi(),
+        Command::Migrate => with_config(run_migrations).await,
+        Command::Check => to_serve(print_check).await,
+        Command::Openapi => print_openapi(),
         Command::RotateKeys => with_config(rotate_keys::run).await,
     };
     signals.abort();
@@ -71,14 +71,14 @@ pub async fn run(cli: Cli) -> ExitCode {
 
 /// Runs a command that needs the settings, but not those that only serving requires.
 async fn with_config(work: impl AsyncFnOnce(Config) -> ExitCode) -> ExitCode {
-    let source = source();
+    let source = settings_source();
     let config = Config::from_lookup(|name| source.lookup(name));
     with_settled(source, config, work).await
 }
 
 /// Runs a command that needs every setting that serving requires.
 async fn to_serve(work: impl AsyncFnOnce(Config) -> ExitCode) -> ExitCode {
-    let source = source();
+    let source = settings_source();
     let config = Config::to_serve(|name| source.lookup(name));
     with_settled(source, config, work).await
 }
@@ -104,7 +104,7 @@ async fn with_settled(
 }
 
 async fn ask_health() -> ExitCode {
-    let source = source();
+    let source = settings_source();
     // Only HOST, PORT and ADMIN_ADDR are read: a container's health check must not fail on an unrelated setting.
     match source.settle(config::health_address(|name| source.lookup(name))) {
         Ok(address) => health::run(address).await,
@@ -113,18 +113,18 @@ async fn ask_health() -> ExitCode {
 }
 
 /// The environment, with `.env` of the working directory as fallback.
-fn source() -> Source<fn(&str) -> Option<String>> {
+fn settings_source() -> Source<fn(&str) -> Option<String>> {
     Source::read(Path::new(""), |name| std::env::var(name).ok())
 }
 
 /// Runs the simulator alone. Fails if a client broke the protocol.
-async fn simulate(args: SimulateArgs, stop: CancellationToken) -> ExitCode {
+async fn run_simulator(args: SimulateArgs, stop: CancellationToken) -> ExitCode {
     // Only warnings: standard output and the terminal belong to the two JSON lines.
     start_logs(&telemetry::LogSettings { level: "warn".to_owned(), ..Default::default() });
     match simulator::command(args, stop.cancelled_owned()).await {
         Ok(Verdict::Clean) => ExitCode::SUCCESS,
         Ok(Verdict::Breached) => ExitCode::FAILURE,
-        Err(error) => fail(1, &error.to_string()),
+        Err(error) => print_error(1, &error.to_string()),
     }
 }
 
@@ -136,34 +136,34 @@ fn start_logs(settings: &telemetry::LogSettings) {
 }
 
 fn wrong_settings(errors: &ConfigErrors) -> ExitCode {
-    fail(EXIT_SETTINGS, &errors.to_string())
+    print_error(EXIT_SETTINGS, &errors.to_string())
 }
 
-fn fail(code: u8, message: &str) -> ExitCode {
+fn print_error(code: u8, message: &str) -> ExitCode {
     eprintln!("rtmsd: {message}");
     ExitCode::from(code)
 }
 
-async fn migrate(config: Config) -> ExitCode {
+async fn run_migrations(config: Config) -> ExitCode {
     match Store::open(&config.database).await {
         Ok(store) => {
             store.close().await;
             println!("the store's schema is up to date");
             ExitCode::SUCCESS
         }
-        Err(error) => fail(1, &error.to_string()),
+        Err(error) => print_error(1, &error.to_string()),
     }
 }
 
 /// Prints the document with the default webhook path, because it must not need settings.
-fn openapi() -> ExitCode {
-    println!("{:#}", crate::http::openapi::document("/webhook"));
+fn print_openapi() -> ExitCode {
+    println!("{:#}", crate::http::openapi::build_document("/webhook"));
     ExitCode::SUCCESS
 }
 
 /// Reports whether `rtmsd serve` would start. Changes nothing: the check of a newer binary must not migrate the store
 /// of an older one.
-async fn check(_config: Config) -> ExitCode {
+async fn print_check(_config: Config) -> ExitCode {
     println!("the settings are valid");
     ExitCode::SUCCESS
 }

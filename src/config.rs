@@ -105,7 +105,7 @@ impl Config {
     pub fn to_serve(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigErrors> {
         let mut read = Reader::new(&lookup);
         let config = Self::read(&mut read);
-        serve::require(&mut read);
+        serve::require_secrets(&mut read);
         read.finish(config)
     }
 
@@ -113,25 +113,25 @@ impl Config {
         // Read all of them before the first `?`, so that every mistake is found.
         let address = listen_address(read);
         let admin_address = admin_address(read);
-        let database = database(read);
+        let database = read_database(read);
         let api_tokens = api_tokens(read);
         let api_rate_limit = read.number("API_RATE_LIMIT_PER_SECOND", 1..=1_000_000);
-        let cors = cors(read);
+        let cors = read_cors(read);
         let webhook_path = webhook_path(read);
         let webhook_secret = read.secret("ZOOM_SECRET_TOKEN");
         let webhook_tolerance_s = read.number("WEBHOOK_TIMESTAMP_TOLERANCE_SECONDS", 1..=86_400);
-        let client = client(read);
+        let client = read_client(read);
         let video_sdk = products::video_sdk(read);
         let video_api = products::video_api(read);
         let handshake_ids = products::handshake_ids(read);
         let install =
-            install::settings(read, address.map(|address| address.port()), client.as_ref());
-        let params = media::params(read);
-        let policy = policy(read);
+            install::read_settings(read, address.map(|address| address.port()), client.as_ref());
+        let params = media::read_params(read);
+        let policy = read_policy(read);
         let rtms_ca_file = read.optional("RTMS_CA_FILE").map(PathBuf::from);
         let ca_file = read.optional("CA_FILE").map(PathBuf::from);
-        let proxy = proxy(read);
-        let policies = policies(read);
+        let proxy = read_proxy(read);
+        let policies = read_policies(read);
         let start_timeout_s = read.number("RTMS_START_TIMEOUT_SECONDS", 1..=3600);
         let at_shutdown = at_shutdown(read);
         let shutdown_grace_s = read.number("SHUTDOWN_GRACE_SECONDS", 0..=600);
@@ -141,13 +141,13 @@ impl Config {
         let max_connections = read.number("MAX_CONNECTIONS", 1..=1_000_000);
         let trusted_proxies = trusted_proxies(read);
         let max_subscribers = max_subscribers(read, max_connections);
-        let retention = retention::retention(read);
-        let recordings = record::settings(read, retention, params.as_ref());
+        let retention = retention::read_settings(read);
+        let recordings = record::read_settings(read, retention, params.as_ref());
         let live_buffer_bytes = read.number("LIVE_BUFFER_BYTES", 64 * 1024..=1 << 30);
-        let targets = targets(read);
-        let nats = nats::nats(read);
-        let webhooks = webhooks::settings(read);
-        let log = log(read);
+        let targets = read_targets(read);
+        let nats = nats::read_settings(read);
+        let webhooks = webhooks::read_settings(read);
+        let log = read_log(read);
         Some(Self {
             address: address?,
             admin_address: admin_address?,
@@ -198,7 +198,7 @@ pub fn health_address(lookup: impl Fn(&str) -> Option<String>) -> Result<SocketA
 
 /// Reads only the settings of the log, so that mistakes in the others can be logged.
 pub fn log_settings(lookup: impl Fn(&str) -> Option<String>) -> LogSettings {
-    log(&mut Reader::new(&lookup)).unwrap_or_default()
+    read_log(&mut Reader::new(&lookup)).unwrap_or_default()
 }
 
 fn listen_address(read: &mut Reader<'_>) -> Option<SocketAddr> {
@@ -220,7 +220,7 @@ fn data_dir(read: &mut Reader<'_>) -> PathBuf {
     PathBuf::from(read.text("DATA_DIR"))
 }
 
-fn database(read: &mut Reader<'_>) -> Option<Location> {
+fn read_database(read: &mut Reader<'_>) -> Option<Location> {
     let data_dir = data_dir(read);
     let Some(url) = read.optional("DATABASE_URL") else {
         return Some(Location::Sqlite(data_dir.join("rtmsd.db")));
@@ -231,7 +231,7 @@ fn database(read: &mut Reader<'_>) -> Option<Location> {
             "a postgres:// URL; leave it out for the embedded SQLite file in DATA_DIR",
         );
     }
-    match credentials::unescaped(&url) {
+    match credentials::percent_decoded(&url) {
         Some(form) => read.wrong("DATABASE_URL", form),
         None if Url::parse(&url).is_err() => read.wrong(
             "DATABASE_URL",
@@ -262,7 +262,7 @@ fn api_tokens(read: &mut Reader<'_>) -> Option<ApiTokens> {
     }
 }
 
-fn cors(read: &mut Reader<'_>) -> Option<AllowedOrigins> {
+fn read_cors(read: &mut Reader<'_>) -> Option<AllowedOrigins> {
     match AllowedOrigins::parse(&read.text("CORS_ALLOWED_ORIGINS")) {
         Ok(origins) => Some(origins),
         Err(problem) => {
@@ -283,14 +283,14 @@ fn webhook_path(read: &mut Reader<'_>) -> Option<String> {
     }
 }
 
-fn client(read: &mut Reader<'_>) -> Option<Credentials> {
+fn read_client(read: &mut Reader<'_>) -> Option<Credentials> {
     let id = read.required("ZOOM_CLIENT_ID");
     let secret = read.secret("ZOOM_CLIENT_SECRET");
     Some(Credentials { id: id?, secret: secret? })
 }
 
-fn policy(read: &mut Reader<'_>) -> Option<Policy> {
-    let hosts = hosts(read, "RTMS_ALLOWED_HOSTS");
+fn read_policy(read: &mut Reader<'_>) -> Option<Policy> {
+    let hosts = read_hosts(read, "RTMS_ALLOWED_HOSTS");
     let allow_ws = read.flag("RTMS_ALLOW_WS");
     match hosts? {
         none if none.is_empty() => read.wrong("RTMS_ALLOWED_HOSTS", HOSTS_FORM),
@@ -298,10 +298,10 @@ fn policy(read: &mut Reader<'_>) -> Option<Policy> {
     }
 }
 
-fn proxy(read: &mut Reader<'_>) -> Option<ProxyRules> {
+fn read_proxy(read: &mut Reader<'_>) -> Option<ProxyRules> {
     let no_proxy = read.text("NO_PROXY");
     let Some(url) = read.optional("HTTPS_PROXY") else { return Some(ProxyRules::default()) };
-    if let Some(form) = credentials::unescaped(&url) {
+    if let Some(form) = credentials::percent_decoded(&url) {
         return read.wrong("HTTPS_PROXY", form);
     }
     match ProxyRules::read(&url, &no_proxy) {
@@ -324,15 +324,15 @@ fn trusted_proxies(read: &mut Reader<'_>) -> Option<TrustedProxies> {
 }
 
 /// The servers to which sessions may be forwarded.
-fn targets(read: &mut Reader<'_>) -> Option<Targets> {
-    let hosts = hosts(read, "FORWARD_ALLOWED_HOSTS");
+fn read_targets(read: &mut Reader<'_>) -> Option<Targets> {
+    let hosts = read_hosts(read, "FORWARD_ALLOWED_HOSTS");
     let allow_ws = read.flag("FORWARD_ALLOW_WS");
     Some(Targets::new(hosts?, allow_ws?))
 }
 
 const HOSTS_FORM: &str = "host names, or suffixes that begin with a dot, separated by commas";
 
-fn hosts(read: &mut Reader<'_>, name: &'static str) -> Option<Vec<String>> {
+fn read_hosts(read: &mut Reader<'_>, name: &'static str) -> Option<Vec<String>> {
     let text = read.text(name);
     let hosts: Vec<String> =
         text.split(',').map(|host| host.trim().to_owned()).filter(|h| !h.is_empty()).collect();
@@ -342,7 +342,7 @@ fn hosts(read: &mut Reader<'_>, name: &'static str) -> Option<Vec<String>> {
     if hosts.iter().all(is_host) { Some(hosts) } else { read.wrong(name, HOSTS_FORM) }
 }
 
-fn policies(read: &mut Reader<'_>) -> Option<Policies> {
+fn read_policies(read: &mut Reader<'_>) -> Option<Policies> {
     let auto_start = auto_start(read);
     let auto_stop_s = match read.optional("RTMS_AUTO_STOP_AFTER_SECONDS") {
         None => Some(None),
@@ -396,7 +396,7 @@ fn at_shutdown(read: &mut Reader<'_>) -> Option<AtShutdown> {
     read.one_of("SHUTDOWN_STREAMS", &choices)
 }
 
-fn log(read: &mut Reader<'_>) -> Option<LogSettings> {
+fn read_log(read: &mut Reader<'_>) -> Option<LogSettings> {
     let level = read.text("LOG_LEVEL").to_ascii_lowercase();
     // Zoom's SDK calls its text format progressive.
     let formats = [

@@ -112,7 +112,7 @@ impl Control {
     /// # Errors
     /// Lists every mistake in the parameters.
     pub fn resolve_media(&self, wanted: &MediaParams) -> Result<MediaParams, MediaError> {
-        let media = media::resolve(&self.settings.params, wanted)?;
+        let media = media::resolve_params(&self.settings.params, wanted)?;
         media::check_recording(&media, self.settings.may_record)?;
         Ok(media)
     }
@@ -305,7 +305,7 @@ impl Control {
 
     async fn review_session(&self, id: SessionId) -> Result<(), StoreError> {
         let Some(snapshot) = self.store.snapshot(id).await? else { return Ok(()) };
-        let plans = policy::plans(&snapshot, &self.settings.policies);
+        let plans = policy::planned_actions(&snapshot, &self.settings.policies);
         self.store.plan(id, &plans, (self.settings.now_ms)()).await
     }
 

@@ -14,7 +14,7 @@ pub const MAX_DEPTH: usize = 64;
 /// Reads another program's response. Invalid UTF-8 becomes U+FFFD. None if it is not JSON of this type; optional fields
 /// read by [`or_none`] may be malformed.
 pub fn from_slice<T: DeserializeOwned>(bytes: &[u8]) -> Option<T> {
-    let value = value(&mended(&String::from_utf8_lossy(bytes)))?;
+    let value = read_value(&mend_text(&String::from_utf8_lossy(bytes)))?;
     T::deserialize(value).ok()
 }
 
@@ -29,7 +29,7 @@ pub fn or_none<'de, T: DeserializeOwned, D: Deserializer<'de>>(
 }
 
 /// Reads any JSON that does not nest too deeply. A number too large for every type becomes null.
-pub fn value(text: &str) -> Option<Value> {
+pub fn read_value(text: &str) -> Option<Value> {
     if is_too_deep(text) {
         return None;
     }
@@ -56,7 +56,7 @@ fn piece_by_piece(text: &str) -> Value {
 /// Replaces everything inside strings that no JSON parser accepts: half of a surrogate pair becomes U+FFFD, a control
 /// character a space, and the backslash of an invalid escape a question mark. A byte order mark becomes spaces.
 /// Replacements keep their length, so offsets stay valid.
-pub fn mended(text: &str) -> Cow<'_, str> {
+pub fn mend_text(text: &str) -> Cow<'_, str> {
     let is_suspect = |byte: u8| byte == b'\\' || byte < b' ';
     if !text.starts_with(MARK) && !text.bytes().any(is_suspect) {
         return Cow::Borrowed(text);
@@ -65,7 +65,7 @@ pub fn mended(text: &str) -> Cow<'_, str> {
     if text.starts_with(MARK) {
         mended = Some([b"   ", &text.as_bytes()[MARK.len_utf8()..]].concat());
     }
-    for (at, replacement) in faults(text.as_bytes()) {
+    for (at, replacement) in find_faults(text.as_bytes()) {
         let bytes = mended.get_or_insert_with(|| text.as_bytes().to_vec());
         bytes[at..at + replacement.len()].copy_from_slice(replacement);
     }
@@ -79,7 +79,7 @@ const MARK: char = '\u{feff}';
 const REPLACED_ESCAPE: &[u8] = br"\ufffd";
 
 /// The positions of invalid parts in strings, and their replacements.
-fn faults(bytes: &[u8]) -> impl Iterator<Item = (usize, &'static [u8])> {
+fn find_faults(bytes: &[u8]) -> impl Iterator<Item = (usize, &'static [u8])> {
     let (mut at, mut is_inside) = (0, false);
     std::iter::from_fn(move || {
         while let Some(byte) = bytes.get(at) {
@@ -89,7 +89,7 @@ fn faults(bytes: &[u8]) -> impl Iterator<Item = (usize, &'static [u8])> {
                     is_inside = !is_inside;
                     (1, None)
                 }
-                b'\\' if is_inside => escape(&bytes[at..]),
+                b'\\' if is_inside => escape_length(&bytes[at..]),
                 0..b' ' if is_inside => (1, Some(b" ")),
                 _ => (1, None),
             };
@@ -103,7 +103,7 @@ fn faults(bytes: &[u8]) -> impl Iterator<Item = (usize, &'static [u8])> {
 }
 
 /// The length of the escape that begins here, and its replacement if it is invalid.
-fn escape(bytes: &[u8]) -> (usize, Option<&'static [u8]>) {
+fn escape_length(bytes: &[u8]) -> (usize, Option<&'static [u8]>) {
     match bytes.get(1) {
         Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => (2, None),
         Some(b'u') => match (code_unit(bytes), bytes.get(6..).and_then(code_unit)) {
@@ -219,11 +219,11 @@ mod tests {
             (r#""a \x""#, "a ?x"),
             ("\"a\tb\u{0}c\"", "a b c"),
         ] {
-            let mended = mended(sent);
+            let mended = mend_text(sent);
             assert_eq!(mended.len(), sent.len(), "{sent}: offsets stay valid");
             assert_eq!(serde_json::from_str::<String>(&mended).unwrap(), read, "{sent}");
         }
-        assert_eq!(mended("\u{feff}{}"), "   {}");
+        assert_eq!(mend_text("\u{feff}{}"), "   {}");
     }
 
     #[test]
@@ -234,7 +234,7 @@ mod tests {
             r#"["\\", "\ud7ff", "\ue000"]"#,
             "",
         ] {
-            assert!(matches!(mended(good), Cow::Borrowed(_)), "{good}");
+            assert!(matches!(mend_text(good), Cow::Borrowed(_)), "{good}");
         }
     }
 
@@ -247,14 +247,14 @@ mod tests {
 
     #[test]
     fn a_number_that_is_too_large_for_any_type_costs_only_itself() {
-        let read = value(r#"{"a":1e999,"b":[1,-1e999,{"c":"x","d":1e999}],"e":2}"#).unwrap();
+        let read = read_value(r#"{"a":1e999,"b":[1,-1e999,{"c":"x","d":1e999}],"e":2}"#).unwrap();
         let expected =
             serde_json::json!({"a": null, "b": [1, null, {"c": "x", "d": null}], "e": 2});
         assert_eq!(read, expected);
         for bad in ["", "{", "[1e999", "{\"a\":1e999} x"] {
-            assert_eq!(value(bad), None, "{bad}");
+            assert_eq!(read_value(bad), None, "{bad}");
         }
-        assert_eq!(value(&"[".repeat(100_000)), None);
+        assert_eq!(read_value(&"[".repeat(100_000)), None);
     }
 
     #[test]

@@ -103,7 +103,7 @@ impl KeyRing {
 
     /// Opens a text that any key of the ring sealed for this place.
     pub fn open(&self, cell: Cell<'_>, sealed: &str) -> Result<Zeroizing<String>, OpenError> {
-        let (key_id, data) = split(sealed).ok_or(OpenError::Malformed)?;
+        let (key_id, data) = split_sealed(sealed).ok_or(OpenError::Malformed)?;
         let data = URL_SAFE_NO_PAD.decode(data).map_err(|_| OpenError::Malformed)?;
         let (nonce, sealed) =
             data.split_first_chunk::<NONCE_BYTES>().ok_or(OpenError::Malformed)?;
@@ -174,7 +174,7 @@ fn key_bytes(text: &str) -> Result<Zeroizing<[u8; KEY_BYTES]>, &'static str> {
     Ok(Zeroizing::new(bytes))
 }
 
-fn split(sealed: &str) -> Option<(&str, &str)> {
+fn split_sealed(sealed: &str) -> Option<(&str, &str)> {
     let (version, rest) = sealed.split_once('.')?;
     if version == VERSION { rest.split_once('.') } else { None }
 }

@@ -40,12 +40,14 @@ impl Parts {
 
     pub(super) fn retention(&self, store: Store, retention: Retention) -> Part {
         self.background("retention", store, move |store| {
-            Box::pin(upkeep::prune(store.clone(), retention))
+            Box::pin(upkeep::prune_hourly(store.clone(), retention))
         })
     }
 
     pub(super) fn deletions(&self, store: Store) -> Part {
-        self.background("deletions", store, |store| Box::pin(upkeep::delete(store.clone())))
+        self.background("deletions", store, |store| {
+            Box::pin(upkeep::process_deletions(store.clone()))
+        })
     }
 
     pub(super) fn refusals(&self, refusals: Arc<Refusals>, store: Store) -> Part {

@@ -20,7 +20,7 @@ const WEBHOOKS_POLL_INTERVAL: Duration = Duration::from_secs(1);
 /// How often the store is checked for planned requests to Zoom.
 const CONTROL_POLL_INTERVAL: Duration = Duration::from_secs(1);
 
-pub(super) fn writer(config: &Config) -> WriterSettings {
+pub(super) fn writer_settings(config: &Config) -> WriterSettings {
     WriterSettings {
         batch_interval: config.entry_batch_interval,
         max_queued_bytes: config.entry_buffer_bytes,
@@ -29,7 +29,7 @@ pub(super) fn writer(config: &Config) -> WriterSettings {
     }
 }
 
-pub(super) fn streams(
+pub(super) fn stream_settings(
     config: &Config,
     node: NodeId,
     timings: Timings,
@@ -61,7 +61,7 @@ pub(super) fn video_api(config: &Config) -> Option<VideoApi> {
     })
 }
 
-pub(super) fn webhooks(config: &Config, ring: &KeyRing) -> webhooks::Settings {
+pub(super) fn webhook_settings(config: &Config, ring: &KeyRing) -> webhooks::Settings {
     webhooks::Settings {
         ring: ring.clone(),
         policy: Arc::clone(&config.webhooks.policy),
@@ -69,7 +69,7 @@ pub(super) fn webhooks(config: &Config, ring: &KeyRing) -> webhooks::Settings {
     }
 }
 
-pub(super) fn control(config: &Config) -> control::Settings {
+pub(super) fn control_settings(config: &Config) -> control::Settings {
     control::Settings {
         policies: config.policies.clone(),
         start_timeout: config.start_timeout,

@@ -37,7 +37,7 @@ pub(super) async fn build(
         now_ms: context.now_ms,
     };
     let (recordings, recorder) = record::build(&config.recordings, context)?;
-    let (webhooks, sender) = webhooks::build(settings::webhooks(config, ring), context);
+    let (webhooks, sender) = webhooks::build(settings::webhook_settings(config, ring), context);
     webhooks.configure(&config.webhooks.endpoints).await?;
     let settings = forward::Settings { targets: config.targets.clone(), live: live.clone() };
     let (forwards, forwarder) = forward::build(settings, context);

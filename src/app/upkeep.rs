@@ -27,7 +27,7 @@ const TRIES_BEFORE_WARNING: u32 = 5;
 const WARN_EVERY_TRIES: u32 = 60;
 
 /// Applies the retention now and once an hour. A failing step does not stop the others. Never returns.
-pub(super) async fn prune(store: Store, retention: Retention) {
+pub(super) async fn prune_hourly(store: Store, retention: Retention) {
     let mut due = interval(PRUNE_EVERY);
     loop {
         due.tick().await;
@@ -118,13 +118,13 @@ pub(super) async fn note_refusals(refusals: Arc<Refusals>, store: Store) {
 
 /// Deletes in batches the data that users and operators asked to delete, then purges its remains from the store's
 /// files. Never returns.
-pub(super) async fn delete(store: Store) {
+pub(super) async fn process_deletions(store: Store) {
     let mut due = interval(DELETE_EVERY);
     let mut tries = 0_u32;
     loop {
         due.tick().await;
         delete_all(&store).await;
-        purge(&store, &mut tries).await;
+        purge_deletions(&store, &mut tries).await;
     }
 }
 
@@ -143,7 +143,7 @@ async fn delete_all(store: &Store) {
 
 /// Purges deleted data from the store's files. `tries` counts the failures since the last success; repeated failures
 /// are logged once a minute.
-async fn purge(store: &Store, tries: &mut u32) {
+async fn purge_deletions(store: &Store, tries: &mut u32) {
     let done = store.purge().await;
     if matches!(done, Ok(true)) {
         *tries = 0;

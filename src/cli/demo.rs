@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use self::show::Show;
 use super::private::keep_files_private;
-use super::{fail, start_logs};
+use super::{print_error, start_logs};
 use crate::app::App;
 use crate::clock;
 use crate::config::Config;
@@ -53,21 +53,21 @@ pub(super) async fn run(args: DemoArgs, stop: CancellationToken) -> ExitCode {
     start_logs(&LogSettings { level: "warn".to_owned(), ..LogSettings::default() });
     match try_run(args, stop).await {
         Ok(()) => ExitCode::SUCCESS,
-        Err(message) => fail(1, &message),
+        Err(message) => print_error(1, &message),
     }
 }
 
 async fn try_run(args: DemoArgs, stop: CancellationToken) -> Result<(), String> {
     // Before anything creates a file.
     keep_files_private();
-    let listener = listen(args.port).await?;
+    let listener = bind_listener(args.port).await?;
     let address = listener.local_addr().map_err(said)?;
     // Port 0: the simulator's URL is known before the daemon's settings are built, so no port is guessed.
     let zoom = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.map_err(said)?;
     let zoom_url = format!("http://{}", zoom.local_addr().map_err(said)?);
     let secrets = Secrets::make();
     let token_key = key_file::read_or_make(&args.data_dir, key_file::TOKEN_KEY).map_err(said)?;
-    let config = config(address, &zoom_url, &args, &secrets, &token_key.value)?;
+    let config = demo_config(address, &zoom_url, &args, &secrets, &token_key.value)?;
     let app = App::build(config, Timings::default(), Leases::default(), Resolver::system())
         .await
         .map_err(said)?;
@@ -76,7 +76,7 @@ async fn try_run(args: DemoArgs, stop: CancellationToken) -> Result<(), String> 
     // Before the simulator, which validates the daemon's webhook endpoint at once.
     let daemon = tokio::spawn(app.run(listener, stop.clone()));
     let simulator = start_simulator(zoom, address, &args, &secrets).await?;
-    show::banner(address, API_TOKEN, &args.data_dir);
+    show::print_banner(address, API_TOKEN, &args.data_dir);
     tokio::select! {
         () = stop.cancelled() => {}
         () = show.run(address, API_TOKEN, &simulator) => {
@@ -92,7 +92,7 @@ async fn try_run(args: DemoArgs, stop: CancellationToken) -> Result<(), String> 
     daemon.await.map_err(said)?.map_err(said)
 }
 
-async fn listen(port: Option<u16>) -> Result<TcpListener, String> {
+async fn bind_listener(port: Option<u16>) -> Result<TcpListener, String> {
     let bind = |port| TcpListener::bind((Ipv4Addr::LOCALHOST, port));
     match port {
         Some(port) => bind(port).await.map_err(|error| format!("cannot listen on {port}: {error}")),
@@ -126,7 +126,7 @@ impl Secrets {
 }
 
 /// The settings that a real daemon would read from its environment.
-fn config(
+fn demo_config(
     address: SocketAddr,
     zoom_url: &str,
     args: &DemoArgs,

@@ -10,7 +10,7 @@ use crate::store::Location;
 
 /// Fills in a missing API token and encryption key from files in the data folder, and logs where they are. With
 /// Postgres there is no data folder, and [`Config::to_serve`] requires both settings.
-pub(super) fn complete(config: &mut Config) -> io::Result<()> {
+pub(super) fn generate_secrets(config: &mut Config) -> io::Result<()> {
     let Some(folder) = data_folder(&config.database).map(Path::to_owned) else { return Ok(()) };
     if config.install.token_keys.is_none() {
         let key = key_file::read_or_make(&folder, key_file::TOKEN_KEY)?;
@@ -20,11 +20,11 @@ pub(super) fn complete(config: &mut Config) -> io::Result<()> {
         } else {
             tracing::info!(%path, "TOKEN_ENCRYPTION_KEYS is not set; using the key in this file");
         }
-        config.install.token_keys = Some(ring(key.value.expose()));
+        config.install.token_keys = Some(key_ring(key.value.expose()));
     }
     if config.api_tokens.is_empty() {
         let token = key_file::read_or_make(&folder, key_file::API_TOKEN)?;
-        announce(&token);
+        announce_token(&token);
         let text = format!("local:{}:admin", token.value.expose());
         // `admin` includes the other scopes, and the file is readable by the daemon's own user only.
         config.api_tokens = ApiTokens::parse(&text).expect("hex is a valid token").from_data_dir();
@@ -35,12 +35,12 @@ pub(super) fn complete(config: &mut Config) -> io::Result<()> {
 /// The key that an earlier start generated; generates none.
 pub(super) fn token_keys(config: &Config) -> io::Result<Option<KeyRing>> {
     let Some(folder) = data_folder(&config.database) else { return Ok(None) };
-    let key = key_file::read(folder, key_file::TOKEN_KEY)?;
-    Ok(key.map(|key| ring(key.expose())))
+    let key = key_file::read_secret(folder, key_file::TOKEN_KEY)?;
+    Ok(key.map(|key| key_ring(key.expose())))
 }
 
 /// Announces where the token is. Prints its value only to a terminal and only when it is new; logs never contain it.
-fn announce(token: &key_file::Kept) {
+fn announce_token(token: &key_file::Kept) {
     let path = token.path.display();
     if !token.is_new {
         return tracing::info!(%path, "API_TOKENS is not set; the REST API accepts the token in this file");
@@ -54,7 +54,7 @@ fn announce(token: &key_file::Kept) {
     }
 }
 
-fn ring(key: &str) -> KeyRing {
+fn key_ring(key: &str) -> KeyRing {
     KeyRing::parse(key).expect("32 bytes in hex are a valid key")
 }
 

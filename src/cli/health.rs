@@ -9,7 +9,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use super::fail;
+use super::print_error;
 
 /// How long the daemon may take to answer.
 const DEADLINE: Duration = Duration::from_secs(2);
@@ -18,20 +18,20 @@ const ENOUGH: usize = 32;
 
 /// Asks the daemon whether it is ready. Meant for the health check of a container, in which there is no curl.
 pub(super) async fn run(address: SocketAddr) -> ExitCode {
-    let address = reachable(address);
+    let address = loopback_address(address);
     match timeout(DEADLINE, status_line(address)).await {
         Ok(Ok(line)) if line.starts_with("HTTP/1.1 200") => {
             println!("ready");
             ExitCode::SUCCESS
         }
-        Ok(Ok(_)) => fail(1, "not ready"),
-        Ok(Err(error)) => fail(1, &format!("no answer from {address}: {error}")),
-        Err(_) => fail(1, "no answer within two seconds"),
+        Ok(Ok(_)) => print_error(1, "not ready"),
+        Ok(Err(error)) => print_error(1, &format!("no answer from {address}: {error}")),
+        Err(_) => print_error(1, "no answer within two seconds"),
     }
 }
 
 /// The address to connect to: loopback if the daemon listens on every address.
-fn reachable(address: SocketAddr) -> SocketAddr {
+fn loopback_address(address: SocketAddr) -> SocketAddr {
     let loopback = match address.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
         IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use super::{EXIT_SETTINGS, fail, first_start};
+use super::{EXIT_SETTINGS, first_start, print_error};
 use crate::app::AppError;
 use crate::config::Config;
 use crate::seal::KeyRing;
@@ -19,20 +19,20 @@ pub(super) async fn run(config: Config) -> ExitCode {
     };
     let ring = match ring {
         Ok(Some(ring)) => ring,
-        Ok(None) => return fail(EXIT_SETTINGS, &AppError::NoTokenKeys.to_string()),
-        Err(error) => return fail(1, &error.to_string()),
+        Ok(None) => return print_error(EXIT_SETTINGS, &AppError::NoTokenKeys.to_string()),
+        Err(error) => return print_error(1, &error.to_string()),
     };
     // Not `open`: a daemon may hold the store, and only its own start may migrate the schema.
     let store = match Store::open_beside(&config.database).await {
         Ok(store) => store,
-        Err(error) => return fail(1, &error.to_string()),
+        Err(error) => return print_error(1, &error.to_string()),
     };
     let done = rotate_all(&store, &ring).await;
     // Closed on both outcomes, so that SQLite's write-ahead log is checkpointed.
     store.close().await;
     let (installations, endpoints) = match done {
         Ok(done) => done,
-        Err(error) => return fail(1, &error.to_string()),
+        Err(error) => return print_error(1, &error.to_string()),
     };
     println!(
         "re-encrypted {} installations and {} webhook endpoints",
@@ -44,7 +44,7 @@ pub(super) async fn run(config: Config) -> ExitCode {
             println!("the other keys can now be removed");
             ExitCode::SUCCESS
         }
-        (tokens, secrets) => fail(
+        (tokens, secrets) => print_error(
             1,
             &format!(
                 "no key opens the tokens of {tokens} installations and the secrets of {secrets} webhook endpoints"

@@ -7,7 +7,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use super::private::{keep_files_private, warn_of_open_folders};
-use super::{fail, first_start};
+use super::{first_start, print_error};
 use crate::app::App;
 use crate::config::Config;
 use crate::http::server;
@@ -28,7 +28,7 @@ pub(super) async fn run(mut config: Config, stop: CancellationToken) -> ExitCode
     let listener = match server::listen(address) {
         Ok(listener) => listener,
         Err(error) => {
-            return fail(1, &format!("cannot listen on {address} (HOST and PORT): {error}"));
+            return print_error(1, &format!("cannot listen on {address} (HOST and PORT): {error}"));
         }
     };
     // Port 0 asks for any free port.
@@ -37,14 +37,14 @@ pub(super) async fn run(mut config: Config, stop: CancellationToken) -> ExitCode
         None => None,
         Some((_, Ok(listener))) => Some(listener),
         Some((address, Err(error))) => {
-            return fail(1, &format!("cannot listen on {address} (ADMIN_ADDR): {error}"));
+            return print_error(1, &format!("cannot listen on {address} (ADMIN_ADDR): {error}"));
         }
     };
-    if let Err(error) = first_start::complete(&mut config) {
+    if let Err(error) = first_start::generate_secrets(&mut config) {
         let folder = first_start::data_folder(&config.database).unwrap_or(Path::new("."));
         let folder = folder.display();
         let problem = format!("cannot store a token and a key in {folder} (DATA_DIR): {error}");
-        return fail(1, &problem);
+        return print_error(1, &problem);
     }
     if matches!(config.install.configured, Configured::Static(_)) {
         tracing::warn!(
@@ -57,7 +57,7 @@ pub(super) async fn run(mut config: Config, stop: CancellationToken) -> ExitCode
     let app =
         match App::build(config, Timings::default(), Leases::default(), Resolver::system()).await {
             Ok(app) => app.with_admin(admin),
-            Err(error) => return fail(1, &error.to_string()),
+            Err(error) => return print_error(1, &error.to_string()),
         };
     tracing::info!(%address, webhook_path, version = env!("CARGO_PKG_VERSION"), "rtmsd listens");
     match app.run(listener, stop).await {
@@ -65,7 +65,7 @@ pub(super) async fn run(mut config: Config, stop: CancellationToken) -> ExitCode
             tracing::info!("rtmsd has stopped");
             ExitCode::SUCCESS
         }
-        Err(error) => fail(1, &error.to_string()),
+        Err(error) => print_error(1, &error.to_string()),
     }
 }
 

@@ -31,7 +31,7 @@ impl InstallSettings {
     }
 }
 
-pub(super) fn settings(
+pub(super) fn read_settings(
     read: &mut Reader<'_>,
     port: Option<u16>,
     client: Option<&Credentials>,
@@ -46,14 +46,14 @@ pub(super) fn settings(
     let api_base_url = base_url(read, "ZOOM_API_BASE_URL", &api, true);
     let oauth = read.text("ZOOM_OAUTH_BASE_URL");
     let oauth_base_url = base_url(read, "ZOOM_OAUTH_BASE_URL", &oauth, true);
-    let configured = configured(read, client);
+    let configured = read_configured(read, client);
     let api_base_url = api_base_url?;
     Some(InstallSettings {
         public_url: public_url?,
         token_keys: token_keys?,
         oauth: oauth::Settings {
             oauth_base_url: oauth_base_url?,
-            api_is_fixed: api_base_url != variables::named("ZOOM_API_BASE_URL").default,
+            api_is_fixed: api_base_url != variables::find_variable("ZOOM_API_BASE_URL").default,
             api_base_url,
             client: client?.clone(),
             redirect_url: redirect_url?,
@@ -132,7 +132,7 @@ fn token_keys(read: &mut Reader<'_>) -> Option<Option<KeyRing>> {
     }
 }
 
-fn configured(read: &mut Reader<'_>, client: Option<&Credentials>) -> Configured {
+fn read_configured(read: &mut Reader<'_>, client: Option<&Credentials>) -> Configured {
     let id = read.optional("ZOOM_S2S_CLIENT_ID");
     let secret = read.optional("ZOOM_S2S_CLIENT_SECRET").map(Secret::new);
     let token = read.optional("ZOOM_ACCESS_TOKEN");

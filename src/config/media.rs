@@ -35,8 +35,8 @@ const FLAGS: [(&str, &str); 2] = [
 ];
 
 /// Reads the media parameters of streams whose session has none of its own.
-pub(super) fn params(read: &mut Reader<'_>) -> Option<Params> {
-    let mut overrides = overrides(read);
+pub(super) fn read_params(read: &mut Reader<'_>) -> Option<Params> {
+    let mut overrides = read_overrides(read);
     if overrides.types.is_none() {
         overrides.types = types_of_flag(read);
     } else {
@@ -52,23 +52,23 @@ pub(super) fn params(read: &mut Reader<'_>) -> Option<Params> {
     None
 }
 
-fn overrides(read: &mut Reader<'_>) -> ParamsOverrides {
+fn read_overrides(read: &mut Reader<'_>) -> ParamsOverrides {
     let mut media = json!({});
     for (field, name) in FIELDS {
         if let Some(text) = read.optional(name) {
-            *place(&mut media, field) = text.into();
+            *field_at(&mut media, field) = text.into();
         }
     }
     for (field, name) in FLAGS {
         let flag = read.optional(name).and_then(|_| read.flag(name));
         if let Some(flag) = flag {
-            *place(&mut media, field) = flag.into();
+            *field_at(&mut media, field) = flag.into();
         }
     }
     serde_json::from_value(media).expect("the tables name fields of ParamsOverrides")
 }
 
-fn place<'a>(media: &'a mut Value, field: &str) -> &'a mut Value {
+fn field_at<'a>(media: &'a mut Value, field: &str) -> &'a mut Value {
     match field.split_once('.') {
         Some((medium, field)) => &mut media[medium][field],
         None => &mut media[field],
@@ -81,7 +81,7 @@ fn variable_of(field: &str) -> &'static str {
 }
 
 /// Reads the bit mask that Zoom's samples use for the media.
-fn flag(read: &mut Reader<'_>) -> Option<MediaSet> {
+fn read_mask(read: &mut Reader<'_>) -> Option<MediaSet> {
     let flag = read.optional("MEDIA_TYPES_FLAG")?;
     flag.parse().ok().and_then(media_from_mask).or_else(|| {
         let form = "a sum of 1 (audio), 2 (video), 4 (share), 8 (transcript) and 16 (chat), or 32 for all of them";
@@ -90,13 +90,13 @@ fn flag(read: &mut Reader<'_>) -> Option<MediaSet> {
 }
 
 fn types_of_flag(read: &mut Reader<'_>) -> Option<Value> {
-    let media = flag(read)?;
+    let media = read_mask(read)?;
     Some(media.iter().map(Medium::as_str).collect())
 }
 
 fn types_agree(read: &mut Reader<'_>) {
     let names = read.optional("MEDIA_TYPES").as_deref().and_then(MediaSet::parse);
-    let flag = flag(read);
+    let flag = read_mask(read);
     if names.is_some() && flag.is_some() && names != flag {
         let form = "left out, or the same media as in MEDIA_TYPES: keep one of them";
         read.wrong::<()>("MEDIA_TYPES_FLAG", form);

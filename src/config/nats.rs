@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use percent_encoding::percent_decode_str;
 use url::Url;
 
-use super::credentials::unescaped;
+use super::credentials::percent_decoded;
 use super::read::Reader;
 use crate::model::MediaSet;
 use crate::secret::Secret;
@@ -16,18 +16,20 @@ const URL_FORM: &str = "nats://host:port or tls://host:port, with user:password@
      one cluster are separated by commas";
 
 /// `None` after a mistake, `Some(None)` if no broker is set.
-pub(super) fn nats(read: &mut Reader<'_>) -> Option<Option<Settings>> {
+pub(super) fn read_settings(read: &mut Reader<'_>) -> Option<Option<Settings>> {
     let url = read.optional("NATS_URL");
     let credentials = read.optional("NATS_CREDENTIALS").map(PathBuf::from);
     let subject_prefix = subject_prefix(read);
-    let stream = stream(read);
-    let media = media(read);
+    let stream = read_stream(read);
+    let media = read_media(read);
     let buffer = read.number("NATS_MEDIA_BUFFER_BYTES", 64 << 10..=1 << 30);
     let Some(url) = url else { return Some(None) };
-    if let Some(form) = url.split(',').find_map(unescaped) {
+    if let Some(form) = url.split(',').find_map(percent_decoded) {
         return read.wrong("NATS_URL", form);
     }
-    let Some((servers, login)) = servers(&url) else { return read.wrong("NATS_URL", URL_FORM) };
+    let Some((servers, login)) = parse_servers(&url) else {
+        return read.wrong("NATS_URL", URL_FORM);
+    };
     Some(Some(Settings {
         servers,
         login,
@@ -39,7 +41,7 @@ pub(super) fn nats(read: &mut Reader<'_>) -> Option<Option<Settings>> {
 }
 
 /// Separates the credentials from the URLs, because the client's log may show URLs.
-fn servers(text: &str) -> Option<(Vec<String>, Option<Login>)> {
+fn parse_servers(text: &str) -> Option<(Vec<String>, Option<Login>)> {
     let (mut servers, mut login) = (Vec::new(), None);
     for text in text.split(',').map(str::trim) {
         let mut url = Url::parse(text).ok()?;
@@ -77,7 +79,7 @@ fn subject_prefix(read: &mut Reader<'_>) -> Option<String> {
     }
 }
 
-fn stream(read: &mut Reader<'_>) -> Option<String> {
+fn read_stream(read: &mut Reader<'_>) -> Option<String> {
     let stream = read.text("NATS_STREAM");
     if is_name(&stream) {
         Some(stream)
@@ -90,7 +92,7 @@ fn is_name(text: &str) -> bool {
     !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || "-_".contains(c))
 }
 
-fn media(read: &mut Reader<'_>) -> Option<MediaSet> {
+fn read_media(read: &mut Reader<'_>) -> Option<MediaSet> {
     let text = read.text("NATS_MEDIA");
     if text.eq_ignore_ascii_case("none") {
         return Some(MediaSet::default());
@@ -112,13 +114,13 @@ mod tests {
 
     #[test]
     fn user_password_and_token_are_taken_out_of_the_url() {
-        let (servers, login) = servers("tls://ana:p%40ss@a:4222, nats://b").unwrap();
+        let (servers, login) = parse_servers("tls://ana:p%40ss@a:4222, nats://b").unwrap();
         assert_eq!(servers, ["tls://a:4222", "nats://b"]);
         let Some(Login::User { name, password }) = login else { panic!("{login:?}") };
         assert_eq!((name.as_str(), password.expose().as_str()), ("ana", "p@ss"));
-        let (_, login) = super::servers("nats://t0ken@[::1]:4222").unwrap();
+        let (_, login) = super::parse_servers("nats://t0ken@[::1]:4222").unwrap();
         assert!(matches!(login, Some(Login::Token(token)) if token.expose() == "t0ken"));
-        assert!(super::servers("nats://localhost").unwrap().1.is_none());
+        assert!(super::parse_servers("nats://localhost").unwrap().1.is_none());
     }
 
     #[test]
@@ -126,7 +128,7 @@ mod tests {
         for wrong in
             ["", "localhost:4222", "http://a", "ws://a", "nats://", "nats://a/path", "nats://a,"]
         {
-            assert!(servers(wrong).is_none(), "{wrong}");
+            assert!(parse_servers(wrong).is_none(), "{wrong}");
         }
     }
 }

@@ -58,7 +58,7 @@ impl<'a> Reader<'a> {
 
     /// The value under the variable's name or one of its aliases. Two different values are a mistake.
     pub(super) fn optional(&mut self, name: &'static str) -> Option<String> {
-        let variable = variables::named(name);
+        let variable = variables::find_variable(name);
         let mut found: Option<(&str, String)> = None;
         for name in variable.names() {
             let Some(value) = self.value(name) else { continue };
@@ -99,7 +99,7 @@ impl<'a> Reader<'a> {
         let mistakes = self.mistakes.len();
         let value = self.optional(name);
         if value.is_none() && self.mistakes.len() == mistakes {
-            let Variable { about, aliases, .. } = variables::named(name);
+            let Variable { about, aliases, .. } = variables::find_variable(name);
             let also = match aliases {
                 [] => String::new(),
                 aliases => format!(" (also read as {})", aliases.join(", ")),
@@ -115,7 +115,7 @@ impl<'a> Reader<'a> {
 
     /// The value, else the default in the table of settings.
     pub(super) fn text(&mut self, name: &'static str) -> String {
-        self.optional(name).unwrap_or_else(|| variables::named(name).default.to_owned())
+        self.optional(name).unwrap_or_else(|| variables::find_variable(name).default.to_owned())
     }
 
     pub(super) fn parsed<T: FromStr>(&mut self, name: &'static str, form: &str) -> Option<T> {

@@ -9,7 +9,7 @@ use crate::sinks::record::layout::Layout;
 use crate::sinks::record::target::{Access, Place};
 
 /// What is recorded, and where it goes.
-pub(super) fn settings(
+pub(super) fn read_settings(
     read: &mut Reader<'_>,
     retention: Option<Retention>,
     params: Option<&Params>,

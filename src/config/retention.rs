@@ -70,10 +70,10 @@ impl Retention {
     }
 }
 
-pub(super) fn retention(read: &mut Reader<'_>) -> Option<Retention> {
-    let entries = keep(read, "RETENTION_ENTRIES");
-    let media = keep(read, "RETENTION_MEDIA");
-    let deliveries = keep(read, "RETENTION_DELIVERIES");
+pub(super) fn read_settings(read: &mut Reader<'_>) -> Option<Retention> {
+    let entries = read_keep(read, "RETENTION_ENTRIES");
+    let media = read_keep(read, "RETENTION_MEDIA");
+    let deliveries = read_keep(read, "RETENTION_DELIVERIES");
     let sessions = keep_some(read, "RETENTION_SESSIONS");
     let audit = keep_some(read, "RETENTION_AUDIT");
     Some(Retention {
@@ -85,17 +85,17 @@ pub(super) fn retention(read: &mut Reader<'_>) -> Option<Retention> {
     })
 }
 
-fn keep(read: &mut Reader<'_>, name: &'static str) -> Option<Keep> {
-    parsed(read, name, "forever, zero, or a time such as 30d or 12h", |_| true)
+fn read_keep(read: &mut Reader<'_>, name: &'static str) -> Option<Keep> {
+    read_checked(read, name, "forever, zero, or a time such as 30d or 12h", |_| true)
 }
 
 /// Reads the setting of a kind of data that is always stored, for which `zero` is not allowed.
 fn keep_some(read: &mut Reader<'_>, name: &'static str) -> Option<Keep> {
     let is_some = |keep| keep != Keep::Nothing;
-    parsed(read, name, "forever, or a time such as 365d or 12h", is_some)
+    read_checked(read, name, "forever, or a time such as 365d or 12h", is_some)
 }
 
-fn parsed(
+fn read_checked(
     read: &mut Reader<'_>,
     name: &'static str,
     must_be: &'static str,

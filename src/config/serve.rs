@@ -9,14 +9,14 @@ use crate::tls;
 
 /// Records what is missing for serving. With the embedded store the first start generates a token and a key in
 /// `DATA_DIR`; daemons that share a Postgres have no common folder, so both must be set.
-pub(super) fn require(read: &mut Reader<'_>) {
+pub(super) fn require_secrets(read: &mut Reader<'_>) {
     if read.optional("DATABASE_URL").is_some() {
         read.required("API_TOKENS");
         read.required("TOKEN_ENCRYPTION_KEYS");
     }
     if let (Some(main), Some(Some(admin))) =
         (super::listen_address(read), super::admin_address(read))
-        && overlap(main, admin)
+        && addresses_overlap(main, admin)
     {
         read.mistake("ADMIN_ADDR", "is taken by HOST and PORT: choose another port");
     }
@@ -36,7 +36,7 @@ pub(super) fn require(read: &mut Reader<'_>) {
 
 /// Whether only one of two sockets can listen: an unspecified address covers the others of its port. Port 0 stands for
 /// any free port.
-fn overlap(one: SocketAddr, other: SocketAddr) -> bool {
+fn addresses_overlap(one: SocketAddr, other: SocketAddr) -> bool {
     let covers = |all: SocketAddr, part: SocketAddr| {
         all.ip().is_unspecified() && (all.is_ipv6() || part.is_ipv4())
     };
@@ -46,7 +46,7 @@ fn overlap(one: SocketAddr, other: SocketAddr) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::overlap;
+    use super::addresses_overlap;
 
     #[test]
     fn addresses_overlap_on_one_port_where_one_covers_the_other() {
@@ -60,7 +60,7 @@ mod tests {
             ("127.0.0.1:3000", "127.0.0.2:3000", false),
             ("0.0.0.0:0", "127.0.0.1:0", false),
         ] {
-            let overlaps = overlap(one.parse().unwrap(), other.parse().unwrap());
+            let overlaps = addresses_overlap(one.parse().unwrap(), other.parse().unwrap());
             assert_eq!(overlaps, expected, "{one} {other}");
         }
     }

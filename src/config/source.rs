@@ -48,7 +48,7 @@ impl<E: Fn(&str) -> Option<String>> Source<E> {
         let marked =
             format!("{} line 1 begins with a byte order mark; it is ignored", dotenv::FILE);
         let misspelt = self.dotenv.names().filter_map(|(line, name)| {
-            let meant = misspelt(name)?;
+            let meant = similar_variable(name)?;
             let file = dotenv::FILE;
             Some(format!(
                 "{file} line {line}: {name} is not a setting and is ignored; did you mean {meant}?"
@@ -95,7 +95,7 @@ impl<E: Fn(&str) -> Option<String>> Source<E> {
         if self.is_in_environment(name) {
             return None;
         }
-        if let Some(variable) = setting(name) {
+        if let Some(variable) = find_variable(name) {
             return Some(Mistake { name: variable.name, problem: at });
         }
         let is_stores = STORE_PREFIXES.iter().any(|prefix| name.starts_with(prefix));
@@ -107,7 +107,7 @@ impl<E: Fn(&str) -> Option<String>> Source<E> {
 
     /// The lines that set a setting, in parentheses.
     fn place(&self, name: &str) -> String {
-        let Some(variable) = setting(name).filter(|_| !self.is_in_environment(name)) else {
+        let Some(variable) = find_variable(name).filter(|_| !self.is_in_environment(name)) else {
             return String::new();
         };
         let mut lines: Vec<usize> =
@@ -126,7 +126,7 @@ impl<E: Fn(&str) -> Option<String>> Source<E> {
     /// Whether the environment has a setting, under any of its names.
     fn is_in_environment(&self, name: &str) -> bool {
         let is_set = |name: &str| (self.environment)(name).is_some();
-        match setting(name) {
+        match find_variable(name) {
             Some(variable) => variable.names().any(is_set),
             None => is_set(name),
         }
@@ -134,26 +134,27 @@ impl<E: Fn(&str) -> Option<String>> Source<E> {
 }
 
 /// The setting with this name or alias.
-fn setting(name: &str) -> Option<&'static Variable> {
+fn find_variable(name: &str) -> Option<&'static Variable> {
     variables().find(|variable| variable.names().any(|own| own == name))
 }
 
 /// The name of a setting that this name was probably meant to be: it differs by one letter, or by two in a long name.
-fn misspelt(name: &str) -> Option<&'static str> {
-    if setting(name).is_some() || STORE_PREFIXES.iter().any(|prefix| name.starts_with(prefix)) {
+fn similar_variable(name: &str) -> Option<&'static str> {
+    if find_variable(name).is_some() || STORE_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
+    {
         return None;
     }
     let upper = name.to_ascii_uppercase();
     let most = if name.len() < LONG_NAME { 1 } else { 2 };
     let known = variables().flat_map(Variable::names);
-    let near = known.map(|known| (distance(&upper, &known.to_ascii_uppercase()), known));
+    let near = known.map(|known| (edit_distance(&upper, &known.to_ascii_uppercase()), known));
     near.filter(|(distance, _)| *distance <= most)
         .min_by_key(|(distance, _)| *distance)
         .map(|it| it.1)
 }
 
 /// How many letters to insert, remove or replace to turn one text into the other (Levenshtein).
-fn distance(one: &str, other: &str) -> usize {
+fn edit_distance(one: &str, other: &str) -> usize {
     let mut row: Vec<usize> = (0..=other.len()).collect();
     for (index, a) in one.bytes().enumerate() {
         let mut diagonal = std::mem::replace(&mut row[0], index + 1);

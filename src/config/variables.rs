@@ -83,6 +83,6 @@ pub fn variables() -> impl Iterator<Item = &'static Variable> {
 ///
 /// # Panics
 /// When the table does not list it; a test reads every setting.
-pub(super) fn named(name: &str) -> &'static Variable {
+pub(super) fn find_variable(name: &str) -> &'static Variable {
     variables().find(|variable| variable.name == name).expect("every setting is in the table")
 }

@@ -34,7 +34,7 @@ struct Written {
     previous_secret: Option<String>,
 }
 
-pub(super) fn settings(read: &mut Reader<'_>) -> Option<WebhookSettings> {
+pub(super) fn read_settings(read: &mut Reader<'_>) -> Option<WebhookSettings> {
     let listed = read.text("WEBHOOKS_ALLOWED_HOSTS");
     let form = "host names, suffixes that begin with a dot, addresses or networks such as 10.0.0.0/8, separated by commas";
     let policy =
@@ -51,7 +51,7 @@ pub(super) fn settings(read: &mut Reader<'_>) -> Option<WebhookSettings> {
         read.wrong::<()>("WEBHOOKS_OUT", format!("at most {MAX_ENDPOINTS} endpoints"));
     }
     for (index, written) in written.into_iter().enumerate() {
-        match endpoint(written, &policy, &endpoints) {
+        match parse_endpoint(written, &policy, &endpoints) {
             Ok(endpoint) => endpoints.push(endpoint),
             Err(problem) => {
                 let problem = format!("{FORM}; number {} {problem}", index + 1);
@@ -64,7 +64,7 @@ pub(super) fn settings(read: &mut Reader<'_>) -> Option<WebhookSettings> {
 }
 
 /// Reads one endpoint. The error contains no value.
-fn endpoint(
+fn parse_endpoint(
     written: Written,
     policy: &AddressPolicy,
     others: &[ConfiguredEndpoint],
@@ -100,7 +100,7 @@ mod tests {
             _ => None,
         };
         let mut read = Reader::new(&lookup);
-        let settings = settings(&mut read);
+        let settings = read_settings(&mut read);
         read.finish(settings).map_err(|errors| errors.0)
     }
 

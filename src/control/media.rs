@@ -17,17 +17,17 @@ const MAX_NAME_CHARS: usize = 64;
 pub struct MediaError(pub Vec<String>);
 
 /// Merges a program's parameters with the configured ones. The result names every parameter.
-pub(super) fn resolve(
+pub(super) fn resolve_params(
     configured: &Params,
     wanted: &MediaParams,
 ) -> Result<MediaParams, MediaError> {
-    let unknown = unknown_fields(wanted, &object(&ParamsOverrides::default()), "media");
+    let unknown = unknown_fields(wanted, &to_object(&ParamsOverrides::default()), "media");
     if !unknown.is_empty() {
         return Err(MediaError(unknown));
     }
     let overrides: ParamsOverrides = serde_json::from_value(Value::Object(wanted.clone()))
         .map_err(|_| MediaError(vec!["media must be an object of media parameters".into()]))?;
-    let record = overrides.record.as_ref().map(record).transpose();
+    let record = overrides.record.as_ref().map(parse_record).transpose();
     let resolved = Params::resolve(configured, &overrides).map_err(|mistakes| {
         mistakes.iter().map(|mistake| format!("media.{mistake}")).collect::<Vec<_>>()
     });
@@ -39,7 +39,7 @@ pub(super) fn resolve(
             return Err(MediaError(mistakes));
         }
     };
-    let mut media = object(&params);
+    let mut media = to_object(&params);
     if let Some(record) = record {
         media.insert(RECORD.to_owned(), record);
     }
@@ -65,7 +65,7 @@ pub(super) fn check_recording(media: &MediaParams, may_record: bool) -> Result<(
 }
 
 /// Normalizes the value of `record` to a list of names; an empty list records nothing.
-fn record(value: &Value) -> Result<Value, String> {
+fn parse_record(value: &Value) -> Result<Value, String> {
     if value.as_str().is_some_and(|text| text.eq_ignore_ascii_case("off")) {
         return Ok(Value::Array(Vec::new()));
     }
@@ -80,7 +80,7 @@ fn not_media() -> String {
 /// Whether a program may choose the participant whose video is streamed. `own` are the complete parameters of the
 /// session or stream.
 pub(super) fn is_individual(configured: &Params, own: Option<&MediaParams>) -> bool {
-    let own = own.map_or_else(|| object(configured), Clone::clone);
+    let own = own.map_or_else(|| to_object(configured), Clone::clone);
     let types = own.get("types").and_then(Value::as_array);
     let has_video = types.is_some_and(|types| types.iter().any(|name| name == "video"));
     has_video && own.get("video").is_some_and(|video| video["select"] == "individual")
@@ -108,7 +108,7 @@ fn unknown_fields(wanted: &MediaParams, known: &MediaParams, place: &str) -> Vec
     mistakes
 }
 
-fn object(value: &impl serde::Serialize) -> Map<String, Value> {
+fn to_object(value: &impl serde::Serialize) -> Map<String, Value> {
     match serde_json::to_value(value) {
         Ok(Value::Object(object)) => object,
         _ => unreachable!("structs with named fields become objects"),
@@ -132,31 +132,38 @@ mod tests {
         for json in
             [json!({}), json!({"types": "audio", "audio": {"codec": "opus", "sample_rate": 48000}})]
         {
-            let media = resolve(&configured, &wanted(json)).unwrap();
-            assert_eq!(resolve(&Params::default(), &media).unwrap(), media, "complete in itself");
+            let media = resolve_params(&configured, &wanted(json)).unwrap();
+            assert_eq!(
+                resolve_params(&Params::default(), &media).unwrap(),
+                media,
+                "complete in itself"
+            );
         }
-        let media = resolve(&configured, &wanted(json!({"types": ["chat"]}))).unwrap();
+        let media = resolve_params(&configured, &wanted(json!({"types": ["chat"]}))).unwrap();
         assert_eq!(media["types"], json!(["chat"]));
-        assert_eq!(media["audio"], object(&configured)["audio"]);
+        assert_eq!(media["audio"], to_object(&configured)["audio"]);
     }
 
     #[test]
     fn recording_is_rejected_where_no_media_are_kept() {
         let media = |record| {
-            resolve(&Params::default(), &wanted(json!({ "types": "audio", "record": record })))
+            resolve_params(
+                &Params::default(),
+                &wanted(json!({ "types": "audio", "record": record })),
+            )
         };
         assert!(check_recording(&media("audio").unwrap(), true).is_ok());
         let refused = check_recording(&media("audio").unwrap(), false).unwrap_err();
         assert!(refused.0[0].starts_with("media.record must be off"), "{refused}");
         assert!(check_recording(&media("off").unwrap(), false).is_ok());
-        let silent = resolve(&Params::default(), &wanted(json!({}))).unwrap();
+        let silent = resolve_params(&Params::default(), &wanted(json!({}))).unwrap();
         assert!(check_recording(&silent, false).is_ok());
     }
 
     #[test]
     fn what_is_not_received_cannot_be_recorded() {
         let check = |json| {
-            let media = resolve(&Params::default(), &wanted(json)).unwrap();
+            let media = resolve_params(&Params::default(), &wanted(json)).unwrap();
             check_recording(&media, true).map_err(|error| error.to_string())
         };
         let all_said = json!({"types": ["chat"], "record": "audio,chat,video"});
@@ -173,7 +180,7 @@ mod tests {
 
     #[test]
     fn the_recorded_media_are_stored_beside_the_requested_ones() {
-        let media = |json| resolve(&Params::default(), &wanted(json)).unwrap();
+        let media = |json| resolve_params(&Params::default(), &wanted(json)).unwrap();
         assert_eq!(media(json!({"types": "audio"})).get("record"), None);
         for (said, kept) in [
             (json!("audio, Chat"), json!(["audio", "chat"])),
@@ -183,17 +190,17 @@ mod tests {
         ] {
             let resolved = media(json!({ "record": said }));
             assert_eq!(resolved["record"], kept);
-            assert_eq!(resolve(&Params::default(), &resolved).unwrap(), resolved);
+            assert_eq!(resolve_params(&Params::default(), &resolved).unwrap(), resolved);
         }
         for odd in [json!("sound"), json!(1), json!([1]), json!(true)] {
-            let refused = resolve(&Params::default(), &wanted(json!({ "record": odd })));
+            let refused = resolve_params(&Params::default(), &wanted(json!({ "record": odd })));
             assert!(refused.unwrap_err().0[0].starts_with("media.record must"), "{odd}");
         }
     }
 
     #[test]
     fn every_mistake_is_named() {
-        let refused = |json| resolve(&Params::default(), &wanted(json)).unwrap_err().0;
+        let refused = |json| resolve_params(&Params::default(), &wanted(json)).unwrap_err().0;
         let values =
             refused(json!({"audio": {"codec": "mp3"}, "video": {"fps": 1000}, "types": []}));
         assert_eq!(values.len(), 3, "{values:?}");

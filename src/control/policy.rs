@@ -123,7 +123,7 @@ pub(super) fn admit_planned(
     snapshot: &SessionSnapshot,
     policies: &Policies,
 ) -> Result<(), NotNow> {
-    let is_wanted = plans(snapshot, policies)
+    let is_wanted = planned_actions(snapshot, policies)
         .into_iter()
         .any(|plan| plan.action == action.action && Some(plan.cause) == action.cause);
     if !is_wanted {
@@ -140,14 +140,14 @@ pub(super) enum NotNow {
 }
 
 /// The actions that the policies plan for a session. The same snapshot always gives the same plans.
-pub(super) fn plans(snapshot: &SessionSnapshot, policies: &Policies) -> Vec<Planned> {
+pub(super) fn planned_actions(snapshot: &SessionSnapshot, policies: &Policies) -> Vec<Planned> {
     if snapshot.session.meeting_ended_at_ms.is_some() {
         return Vec::new();
     }
     let plans = [
         auto_start(snapshot, policies),
         auto_stop(snapshot, policies),
-        restart(snapshot, policies),
+        plan_restart(snapshot, policies),
     ];
     plans.into_iter().flatten().collect()
 }
@@ -181,7 +181,7 @@ fn auto_stop(snapshot: &SessionSnapshot, policies: &Policies) -> Option<Planned>
 
 /// Plans a restart after a technical end (section 12.3): a bounded number, each later than the one before, and none
 /// after a requested stop.
-fn restart(snapshot: &SessionSnapshot, policies: &Policies) -> Option<Planned> {
+fn plan_restart(snapshot: &SessionSnapshot, policies: &Policies) -> Option<Planned> {
     let last = snapshot.streams.last()?;
     let ended_at_ms = last.ended_at_ms?;
     let is_over = snapshot.session.status == SessionStatus::Ended;

@@ -72,11 +72,11 @@ pub(super) fn build(
     moments.extend(entries.iter().filter_map(of_entry));
     moments.extend(snapshot.streams.iter().flat_map(|stream| of_stream(stream, entries)));
     moments.sort_by_key(|moment| moment.at_ms);
-    let missing = missing::find(snapshot, entries, media, now_ms);
+    let missing = missing::find_missing(snapshot, entries, media, now_ms);
     Timeline { session: snapshot.session.clone(), moments, missing }
 }
 
-fn moment(
+fn timeline_event(
     at_ms: i64,
     what: &'static str,
     ordinal: Option<u32>,
@@ -86,19 +86,20 @@ fn moment(
 }
 
 fn of_session(session: &Session) -> Vec<TimelineEvent> {
-    let created = moment(session.created_at_ms, "session_created", None, "first seen by rtmsd");
+    let created =
+        timeline_event(session.created_at_ms, "session_created", None, "first seen by rtmsd");
     let started = session
         .meeting_started_at_ms
-        .map(|at_ms| moment(at_ms, "meeting_started", None, "Zoom's webhook said so"));
+        .map(|at_ms| timeline_event(at_ms, "meeting_started", None, "Zoom's webhook said so"));
     let ended = session
         .meeting_ended_at_ms
-        .map(|at_ms| moment(at_ms, "meeting_ended", None, "Zoom's webhook said so"));
+        .map(|at_ms| timeline_event(at_ms, "meeting_ended", None, "Zoom's webhook said so"));
     [Some(created), started, ended].into_iter().flatten().collect()
 }
 
 fn of_action(action: &ActionRecord) -> Vec<TimelineEvent> {
     let what = action.action.as_str();
-    let asked = moment(
+    let asked = timeline_event(
         action.asked_at_ms,
         "asked",
         None,
@@ -114,12 +115,15 @@ fn of_action(action: &ActionRecord) -> Vec<TimelineEvent> {
 
 fn of_timeout(action: Action, at_ms: i64) -> TimelineEvent {
     match action {
-        Action::Start => {
-            moment(at_ms, "start_timed_out", None, "no stream was announced after the start")
-        }
+        Action::Start => timeline_event(
+            at_ms,
+            "start_timed_out",
+            None,
+            "no stream was announced after the start",
+        ),
         other => {
             let detail = format!("nothing followed the {}", other.as_str());
-            moment(at_ms, "action_timed_out", None, detail)
+            timeline_event(at_ms, "action_timed_out", None, detail)
         }
     }
 }
@@ -127,7 +131,7 @@ fn of_timeout(action: Action, at_ms: i64) -> TimelineEvent {
 fn of_answer(action: &ActionRecord, at_ms: i64) -> TimelineEvent {
     let action_name = action.action.as_str();
     let Some(answer) = &action.answer else {
-        return moment(at_ms, "zoom_answered", None, action_name);
+        return timeline_event(at_ms, "zoom_answered", None, action_name);
     };
     let mut detail = match &answer.code {
         None if action.status == ActionStatus::Skipped && answer.zoom.is_none() => {
@@ -161,7 +165,7 @@ fn of_answer(action: &ActionRecord, at_ms: i64) -> TimelineEvent {
         detail.push_str("; it will be tried again");
     }
     let what = if answer.zoom.is_some() { "zoom_answered" } else { "zoom_not_asked" };
-    moment(at_ms, what, None, detail)
+    timeline_event(at_ms, what, None, detail)
 }
 
 fn of_delivery(delivery: &DeliveryBrief) -> TimelineEvent {
@@ -170,14 +174,14 @@ fn of_delivery(delivery: &DeliveryBrief) -> TimelineEvent {
     if delivery.effect == "none" {
         detail.push_str("; it changed nothing");
     }
-    if let Some(payload) = delivery.notice.as_deref().and_then(payload) {
+    if let Some(payload) = delivery.notice.as_deref().and_then(parse_payload) {
         let _ = write!(detail, ": {payload}");
     }
     let ordinal = delivery.ordinal.and_then(|ordinal| u32::try_from(ordinal).ok());
-    moment(delivery.received_at_ms, "webhook", ordinal, detail)
+    timeline_event(delivery.received_at_ms, "webhook", ordinal, detail)
 }
 
-fn payload(body: &str) -> Option<serde_json::Value> {
+fn parse_payload(body: &str) -> Option<serde_json::Value> {
     let mut body: serde_json::Value = serde_json::from_str(body).ok()?;
     Some(body.get_mut("payload")?.take())
 }
@@ -186,10 +190,10 @@ fn of_entry(entry: &Entry) -> Option<TimelineEvent> {
     let (what, detail) = match &entry.body {
         EntryBody::FirstPacket {} => ("first_packet", "Zoom's clock of the stream begins".into()),
         EntryBody::StreamState { state, reason } => {
-            ("stream_state", format!("{state}{}", because(*reason)))
+            ("stream_state", format!("{state}{}", reason_text(*reason)))
         }
         EntryBody::SessionState { state, reason, .. } => {
-            ("session_state", format!("{state}{}", because(*reason)))
+            ("session_state", format!("{state}{}", reason_text(*reason)))
         }
         EntryBody::LinkUp { link } => ("link_up", format!("{link}: handshake done")),
         EntryBody::LinkDown { link, cause } => ("link_down", format!("{link}: {cause}")),
@@ -203,14 +207,14 @@ fn of_entry(entry: &Entry) -> Option<TimelineEvent> {
         }
         EntryBody::Ended { outcome, reason, detail } => {
             let detail = detail.as_deref().map(|detail| format!(": {detail}")).unwrap_or_default();
-            ("ended", format!("{outcome}{}{detail}", because(*reason)))
+            ("ended", format!("{outcome}{}{detail}", reason_text(*reason)))
         }
         _ => return None,
     };
-    Some(moment(entry.at_ms, what, Some(entry.stream_ordinal), detail))
+    Some(timeline_event(entry.at_ms, what, Some(entry.stream_ordinal), detail))
 }
 
-fn because(reason: Option<StopReason>) -> String {
+fn reason_text(reason: Option<StopReason>) -> String {
     reason.map(|reason| format!(", reason {reason}")).unwrap_or_default()
 }
 
@@ -218,22 +222,22 @@ fn because(reason: Option<StopReason>) -> String {
 fn of_stream(stream: &StreamRecord, entries: &[Entry]) -> Vec<TimelineEvent> {
     let first = |medium: Medium| {
         let first_ms = stream.tally.of(medium).first_ms?;
-        Some(moment(first_ms, "first_frame", Some(stream.ordinal), medium.as_str()))
+        Some(timeline_event(first_ms, "first_frame", Some(stream.ordinal), medium.as_str()))
     };
     let mut moments: Vec<TimelineEvent> = Medium::ALL.into_iter().filter_map(first).collect();
-    moments.extend(unreadable(stream));
+    moments.extend(unreadable_events(stream));
     let is_told = entries.iter().any(|entry| {
         entry.stream_ordinal == stream.ordinal && matches!(entry.body, EntryBody::Ended { .. })
     });
     if let (Some(at_ms), Some(outcome), false) = (stream.ended_at_ms, stream.outcome, is_told) {
-        let detail = format!("{}{}", outcome.as_str(), because(stream.stop_reason));
-        moments.push(moment(at_ms, "stream_closed", Some(stream.ordinal), detail));
+        let detail = format!("{}{}", outcome.as_str(), reason_text(stream.stop_reason));
+        moments.push(timeline_event(at_ms, "stream_closed", Some(stream.ordinal), detail));
     }
     moments
 }
 
 /// The kinds of unreadable messages, each at the time of its first message.
-fn unreadable(stream: &StreamRecord) -> impl Iterator<Item = TimelineEvent> {
+fn unreadable_events(stream: &StreamRecord) -> impl Iterator<Item = TimelineEvent> {
     stream.unreadable_messages.iter().map(|(kind, count, first_ms)| {
         let Unreadable { msg_type, lost, reason } = kind;
         let lost = match lost {
@@ -243,6 +247,6 @@ fn unreadable(stream: &StreamRecord) -> impl Iterator<Item = TimelineEvent> {
         };
         let detail = format!("msg_type {msg_type}, {reason}: {lost} was skipped, {count} times");
         let at_ms = first_ms.unwrap_or(stream.created_at_ms);
-        moment(at_ms, "unreadable_message", Some(stream.ordinal), detail)
+        timeline_event(at_ms, "unreadable_message", Some(stream.ordinal), detail)
     })
 }

@@ -80,7 +80,9 @@ impl Control {
     async fn review(&self, now_ms: i64) -> Result<(), StoreError> {
         for (id, mark) in self.store.sessions_to_review(REVIEWS_AT_ONCE).await? {
             let plans = match self.store.snapshot(id).await {
-                Ok(snapshot) => snapshot.map(|it| policy::plans(&it, &self.settings.policies)),
+                Ok(snapshot) => {
+                    snapshot.map(|it| policy::planned_actions(&it, &self.settings.policies))
+                }
                 // An unreadable session must not block the others.
                 Err(error @ StoreError::Row(_)) => {
                     tracing::error!(session_id = %id, %error, "cannot read a session; its policies are skipped");
@@ -119,18 +121,20 @@ impl Control {
         let now_ms = (self.settings.now_ms)();
         let admitted = self.store.admit_action(action, admit, now_ms).await?;
         let (status, due_at_ms, answer) = match admitted {
-            None => return Ok((ActionStatus::Skipped, noted("it was settled meanwhile"))),
-            Some(Err(why)) => (ActionStatus::Skipped, None, noted(in_words(why))),
+            None => return Ok((ActionStatus::Skipped, detail_answer("it was settled meanwhile"))),
+            Some(Err(why)) => (ActionStatus::Skipped, None, detail_answer(in_words(why))),
             // Only crashes during the request lead here: every other end is recorded with its attempt.
             Some(Ok(_)) if action.attempts > MAX_ATTEMPTS => (
                 ActionStatus::Refused,
                 None,
-                noted("it was attempted too often without an outcome"),
+                detail_answer("it was attempted too often without an outcome"),
             ),
             Some(Ok(snapshot)) => {
                 let asking = self.ask(&snapshot, action.action, RequestOptions::default());
                 match stop.run_until_cancelled(asking).await {
-                    None => (ActionStatus::Due, Some(now_ms), noted("the daemon was stopped")),
+                    None => {
+                        (ActionStatus::Due, Some(now_ms), detail_answer("the daemon was stopped"))
+                    }
                     Some(asked) => {
                         let (status, due_at_ms) = match &asked.answer {
                             Ok(_) => self.accepted(action.action, &snapshot),
@@ -180,6 +184,6 @@ fn in_words(why: NotNow) -> String {
     }
 }
 
-fn noted(detail: impl Into<String>) -> Answer {
+fn detail_answer(detail: impl Into<String>) -> Answer {
     Answer { detail: Some(detail.into()), ..Answer::default() }
 }

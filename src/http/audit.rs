@@ -93,7 +93,7 @@ impl Trail {
 }
 
 /// Gives every request its [`Trail`] and records requests that are refused before they reach a handler.
-pub(super) async fn watch(
+pub(super) async fn record_refusals(
     State(state): State<Arc<AppState>>,
     mut request: Request,
     next: Next,

@@ -76,14 +76,14 @@ pub async fn require_ticket(
     // A token takes precedence: a page that sends one is judged by it, and its ticket stays unused.
     let ticket = tickets::of_query(request.uri()).filter(|_| !brings_token(request.headers()));
     let Some(ticket) = ticket else { return require(&state, Scope::Read, request, next).await };
-    let claim = tickets::claim(&state, &ticket, request.uri().path())?;
+    let claim = tickets::verify_ticket(&state, &ticket, request.uri().path())?;
     let token = state.api_tokens.named(&claim.token).ok_or(ApiError::TicketRefused)?;
     let trail = trail_of(&request);
     trail.set_actor(&token.name);
     // The rate limit before `redeem`: a request that is refused must not use up a single-use ticket.
-    admit(&state, token, Scope::Read)?;
-    tickets::redeem(&state, &claim).await?;
-    Ok(pass(token, trail, request, next).await)
+    check_scope(&state, token, Scope::Read)?;
+    tickets::redeem_ticket(&state, &claim).await?;
+    Ok(run_authenticated(token, trail, request, next).await)
 }
 
 /// Admits a request with a token that may control.
@@ -113,17 +113,22 @@ async fn require(
     let trail = trail_of(&request);
     let token = authenticate(state, request.headers(), trail.address())?;
     trail.set_actor(&token.name);
-    admit(state, token, scope)?;
-    Ok(pass(token, trail, request, next).await)
+    check_scope(state, token, scope)?;
+    Ok(run_authenticated(token, trail, request, next).await)
 }
 
-fn admit(state: &AppState, token: &ApiToken, scope: Scope) -> Result<(), ApiError> {
+fn check_scope(state: &AppState, token: &ApiToken, scope: Scope) -> Result<(), ApiError> {
     // The limit before the scope, so that refused requests count too.
     state.rate_limit.take(&token.name, Instant::now())?;
     token.check(scope)
 }
 
-async fn pass(token: &ApiToken, trail: Trail, mut request: Request, next: Next) -> Response {
+async fn run_authenticated(
+    token: &ApiToken,
+    trail: Trail,
+    mut request: Request,
+    next: Next,
+) -> Response {
     let (name, installations) = (Arc::clone(&token.name), token.installations.clone());
     let is_admin = token.scopes.contains(&Scope::Admin);
     request.extensions_mut().insert(Caller { name, is_admin, installations, trail });
@@ -132,7 +137,7 @@ async fn pass(token: &ApiToken, trail: Trail, mut request: Request, next: Next) 
 
 fn trail_of(request: &Request) -> Trail {
     let trail = request.extensions().get::<Trail>().cloned();
-    trail.expect("audit::watch wraps every route")
+    trail.expect("audit::record_refusals wraps every route")
 }
 
 /// The scope that a method needs. Methods that no route has need `read` only: they are refused after this.
@@ -150,7 +155,7 @@ fn authenticate<'a>(
     headers: &HeaderMap,
     address: IpAddr,
 ) -> Result<&'a ApiToken, ApiError> {
-    let token = bearer(headers).ok_or(ApiError::Unauthenticated)?;
+    let token = token_in_headers(headers).ok_or(ApiError::Unauthenticated)?;
     let found = state.api_tokens.find(&token);
     let unknown = ApiError::UnknownToken(state.api_tokens.source());
     // `find` ran first in any case: a known and an unknown token take the same time.
@@ -163,7 +168,7 @@ fn authenticate<'a>(
 }
 
 /// The token in the headers. Never read from the URL, because URLs end up in logs and histories.
-fn bearer(headers: &HeaderMap) -> Option<Cow<'_, [u8]>> {
+fn token_in_headers(headers: &HeaderMap) -> Option<Cow<'_, [u8]>> {
     let Some(value) = headers.get(header::AUTHORIZATION) else {
         return subprotocols(headers).find_map(token_of_subprotocol);
     };
@@ -211,7 +216,9 @@ mod tests {
 
     /// Finds the token that the headers carry.
     fn find<'a>(tokens: &'a ApiTokens, headers: &HeaderMap) -> Result<&'a ApiToken, ApiError> {
-        bearer(headers).and_then(|token| tokens.find(&token)).ok_or(ApiError::Unauthenticated)
+        token_in_headers(headers)
+            .and_then(|token| tokens.find(&token))
+            .ok_or(ApiError::Unauthenticated)
     }
 
     fn outcome(tokens: &ApiTokens, authorization: &str, scope: Scope) -> Result<(), &'static str> {

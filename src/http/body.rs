@@ -13,17 +13,17 @@ use super::error::ApiError;
 const DISCARD_BYTES: usize = 8 * 1024 * 1024;
 
 /// Reads a whole body.
-pub(super) async fn read(
+pub(super) async fn read_body(
     body: Body,
     limit_bytes: usize,
     timeout: Duration,
 ) -> Result<Bytes, ApiError> {
-    tokio::time::timeout(timeout, collect(body, limit_bytes))
+    tokio::time::timeout(timeout, collect_frames(body, limit_bytes))
         .await
         .unwrap_or(Err(ApiError::BodyTimeout))
 }
 
-async fn collect(mut body: Body, limit_bytes: usize) -> Result<Bytes, ApiError> {
+async fn collect_frames(mut body: Body, limit_bytes: usize) -> Result<Bytes, ApiError> {
     let mut kept = Vec::new();
     let mut received: usize = 0;
     while let Some(frame) = body.frame().await {

@@ -44,7 +44,7 @@ impl ForwardedHeader {
         let lines = headers.get_all(name).into_iter();
         let lines = lines.map(|value| value.to_str().unwrap_or(UNREADABLE));
         match self {
-            Self::XForwardedFor => lines.flat_map(|line| line.split(',').map(node)).collect(),
+            Self::XForwardedFor => lines.flat_map(|line| line.split(',').map(parse_node)).collect(),
             Self::Forwarded => lines.flat_map(forwarded::addresses).collect(),
         }
     }
@@ -87,7 +87,7 @@ impl TrustedProxies {
 }
 
 /// Parses an address with or without port and brackets.
-fn node(text: &str) -> Option<IpAddr> {
+fn parse_node(text: &str) -> Option<IpAddr> {
     let text = text.trim();
     if let Ok(address) = text.parse() {
         return Some(address);

@@ -34,7 +34,7 @@ pub(super) async fn create(
 ) -> Result<Response, ApiError> {
     // The row's subject is empty: the id is known only when the store has created or found the session.
     let act = caller.trail.act((state.now_ms)(), "session.create", "");
-    let made = make(&state, &caller, &body, &act).await?;
+    let made = make_session(&state, &caller, &body, &act).await?;
     let data = json!({ "session": SessionView::of(&made.session) });
     let mut response = match made.is_new {
         true => success_as(StatusCode::CREATED, "session created", data),
@@ -45,19 +45,19 @@ pub(super) async fn create(
     Ok(response)
 }
 
-async fn make(
+async fn make_session(
     state: &AppState,
     caller: &Caller,
     body: &[u8],
     act: &AuditRow,
 ) -> Result<Made, ApiError> {
-    let mut new = new_session::parse(body)?;
+    let mut new = new_session::parse_session(body)?;
     let named = new.installation_id.as_deref().and_then(InstallationId::parse);
     // Only an id that is named can be checked here; an installation that is chosen later is checked by the control.
     if named.is_some_and(|id| !caller.may_use(id)) {
         return Err(ApiError::InstallationNotAllowed);
     }
-    new.media = resolved(state, new.media)?;
+    new.media = resolve_media(state, new.media)?;
     Ok(state.control.create(&new, act).await?)
 }
 
@@ -67,15 +67,18 @@ pub(super) async fn start(
     Extension(caller): Extension<Caller>,
     body: Bytes,
 ) -> Result<Response, ApiError> {
-    let asked = new_session::start(&body)?;
-    let media = resolved(&state, asked.media)?;
+    let asked = new_session::parse_start(&body)?;
+    let media = resolve_media(&state, asked.media)?;
     let allowed = caller.installations.as_deref();
     let options =
         RequestOptions { media: media.as_ref(), installation_id: asked.installation_id, allowed };
-    request(&state, id, Action::Start, options, &caller).await
+    request_action(&state, id, Action::Start, options, &caller).await
 }
 
-fn resolved(state: &AppState, media: Option<MediaParams>) -> Result<Option<MediaParams>, ApiError> {
+fn resolve_media(
+    state: &AppState,
+    media: Option<MediaParams>,
+) -> Result<Option<MediaParams>, ApiError> {
     let resolved = media.map(|media| state.control.resolve_media(&media)).transpose();
     resolved.map_err(ApiError::Media)
 }
@@ -87,7 +90,7 @@ pub(super) async fn stop(
     body: Bytes,
 ) -> Result<Response, ApiError> {
     let options = options_of(&body, &caller)?;
-    request(&state, id, Action::Stop, options, &caller).await
+    request_action(&state, id, Action::Stop, options, &caller).await
 }
 
 pub(super) async fn pause(
@@ -97,7 +100,7 @@ pub(super) async fn pause(
     body: Bytes,
 ) -> Result<Response, ApiError> {
     let options = options_of(&body, &caller)?;
-    request(&state, id, Action::Pause, options, &caller).await
+    request_action(&state, id, Action::Pause, options, &caller).await
 }
 
 pub(super) async fn resume(
@@ -107,17 +110,17 @@ pub(super) async fn resume(
     body: Bytes,
 ) -> Result<Response, ApiError> {
     let options = options_of(&body, &caller)?;
-    request(&state, id, Action::Resume, options, &caller).await
+    request_action(&state, id, Action::Resume, options, &caller).await
 }
 
 fn options_of<'a>(body: &[u8], caller: &'a Caller) -> Result<RequestOptions<'a>, ApiError> {
-    let installation_id = new_session::installation(body)?;
+    let installation_id = new_session::parse_installation(body)?;
     let allowed = caller.installations.as_deref();
     Ok(RequestOptions { installation_id, allowed, ..RequestOptions::default() })
 }
 
 /// 202 when Zoom accepted the request, 200 when no request was needed.
-async fn request(
+async fn request_action(
     state: &Arc<AppState>,
     id: SessionId,
     action: Action,
@@ -126,7 +129,7 @@ async fn request(
 ) -> Result<Response, ApiError> {
     let act = caller.trail.act((state.now_ms)(), audit_name(action), &id.to_string());
     match state.control.request(id, action, options, &act).await {
-        Ok(requested) => Ok(accepted(action, &requested)),
+        Ok(requested) => Ok(accepted_response(action, &requested)),
         Err(ControlError::Refused(refusal, session)) if is_done(refusal) => {
             // A 200, but no action at Zoom: the audit trail shows why.
             note_refusal(state, &caller.trail, refusal.as_str()).await;
@@ -162,7 +165,7 @@ fn is_done(refusal: Refusal) -> bool {
     )
 }
 
-fn accepted(action: Action, requested: &Requested) -> Response {
+fn accepted_response(action: Action, requested: &Requested) -> Response {
     let session = &requested.session;
     let status = match action {
         // The session was read before the start; the store has this status by now.

@@ -38,8 +38,8 @@ impl AllowedOrigins {
         let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
         let mut origins = Vec::new();
         for (index, part) in parts.enumerate() {
-            let origin =
-                origin(part).ok_or_else(|| format!("entry {} is not an origin", index + 1))?;
+            let origin = parse_origin(part)
+                .ok_or_else(|| format!("entry {} is not an origin", index + 1))?;
             origins.push(origin);
         }
         if origins.len() > MAX_ORIGINS {
@@ -55,7 +55,7 @@ impl AllowedOrigins {
 }
 
 /// Parses an origin: scheme, host and port only. `*` and `null` are rejected because they match every page.
-fn origin(text: &str) -> Option<HeaderValue> {
+fn parse_origin(text: &str) -> Option<HeaderValue> {
     let url = Url::parse(text).ok().filter(|url| matches!(url.scheme(), "http" | "https"))?;
     let origin = url.origin().ascii_serialization();
     let is_exact = text.trim_end_matches('/').eq_ignore_ascii_case(&origin) && !text.contains('*');
@@ -63,7 +63,11 @@ fn origin(text: &str) -> Option<HeaderValue> {
 }
 
 /// Answers preflights, and allows the page of a listed origin to read every other answer.
-pub async fn allow(State(state): State<Arc<AppState>>, request: Request, next: Next) -> Response {
+pub async fn apply_cors(
+    State(state): State<Arc<AppState>>,
+    request: Request,
+    next: Next,
+) -> Response {
     // Without the setting, the answers carry no `vary`: caches need not split them.
     if state.cors.0.is_empty() {
         return next.run(request).await;
@@ -72,7 +76,7 @@ pub async fn allow(State(state): State<Arc<AppState>>, request: Request, next: N
     let is_preflight = request.method() == Method::OPTIONS
         && request.headers().contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
     let mut response = match &origin {
-        Some(_) if is_preflight => preflight(),
+        Some(_) if is_preflight => preflight_response(),
         _ => next.run(request).await,
     };
     let headers = response.headers_mut();
@@ -88,7 +92,7 @@ pub async fn allow(State(state): State<Arc<AppState>>, request: Request, next: N
 }
 
 /// The answer to a preflight: what a listed page may request. A preflight carries no token, so none is checked.
-fn preflight() -> Response {
+fn preflight_response() -> Response {
     let mut response = Response::new(Body::empty());
     *response.status_mut() = StatusCode::NO_CONTENT;
     let headers = response.headers_mut();

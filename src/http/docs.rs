@@ -23,12 +23,12 @@ impl Documents {
     /// The OpenAPI document, as JSON.
     pub(super) fn openapi(&self, webhook_path: &str) -> Bytes {
         // `Bytes` clones share the text: no request builds or copies the document.
-        let make = || openapi::document(webhook_path).to_string().into();
+        let make = || openapi::build_document(webhook_path).to_string().into();
         self.openapi.get_or_init(make).clone()
     }
 
     fn page(&self, webhook_path: &str) -> Bytes {
-        self.page.get_or_init(|| page(webhook_path).html().into()).clone()
+        self.page.get_or_init(|| docs_page(webhook_path).html().into()).clone()
     }
 }
 
@@ -38,16 +38,16 @@ pub(super) async fn serve(State(state): State<Arc<AppState>>) -> Response {
     ([(header::CONTENT_SECURITY_POLICY, policy)], Html(page)).into_response()
 }
 
-fn page(webhook_path: &str) -> Page {
-    let document = openapi::document(webhook_path);
+fn docs_page(webhook_path: &str) -> Page {
+    let document = openapi::build_document(webhook_path);
     let mut operations = Vec::new();
-    for route in routes::all(webhook_path) {
+    for route in routes::all_routes(webhook_path) {
         for about in &route.operations {
             operations.push(Documented {
                 tag: about.tag,
                 method: about.method.to_uppercase(),
                 path: route.path.clone(),
-                scope: openapi::scope(route.access, about.method),
+                scope: openapi::required_scope(route.access, about.method),
                 summary: about.summary,
                 query: about.query.clone(),
                 body: about.body,

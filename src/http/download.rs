@@ -23,12 +23,12 @@ pub fn permits(max_requests: usize) -> Permits {
 ///
 /// # Errors
 /// [`ApiError::TooManyDownloads`] when the caller's token or all of them hold as many as allowed.
-pub(super) fn enter(state: &AppState, caller: &Caller) -> Result<Permit, ApiError> {
+pub(super) fn acquire_permit(state: &AppState, caller: &Caller) -> Result<Permit, ApiError> {
     state.downloads.enter(caller.entrant()).ok_or(ApiError::TooManyDownloads)
 }
 
 /// A body that holds its permit until the client has read it or is gone.
-pub(super) fn body<E>(
+pub(super) fn permitted_body<E>(
     permit: Permit,
     content: impl Stream<Item = Result<Bytes, E>> + Send + 'static,
 ) -> Body

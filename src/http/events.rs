@@ -35,7 +35,7 @@ pub(super) async fn subscribe(
     params: Params,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    let cursor = cursor(&params, &headers)?;
+    let cursor = start_cursor(&params, &headers)?;
     let kinds = params.parsed("kinds", Kinds::form(), Kinds::parse)?;
     known_session(&state.store, id).await?;
     let room = state.hub.enter(caller.entrant()).ok_or(ApiError::TooManySubscribers)?;
@@ -64,7 +64,7 @@ pub(super) async fn subscribe(
     Ok(response)
 }
 
-fn cursor(params: &Params, headers: &HeaderMap) -> Result<Cursor, ApiError> {
+fn start_cursor(params: &Params, headers: &HeaderMap) -> Result<Cursor, ApiError> {
     let problem = "must have the form 1:57 or 1:57,2:3";
     let Some(last) = headers.get("last-event-id") else {
         let after = params.parsed("after", problem, |text| text.parse().ok())?;
@@ -102,8 +102,8 @@ impl Events {
 
     fn text(&self, followed: &Followed) -> String {
         match followed {
-            Followed::Entry { cursor, entry } => text::entry(cursor, entry),
-            Followed::End { cursor } => text::end(cursor, self.session_id),
+            Followed::Entry { cursor, entry } => text::entry_event(cursor, entry),
+            Followed::End { cursor } => text::end_event(cursor, self.session_id),
         }
     }
 }

@@ -28,13 +28,13 @@ pub(super) async fn create(
     body: Bytes,
 ) -> Result<Response, ApiError> {
     let act = caller.trail.act((state.now_ms)(), "forward.create", &id.to_string());
-    let forward = make(&state, id, &body, &act).await?;
+    let forward = make_forward(&state, id, &body, &act).await?;
     state.forwards.look();
     let data = json!({ "forward": ForwardView::of(&forward, &state) });
     Ok(success_as(StatusCode::CREATED, "forward created", data))
 }
 
-async fn make(
+async fn make_forward(
     state: &AppState,
     id: SessionId,
     body: &[u8],

@@ -58,7 +58,7 @@ pub(super) async fn carry_out(
     let bytes = match parts.method {
         // An unread body may make hyper close the connection after the answer, which is fine for a rare DELETE.
         Method::DELETE => Bytes::new(),
-        _ => body::read(body, MAX_BODY_BYTES, state.body_timeout).await?,
+        _ => body::read_body(body, MAX_BODY_BYTES, state.body_timeout).await?,
     };
     // A key that is used with another body is a mistake of the client, not a repetition.
     let digest = hex::encode(Sha256::digest(&bytes));
@@ -68,7 +68,7 @@ pub(super) async fn carry_out(
     let requests = state.requests.clone();
     let work = async move {
         let answer = match key {
-            None => Ok(run(&state, &caller, request, next).await),
+            None => Ok(run_handler(&state, &caller, request, next).await),
             Some(key) => {
                 let execution =
                     Execution { state: &state, caller: &caller, key, digest, request_id };
@@ -91,7 +91,12 @@ pub(super) async fn carry_out(
 }
 
 /// Runs the handler and records a refusal.
-async fn run(state: &Arc<AppState>, caller: &Caller, request: Request, next: Next) -> Response {
+async fn run_handler(
+    state: &Arc<AppState>,
+    caller: &Caller,
+    request: Request,
+    next: Next,
+) -> Response {
     let response = next.run(request).await;
     if let Some(error) = response.extensions().get::<ApiError>() {
         note_refusal(state, &caller.trail, error.code()).await;
@@ -121,7 +126,7 @@ impl Execution<'_> {
             Taken::OtherBody => return Err(ApiError::KeyReused),
             Taken::Deleted => return Err(ApiError::AnswerDeleted),
         }
-        let mut response = run(self.state, self.caller, request, next).await;
+        let mut response = run_handler(self.state, self.caller, request, next).await;
         // Rendered here and not by `observe`, because the stored body must be final.
         let error = response.extensions_mut().remove::<ApiError>();
         // A failure that may be temporary is not stored, so that the client can retry with the same key.
@@ -156,7 +161,7 @@ impl Execution<'_> {
         // Lossless: every stored body is JSON that the daemon wrote.
         let mut body = String::from_utf8_lossy(bytes).into_owned();
         if parts.extensions.get::<HoldsSecret>().is_some() {
-            body = self.state.answer_keys.seal(cell(&row(&self.key)), &body);
+            body = self.state.answer_keys.seal(cell(&key_row(&self.key)), &body);
         }
         let kept = Kept { status: parts.status.as_u16(), body };
         let made = parts.extensions.get().map(|AboutSession(id)| *id);
@@ -171,7 +176,7 @@ impl Execution<'_> {
         let mut body = kept.body;
         // Answers are JSON objects unless they are sealed.
         if !body.starts_with('{') {
-            let opened = self.state.answer_keys.open(cell(&row(&self.key)), &body);
+            let opened = self.state.answer_keys.open(cell(&key_row(&self.key)), &body);
             body = opened.map_err(|_| ApiError::AnswerDeleted)?.to_string();
         }
         let mut response = Response::new(Body::from(body));
@@ -189,7 +194,7 @@ fn cell(row: &str) -> Cell<'_> {
     Cell { table: "idempotency_keys", row, column: "body" }
 }
 
-fn row(key: &IdempotencyKey) -> String {
+fn key_row(key: &IdempotencyKey) -> String {
     format!("{} {} {}", key.token, key.path, key.key)
 }
 

@@ -10,7 +10,7 @@ const MAX_FIELD_CHARS: usize = 64;
 
 /// Returns the fields of a JSON object, which must all be known. A null field counts as absent. Refuses nesting too
 /// deep to be read back from the store.
-pub(super) fn fields(body: &[u8], known: &[&str]) -> Result<Map<String, Value>, ApiError> {
+pub(super) fn parse_fields(body: &[u8], known: &[&str]) -> Result<Map<String, Value>, ApiError> {
     // Lossy is enough: it only counts brackets, and `from_slice` below rejects invalid UTF-8.
     if json::is_too_deep(&String::from_utf8_lossy(body)) {
         return Err(ApiError::InvalidValue {
@@ -29,7 +29,7 @@ pub(super) fn fields(body: &[u8], known: &[&str]) -> Result<Map<String, Value>, 
 
 /// Refuses a body with content: only an empty one and an empty object say nothing.
 pub(super) fn nothing(body: &[u8]) -> Result<(), ApiError> {
-    if body.is_empty() { Ok(()) } else { fields(body, &[]).map(drop) }
+    if body.is_empty() { Ok(()) } else { parse_fields(body, &[]).map(drop) }
 }
 
 #[cfg(test)]
@@ -50,9 +50,9 @@ mod tests {
     fn nesting_too_deep_to_be_read_back_is_refused() {
         let body =
             |depth: usize| format!(r#"{{"metadata":{}{}}}"#, "[".repeat(depth), "]".repeat(depth));
-        assert!(fields(body(63).as_bytes(), &["metadata"]).is_ok());
+        assert!(parse_fields(body(63).as_bytes(), &["metadata"]).is_ok());
         for depth in [64, 126, 100_000] {
-            let error = fields(body(depth).as_bytes(), &["metadata"]).unwrap_err();
+            let error = parse_fields(body(depth).as_bytes(), &["metadata"]).unwrap_err();
             assert!(matches!(error, ApiError::InvalidValue { name: "body", .. }), "{depth}");
         }
     }

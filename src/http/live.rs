@@ -40,7 +40,7 @@ pub(super) async fn one(
     request: HttpRequest,
 ) -> Result<Response, ApiError> {
     known_session(&state.store, id).await?;
-    open(&state, &caller, Some(id), &query, request)
+    upgrade_consumer(&state, &caller, Some(id), &query, request)
 }
 
 /// Serves all sessions with streams on this daemon.
@@ -50,11 +50,11 @@ pub(super) async fn all(
     query: Params,
     request: HttpRequest,
 ) -> Result<Response, ApiError> {
-    open(&state, &caller, None, &query, request)
+    upgrade_consumer(&state, &caller, None, &query, request)
 }
 
 /// Checks the request in the query, answers 101, and then serves the connection.
-fn open(
+fn upgrade_consumer(
     state: &AppState,
     caller: &Caller,
     session: Option<SessionId>,
@@ -66,7 +66,7 @@ fn open(
     let is_offered = offers_subprotocol(http.headers());
     // `create_response` checks method, version, `upgrade`, `connection` and the key (RFC 6455, section 4.2.1).
     let response = create_response(&http.map(drop)).map_err(|_| ApiError::UpgradeRequired)?;
-    let asked = asked(query);
+    let asked = query_fields(query);
     let request = match asked.is_empty() {
         true => None,
         false => Some(Request::read(&asked, session)?),
@@ -74,7 +74,7 @@ fn open(
     // Before the 101: a consumer that is refused gets an HTTP status instead of a close code.
     let room = state.hub.enter(caller.entrant()).ok_or(ApiError::TooManySubscribers)?;
     let consumer = Consumer { live: state.live.clone(), session, request, permit: room };
-    let talk = guarded(consumer.converse(upgrade), Arc::clone(&state.counters));
+    let talk = catch_panic(consumer.converse(upgrade), Arc::clone(&state.counters));
     // On the tracker, because hyper's connection task ends with the upgrade and the shutdown would not wait for it.
     state.conversations.spawn(talk);
     let mut response = response.map(|()| Body::empty());
@@ -87,13 +87,13 @@ fn open(
 }
 
 /// The known parameters of the query.
-fn asked(query: &Params) -> Map<String, Value> {
+fn query_fields(query: &Params) -> Map<String, Value> {
     let value = |name: &&str| Some(((*name).to_owned(), Value::from(query.get(name)?)));
     NAMES.iter().filter_map(value).collect()
 }
 
 /// Runs a connection; a panic ends only this connection.
-async fn guarded(talk: impl Future<Output = ()>, counters: Arc<Counters>) {
+async fn catch_panic(talk: impl Future<Output = ()>, counters: Arc<Counters>) {
     if AssertUnwindSafe(talk).catch_unwind().await.is_err() {
         count(&counters.panics);
         tracing::error!("a live connection's task panicked; the connection is closed");
@@ -118,7 +118,7 @@ impl Consumer {
         };
         // The client may send its first message together with the handshake; hyper has read it already.
         let (socket, read) = (parts.io.into_inner(), parts.read_buf.into());
-        let config = Some(live::config());
+        let config = Some(live::websocket_config());
         let mut socket =
             WebSocketStream::from_partially_read(socket, read, Role::Server, config).await;
         let request = match self.request.take() {
@@ -146,7 +146,7 @@ impl Consumer {
             Ok(None) => return None,
             Err(_) => ApiError::NoFirstMessage,
         };
-        live::refuse(socket, refused.code(), refused.to_string()).await;
+        live::refuse_request(socket, refused.code(), refused.to_string()).await;
         None
     }
 

@@ -15,7 +15,7 @@ use super::envelope::{rfc3339, success_as};
 use super::error::ApiError;
 use super::extract::{known_file, known_session};
 use super::idempotency::{AboutSession, HoldsSecret};
-use super::json::fields;
+use super::json::parse_fields;
 use super::tickets::{Claim, QUERY, Resource};
 use crate::model::RecordedFile;
 use crate::seal::random_bytes;
@@ -61,7 +61,7 @@ pub(super) async fn create(
 }
 
 fn path(body: &[u8]) -> Result<String, ApiError> {
-    match fields(body, &["path"])?.remove("path") {
+    match parse_fields(body, &["path"])?.remove("path") {
         Some(Value::String(path)) => Ok(path),
         _ => Err(ApiError::InvalidValue { name: "path", problem: "must be a path in a string" }),
     }

@@ -54,19 +54,22 @@ pub(super) async fn callback(
     RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    let finished = finish(&state, client, query.as_deref().unwrap_or_default(), &headers).await;
+    let finished =
+        finish_install(&state, client, query.as_deref().unwrap_or_default(), &headers).await;
     match (finished, wants_json(&headers)) {
         (Ok(installation), true) => Ok(installed_json(&installation)),
-        (Ok(installation), false) => Ok(page(StatusCode::OK, &installed_page(&installation))),
+        (Ok(installation), false) => {
+            Ok(page_response(StatusCode::OK, &installed_page(&installation)))
+        }
         (Err(refusal), true) => Err(ApiError::Install(refusal)),
         (Err(refusal), false) => {
             tracing::warn!(code = refusal.code(), "an install failed: {refusal}");
-            Ok(page(refusal.status(), &refusal.failure_page()))
+            Ok(page_response(refusal.status(), &refusal.failure_page()))
         }
     }
 }
 
-async fn finish(
+async fn finish_install(
     state: &AppState,
     client: ClientAddress,
     query: &str,
@@ -125,7 +128,7 @@ fn installed_page(installation: &Installation) -> Page {
     Page::good(heading, vec![text, remove.to_owned()]).with_facts(facts)
 }
 
-fn page(status: StatusCode, page: &Page) -> Response {
+fn page_response(status: StatusCode, page: &Page) -> Response {
     let policy = HeaderValue::from_str(&CONTENT_SECURITY_POLICY);
     let headers: [(HeaderName, HeaderValue); 3] = [
         (header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8")),

@@ -88,13 +88,13 @@ pub async fn serve(State(state): State<Arc<AppState>>) -> Response {
 }
 
 /// The document of a daemon with webhooks at this path.
-pub fn document(webhook_path: &str) -> Value {
+pub fn build_document(webhook_path: &str) -> Value {
     let mut paths = Map::new();
-    for route in routes::all(webhook_path) {
+    for route in routes::all_routes(webhook_path) {
         for about in &route.operations {
             // Several routes may share a path: each adds its method to the same object.
             paths.entry(&route.path).or_insert_with(|| json!({}))[about.method] =
-                describe(&route, about);
+                describe_operation(&route, about);
         }
     }
     let schemas: Value =
@@ -122,25 +122,24 @@ pub fn document(webhook_path: &str) -> Value {
     })
 }
 
-fn describe(route: &Route, about: &Operation) -> Value {
+fn describe_operation(route: &Route, about: &Operation) -> Value {
     let mut answers: Map<String, Value> = about
         .answers
         .iter()
-        .map(|(status, what, data)| (status.to_string(), answer(what, *data)))
+        .map(|(status, what, data)| (status.to_string(), success_response(what, *data)))
         .collect();
-    for status in errors(route, about) {
+    for status in error_statuses(route, about) {
         // `or_insert`: a status that the operation describes itself keeps its own text.
-        answers.entry(status.to_string()).or_insert_with(|| error(status, about.is_page));
+        answers.entry(status.to_string()).or_insert_with(|| error_response(status, about.is_page));
     }
     let mut described = json!({
         "tags": [about.tag], "operationId": about.id, "summary": about.summary,
-        "parameters": parameters(route, about), "responses": answers,
+        "parameters": operation_parameters(route, about), "responses": answers,
     });
     if let Some(schema) = about.body {
-        described["requestBody"] =
-            json!({ "required": !about.is_body_optional, "content": content(reference(schema)) });
+        described["requestBody"] = json!({ "required": !about.is_body_optional, "content": json_content(schema_reference(schema)) });
     }
-    if let Some(scope) = scope(route.access, about.method) {
+    if let Some(scope) = required_scope(route.access, about.method) {
         described["security"] = json!([{ "token": [scope] }]);
     }
     if route.access == Access::Ticket {
@@ -151,7 +150,7 @@ fn describe(route: &Route, about: &Operation) -> Value {
 }
 
 /// The error statuses that an operation may answer.
-fn errors(route: &Route, about: &Operation) -> BTreeSet<u16> {
+fn error_statuses(route: &Route, about: &Operation) -> BTreeSet<u16> {
     let (mut errors, has_token) = (BTreeSet::from([500, 503]), route.access != Access::Open);
     errors.extend(&about.errors);
     if has_token {
@@ -176,7 +175,7 @@ fn errors(route: &Route, about: &Operation) -> BTreeSet<u16> {
 }
 
 /// The scope that a token needs.
-pub fn scope(access: Access, method: &str) -> Option<&'static str> {
+pub fn required_scope(access: Access, method: &str) -> Option<&'static str> {
     match (access, method) {
         (Access::Open, _) => None,
         (Access::Token, "get") | (Access::Read | Access::Ticket, _) => Some("read"),
@@ -185,7 +184,7 @@ pub fn scope(access: Access, method: &str) -> Option<&'static str> {
     }
 }
 
-fn parameters(route: &Route, about: &Operation) -> Vec<Value> {
+fn operation_parameters(route: &Route, about: &Operation) -> Vec<Value> {
     let text = json!({ "type": "string" });
     let mut parameters = Vec::new();
     if route.path.contains("{id}") {
@@ -233,18 +232,18 @@ fn query_schema(name: &str) -> Value {
     }
 }
 
-fn answer(what: &str, data: Option<&str>) -> Value {
+fn success_response(what: &str, data: Option<&str>) -> Value {
     let Some(data) = data else { return json!({ "description": what }) };
     let envelope = json!({
         "type": "object", "required": ["status", "message", "data"],
         "properties": {
-            "status": { "const": true }, "message": { "type": "string" }, "data": reference(data),
+            "status": { "const": true }, "message": { "type": "string" }, "data": schema_reference(data),
         },
     });
-    json!({ "description": what, "content": content(envelope) })
+    json!({ "description": what, "content": json_content(envelope) })
 }
 
-fn error(status: u16, is_page: bool) -> Value {
+fn error_response(status: u16, is_page: bool) -> Value {
     let what = match status {
         400 => "The request is malformed",
         401 => "No valid token",
@@ -263,17 +262,17 @@ fn error(status: u16, is_page: bool) -> Value {
         503 => "Unavailable: try again later",
         _ => "An internal error of the daemon",
     };
-    let mut content = content(reference("Error"));
+    let mut content = json_content(schema_reference("Error"));
     if is_page {
         content["text/html"] = json!({ "schema": { "type": "string" } });
     }
     json!({ "description": format!("{what}: see `error.code`"), "content": content })
 }
 
-fn content(schema: Value) -> Value {
+fn json_content(schema: Value) -> Value {
     json!({ "application/json": { "schema": schema } })
 }
 
-fn reference(schema: &str) -> Value {
+fn schema_reference(schema: &str) -> Value {
     json!({ "$ref": format!("#/components/schemas/{schema}") })
 }

@@ -14,7 +14,7 @@ pub(super) enum Wanted {
 }
 
 /// Parses a header `range` for a file of this size. Several ranges get the whole file, as the RFC allows.
-pub(super) fn wanted(header: Option<&str>, bytes: u64) -> Wanted {
+pub(super) fn parse_range(header: Option<&str>, bytes: u64) -> Wanted {
     let range = header.and_then(|header| header.trim().strip_prefix("bytes="));
     let Some((first, last)) = range.and_then(|range| range.split_once('-')) else {
         // RFC 9110, section 14.2: a server may ignore a range that it does not support.
@@ -60,7 +60,7 @@ mod tests {
             ("bytes=-1000", 0..100),
             ("bytes=0-99999999999999999999999", 0..100),
         ] {
-            assert_eq!(wanted(Some(header), 100), Wanted::Part(range), "{header}");
+            assert_eq!(parse_range(Some(header), 100), Wanted::Part(range), "{header}");
         }
     }
 
@@ -68,9 +68,9 @@ mod tests {
     fn a_range_beyond_the_end_is_nothing() {
         for header in ["bytes=100-", "bytes=100-200", "bytes=-0", "bytes=99999999999999999999999-"]
         {
-            assert_eq!(wanted(Some(header), 100), Wanted::Nothing, "{header}");
+            assert_eq!(parse_range(Some(header), 100), Wanted::Nothing, "{header}");
         }
-        assert_eq!(wanted(Some("bytes=0-"), 0), Wanted::Nothing);
+        assert_eq!(parse_range(Some("bytes=0-"), 0), Wanted::Nothing);
     }
 
     #[test]
@@ -86,8 +86,8 @@ mod tests {
             "bytes=0-1,5-6",
             "bytes=+1-2",
         ] {
-            assert_eq!(wanted(Some(header), 100), Wanted::All, "{header}");
+            assert_eq!(parse_range(Some(header), 100), Wanted::All, "{header}");
         }
-        assert_eq!(wanted(None, 100), Wanted::All);
+        assert_eq!(parse_range(None, 100), Wanted::All);
     }
 }

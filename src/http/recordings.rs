@@ -16,7 +16,7 @@ use super::auth::Caller;
 use super::envelope::{rfc3339, success};
 use super::error::ApiError;
 use super::extract::{InPath, PathPart, known_file, known_session};
-use super::range::{Wanted, wanted};
+use super::range::{Wanted, parse_range};
 use super::{AppState, download};
 use crate::model::{
     RecordedFile, Recording, RecordingId, RecordingStatus, SessionId, Speaker, StreamId,
@@ -53,32 +53,33 @@ pub(super) async fn download(
     // A running recording has no hash yet, and every client would match its empty etag.
     let is_whole = recording.status != RecordingStatus::Recording;
     // A list of etags, weak or strong (RFC 9110, section 13.1.2); a hash in hex occurs in no other one.
-    if is_whole && text(&headers, header::IF_NONE_MATCH).is_some_and(|known| known.contains(&etag))
+    if is_whole
+        && header_text(&headers, header::IF_NONE_MATCH).is_some_and(|known| known.contains(&etag))
     {
         return Ok(not_modified(&etag));
     }
     // A range of another version would not match.
-    let is_same = text(&headers, header::IF_RANGE).is_none_or(|version| version == etag);
-    let range = text(&headers, header::RANGE).filter(|_| is_same);
-    let (status, range) = match wanted(range, file.bytes) {
+    let is_same = header_text(&headers, header::IF_RANGE).is_none_or(|version| version == etag);
+    let range = header_text(&headers, header::RANGE).filter(|_| is_same);
+    let (status, range) = match parse_range(range, file.bytes) {
         Wanted::Nothing => {
             return Err(ApiError::RangeNotSatisfiable { bytes: file.bytes });
         }
         Wanted::All => (StatusCode::OK, 0..file.bytes),
         Wanted::Part(range) => (StatusCode::PARTIAL_CONTENT, range),
     };
-    let permit = download::enter(&state, &caller)?;
+    let permit = download::acquire_permit(&state, &caller)?;
     // A HEAD answer has the headers of the GET and no content (RFC 9110, section 9.3.2).
     let part = if method == Method::HEAD { 0..0 } else { range.clone() };
-    let content = state.recordings.open(&recording, &file, part).await.map_err(refused)?;
+    let content = state.recordings.open(&recording, &file, part).await.map_err(open_refused)?;
     let content = content.inspect_err(|error| tracing::warn!(%error, "a recording was cut"));
-    let mut response = Response::new(download::body(permit, content));
+    let mut response = Response::new(download::permitted_body(permit, content));
     *response.status_mut() = status;
-    describe(response.headers_mut(), &file, &etag, &range);
+    describe_file(response.headers_mut(), &file, &etag, &range);
     if status == StatusCode::PARTIAL_CONTENT {
         // The last position is inclusive (RFC 9110, section 14.4). A range is never empty here.
         let part = format!("bytes {}-{}/{}", range.start, range.end - 1, file.bytes);
-        response.headers_mut().insert(header::CONTENT_RANGE, plain(&part));
+        response.headers_mut().insert(header::CONTENT_RANGE, plain_header(&part));
     }
     Ok(response)
 }
@@ -98,7 +99,7 @@ impl PathPart for FileName {
     }
 }
 
-fn refused(error: OpenError) -> ApiError {
+fn open_refused(error: OpenError) -> ApiError {
     match error {
         OpenError::NotYet => ApiError::RecordingNotFinished,
         OpenError::Lost => ApiError::RecordingLost,
@@ -114,22 +115,22 @@ fn refused(error: OpenError) -> ApiError {
 fn not_modified(etag: &str) -> Response {
     let mut response = Response::new(Body::empty());
     *response.status_mut() = StatusCode::NOT_MODIFIED;
-    response.headers_mut().insert(header::ETAG, plain(etag));
+    response.headers_mut().insert(header::ETAG, plain_header(etag));
     response
 }
 
-fn describe(headers: &mut HeaderMap, file: &RecordedFile, etag: &str, range: &Range<u64>) {
-    headers.insert(header::CONTENT_TYPE, plain(&file.content_type));
+fn describe_file(headers: &mut HeaderMap, file: &RecordedFile, etag: &str, range: &Range<u64>) {
+    headers.insert(header::CONTENT_TYPE, plain_header(&file.content_type));
     headers.insert(header::CONTENT_LENGTH, HeaderValue::from(range.end - range.start));
     headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
-    headers.insert(header::ETAG, plain(etag));
+    headers.insert(header::ETAG, plain_header(etag));
     // Names and contents come from participants: a browser must not run a file as a page.
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    headers.insert(header::CONTENT_DISPOSITION, plain(&disposition(&file.api_name)));
+    headers.insert(header::CONTENT_DISPOSITION, plain_header(&content_disposition(&file.api_name)));
 }
 
 /// A plain name for every browser, and the real one for those that support RFC 6266.
-fn disposition(name: &str) -> String {
+fn content_disposition(name: &str) -> String {
     let ascii: String = name.chars().map(|c| if is_plain(c) { c } else { '_' }).collect();
     let mut encoded = String::new();
     for byte in name.bytes() {
@@ -145,12 +146,12 @@ fn is_plain(c: char) -> bool {
     c.is_ascii_alphanumeric() || "-_.".contains(c)
 }
 
-fn text(headers: &HeaderMap, name: header::HeaderName) -> Option<&str> {
+fn header_text(headers: &HeaderMap, name: header::HeaderName) -> Option<&str> {
     headers.get(name)?.to_str().ok()
 }
 
 /// A header from a value of the daemon's own; empty if a header cannot hold it.
-fn plain(text: &str) -> HeaderValue {
+fn plain_header(text: &str) -> HeaderValue {
     HeaderValue::from_str(text).unwrap_or(HeaderValue::from_static(""))
 }
 
@@ -238,10 +239,10 @@ mod tests {
     #[test]
     fn a_files_name_is_kept_and_breaks_no_header() {
         assert_eq!(
-            disposition("1-audio-7-Núñez.wav"),
+            content_disposition("1-audio-7-Núñez.wav"),
             "attachment; filename=\"1-audio-7-N__ez.wav\"; \
              filename*=UTF-8''1-audio-7-N%C3%BA%C3%B1ez.wav"
         );
-        assert!(!disposition("a\"\r\nb").contains(['\r', '\n']));
+        assert!(!content_disposition("a\"\r\nb").contains(['\r', '\n']));
     }
 }

@@ -23,7 +23,7 @@ const REQUEST_ID_HEADER: &str = "x-request-id";
 #[derive(Debug, Clone)]
 pub(super) struct RequestId(pub String);
 
-/// The state of [`observe`].
+/// The state of [`observe_request`].
 pub(super) struct Observer {
     pub counters: Arc<Counters>,
     pub trusted_proxies: TrustedProxies,
@@ -52,7 +52,7 @@ impl Observer {
 }
 
 /// Wraps every route, fallbacks included.
-pub(super) async fn observe(
+pub(super) async fn observe_request(
     State(observer): State<Arc<Observer>>,
     mut request: Request,
     next: Next,
@@ -80,7 +80,7 @@ pub(super) async fn observe(
     if let Some(error) = &error {
         error.render(&mut response, &request_id);
     }
-    secure(response.headers_mut(), &request_id);
+    security_headers(response.headers_mut(), &request_id);
     // Successful probes arrive every few seconds and would drown the log.
     if is_probe(route) && response.status().is_success() {
         return response;
@@ -110,7 +110,7 @@ fn log_text(error: &ApiError) -> String {
     }
 }
 
-fn secure(headers: &mut HeaderMap, request_id: &str) {
+fn security_headers(headers: &mut HeaderMap, request_id: &str) {
     // Answers hold personal data or change from one moment to the next.
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
@@ -154,7 +154,7 @@ mod tests {
         };
         let router = Router::new()
             .route("/boom", get(boom))
-            .layer(from_fn_with_state(Arc::new(observer), observe));
+            .layer(from_fn_with_state(Arc::new(observer), observe_request));
         let response = call(router, "/boom").await;
         assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
         assert_eq!(counters.panics.load(Ordering::Relaxed), 1);

@@ -94,7 +94,7 @@ pub fn router(state: Arc<AppState>) -> Router {
     let (mut open, mut token) = (Router::new(), Router::new());
     let (mut read, mut ticket) = (Router::new(), Router::new());
     let (mut control, mut admin) = (Router::new(), Router::new());
-    for Route { path, access, handlers, .. } in all(&state.webhook_path) {
+    for Route { path, access, handlers, .. } in all_routes(&state.webhook_path) {
         match access {
             Access::Open => open = open.route(&path, handlers),
             Access::Token => token = token.route(&path, handlers),
@@ -127,26 +127,26 @@ pub fn router(state: Arc<AppState>) -> Router {
         .method_not_allowed_fallback(|| async { ApiError::MethodNotAllowed })
         .fallback(|| async { ApiError::UnknownRoute })
         // Inside `observe`, because it needs the client's address, and outside authentication, to see refusals.
-        .layer(from_fn_with_state(Arc::clone(&state), audit::watch))
-        .layer(from_fn_with_state(observer(&state), request::observe))
+        .layer(from_fn_with_state(Arc::clone(&state), audit::record_refusals))
+        .layer(from_fn_with_state(request_observer(&state), request::observe_request))
         // Outermost: a page must be able to read every answer, errors included.
-        .layer(from_fn_with_state(Arc::clone(&state), cors::allow))
+        .layer(from_fn_with_state(Arc::clone(&state), cors::apply_cors))
         .with_state(state)
 }
 
 /// The health checks alone, for a separate listener.
 pub fn health_router(state: &Arc<AppState>) -> Router {
     let is_health = |route: &Route| route.path.starts_with("/health/");
-    let routes = all(&state.webhook_path).into_iter().filter(is_health);
+    let routes = all_routes(&state.webhook_path).into_iter().filter(is_health);
     routes
         .fold(Router::new(), |router, route| router.route(&route.path, route.handlers))
         .method_not_allowed_fallback(|| async { ApiError::MethodNotAllowed })
         .fallback(|| async { ApiError::UnknownRoute })
-        .layer(from_fn_with_state(observer(state), request::observe))
+        .layer(from_fn_with_state(request_observer(state), request::observe_request))
         .with_state(Arc::clone(state))
 }
 
-fn observer(state: &AppState) -> Arc<request::Observer> {
+fn request_observer(state: &AppState) -> Arc<request::Observer> {
     Arc::new(request::Observer {
         counters: Arc::clone(&state.counters),
         trusted_proxies: state.trusted_proxies.clone(),
@@ -155,7 +155,7 @@ fn observer(state: &AppState) -> Arc<request::Observer> {
 }
 
 /// All routes.
-pub(super) fn all(webhook_path: &str) -> Vec<Route> {
+pub(super) fn all_routes(webhook_path: &str) -> Vec<Route> {
     let mut routes = sessions::routes();
     routes.extend(zoom::routes());
     routes.extend(webhooks::routes());

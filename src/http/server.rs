@@ -81,27 +81,27 @@ pub async fn serve(listener: TcpListener, router: Router, limits: Limits, stop: 
     let mut connections = JoinSet::new();
     let mut accepted = None;
     loop {
-        let next = accept(&listener, &open, &mut accepted);
+        let next = accept_connection(&listener, &open, &mut accepted);
         tokio::select! {
             // Biased: a stop wins over a flood of connections, and ended tasks are reaped before new ones are added.
             biased;
             () = stop.cancelled() => break,
-            Some(ended) = connections.join_next() => note(ended),
+            Some(ended) = connections.join_next() => log_panic(ended),
             next = next => match next {
                 Ok((socket, slot)) => {
-                    connections.spawn(converse(socket, slot, router.clone(), limits, stop.clone()));
+                    connections.spawn(serve_connection(socket, slot, router.clone(), limits, stop.clone()));
                 }
-                Err(error) => survive(&error).await,
+                Err(error) => wait_for_descriptors(&error).await,
             },
         }
     }
     // Closed first: the kernel refuses new connections at once, and a load balancer goes elsewhere.
     drop(listener);
-    drain(connections, limits.grace).await;
+    drain_connections(connections, limits.grace).await;
 }
 
 /// The next connection, once there is a slot for it. `accepted` holds it meanwhile, so that this is cancel-safe.
-async fn accept(
+async fn accept_connection(
     listener: &TcpListener,
     open: &Arc<Connections>,
     accepted: &mut Option<(TcpStream, SocketAddr)>,
@@ -118,7 +118,7 @@ async fn accept(
 }
 
 /// Serves one connection to its end, or until another needs its slot.
-async fn converse(
+async fn serve_connection(
     socket: TcpStream,
     slot: Slot,
     router: Router,
@@ -130,7 +130,7 @@ async fn converse(
         // `peek` leaves the byte for hyper. Zero bytes: the client has closed.
         let first_byte = timeout(limits.first_byte_timeout, socket.peek(&mut [0])).await;
         if matches!(first_byte, Ok(Ok(1..))) {
-            answer(socket, &slot, router, limits, &stop).await;
+            serve_requests(socket, &slot, router, limits, &stop).await;
         }
     };
     tokio::select! {
@@ -139,7 +139,7 @@ async fn converse(
     }
 }
 
-async fn answer(
+async fn serve_requests(
     socket: TcpStream,
     slot: &Slot,
     router: Router,
@@ -150,7 +150,7 @@ async fn answer(
     let _ = socket.set_nodelay(true);
     let io = TokioIo::new(StallTimeout::new(socket, limits.write_timeout));
     let router = TowerToHyperService::new(router);
-    let service = service_fn(|request| respond(&router, slot, request));
+    let service = service_fn(|request| respond_bounded(&router, slot, request));
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(limits.header_timeout)
@@ -173,7 +173,7 @@ async fn answer(
     }
 }
 
-async fn respond(
+async fn respond_bounded(
     router: &TowerToHyperService<Router>,
     slot: &Slot,
     request: Request<Incoming>,
@@ -191,7 +191,7 @@ async fn respond(
 }
 
 /// Pauses if the process has no file descriptors left, which passes. An aborted handshake concerns the peer only.
-async fn survive(error: &io::Error) {
+async fn wait_for_descriptors(error: &io::Error) {
     use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
     if matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset) {
         return;
@@ -200,10 +200,10 @@ async fn survive(error: &io::Error) {
     tokio::time::sleep(ACCEPT_PAUSE).await;
 }
 
-async fn drain(mut connections: JoinSet<()>, grace: Duration) {
+async fn drain_connections(mut connections: JoinSet<()>, grace: Duration) {
     let all_ended = async {
         while let Some(ended) = connections.join_next().await {
-            note(ended);
+            log_panic(ended);
         }
     };
     if tokio::time::timeout(grace, all_ended).await.is_err() {
@@ -217,7 +217,7 @@ async fn drain(mut connections: JoinSet<()>, grace: Duration) {
 }
 
 /// Logs a panic outside a handler, such as in a streamed body. It ended only its own connection.
-fn note(ended: Result<(), JoinError>) {
+fn log_panic(ended: Result<(), JoinError>) {
     if ended.is_err_and(|error| error.is_panic()) {
         tracing::error!("a connection's task panicked; the connection is closed");
     }

@@ -26,7 +26,7 @@ pub(super) async fn list(
     State(state): State<Arc<AppState>>,
     params: Params,
 ) -> Result<Response, ApiError> {
-    let page = page(&params)?;
+    let page = parse_page(&params)?;
     // One row more than requested shows whether there is a next page.
     let asked = SessionPage { limit: page.limit + 1, ..page };
     let mut sessions = state.store.sessions(&asked).await?;
@@ -64,7 +64,7 @@ pub(super) async fn remove(
     }
 }
 
-fn page(params: &Params) -> Result<SessionPage, ApiError> {
+fn parse_page(params: &Params) -> Result<SessionPage, ApiError> {
     Ok(SessionPage {
         before: params.parsed("before", "must be the id of a session", SessionId::parse)?,
         limit: params.limit()?,

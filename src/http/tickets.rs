@@ -27,14 +27,14 @@ pub fn of_query(uri: &Uri) -> Option<String> {
 }
 
 /// Verifies a ticket without writing anything: signed here, for this path, by an API token that is still valid.
-pub fn claim(state: &AppState, ticket: &str, path: &str) -> Result<Claim, ApiError> {
+pub fn verify_ticket(state: &AppState, ticket: &str, path: &str) -> Result<Claim, ApiError> {
     let resource = Resource::parse(path).ok_or(ApiError::TicketRefused)?;
     let hash_of = |name: &str| state.api_tokens.hash_of(name);
     state.ticket_keys.read(ticket, &resource.name(), hash_of).ok_or(ApiError::TicketRefused)
 }
 
 /// Marks a ticket as used; that of a recording stays valid while its window is open.
-pub async fn redeem(state: &AppState, claim: &Claim) -> Result<(), ApiError> {
+pub async fn redeem_ticket(state: &AppState, claim: &Claim) -> Result<(), ApiError> {
     let now_ms = (state.now_ms)();
     let id = hex::encode(claim.id);
     // An expired ticket is valid only as the repeated use of a recording's ticket, within its window.

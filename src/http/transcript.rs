@@ -28,10 +28,10 @@ pub(super) async fn download(
     params: Params,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    let format = chosen(&params, &headers)?;
+    let format = chosen_format(&params, &headers)?;
     known_session(&state.store, id).await?;
     // The permit before the queries: a transcript over the limit costs the store nothing.
-    let permit = download::enter(&state, &caller)?;
+    let permit = download::acquire_permit(&state, &caller)?;
     let streams = state.store.streams_of(id).await?;
     let mut lines = Lines::new(state.store.clone(), id, &streams, format.applies_corrections());
     // Read before the answer starts: an unavailable store is a 503, not a truncated file.
@@ -44,10 +44,10 @@ pub(super) async fn download(
         })?;
         Ok::<_, StoreError>(chunk.map(|chunk| (chunk, reading)))
     });
-    Ok(response(format, id, download::body(permit, body)))
+    Ok(transcript_response(format, id, download::permitted_body(permit, body)))
 }
 
-fn chosen(params: &Params, headers: &HeaderMap) -> Result<Format, ApiError> {
+fn chosen_format(params: &Params, headers: &HeaderMap) -> Result<Format, ApiError> {
     // The query takes precedence: a link cannot set a header.
     let named =
         params.parsed("format", "must be one of json, jsonl, vtt, srt, txt", Format::parse)?;
@@ -62,7 +62,7 @@ fn chosen(params: &Params, headers: &HeaderMap) -> Result<Format, ApiError> {
     }
 }
 
-fn response(format: Format, id: SessionId, body: Body) -> Response {
+fn transcript_response(format: Format, id: SessionId, body: Body) -> Response {
     let mut response = Response::new(body);
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(format.media_type()));

@@ -64,7 +64,7 @@ pub(super) async fn receive(
         Some(_) => SpeaksFor::AllButVideoSdk,
         None => SpeaksFor::All,
     };
-    count_refused(&state, answer(&state, &state.webhook_key, speaks_for, request).await)
+    count_refused(&state, answer_webhook(&state, &state.webhook_key, speaks_for, request).await)
 }
 
 /// Receives the webhooks of the Video SDK app, which has a secret token of its own.
@@ -73,7 +73,7 @@ pub(super) async fn receive_video(
     request: Request,
 ) -> Result<Response, ApiError> {
     let key = state.video_webhook_key.as_ref().ok_or(ApiError::NoVideoSdk)?;
-    count_refused(&state, answer(&state, key, SpeaksFor::VideoSdk, request).await)
+    count_refused(&state, answer_webhook(&state, key, SpeaksFor::VideoSdk, request).await)
 }
 
 /// The events that a key may sign.
@@ -142,14 +142,14 @@ fn count_refused(
     outcome
 }
 
-async fn answer(
+async fn answer_webhook(
     state: &AppState,
     key: &WebhookKey,
     speaks_for: SpeaksFor,
     request: Request,
 ) -> Result<Response, ApiError> {
     let (parts, body) = request.into_parts();
-    let raw = body::read(body, MAX_BODY_BYTES, state.body_timeout).await?;
+    let raw = body::read_body(body, MAX_BODY_BYTES, state.body_timeout).await?;
     // Read after the body: the tolerance includes the time that the body takes.
     let now_ms = (state.now_ms)();
     let headers = signature_headers(&parts.headers);
@@ -162,7 +162,7 @@ async fn answer(
         ApiError::Signature(error)
     })?;
     match event::parse(&raw, now_ms).map_err(ApiError::Event)? {
-        Event::UrlValidation { plain_token } => Ok(validation(key, &plain_token)),
+        Event::UrlValidation { plain_token } => Ok(validation_response(key, &plain_token)),
         Event::Delivery(delivery) if !speaks_for.includes(&delivery.event) => {
             Err(ApiError::OtherApp)
         }
@@ -171,7 +171,7 @@ async fn answer(
                 // The row stays, so that a repetition is still recognised.
                 delivery.body.clear();
             }
-            record(state, &delivery).await
+            record_delivery(state, &delivery).await
         }
     }
 }
@@ -182,7 +182,7 @@ fn signature_headers(headers: &HeaderMap) -> SignatureHeaders<'_> {
     SignatureHeaders { timestamp: value(TIMESTAMP_HEADER), signature: value(SIGNATURE_HEADER) }
 }
 
-fn validation(key: &WebhookKey, plain_token: &PlainToken) -> Response {
+fn validation_response(key: &WebhookKey, plain_token: &PlainToken) -> Response {
     tracing::info!("Zoom validated the webhook URL");
     Json(json!({
         "plainToken": plain_token.as_str(),
@@ -191,7 +191,7 @@ fn validation(key: &WebhookKey, plain_token: &PlainToken) -> Response {
     .into_response()
 }
 
-async fn record(state: &AppState, delivery: &Delivery) -> Result<Response, ApiError> {
+async fn record_delivery(state: &AppState, delivery: &Delivery) -> Result<Response, ApiError> {
     // The future is dropped at the deadline. Zoom retries after the 503, and the id makes the repetition harmless.
     let recorded = timeout(RECORD_DEADLINE, state.store.record_delivery(delivery))
         .await

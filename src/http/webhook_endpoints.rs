@@ -62,7 +62,7 @@ pub(super) async fn change(
     InPath(id): InPath<EndpointId>,
     body: Bytes,
 ) -> Result<Response, ApiError> {
-    let act = act(&state, &caller, "webhook_endpoint.change", id);
+    let act = audit_row(&state, &caller, "webhook_endpoint.change", id);
     let endpoint = state.webhooks.change(id, request::of_change(&body)?, &act).await?;
     Ok(success("webhook endpoint changed", json!({ "endpoint": EndpointView::of(&endpoint) })))
 }
@@ -72,7 +72,7 @@ pub(super) async fn remove(
     Extension(caller): Extension<Caller>,
     InPath(id): InPath<EndpointId>,
 ) -> Result<Response, ApiError> {
-    let act = act(&state, &caller, "webhook_endpoint.delete", id);
+    let act = audit_row(&state, &caller, "webhook_endpoint.delete", id);
     state.webhooks.remove(id, &act).await?;
     Ok(success("webhook endpoint deleted", json!({ "id": id })))
 }
@@ -85,7 +85,7 @@ pub(super) async fn rotate_secret(
     body: Bytes,
 ) -> Result<Response, ApiError> {
     nothing(&body)?;
-    let act = act(&state, &caller, "webhook_endpoint.rotate_secret", id);
+    let act = audit_row(&state, &caller, "webhook_endpoint.rotate_secret", id);
     let (endpoint, secret) = state.webhooks.rotate_secret(id, &act).await?;
     let data = json!({ "endpoint": EndpointView::of(&endpoint), "secret": secret.as_str() });
     Ok(with_secret(success("webhook secret rotated: keep the new one", data)))
@@ -98,7 +98,7 @@ pub(super) async fn test(
     body: Bytes,
 ) -> Result<Response, ApiError> {
     nothing(&body)?;
-    let act = act(&state, &caller, "webhook_endpoint.test", id);
+    let act = audit_row(&state, &caller, "webhook_endpoint.test", id);
     let event_id = state.webhooks.test(id, &act).await?;
     let data = json!({ "event_id": event_id });
     Ok(success_as(StatusCode::ACCEPTED, "a test event is queued", data))
@@ -127,13 +127,13 @@ pub(super) async fn resend(
     body: Bytes,
 ) -> Result<Response, ApiError> {
     nothing(&body)?;
-    let act = act(&state, &caller, "webhook_endpoint.resend", id);
+    let act = audit_row(&state, &caller, "webhook_endpoint.resend", id);
     state.webhooks.resend(id, &event_id, &act).await?;
     let data = json!({ "event_id": event_id });
     Ok(success_as(StatusCode::ACCEPTED, "the event is queued again", data))
 }
 
-fn act(state: &AppState, caller: &Caller, action: &'static str, id: EndpointId) -> AuditRow {
+fn audit_row(state: &AppState, caller: &Caller, action: &'static str, id: EndpointId) -> AuditRow {
     caller.trail.act((state.now_ms)(), action, &id.to_string())
 }
 

@@ -86,7 +86,7 @@ impl Batcher {
                     outage.is_over();
                 }
                 Err(error @ StoreError::Unavailable(_)) => {
-                    let bytes = size(batch, kind);
+                    let bytes = batch_bytes(batch, kind);
                     // A store that answers pings but not this batch is too slow for the batch; one
                     // that answers nothing is away, and smaller batches would only slow the
                     // recovery.
@@ -98,7 +98,7 @@ impl Batcher {
                 }
                 // The store refused the batch: halving finds the item that it refuses.
                 Err(_) if batch.len() > 1 => {
-                    self.max_bytes = size(batch, kind) / 2;
+                    self.max_bytes = batch_bytes(batch, kind) / 2;
                     continue;
                 }
                 Err(error) => {
@@ -139,7 +139,7 @@ impl Batcher {
 }
 
 /// The size of a batch in bytes. Half of it admits fewer items than the batch has, so halving ends at one item.
-fn size<T>(batch: &[T], kind: &Kind<T>) -> usize {
+fn batch_bytes<T>(batch: &[T], kind: &Kind<T>) -> usize {
     batch.iter().map(kind.bytes).sum()
 }
 

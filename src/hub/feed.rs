@@ -101,7 +101,7 @@ struct Written {
 impl Feed {
     /// Continues a stream's log after its entry `last_seq`. `media` are the media that the stream wants.
     pub fn new(hub: Arc<Hub>, stream: &StreamRecord, last_seq: u64, media: MediaSet) -> Self {
-        let info = Arc::new(info(stream));
+        let info = Arc::new(stream_info(stream));
         // The ledger counts from the announcement: what Zoom sent before the daemon connected
         // counts as missing.
         let announced_ms = times::of_webhook(stream.event_ts_ms, stream.created_at_ms);
@@ -303,7 +303,8 @@ impl Feed {
         self.take_left_out();
         if self.is_ended {
             let accounts = self.ledger.accounts(self.now_ms());
-            self.closing = accounts.iter().map(|account| summary(account, &self.tally)).collect();
+            self.closing =
+                accounts.iter().map(|account| end_summary(account, &self.tally)).collect();
         }
         for _ in 0..LAST_TRIES {
             let is_closed = self.close();
@@ -422,7 +423,7 @@ impl Feed {
     }
 }
 
-fn info(stream: &StreamRecord) -> StreamInfo {
+fn stream_info(stream: &StreamRecord) -> StreamInfo {
     StreamInfo {
         session_id: stream.session_id,
         stream_id: stream.stream_id.clone(),
@@ -433,7 +434,7 @@ fn info(stream: &StreamRecord) -> StreamInfo {
     }
 }
 
-fn summary(account: &Account, tally: &Tally) -> EntryBody {
+fn end_summary(account: &Account, tally: &Tally) -> EntryBody {
     let came = tally.of(account.medium);
     EntryBody::Summary {
         medium: account.medium,

@@ -173,12 +173,12 @@ impl Waiting {
             }
         }
         let item = self.waiting.pop_front()?;
-        self.shrink(bytes(&item));
+        self.shrink(item_bytes(&item));
         Some(item)
     }
 
     fn push(&mut self, item: Tapped) {
-        let bytes = bytes(&item);
+        let bytes = item_bytes(&item);
         self.bytes += bytes;
         if let Some(total) = &self.total {
             total.bytes.fetch_add(bytes, Ordering::Relaxed);
@@ -344,7 +344,7 @@ impl TapQueue {
     }
 }
 
-fn bytes(item: &Tapped) -> usize {
+fn item_bytes(item: &Tapped) -> usize {
     match item {
         Tapped::Frame(frame) => frame_bytes(frame),
         Tapped::Dropped(..) | Tapped::Settle | Tapped::Over { .. } => ITEM_BYTES,

@@ -22,7 +22,7 @@ pub enum IdError {
     Unprintable,
 }
 
-fn checked(text: &str) -> Result<&str, IdError> {
+fn check_id(text: &str) -> Result<&str, IdError> {
     if text.is_empty() {
         Err(IdError::Empty)
     } else if text.len() > MAX_ID_BYTES {
@@ -41,7 +41,7 @@ pub struct StreamId(Arc<str>);
 
 impl StreamId {
     pub fn parse(text: &str) -> Result<Self, IdError> {
-        checked(text).map(|text| Self(text.into()))
+        check_id(text).map(|text| Self(text.into()))
     }
 
     pub fn as_str(&self) -> &str {
@@ -194,7 +194,7 @@ pub struct Instance {
 
 impl Instance {
     pub fn new(product: Product, key: IdKey, id: &str) -> Result<Self, IdError> {
-        Ok(Self { product, key, id: checked(id)?.to_owned() })
+        Ok(Self { product, key, id: check_id(id)?.to_owned() })
     }
 
     /// The id as Zoom sent it (base64-like for meetings, may contain `/`, `+`, `=`).

@@ -138,7 +138,7 @@ impl SpeakerUserId {
 
     /// Creates an id from a text; none for an empty text.
     pub fn text(text: &str) -> Option<Self> {
-        bounded(text).map(|text| Self::Text(text.into()))
+        bounded_id(text).map(|text| Self::Text(text.into()))
     }
 }
 
@@ -171,7 +171,7 @@ fn stored_user_id<'de, D: Deserializer<'de>>(
 impl ChannelId {
     /// Creates an id from a text; none for an empty text.
     pub fn new(text: &str) -> Option<Self> {
-        bounded(text).map(|text| Self(text.into()))
+        bounded_id(text).map(|text| Self(text.into()))
     }
 
     pub fn as_str(&self) -> &str {
@@ -190,12 +190,12 @@ impl SpeakerRef<'_> {
     pub fn is(&self, speaker: &Speaker) -> bool {
         if let (Some(one), Some(other)) = (&self.channel_id, &speaker.channel_id) {
             // The stored id is cut; compare like with like.
-            return bounded(one) == Some(other.as_str());
+            return bounded_id(one) == Some(other.as_str());
         }
         match (&self.user_id, &speaker.user_id) {
             (Some(UserIdRef::Number(one)), Some(SpeakerUserId::Number(other))) => one == other,
             (Some(UserIdRef::Text(one)), Some(SpeakerUserId::Text(other))) => {
-                bounded(one) == Some(other)
+                bounded_id(one) == Some(other)
             }
             _ => false,
         }
@@ -226,7 +226,7 @@ impl SpeakerFilter {
     }
 }
 
-fn bounded(id: &str) -> Option<&str> {
+fn bounded_id(id: &str) -> Option<&str> {
     // Cut, not refused: a frame with an odd id still has its payload.
     let id = &id[..id.floor_char_boundary(MAX_ID_BYTES)];
     (!id.is_empty()).then_some(id)

@@ -21,9 +21,9 @@ use tokio_tungstenite::tungstenite::{self, Error};
 use tokio_util::either::Either;
 
 use super::proxy::Proxy;
-use super::race::race;
+use super::race::race_addresses;
 use super::resolver::ResolveError;
-use super::tunnel::{ProxyError, tunnel};
+use super::tunnel::{ProxyError, open_tunnel};
 use super::{Network, USER_AGENT};
 
 /// How long TLS and upgrade may take on one address before the next one is tried. The last address has as long as the
@@ -94,7 +94,7 @@ impl Network {
             return Err(DialError::NotAdmitted);
         }
         loop {
-            let (address, tcp) = match race(&addresses, TcpStream::connect).await {
+            let (address, tcp) = match race_addresses(&addresses, TcpStream::connect).await {
                 Ok(connected) => connected,
                 Err(error) if proxy.is_some() => return Err(through(error.to_string()).into()),
                 Err(error) => return Err(error.into()),
@@ -103,7 +103,7 @@ impl Network {
             addresses.retain(|other| *other != address);
             let handshake = async {
                 let transport = self.transport(tcp, proxy, target).await?;
-                upgrade(target, config, wrap(transport)).await
+                upgrade_stream(target, config, wrap(transport)).await
             };
             let done = match addresses.is_empty() {
                 true => handshake.await,
@@ -129,7 +129,7 @@ impl Network {
             None => Either::Left(tcp),
             Some(proxy) => {
                 let mut hop = maybe_tls(&self.tls, &proxy.host, proxy.is_tls, tcp).await?;
-                tunnel(&mut hop, proxy, target.host, target.port).await?;
+                open_tunnel(&mut hop, proxy, target.host, target.port).await?;
                 hop
             }
         };
@@ -137,7 +137,7 @@ impl Network {
     }
 }
 
-async fn upgrade<S: AsyncRead + AsyncWrite + Unpin>(
+async fn upgrade_stream<S: AsyncRead + AsyncWrite + Unpin>(
     target: Target<'_>,
     config: WebSocketConfig,
     stream: S,

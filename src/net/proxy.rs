@@ -97,23 +97,23 @@ impl Proxy {
             Host::Ipv6(address) => address.to_string(),
         };
         let port = url.port_or_known_default().ok_or(NotAProxy)?;
-        Ok(Self { host, port, is_tls, authorization: authorization(&url)? })
+        Ok(Self { host, port, is_tls, authorization: basic_authorization(&url)? })
     }
 
     /// The proxy's URL without the credentials.
     pub(super) fn url(&self) -> String {
         let scheme = if self.is_tls { "https" } else { "http" };
-        format!("{scheme}://{}", authority(&self.host, self.port))
+        format!("{scheme}://{}", host_and_port(&self.host, self.port))
     }
 }
 
 /// Formats `host:port`, with brackets around an IPv6 address.
-pub(super) fn authority(host: &str, port: u16) -> String {
+pub(super) fn host_and_port(host: &str, port: u16) -> String {
     if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
 }
 
 /// The Basic credentials (RFC 7617) from the percent-encoded user and password of the URL.
-fn authorization(url: &Url) -> Result<Option<Secret<String>>, NotAProxy> {
+fn basic_authorization(url: &Url) -> Result<Option<Secret<String>>, NotAProxy> {
     let decoded = |text| percent_decode_str(text).decode_utf8().map_err(|_| NotAProxy);
     if url.username().is_empty() && url.password().is_none() {
         return Ok(None);

@@ -16,11 +16,11 @@ const MAX_ATTEMPTS: usize = 8;
 
 /// Returns the first address for which `attempt` succeeds, and drops the other attempts. When an attempt fails, the
 /// next one starts at once. If all fail, returns the last error.
-pub(super) async fn race<T, F: Future<Output = io::Result<T>>>(
+pub(super) async fn race_addresses<T, F: Future<Output = io::Result<T>>>(
     addresses: &[SocketAddr],
     attempt: impl Fn(SocketAddr) -> F,
 ) -> io::Result<(SocketAddr, T)> {
-    let mut waiting = interleaved(addresses).into_iter().take(MAX_ATTEMPTS);
+    let mut waiting = interleave_families(addresses).into_iter().take(MAX_ATTEMPTS);
     let mut attempts = FuturesUnordered::new();
     let mut failure = io::Error::new(io::ErrorKind::AddrNotAvailable, "no address to connect to");
     loop {
@@ -43,7 +43,7 @@ pub(super) async fn race<T, F: Future<Output = io::Result<T>>>(
 
 /// Alternates the address families, starting with the family of the first address (RFC 8305 section 4). A family
 /// without connectivity then costs one delay instead of one per address.
-fn interleaved(addresses: &[SocketAddr]) -> Vec<SocketAddr> {
+fn interleave_families(addresses: &[SocketAddr]) -> Vec<SocketAddr> {
     let is_first_kind = |address: &&SocketAddr| address.is_ipv6() == addresses[0].is_ipv6();
     let (first, other): (Vec<&SocketAddr>, Vec<&SocketAddr>) =
         addresses.iter().partition(is_first_kind);
@@ -78,7 +78,7 @@ mod tests {
                 }
             }
         };
-        let done = race(&addresses(text), attempt).await.map(|(address, ())| address);
+        let done = race_addresses(&addresses(text), attempt).await.map(|(address, ())| address);
         let took = begin.elapsed().as_millis();
         (done, begun.into_inner().unwrap(), took)
     }
@@ -117,8 +117,8 @@ mod tests {
 
     #[test]
     fn address_families_alternate_starting_with_the_first() {
-        let found = interleaved(&addresses("[::1]:1 [::2]:1 [::3]:1 10.0.0.1:1"));
+        let found = interleave_families(&addresses("[::1]:1 [::2]:1 [::3]:1 10.0.0.1:1"));
         assert_eq!(found, addresses("[::1]:1 10.0.0.1:1 [::2]:1 [::3]:1"));
-        assert!(interleaved(&[]).is_empty());
+        assert!(interleave_families(&[]).is_empty());
     }
 }

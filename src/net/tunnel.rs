@@ -6,7 +6,7 @@ use thiserror::Error;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 use super::USER_AGENT;
-use super::proxy::{Proxy, authority};
+use super::proxy::{Proxy, host_and_port};
 
 /// The longest response head from a proxy: a status line and a few headers.
 const MAX_HEAD_BYTES: usize = 8 * 1024;
@@ -37,13 +37,13 @@ pub enum ProxyError {
 }
 
 /// Requests a tunnel. On success the stream carries the connection to the host.
-pub(super) async fn tunnel<S: AsyncRead + AsyncWrite + Unpin>(
+pub(super) async fn open_tunnel<S: AsyncRead + AsyncWrite + Unpin>(
     stream: &mut S,
     proxy: &Proxy,
     host: &str,
     port: u16,
 ) -> Result<(), ProxyError> {
-    stream.write_all(request(proxy, host, port).as_bytes()).await?;
+    stream.write_all(connect_request(proxy, host, port).as_bytes()).await?;
     stream.flush().await?;
     match read_status(stream).await? {
         200..=299 => Ok(()),
@@ -53,8 +53,8 @@ pub(super) async fn tunnel<S: AsyncRead + AsyncWrite + Unpin>(
     }
 }
 
-fn request(proxy: &Proxy, host: &str, port: u16) -> String {
-    let host = authority(host, port);
+fn connect_request(proxy: &Proxy, host: &str, port: u16) -> String {
+    let host = host_and_port(host, port);
     let authorization = match &proxy.authorization {
         Some(value) => format!("Proxy-Authorization: {}\r\n", value.expose()),
         None => String::new(),
@@ -95,7 +95,7 @@ mod tests {
     async fn ask(url: &str, answer: &[u8]) -> (String, Result<(), ProxyError>) {
         let (mut ours, mut theirs) = tokio::io::duplex(64 * 1024);
         theirs.write_all(answer).await.unwrap();
-        let done = tunnel(&mut ours, &proxy(url), "::2", 443).await;
+        let done = open_tunnel(&mut ours, &proxy(url), "::2", 443).await;
         let mut asked = vec![0; 1024];
         let length = theirs.read(&mut asked).await.unwrap();
         drop(theirs);
@@ -138,12 +138,12 @@ mod tests {
         for answer in answers {
             let (mut ours, mut theirs) = tokio::io::duplex(64 * 1024);
             theirs.write_all(answer).await.unwrap();
-            let done = tunnel(&mut ours, &proxy("http://a:1"), "zoom.us", 443).await;
+            let done = open_tunnel(&mut ours, &proxy("http://a:1"), "zoom.us", 443).await;
             assert!(matches!(done, Err(ProxyError::NotAProxy)), "{done:?}");
         }
         let (mut ours, theirs) = tokio::io::duplex(1024);
         drop(theirs);
-        let done = tunnel(&mut ours, &proxy("http://a:1"), "zoom.us", 443).await;
+        let done = open_tunnel(&mut ours, &proxy("http://a:1"), "zoom.us", 443).await;
         assert!(matches!(done, Err(ProxyError::Lost(_))), "{done:?}");
     }
 }

@@ -27,15 +27,15 @@ impl Backoff {
         let attempt = self.count();
         match attempt {
             0 => Duration::ZERO,
-            n => jitter(rng, Duration::ZERO, doubled(BASE, n - 1)),
+            n => jittered_delay(rng, Duration::ZERO, doubled_delay(BASE, n - 1)),
         }
     }
 
     /// Returns the wait after Zoom refused a handshake because it still holds the old connection.
     pub fn after_duplicate(&mut self, rng: &mut SmallRng) -> Duration {
-        let longest = doubled(DUPLICATE_BASE, self.count());
+        let longest = doubled_delay(DUPLICATE_BASE, self.count());
         // Never zero: an immediate retry would only be refused again.
-        jitter(rng, longest / 2, longest)
+        jittered_delay(rng, longest / 2, longest)
     }
 
     /// Whether nothing failed since the last [`Backoff::clear`].
@@ -56,16 +56,16 @@ impl Backoff {
 }
 
 /// Creates a stream's random generator from its seed.
-pub fn rng(seed: u64) -> SmallRng {
+pub fn stream_rng(seed: u64) -> SmallRng {
     SmallRng::seed_from_u64(seed)
 }
 
-fn doubled(base: Duration, times: u32) -> Duration {
+fn doubled_delay(base: Duration, times: u32) -> Duration {
     // `min(10)` keeps the shift in range; the cap is reached long before.
     base.saturating_mul(1 << times.min(10)).min(CAP)
 }
 
-fn jitter(rng: &mut SmallRng, from: Duration, to: Duration) -> Duration {
+fn jittered_delay(rng: &mut SmallRng, from: Duration, to: Duration) -> Duration {
     rng.random_range(from..=to)
 }
 
@@ -76,12 +76,12 @@ mod tests {
     #[test]
     fn the_first_redial_is_at_once_and_later_ones_are_spread_under_a_cap() {
         for seed in 0..200 {
-            let mut rng = rng(seed);
+            let mut rng = stream_rng(seed);
             let mut backoff = Backoff::default();
             assert_eq!(backoff.after_loss(&mut rng), Duration::ZERO);
             for attempt in 1..30 {
                 let wait = backoff.after_loss(&mut rng);
-                assert!(wait <= doubled(BASE, attempt - 1), "seed {seed}, attempt {attempt}");
+                assert!(wait <= doubled_delay(BASE, attempt - 1), "seed {seed}, attempt {attempt}");
                 assert!(wait <= CAP);
             }
         }
@@ -90,7 +90,7 @@ mod tests {
     #[test]
     fn two_streams_do_not_redial_in_step() {
         let waits = |seed| {
-            let mut rng = rng(seed);
+            let mut rng = stream_rng(seed);
             let mut backoff = Backoff::default();
             (0..6).map(|_| backoff.after_loss(&mut rng)).collect::<Vec<_>>()
         };
@@ -103,14 +103,15 @@ mod tests {
     #[test]
     fn a_fleet_does_not_redial_in_step() {
         const FLEET: u64 = 2_000;
-        let mut fleet: Vec<_> = (0..FLEET).map(|seed| (rng(seed), Backoff::default())).collect();
+        let mut fleet: Vec<_> =
+            (0..FLEET).map(|seed| (stream_rng(seed), Backoff::default())).collect();
         for attempt in 0..8 {
             let wait = |(rng, backoff): &mut (SmallRng, Backoff)| backoff.after_loss(rng);
             let waits: Vec<Duration> = fleet.iter_mut().map(wait).collect();
             if attempt == 0 {
                 continue;
             }
-            let longest = doubled(BASE, attempt - 1);
+            let longest = doubled_delay(BASE, attempt - 1);
             let mut tenths = [0; 10];
             for wait in waits {
                 let tenth = wait.as_micros() * 10 / (longest.as_micros() + 1);
@@ -123,7 +124,7 @@ mod tests {
 
     #[test]
     fn a_duplicate_is_given_time_to_go() {
-        let mut rng = rng(7);
+        let mut rng = stream_rng(7);
         let mut backoff = Backoff::default();
         let first = backoff.after_duplicate(&mut rng);
         assert!(first >= DUPLICATE_BASE / 2 && first <= DUPLICATE_BASE);
@@ -134,7 +135,7 @@ mod tests {
 
     #[test]
     fn any_failure_is_remembered_until_it_is_cleared() {
-        let mut rng = rng(7);
+        let mut rng = stream_rng(7);
         for fail in [Backoff::after_loss, Backoff::after_duplicate] {
             let mut backoff = Backoff::default();
             assert!(backoff.is_clear());
@@ -147,7 +148,7 @@ mod tests {
 
     #[test]
     fn a_stable_link_starts_over() {
-        let mut rng = rng(7);
+        let mut rng = stream_rng(7);
         let mut backoff = Backoff::default();
         for _ in 0..5 {
             backoff.after_loss(&mut rng);

@@ -136,7 +136,7 @@ impl Ledger {
     }
 
     fn all(&mut self, now_ms: i64, at_ms: Option<i64>, tell: fn(&mut MediumCoverage, i64)) {
-        let at_ms = coverage::placed(now_ms, at_ms);
+        let at_ms = coverage::placed_ms(now_ms, at_ms);
         self.each(LinkId::Signaling, |coverage| tell(coverage, at_ms));
     }
 

@@ -187,7 +187,7 @@ impl Stream {
             unknown: UnknownMessages::new(),
             unreadable: UnreadableMessages::default(),
             outputs: VecDeque::from([dial]),
-            rng: backoff::rng(seed),
+            rng: backoff::stream_rng(seed),
         }
     }
 
@@ -287,7 +287,7 @@ impl Stream {
     }
 
     fn opened(&mut self, now: Instant, id: LinkId) {
-        let link = find(&mut self.signaling, &mut self.media, id);
+        let link = find_link(&mut self.signaling, &mut self.media, id);
         if link.is_some_and(|link| link.opened(now, &self.setup.timings)) {
             let handshake = self.handshake(id);
             self.send(id, handshake);
@@ -295,7 +295,7 @@ impl Stream {
     }
 
     fn received(&mut self, now: Instant, id: LinkId, bytes: Bytes) {
-        let link = find(&mut self.signaling, &mut self.media, id);
+        let link = find_link(&mut self.signaling, &mut self.media, id);
         // A message that was queued before a hang-up must not touch the link's next life.
         let Some(link) = link.filter(|link| link.is_open()) else { return };
         // An unreadable message is skipped and does not count as a sign of life.
@@ -351,7 +351,7 @@ impl Stream {
         if id == LinkId::Signaling {
             self.lose_media_with_signaling();
         }
-        let link = find(&mut self.signaling, &mut self.media, id);
+        let link = find_link(&mut self.signaling, &mut self.media, id);
         let Some(link) = link else { return };
         let due = link.lost(now, &loss, &mut self.rng);
         if self.is_terminating {
@@ -421,7 +421,7 @@ impl Stream {
     fn redial(&mut self, now: Instant, id: LinkId) {
         let Some(endpoint) = self.endpoint_of(id) else { return };
         self.account_deferred_loss(id);
-        if let Some(link) = find(&mut self.signaling, &mut self.media, id) {
+        if let Some(link) = find_link(&mut self.signaling, &mut self.media, id) {
             link.redial(now, &self.setup.timings);
         }
         self.outputs.push_back(Output::Dial(id, endpoint));
@@ -450,7 +450,7 @@ impl Stream {
     }
 
     fn link_mut(&mut self, id: LinkId) -> Option<&mut Link> {
-        find(&mut self.signaling, &mut self.media, id)
+        find_link(&mut self.signaling, &mut self.media, id)
     }
 
     fn send(&mut self, id: LinkId, message: Outgoing) {
@@ -483,7 +483,7 @@ impl Stream {
 }
 
 /// Returns a link by its id. Borrows only the links, so that callers can use other fields meanwhile.
-fn find<'a>(
+fn find_link<'a>(
     signaling: &'a mut Link,
     media: &'a mut [MediaLink],
     id: LinkId,

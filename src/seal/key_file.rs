@@ -30,13 +30,13 @@ pub struct Kept {
 /// # Errors
 /// Fails if the folder or the file cannot be used, or the file does not contain a secret.
 pub fn read_or_make(folder: &Path, name: &str) -> io::Result<Kept> {
-    if let Some(value) = read(folder, name)? {
+    if let Some(value) = read_secret(folder, name)? {
         return Ok(Kept { value, path: folder.join(name), is_new: false });
     }
     DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
-    let is_new = make(folder, name)?;
+    let is_new = make_file(folder, name)?;
     // Another process that started at the same time may have created the file: read it.
-    let value = read(folder, name)?.ok_or(io::ErrorKind::NotFound)?;
+    let value = read_secret(folder, name)?.ok_or(io::ErrorKind::NotFound)?;
     Ok(Kept { value, path: folder.join(name), is_new })
 }
 
@@ -44,18 +44,18 @@ pub fn read_or_make(folder: &Path, name: &str) -> io::Result<Kept> {
 ///
 /// # Errors
 /// Fails if the file cannot be read, or does not contain a secret.
-pub fn read(folder: &Path, name: &str) -> io::Result<Option<Secret<String>>> {
+pub fn read_secret(folder: &Path, name: &str) -> io::Result<Option<Secret<String>>> {
     let path = folder.join(name);
     let text = match fs::read_to_string(&path) {
         Ok(text) => text,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(about(&path, &error.to_string())),
+        Err(error) => return Err(describe_error(&path, &error.to_string())),
     };
     let text = text.trim();
     if text.len() == 2 * KEY_BYTES && text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
         Ok(Some(Secret::new(text.to_owned())))
     } else {
-        Err(about(
+        Err(describe_error(
             &path,
             "it does not hold 32 bytes in hex; restore it, or remove it for a new one",
         ))
@@ -63,7 +63,7 @@ pub fn read(folder: &Path, name: &str) -> io::Result<Option<Secret<String>>> {
 }
 
 /// Writes the file atomically: to a temporary name, then linked into place unless another process was first.
-fn make(folder: &Path, name: &str) -> io::Result<bool> {
+fn make_file(folder: &Path, name: &str) -> io::Result<bool> {
     let path = folder.join(name);
     let draft = folder.join(format!(".{name}.{}", hex::encode(random_bytes::<8>())));
     let write = || {
@@ -77,11 +77,11 @@ fn make(folder: &Path, name: &str) -> io::Result<bool> {
     match linked {
         Ok(()) => removed.and_then(|()| File::open(folder)?.sync_all()).map(|()| true),
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
-        Err(error) => Err(about(&path, &error.to_string())),
+        Err(error) => Err(describe_error(&path, &error.to_string())),
     }
 }
 
-fn about(path: &Path, problem: &str) -> io::Error {
+fn describe_error(path: &Path, problem: &str) -> io::Error {
     io::Error::other(format!("{}: {problem}", path.display()))
 }
 

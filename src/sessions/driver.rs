@@ -90,7 +90,7 @@ pub(super) struct Job {
 }
 
 /// Runs a stream to its end, or until a command to leave it. Owns all its sockets.
-pub(super) async fn drive(job: &mut Job, commands: &mut mpsc::Receiver<Command>) -> Exit {
+pub(super) async fn drive_stream(job: &mut Job, commands: &mut mpsc::Receiver<Command>) -> Exit {
     let mut stream = Stream::new(Instant::now(), job.seed, job.setup.clone(), job.endpoint.clone());
     if job.is_taken_over {
         stream.contested();

@@ -8,7 +8,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{sleep, timeout};
 
 use super::Settings;
-use super::driver::{Command, Exit, Job, Lease, drive};
+use super::driver::{Command, Exit, Job, Lease, drive_stream};
 use crate::clock;
 use crate::hub::{Feed, Hub};
 use crate::model::{Outcome, Product, StopReason, StreamId, StreamRecord, ms};
@@ -50,7 +50,7 @@ pub(super) enum After {
 impl Run {
     /// Drives the stream and records its end, if it ends.
     pub(super) async fn run(mut self) -> After {
-        let drive = drive(&mut self.job, &mut self.commands).await;
+        let drive = drive_stream(&mut self.job, &mut self.commands).await;
         // From here on the supervisor cannot send commands to this task: a command that is accepted must have
         // an effect.
         self.commands.close();
@@ -174,7 +174,7 @@ pub(super) fn job(
     let setup = Setup {
         stream_id: stream.stream_id.clone(),
         instance: settings.handshake_ids.named(&stream.instance),
-        signature: Secret::new(signature(settings, stream)),
+        signature: Secret::new(handshake_signature(settings, stream)),
         params,
         policy: settings.policy.clone(),
         timings: settings.timings.clone(),
@@ -186,7 +186,7 @@ pub(super) fn job(
 }
 
 /// The session's media parameters at the time of the announcement, else the configured ones.
-pub(super) fn params(settings: &Settings, stream: &StreamRecord) -> Params {
+pub(super) fn session_params(settings: &Settings, stream: &StreamRecord) -> Params {
     let Some(media) = &stream.media else { return settings.params.clone() };
     let overrides: Option<ParamsOverrides> =
         // An older version may have stored these: an error must not keep the stream from running.
@@ -199,7 +199,7 @@ pub(super) fn params(settings: &Settings, stream: &StreamRecord) -> Params {
     })
 }
 
-fn signature(settings: &Settings, stream: &StreamRecord) -> String {
+fn handshake_signature(settings: &Settings, stream: &StreamRecord) -> String {
     let own = settings.video_sdk.as_ref().filter(|_| stream.instance.product == Product::VideoSdk);
     let app = own.unwrap_or(&settings.client);
     HandshakeKey::new(&app.id, &app.secret).sign(&stream.instance, &stream.stream_id)

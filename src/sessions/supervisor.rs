@@ -11,7 +11,7 @@ use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::run::{After, EndRecorder, Run, job, params};
+use super::run::{After, EndRecorder, Run, job, session_params};
 use super::{AtShutdown, Settings};
 use crate::hub::{Feed, Hub};
 use crate::model::{Outcome, StopReason, StreamId, StreamRecord, UserId, ms};
@@ -256,7 +256,7 @@ impl Supervisor {
         if stream.stop_seen_at_ms.is_some() {
             // The stop came before any daemon joined (rtms-protocol.md section 3.9): only the end is left to
             // record.
-            return self.end(stream, ending(Outcome::Stopped, stream.stop_reason));
+            return self.end(stream, stream_end(Outcome::Stopped, stream.stop_reason));
         }
         let stream_id = &stream.stream_id;
         match self.settings.policy.first_allowed(&stream.server_urls) {
@@ -264,7 +264,7 @@ impl Supervisor {
             Err(error) => {
                 let detail = format!("the announced URL {error}");
                 tracing::warn!(%stream_id, "{detail}; the stream is not joined");
-                self.end(stream, End { detail, ..ending(Outcome::UrlRefused, None) });
+                self.end(stream, End { detail, ..stream_end(Outcome::UrlRefused, None) });
             }
         }
     }
@@ -273,7 +273,7 @@ impl Supervisor {
         let stream = &claim.stream;
         let stream_id = stream.stream_id.clone();
         tracing::info!(%stream_id, server = %endpoint, resumed = claim.last_seq > 0, "stream started");
-        let params = params(&self.settings, stream);
+        let params = session_params(&self.settings, stream);
         let hub = Arc::clone(&self.end_recorder.hub);
         let feed = Feed::new(hub, stream, claim.last_seq, params.media);
         let (sender, commands) = mpsc::channel(COMMANDS_QUEUE);
@@ -345,7 +345,7 @@ impl Supervisor {
             Ok(Some(mut stream)) => {
                 // The end must not be written under another daemon's claim.
                 stream.epoch = running.map_or(stream.epoch, |running| running.epoch());
-                self.end(&stream, ending(Outcome::Failed, None));
+                self.end(&stream, stream_end(Outcome::Failed, None));
             }
             Ok(None) => {}
             Err(error) => self.note_answer(Err(error)),
@@ -407,6 +407,6 @@ impl Supervisor {
     }
 }
 
-fn ending(outcome: Outcome, stop_reason: Option<StopReason>) -> End {
+fn stream_end(outcome: Outcome, stop_reason: Option<StopReason>) -> End {
     End { outcome, stop_reason, detail: String::new() }
 }

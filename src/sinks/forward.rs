@@ -278,7 +278,7 @@ impl Task {
         };
         let Some(_room) = self.enter().await else { return Doing::Waiting };
         let mut source = Source::open(&self.forwards.live, request);
-        let (mut rng, mut backoff) = (backoff::rng(rand::random()), Backoff::default());
+        let (mut rng, mut backoff) = (backoff::stream_rng(rand::random()), Backoff::default());
         loop {
             let since = Instant::now();
             let error = match self.connection(&endpoint, &mut source).await {

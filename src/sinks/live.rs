@@ -9,6 +9,8 @@ mod source;
 mod twilio;
 mod wire;
 
-pub use connection::{CloseReason, Connection, DeliveryAcks, config, first_text, refuse};
+pub use connection::{
+    CloseReason, Connection, DeliveryAcks, first_text, refuse_request, websocket_config,
+};
 pub use request::{Format, From, NAMES, Policy, Request, RequestError};
 pub use source::{Live, Source};

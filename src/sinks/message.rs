@@ -41,7 +41,7 @@ impl Message {
         Self {
             id: Some(entry.id()),
             path: vec![
-                part(relayed.account_id.as_deref()),
+                path_part(relayed.account_id.as_deref()),
                 entry.session_id.to_string(),
                 ENTRIES.to_owned(),
                 kind.to_owned(),
@@ -65,9 +65,9 @@ impl Message {
         let medium = frame.medium.as_str();
         let speaker = frame.speaker();
         let user = speaker.and_then(|speaker| speaker.user_id.as_ref()).map(ToString::to_string);
-        let user = part(user.as_deref());
+        let user = path_part(user.as_deref());
         let channel = speaker.and_then(|speaker| speaker.channel_id.as_ref());
-        let channel = channel.map(|id| part(Some(id.as_str())));
+        let channel = channel.map(|id| path_part(Some(id.as_str())));
         let last = channel.clone().unwrap_or_else(|| user.clone());
         let mut headers = vec![
             ("Rtms-Session", stream.session_id.to_string()),
@@ -83,7 +83,12 @@ impl Message {
         headers.extend(format_headers(&stream.effective, frame.medium));
         Self {
             id: None,
-            path: vec![part(account_id), stream.session_id.to_string(), medium.to_owned(), last],
+            path: vec![
+                path_part(account_id),
+                stream.session_id.to_string(),
+                medium.to_owned(),
+                last,
+            ],
             headers,
             body: frame.payload.clone(),
         }
@@ -97,7 +102,7 @@ impl Message {
         });
         Self {
             id: Some(format!("data.deleted:{scope}:{subject}:{at_ms}")),
-            path: vec![DELETED.to_owned(), part(Some(scope))],
+            path: vec![DELETED.to_owned(), path_part(Some(scope))],
             headers: vec![
                 ("Rtms-Kind", "data.deleted".to_owned()),
                 ("Rtms-At-Ms", at_ms.to_string()),
@@ -135,7 +140,7 @@ fn format_headers(effective: &Effective, medium: Medium) -> Vec<(&'static str, S
 }
 
 /// One part of a path. Bytes with a meaning in some broker's subjects are percent-encoded, as in URLs.
-fn part(name: Option<&str>) -> String {
+fn path_part(name: Option<&str>) -> String {
     use std::fmt::Write as _;
     let Some(name) = name.filter(|name| !name.is_empty()) else { return NOBODY.to_owned() };
     // A real `_` would be taken for an absent name.

@@ -112,7 +112,7 @@ impl Broker for Nats {
     }
 
     async fn publish_frame(&self, message: Message) -> bool {
-        let (subject, headers) = (self.subject(&message.path), headers(&message));
+        let (subject, headers) = (self.subject(&message.path), message_headers(&message));
         let published = self.link.client.publish_with_headers(subject, headers, message.body).await;
         if let Err(error) = &published
             && error.kind() == client::PublishErrorKind::MaxPayloadExceeded
@@ -185,7 +185,7 @@ impl Nats {
 
     async fn start(&self, message: &Message) -> Result<PublishAckFuture, PublishError> {
         let publish = PublishMessage::build()
-            .headers(headers(message))
+            .headers(message_headers(message))
             .payload(message.body.clone())
             .message_id(message.id.as_deref().unwrap_or_default())
             // Fails if another stream has the subject, instead of storing the entry there.
@@ -240,7 +240,7 @@ fn is_too_large(error: &PublishError) -> bool {
         })
 }
 
-fn headers(message: &Message) -> HeaderMap {
+fn message_headers(message: &Message) -> HeaderMap {
     let mut headers = HeaderMap::new();
     for (name, value) in &message.headers {
         headers.insert(*name, value.as_str());

@@ -138,7 +138,7 @@ pub fn build(
         now_ms: context.now_ms,
     });
     let media = settings.media;
-    let streams = context.hub.sink(move |stream| wants(stream, media), QUEUES);
+    let streams = context.hub.sink(move |stream| wanted_media(stream, media), QUEUES);
     Ok((Recordings(Arc::clone(&shared)), Box::new(Recorder::new(shared, streams))))
 }
 
@@ -221,7 +221,7 @@ impl Shared {
 }
 
 /// The media that the stream's session selects, otherwise the configured ones.
-fn wants(stream: &StreamRecord, configured: MediaSet) -> Option<Wants> {
+fn wanted_media(stream: &StreamRecord, configured: MediaSet) -> Option<Wants> {
     let own = stream.media.as_ref().and_then(|media| media.get(RECORD_FIELD));
     let media = own.map_or(configured, media_of);
     (!media.is_empty()).then(|| Wants { media, ..Wants::default() })

@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Context;
 use crate::model::{NodeId, StreamId, ms};
-use crate::rtms::backoff::{Backoff, rng};
+use crate::rtms::backoff::{Backoff, stream_rng};
 use crate::store::{SinkHold, Store, StoreError};
 
 pub use crate::model::Entry;
@@ -107,7 +107,7 @@ impl Relay {
             held: None,
             backoff: Backoff::default(),
             // A node's number is random.
-            rng: rng(node.0.as_u64_pair().1),
+            rng: stream_rng(node.0.as_u64_pair().1),
         }
     }
 

@@ -172,8 +172,8 @@ impl Webhooks {
         act: &AuditRow,
     ) -> Result<(WebhookEndpoint, Zeroizing<String>), EndpointError> {
         let url = self.0.settings.policy.read(url)?.into();
-        let (id, secret) = (EndpointId(Uuid::now_v7()), secrets::make());
-        let sealed = secrets::seal(&self.0.settings.ring, id, &secret, None);
+        let (id, secret) = (EndpointId(Uuid::now_v7()), secrets::make_secret());
+        let sealed = secrets::seal_secrets(&self.0.settings.ring, id, &secret, None);
         let source = EndpointSource::Api;
         let new = NewEndpoint { id, source, url, description, events, secrets: sealed };
         let act = act.on(&id.to_string());
@@ -222,9 +222,9 @@ impl Webhooks {
     ) -> Result<(WebhookEndpoint, Zeroizing<String>), EndpointError> {
         let StoredEndpoint { secrets: old, .. } = self.own(id).await?;
         let ring = &self.0.settings.ring;
-        let open = secrets::open(ring, id, &old)?;
-        let new = secrets::make();
-        let sealed = secrets::seal(ring, id, &new, Some(&open.current));
+        let open = secrets::open_secrets(ring, id, &old)?;
+        let new = secrets::make_secret();
+        let sealed = secrets::seal_secrets(ring, id, &new, Some(&open.current));
         let until_ms = act.at_ms.saturating_add(ROTATION_MS);
         // Compares with the old secret: two rotations at once must not each show a secret of which one is lost.
         if !self.0.store.rotate_secret(id, &old.current, &sealed, until_ms, act).await? {
@@ -305,7 +305,7 @@ impl Webhooks {
             url: endpoint.url.clone(),
             description: endpoint.name.clone(),
             events: endpoint.events.clone(),
-            secrets: secrets::seal(&self.0.settings.ring, id, current, previous),
+            secrets: secrets::seal_secrets(&self.0.settings.ring, id, current, previous),
         }
     }
 }

@@ -220,8 +220,8 @@ impl Store {
     ) -> Result<Vec<ActionRecord>, StoreError> {
         let values = binds![now_ms, now_ms.saturating_add(lease_ms), i64::from(limit)];
         let rows: Vec<ActionRow> =
-            transaction!(self.database, |tx| { claim(&mut tx, values).await? })?;
-        Ok(rows::readable(rows))
+            transaction!(self.database, |tx| { claim_due(&mut tx, values).await? })?;
+        Ok(rows::readable_rows(rows))
     }
 
     /// Times out actions that no webhook confirmed. Returns their sessions.
@@ -244,7 +244,7 @@ impl Store {
         transaction!(self.database, |tx| {
             tx.execute(sql::LOCK_SESSION, binds![id]).await?;
             let values = binds![now_ms, id];
-            let late = settle(&mut tx, sql::TIME_OUT_ACTIONS, values, now_ms).await?;
+            let late = settle_actions(&mut tx, sql::TIME_OUT_ACTIONS, values, now_ms).await?;
             late.into_iter().next()
         })
     }
@@ -313,7 +313,7 @@ async fn insert_planned(
 }
 
 /// Changes actions by a statement that returns their sessions, and refreshes those.
-async fn settle(
+async fn settle_actions(
     tx: &mut Connection<'_>,
     statement: &'static str,
     values: &[Bind<'_>],
@@ -329,7 +329,10 @@ async fn settle(
     Ok(sessions)
 }
 
-async fn claim(tx: &mut Connection<'_>, values: &[Bind<'_>]) -> Result<Vec<ActionRow>, StoreError> {
+async fn claim_due(
+    tx: &mut Connection<'_>,
+    values: &[Bind<'_>],
+) -> Result<Vec<ActionRow>, StoreError> {
     let ids: Vec<(String,)> = tx.all(sql::CLAIM_ACTIONS, values).await?;
     let mut rows = Vec::with_capacity(ids.len());
     for (id,) in ids {
@@ -346,8 +349,8 @@ pub(super) async fn confirm_starts(
     now_ms: i64,
 ) -> Result<(), StoreError> {
     let values = binds![id.to_string(), meeting_id];
-    settle(tx, sql::CONFIRM_STARTS, values, now_ms).await?;
-    settle(tx, sql::CONFIRM_LATE_START, binds![id.to_string()], now_ms).await.map(drop)
+    settle_actions(tx, sql::CONFIRM_STARTS, values, now_ms).await?;
+    settle_actions(tx, sql::CONFIRM_LATE_START, binds![id.to_string()], now_ms).await.map(drop)
 }
 
 /// A stream has ended or will end: confirms the requested stops.
@@ -363,7 +366,7 @@ async fn drop_planned_starts(tx: &mut Connection<'_>, begin: &Begin<'_>) -> Resu
     let answer = serde_json::to_string(&Answer { detail, ..Answer::default() })
         .expect("texts and numbers become JSON");
     let values = binds![begin.session_id.to_string(), begin.now_ms, answer];
-    settle(tx, sql::DROP_PLANNED_STARTS, values, begin.now_ms).await.map(drop)
+    settle_actions(tx, sql::DROP_PLANNED_STARTS, values, begin.now_ms).await.map(drop)
 }
 
 /// Reads an action and locks its session until the transaction ends.
@@ -402,7 +405,7 @@ async fn read_standing(
         tx.all(sql::ACTIONS_OF_SESSION, binds![&*text, MAX_ACTIONS]).await?;
     Ok(Some(SessionSnapshot {
         session: Session::try_from(row)?,
-        streams: rows::readable(streams),
-        actions: rows::readable(actions),
+        streams: rows::readable_rows(streams),
+        actions: rows::readable_rows(actions),
     }))
 }

@@ -50,11 +50,11 @@ impl Database {
 
 async fn open_postgres(url: &str, migrates: bool) -> Result<Database, StoreError> {
     let options = postgres_options(url)?;
-    let mut connection = pool_mode::connect(&options).await?;
+    let mut connection = pool_mode::connect_bounded(&options).await?;
     if migrates {
         schema::migrate_postgres(&mut connection).await?;
     }
-    let mode = pool_mode::detect(&mut connection, &options).await?;
+    let mode = pool_mode::detect_mode(&mut connection, &options).await?;
     connection.close().await?;
     if mode == PoolMode::Transaction {
         tracing::info!(

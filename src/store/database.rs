@@ -161,7 +161,7 @@ impl Database {
     pub(super) async fn begin(&self) -> Result<Transaction, StoreError> {
         Ok(match self {
             Database::Postgres { pool, mode } => {
-                Transaction::Postgres(begin(pool, *mode).await?, *mode)
+                Transaction::Postgres(begin_transaction(pool, *mode).await?, *mode)
             }
             // IMMEDIATE: a transaction that starts with a read may fail when it first writes.
             Database::Sqlite { writer, .. } => {
@@ -175,7 +175,9 @@ impl Database {
             Database::Postgres { pool, mode: PoolMode::Session } => {
                 Reader::Postgres(pool.acquire().await?)
             }
-            Database::Postgres { pool, mode } => Reader::PooledPostgres(begin(pool, *mode).await?),
+            Database::Postgres { pool, mode } => {
+                Reader::PooledPostgres(begin_transaction(pool, *mode).await?)
+            }
             Database::Sqlite { readers, .. } => Reader::Sqlite(readers.acquire().await?),
         })
     }
@@ -261,7 +263,7 @@ impl Transaction {
     }
 }
 
-async fn begin(
+async fn begin_transaction(
     pool: &PgPool,
     mode: PoolMode,
 ) -> Result<sqlx::Transaction<'static, Postgres>, sqlx::Error> {
@@ -318,7 +320,7 @@ impl Connection<'_> {
     ) -> Result<u64, StoreError> {
         let keeps = self.keeps_statements();
         on!(self, |connection: Db| {
-            let query = sqlx::query_with(sql, arguments::<Db>(binds)?).persistent(keeps);
+            let query = sqlx::query_with(sql, bind_arguments::<Db>(binds)?).persistent(keeps);
             Ok(query.execute(&mut **connection).await?.rows_affected())
         })
     }
@@ -330,7 +332,7 @@ impl Connection<'_> {
     ) -> Result<Option<R>, StoreError> {
         let keeps = self.keeps_statements();
         on!(self, |connection: Db| {
-            let query = sqlx::query_as_with::<Db, R, _>(sql, arguments::<Db>(binds)?);
+            let query = sqlx::query_as_with::<Db, R, _>(sql, bind_arguments::<Db>(binds)?);
             let query = query.persistent(keeps);
             Ok(query.fetch_optional(&mut **connection).await?)
         })
@@ -351,14 +353,14 @@ impl Connection<'_> {
     ) -> Result<Vec<R>, StoreError> {
         let keeps = self.keeps_statements();
         on!(self, |connection: Db| {
-            let query = sqlx::query_as_with::<Db, R, _>(sql, arguments::<Db>(binds)?);
+            let query = sqlx::query_as_with::<Db, R, _>(sql, bind_arguments::<Db>(binds)?);
             let query = query.persistent(keeps);
             Ok(query.fetch_all(&mut **connection).await?)
         })
     }
 }
 
-fn arguments<DB>(binds: &[Bind<'_>]) -> Result<DB::Arguments, sqlx::Error>
+fn bind_arguments<DB>(binds: &[Bind<'_>]) -> Result<DB::Arguments, sqlx::Error>
 where
     DB: sqlx::Database,
     Option<i64>: for<'q> Encode<'q, DB> + Type<DB>,

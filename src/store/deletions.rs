@@ -11,7 +11,7 @@ use super::erase::{
     Gone, Of, erase_deleted_session, erase_session, erase_some_about_user, erase_some_of_stream,
 };
 use super::outgoing::forget_some_of_session;
-use super::rows::{self, read};
+use super::rows::{self, read_text};
 use super::sessions::refresh_session;
 use super::status_events::emit;
 use super::{Store, StoreError, sql};
@@ -58,7 +58,7 @@ impl Store {
     }
 
     async fn step_deletion(&self, id: &str, now_ms: i64) -> Result<Step, StoreError> {
-        transaction!(self.database, |tx| { step(&mut tx, id, now_ms).await? })
+        transaction!(self.database, |tx| { delete_part(&mut tx, id, now_ms).await? })
     }
 }
 
@@ -178,14 +178,14 @@ async fn ask_session_deletion(
     let asked: Option<(String,)> = tx.optional(sql::SESSION_DELETION, binds![&*id]).await?;
     match asked {
         None => {
-            let deletion = insert(tx, Scope::Session, &id, &act.actor, act.at_ms).await?;
+            let deletion = insert_deletion(tx, Scope::Session, &id, &act.actor, act.at_ms).await?;
             prepare(tx, Scope::Session, &deletion, &id, act.at_ms).await?;
         }
         // Also about what came since it was requested.
         Some((deletion,)) => {
-            collect(tx, Scope::Session, &deletion, &id).await?;
+            collect_items(tx, Scope::Session, &deletion, &id).await?;
             erase_deleted_session(tx, &id, &deletion, act.at_ms).await?;
-            add(tx, &deletion, "", &Gone::default()).await?;
+            add_counts(tx, &deletion, "", &Gone::default()).await?;
         }
     }
     insert_audit(tx, act).await?;
@@ -199,10 +199,10 @@ pub(super) async fn ask_stream_deletion(
     actor: &str,
     now_ms: i64,
 ) -> Result<(), StoreError> {
-    insert(tx, Scope::Stream, stream.as_str(), actor, now_ms).await.map(drop)
+    insert_deletion(tx, Scope::Stream, stream.as_str(), actor, now_ms).await.map(drop)
 }
 
-async fn insert(
+async fn insert_deletion(
     tx: &mut Connection<'_>,
     scope: Scope,
     subject: &str,
@@ -212,7 +212,7 @@ async fn insert(
     let id = Uuid::now_v7().to_string();
     let values = binds![&*id, scope.as_str(), subject, actor, now_ms];
     tx.execute(sql::INSERT_DELETION, values).await?;
-    collect(tx, scope, &id, subject).await?;
+    collect_items(tx, scope, &id, subject).await?;
     Ok(id)
 }
 
@@ -226,13 +226,13 @@ async fn prepare(
 ) -> Result<(), StoreError> {
     if scope == Scope::Session {
         let gone = erase_deleted_session(tx, subject, id, now_ms).await?;
-        add(tx, id, "", &gone).await?;
+        add_counts(tx, id, "", &gone).await?;
     }
     Ok(())
 }
 
 /// Notes the ids of what a deletion is about: what is there now.
-async fn collect(
+async fn collect_items(
     tx: &mut Connection<'_>,
     scope: Scope,
     id: &str,
@@ -258,7 +258,7 @@ pub(super) async fn ask_deletion(
     let _sessions: Vec<(String,)> = tx.all(sql::LOCK_SESSIONS_OF_OPERATOR, binds![user_id]).await?;
     let streams_stopped =
         tx.execute(sql::REVOKE_STREAMS_OF_OPERATOR, binds![user_id, now_ms]).await?;
-    insert(tx, Scope::User, user_id, actor, now_ms).await?;
+    insert_deletion(tx, Scope::User, user_id, actor, now_ms).await?;
     Ok(streams_stopped)
 }
 
@@ -335,13 +335,13 @@ async fn waits(
 }
 
 /// Executes one part of a deletion.
-async fn step(tx: &mut Connection<'_>, id: &str, now_ms: i64) -> Result<Step, StoreError> {
+async fn delete_part(tx: &mut Connection<'_>, id: &str, now_ms: i64) -> Result<Step, StoreError> {
     let pending: Option<Pending> = tx.optional(sql::LOCK_DELETION, binds![id]).await?;
     let Some(pending) = pending else { return Ok(Step::Part) };
-    let scope = read("deletion scope", &pending.scope, Scope::parse)?;
+    let scope = read_text("deletion scope", &pending.scope, Scope::parse)?;
     if pending.is_collected < PREPARED {
         if pending.is_collected == 0 {
-            collect(tx, scope, id, &pending.subject).await?;
+            collect_items(tx, scope, id, &pending.subject).await?;
         }
         prepare(tx, scope, id, &pending.subject, now_ms).await?;
         tx.execute(sql::MARK_PREPARED, binds![id]).await?;
@@ -355,25 +355,25 @@ async fn step(tx: &mut Connection<'_>, id: &str, now_ms: i64) -> Result<Step, St
     let values = binds![&*pending.subject, &*pending.after_stream, id];
     let stream: Option<(String,)> = tx.optional(scope.next_stream(), values).await?;
     if let Some((stream,)) = stream {
-        let gone = empty(tx, scope, &stream, &of).await?;
+        let gone = delete_stream_part(tx, scope, &stream, &of).await?;
         let after = if gone.streams > 0 { &*stream } else { &*pending.after_stream };
-        add(tx, id, after, &gone).await?;
+        add_counts(tx, id, after, &gone).await?;
         return Ok(Step::Part);
     }
     if let Some(user_id) = user_id
         && let Some(gone) = erase_some_about_user(tx, user_id, &of).await?
     {
-        add(tx, id, &pending.after_stream, &gone).await?;
+        add_counts(tx, id, &pending.after_stream, &gone).await?;
         return Ok(Step::Part);
     }
     if scope == Scope::Session && forget_some_of_session(tx, &pending.subject, Some(id)).await? {
         return Ok(Step::Part);
     }
-    end(tx, id, scope, &pending, now_ms).await.map(Step::Over)
+    end_deletion(tx, id, scope, &pending, now_ms).await.map(Step::Over)
 }
 
 /// Deletes part of a stream's data; with the last part also what its session knows of people.
-async fn empty(
+async fn delete_stream_part(
     tx: &mut Connection<'_>,
     scope: Scope,
     stream: &str,
@@ -390,7 +390,7 @@ async fn empty(
     Ok(gone)
 }
 
-async fn add(
+async fn add_counts(
     tx: &mut Connection<'_>,
     id: &str,
     after_stream: &str,
@@ -398,12 +398,12 @@ async fn add(
 ) -> Result<(), StoreError> {
     let Gone { streams, sessions, entries, deliveries, recordings } = *gone;
     let [streams, sessions, entries, deliveries, recordings] =
-        [streams, sessions, entries, deliveries, recordings].map(number);
+        [streams, sessions, entries, deliveries, recordings].map(to_i64);
     let values = binds![id, after_stream, streams, sessions, entries, deliveries, recordings];
     tx.execute(sql::COUNT_DELETED, values).await.map(drop)
 }
 
-fn number(rows: u64) -> i64 {
+fn to_i64(rows: u64) -> i64 {
     i64::try_from(rows).unwrap_or(i64::MAX)
 }
 
@@ -456,7 +456,7 @@ async fn delete_row_of_session(tx: &mut Connection<'_>, session: &str) -> Result
     Ok(Gone { deliveries, ..Gone::default() })
 }
 
-async fn end(
+async fn end_deletion(
     tx: &mut Connection<'_>,
     id: &str,
     scope: Scope,

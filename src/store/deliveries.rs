@@ -2,9 +2,11 @@
 
 use super::actions::{confirm_starts, confirm_stops};
 use super::database::{Connection, binds, row};
-use super::installations::deauthorize;
-use super::sessions::{SessionFacts, adopt, change_meeting, refresh_session, upsert_session};
-use super::streams::{lock_stream, revoke};
+use super::installations::deauthorize_user;
+use super::sessions::{
+    SessionFacts, adopt_session, change_meeting, refresh_session, upsert_session,
+};
+use super::streams::{lock_stream, revoke_stream};
 use super::{Recorded, Store, StoreError, sql};
 use crate::model::{
     Delivery, Instance, Notice, StopReason, StreamId, StreamInterrupted, StreamRecord,
@@ -56,7 +58,7 @@ impl Store {
 }
 
 /// Records one delivery and its effect.
-pub(super) async fn record(
+pub(super) async fn record_delivery(
     tx: &mut Connection<'_>,
     delivery: &Delivery,
 ) -> Result<Recorded, StoreError> {
@@ -64,13 +66,15 @@ pub(super) async fn record(
         return Ok(Recorded::Repeat);
     }
     let changed = match &delivery.announcement {
-        WebhookEffect::Started(started) => match start(tx, delivery, started).await? {
+        WebhookEffect::Started(started) => match apply_start(tx, delivery, started).await? {
             StartEffect::Stale => false,
             StartEffect::AlreadyEnded => return Ok(Recorded::AlreadyEnded),
             StartEffect::New | StartEffect::Move | StartEffect::Revive => true,
         },
-        WebhookEffect::Stopped(stopped) => stop(tx, delivery, stopped).await?,
-        WebhookEffect::Interrupted(interrupted) => interrupt(tx, delivery, interrupted).await?,
+        WebhookEffect::Stopped(stopped) => apply_stop(tx, delivery, stopped).await?,
+        WebhookEffect::Interrupted(interrupted) => {
+            apply_interrupt(tx, delivery, interrupted).await?
+        }
         WebhookEffect::Meeting(meeting) => {
             let (event_ts_ms, now_ms) = (delivery.event_ts_ms, delivery.received_at_ms);
             let changed = change_meeting(tx, meeting, event_ts_ms, now_ms).await?;
@@ -82,12 +86,12 @@ pub(super) async fn record(
             return Ok(Recorded::Session(changed.session));
         }
         WebhookEffect::Deauthorized(gone) => {
-            deauthorize(tx, gone, delivery.event_ts_ms, delivery.received_at_ms).await?;
+            deauthorize_user(tx, gone, delivery.event_ts_ms, delivery.received_at_ms).await?;
             tx.execute(sql::MARK_DELIVERY_EFFECTIVE, binds![&*delivery.digest]).await?;
             false
         }
         WebhookEffect::Notice(notice) => {
-            note(tx, delivery, notice).await?;
+            record_notice(tx, delivery, notice).await?;
             return Ok(Recorded::NoChange);
         }
         WebhookEffect::Other => false,
@@ -107,7 +111,7 @@ fn is_of_app(stream: &StreamRecord, instance: &Instance) -> bool {
     stream.instance.product.has_app_of(instance.product)
 }
 
-async fn interrupt(
+async fn apply_interrupt(
     tx: &mut Connection<'_>,
     delivery: &Delivery,
     interrupted: &StreamInterrupted,
@@ -124,7 +128,7 @@ async fn interrupt(
 }
 
 /// Assigns a notice to the session that it names, or to the account.
-async fn note(
+async fn record_notice(
     tx: &mut Connection<'_>,
     delivery: &Delivery,
     notice: &Notice,
@@ -173,7 +177,7 @@ async fn insert_delivery(tx: &mut Connection<'_>, delivery: &Delivery) -> Result
     Ok(tx.execute(sql::INSERT_DELIVERY, values).await? == 1)
 }
 
-async fn start(
+async fn apply_start(
     tx: &mut Connection<'_>,
     delivery: &Delivery,
     started: &StreamStarted,
@@ -218,7 +222,7 @@ async fn insert_stream(
         operator_id: started.operator_id.as_deref(),
     };
     let now_ms = delivery.received_at_ms;
-    adopt(tx, &started.instance, facts.meeting_id).await?;
+    adopt_session(tx, &started.instance, facts.meeting_id).await?;
     let session_id = upsert_session(tx, &started.instance, &facts, now_ms).await?;
     tx.execute(sql::UNERASE_SESSION, binds![session_id.to_string()]).await?;
     let values = binds![
@@ -266,7 +270,7 @@ fn effect_of_start(
     }
 }
 
-async fn stop(
+async fn apply_stop(
     tx: &mut Connection<'_>,
     delivery: &Delivery,
     stopped: &StreamStopped,
@@ -286,7 +290,7 @@ async fn stop(
         return Ok(is_news);
     }
     if stopped.stop_reason.is_some_and(StopReason::is_revoked) {
-        revoke(tx, &stream, delivery.received_at_ms).await?;
+        revoke_stream(tx, &stream, delivery.received_at_ms).await?;
         // The data to be deleted may be gone already: this webhook arrived after the deletion.
         tx.execute(sql::BLANK_DELIVERIES, binds![id]).await?;
     } else {

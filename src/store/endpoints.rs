@@ -61,7 +61,7 @@ impl Store {
     /// All endpoints, oldest first.
     pub async fn endpoints(&self) -> Result<Vec<StoredEndpoint>, StoreError> {
         let rows: Vec<Row> = self.database.all(sql::ENDPOINTS, binds![]).await?;
-        Ok(rows::readable(rows))
+        Ok(rows::readable_rows(rows))
     }
 
     /// The current state of an endpoint; `None` if the id is unknown.
@@ -86,7 +86,7 @@ impl Store {
             id.to_string(),
             change.url.as_deref(),
             change.description.as_deref(),
-            change.events.as_deref().map(listed),
+            change.events.as_deref().map(events_text),
             status.map(EndpointStatus::as_str),
             act.at_ms,
         ];
@@ -192,11 +192,11 @@ pub(super) async fn read_endpoint(
 }
 
 pub(super) fn endpoint_id(text: &str) -> Result<EndpointId, StoreError> {
-    rows::read("endpoint id", text, EndpointId::parse)
+    rows::read_text("endpoint id", text, EndpointId::parse)
 }
 
 /// The format of the statements: between commas; empty for all.
-fn listed(events: &[EventKind]) -> String {
+fn events_text(events: &[EventKind]) -> String {
     let mut list = String::new();
     for kind in events {
         let comma = if list.is_empty() { "," } else { "" };
@@ -206,7 +206,7 @@ fn listed(events: &[EventKind]) -> String {
 }
 
 /// Skips kinds that this version does not know.
-pub(super) fn unlisted(events: &str) -> Vec<EventKind> {
+pub(super) fn parse_events(events: &str) -> Vec<EventKind> {
     events.split(',').filter_map(EventKind::parse).collect()
 }
 
@@ -216,7 +216,7 @@ fn values_of(new: &NewEndpoint, now_ms: i64) -> Vec<Bind<'_>> {
         new.source.as_str().into(),
         new.url.as_str().into(),
         new.description.as_str().into(),
-        listed(&new.events).into(),
+        events_text(&new.events).into(),
         new.secrets.current.as_str().into(),
         new.secrets.previous.as_deref().into(),
         EndpointStatus::Enabled.as_str().into(),
@@ -248,11 +248,11 @@ impl TryFrom<Row> for StoredEndpoint {
         Ok(StoredEndpoint {
             endpoint: WebhookEndpoint {
                 id: endpoint_id(&row.id)?,
-                source: rows::read("endpoint source", &row.source, EndpointSource::parse)?,
+                source: rows::read_text("endpoint source", &row.source, EndpointSource::parse)?,
                 url: row.url,
                 description: row.description,
-                events: unlisted(&row.events),
-                status: rows::read("endpoint status", &row.status, EndpointStatus::parse)?,
+                events: parse_events(&row.events),
+                status: rows::read_text("endpoint status", &row.status, EndpointStatus::parse)?,
                 failing_since_ms: row.failing_since_ms,
                 previous_until_ms: row.previous_until_ms,
                 created_at_ms: row.created_at_ms,

@@ -22,9 +22,9 @@ const HELD_COLUMNS: usize = 2;
 type Texts = [String; LARGEST_BATCH_LOG2 as usize + 1];
 
 static INSERT_ENTRIES: LazyLock<Texts> =
-    LazyLock::new(|| texts(sql::INSERT_ENTRIES_HEAD, COLUMNS, sql::INSERT_ENTRIES_TAIL));
+    LazyLock::new(|| statement_texts(sql::INSERT_ENTRIES_HEAD, COLUMNS, sql::INSERT_ENTRIES_TAIL));
 static FENCED: LazyLock<Texts> =
-    LazyLock::new(|| texts(sql::FENCED_HEAD, HELD_COLUMNS, sql::FENCED_TAIL));
+    LazyLock::new(|| statement_texts(sql::FENCED_HEAD, HELD_COLUMNS, sql::FENCED_TAIL));
 
 impl Store {
     /// Writes entries in multi-row statements, in one transaction. Writes nothing for streams that have another epoch
@@ -48,9 +48,9 @@ impl Store {
         transaction!(self.database, |tx| {
             let written = write_batches(&mut tx, appends).await?;
             // After the rows, because their locks keep a claim from raising the epoch until this transaction ends.
-            let mut lost = fenced(&mut tx, appends).await?;
+            let mut lost = fenced_streams(&mut tx, appends).await?;
             if lost.is_empty() && written < appends.len() as u64 {
-                lost = collided(&mut tx, appends).await?;
+                lost = collided_streams(&mut tx, appends).await?;
             }
             if !lost.is_empty() {
                 // Without a commit: the other appends of the batch must not be written either.
@@ -65,7 +65,7 @@ impl Store {
     pub async fn last_seq_of(&self, stream: &StreamId, epoch: i64) -> Result<u64, StoreError> {
         let values = binds![stream.as_str(), epoch];
         let row: Option<(i64,)> = self.database.optional(sql::LAST_SEQ_OF_EPOCH, values).await?;
-        rows::number("seq", row.map_or(0, |(seq,)| seq))
+        rows::read_number("seq", row.map_or(0, |(seq,)| seq))
     }
 
     /// Up to `limit` entries of a session's streams after `cursor`, each stream's in order. Empty `kinds` means all. An
@@ -78,7 +78,7 @@ impl Store {
         kinds: &[EntryKind],
         limit: u32,
     ) -> Result<Vec<Entry>, StoreError> {
-        let kinds = listed(kinds);
+        let kinds = kinds_text(kinds);
         self.database
             .run(|| async {
                 let mut reader = self.database.reader().await?;
@@ -93,8 +93,8 @@ impl Store {
             self.database.all(sql::STREAM_HEADS, binds![id.to_string()]).await?;
         let mut cursor = Cursor::default();
         for head in heads {
-            let ordinal = rows::number("ordinal", head.ordinal)?;
-            cursor.advance(ordinal, rows::number("seq", head.last_seq)?);
+            let ordinal = rows::read_number("ordinal", head.ordinal)?;
+            cursor.advance(ordinal, rows::read_number("seq", head.last_seq)?);
         }
         Ok(cursor)
     }
@@ -106,14 +106,14 @@ pub(super) async fn write_batches(
     appends: &[&Append],
 ) -> Result<u64, StoreError> {
     let mut written = 0;
-    for (log2, batch) in batches(appends) {
+    for (log2, batch) in power_of_two_batches(appends) {
         written += tx.execute(&INSERT_ENTRIES[log2], &values_of(batch)).await?;
     }
     Ok(written)
 }
 
 /// Splits a slice into parts with lengths of powers of two, each with its exponent.
-fn batches<T>(mut rest: &[T]) -> impl Iterator<Item = (usize, &[T])> {
+fn power_of_two_batches<T>(mut rest: &[T]) -> impl Iterator<Item = (usize, &[T])> {
     std::iter::from_fn(move || {
         let log2 = rest.len().checked_ilog2()?.min(LARGEST_BATCH_LOG2);
         let (batch, later) = rest.split_at(1 << log2);
@@ -123,12 +123,15 @@ fn batches<T>(mut rest: &[T]) -> impl Iterator<Item = (usize, &[T])> {
 }
 
 /// The streams that have another epoch by now.
-async fn fenced(tx: &mut Connection<'_>, appends: &[&Append]) -> Result<Vec<StreamId>, StoreError> {
+async fn fenced_streams(
+    tx: &mut Connection<'_>,
+    appends: &[&Append],
+) -> Result<Vec<StreamId>, StoreError> {
     let held = |append: &&Append| (append.entry.stream_id.clone(), append.epoch);
     let held: HashSet<(StreamId, i64)> = appends.iter().map(held).collect();
     let held: Vec<(StreamId, i64)> = held.into_iter().collect();
     let mut fenced = Vec::new();
-    for (log2, batch) in batches(&held) {
+    for (log2, batch) in power_of_two_batches(&held) {
         let mut values = Vec::with_capacity(batch.len() * HELD_COLUMNS);
         for (stream, epoch) in batch {
             values.extend([Bind::from(stream.as_str()), Bind::from(*epoch)]);
@@ -142,7 +145,7 @@ async fn fenced(tx: &mut Connection<'_>, appends: &[&Append]) -> Result<Vec<Stre
 }
 
 /// The streams in which one of these numbers was assigned under another epoch.
-async fn collided(
+async fn collided_streams(
     tx: &mut Connection<'_>,
     appends: &[&Append],
 ) -> Result<Vec<StreamId>, StoreError> {
@@ -153,7 +156,7 @@ async fn collided(
     }
     let mut collided = Vec::new();
     for (stream, (epoch, first, last)) in spans {
-        let values = binds![stream.as_str(), epoch, stored(first), stored(last)];
+        let values = binds![stream.as_str(), epoch, stored_seq(first), stored_seq(last)];
         let (others,): (i64,) = tx.one(sql::COLLIDES, values).await?;
         collided.extend((others > 0).then(|| stream.clone()));
     }
@@ -170,8 +173,8 @@ async fn read_after(
     let heads: Vec<HeadRow> = tx.all(sql::STREAM_HEADS, binds![session_id.to_string()]).await?;
     let mut entries = Vec::new();
     for head in heads {
-        let ordinal = rows::number("ordinal", head.ordinal)?;
-        let seen = stored(cursor.seen(ordinal));
+        let ordinal = rows::read_number("ordinal", head.ordinal)?;
+        let seen = stored_seq(cursor.seen(ordinal));
         let room = i64::from(limit) - entries.len() as i64;
         // Most readers have seen all of most streams: skip those without a statement.
         if seen >= head.last_seq || room <= 0 {
@@ -188,7 +191,7 @@ async fn read_after(
 }
 
 /// The format of `ENTRIES_AFTER`: between commas; empty for all.
-fn listed(kinds: &[EntryKind]) -> String {
+fn kinds_text(kinds: &[EntryKind]) -> String {
     let mut list = String::new();
     for kind in kinds {
         let comma = if list.is_empty() { "," } else { "" };
@@ -204,7 +207,7 @@ fn values_of<'a>(appends: &[&'a Append]) -> Vec<Bind<'a>> {
         let body = serde_json::to_string(&entry.body).expect("texts and numbers become JSON");
         values.extend([
             Bind::from(entry.stream_id.as_str()),
-            Bind::from(stored(entry.seq)),
+            Bind::from(stored_seq(entry.seq)),
             Bind::from(kind.as_str()),
             Bind::from(i64::from(kind.is_personal())),
             Bind::from(entry.at_ms),
@@ -216,11 +219,11 @@ fn values_of<'a>(appends: &[&'a Append]) -> Vec<Bind<'a>> {
 }
 
 /// Sequence numbers count from 1 in steps of 1, so none comes near the end of `i64`.
-pub(super) fn stored(seq: u64) -> i64 {
+pub(super) fn stored_seq(seq: u64) -> i64 {
     i64::try_from(seq).unwrap_or(i64::MAX)
 }
 
-fn texts(head: &str, columns: usize, tail: &str) -> Texts {
+fn statement_texts(head: &str, columns: usize, tail: &str) -> Texts {
     std::array::from_fn(|log2| head.to_owned() + &rows_of(1 << log2, columns) + tail)
 }
 

@@ -29,14 +29,14 @@ impl Store {
     pub async fn forwards_of(&self, session: SessionId) -> Result<Vec<Forward>, StoreError> {
         let values = binds![session.to_string()];
         let rows: Vec<ForwardRow> = self.database.all(sql::FORWARDS_OF_SESSION, values).await?;
-        Ok(rows::readable(rows))
+        Ok(rows::readable_rows(rows))
     }
 
     /// Up to `limit` forwards, oldest first, of all sessions with a stream that runs or has run since `since_ms`.
     pub async fn forwards(&self, since_ms: i64, limit: u32) -> Result<Vec<Forward>, StoreError> {
         let values = binds![since_ms, i64::from(limit)];
         let rows: Vec<ForwardRow> = self.database.all(sql::FORWARDS, values).await?;
-        Ok(rows::readable(rows))
+        Ok(rows::readable_rows(rows))
     }
 
     /// Stores the position of delivered entries.
@@ -78,12 +78,12 @@ impl TryFrom<ForwardRow> for Forward {
 
     fn try_from(row: ForwardRow) -> Result<Self, StoreError> {
         Ok(Self {
-            id: rows::read("forward id", &row.id, ForwardId::parse)?,
+            id: rows::read_text("forward id", &row.id, ForwardId::parse)?,
             session_id: rows::session_id(&row.session_id)?,
-            asked: rows::read("what is forwarded", &row.asked, |text| {
+            asked: rows::read_text("what is forwarded", &row.asked, |text| {
                 serde_json::from_str(text).ok()
             })?,
-            cursor: rows::read("cursor", &row.cursor, |text| text.parse().ok())?,
+            cursor: rows::read_text("cursor", &row.cursor, |text| text.parse().ok())?,
             url: row.url,
             created_at_ms: row.created_at_ms,
         })

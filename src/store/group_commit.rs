@@ -8,7 +8,7 @@ use tokio::sync::oneshot::error::TryRecvError;
 use tokio::sync::{Mutex as AsyncMutex, oneshot};
 
 use super::database::transaction;
-use super::deliveries::record;
+use super::deliveries::record_delivery;
 use super::{Recorded, Store, StoreError};
 use crate::model::Delivery;
 
@@ -86,7 +86,7 @@ impl Store {
         transaction!(self.database, |tx| {
             let mut recorded = Vec::with_capacity(group.len());
             for waiting in group {
-                recorded.push(record(&mut tx, &waiting.delivery).await?);
+                recorded.push(record_delivery(&mut tx, &waiting.delivery).await?);
             }
             recorded
         })

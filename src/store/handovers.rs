@@ -51,7 +51,7 @@ impl Store {
     /// Offers entries of a stream to the node that runs it now. Offers beyond the limit for a stream are neither stored
     /// nor counted. Idempotent.
     pub async fn offer(&self, stream: &StreamId, offers: &[Offer]) -> Result<Offered, StoreError> {
-        transaction!(self.database, |tx| { offer(&mut tx, stream, offers).await? })
+        transaction!(self.database, |tx| { offer_all(&mut tx, stream, offers).await? })
     }
 
     /// The streams of `node` that have offers.
@@ -90,7 +90,7 @@ impl Store {
     }
 }
 
-async fn offer(
+async fn offer_all(
     tx: &mut Connection<'_>,
     stream: &StreamId,
     offers: &[Offer],
@@ -99,7 +99,7 @@ async fn offer(
     let is_late = record.ended_at_ms.is_some() || record.is_revoked();
     let (mut known, mut new) = (0, Vec::new());
     for offer in offers {
-        match insert(tx, stream, offer, is_late).await? {
+        match insert_offer(tx, stream, offer, is_late).await? {
             Inserted::New => new.push(offer),
             Inserted::Known => known += 1,
             Inserted::NoRoom => {}
@@ -121,7 +121,7 @@ enum Inserted {
 }
 
 /// Stores an offer; for a late one only the fact, not the body.
-async fn insert(
+async fn insert_offer(
     tx: &mut Connection<'_>,
     stream: &StreamId,
     offer: &Offer,

@@ -57,7 +57,7 @@ impl Store {
         until_ms: i64,
     ) -> Result<Taken, StoreError> {
         let values = binds![&*key.token, &*key.path, &*key.key, digest, now_ms, until_ms];
-        transaction!(self.database, |tx| { take(&mut tx, values, digest).await? })
+        transaction!(self.database, |tx| { claim_key(&mut tx, values, digest).await? })
     }
 
     /// Stores an answer until `until_ms`, or until its session is deleted.
@@ -101,7 +101,7 @@ impl Store {
 }
 
 /// Claims the key that the first three of `values` identify.
-async fn take(
+async fn claim_key(
     tx: &mut Connection<'_>,
     values: &[Bind<'_>],
     digest: &str,

@@ -56,7 +56,9 @@ impl Store {
         seal: impl Fn(InstallationId) -> SealedTokens,
         obtained_at_ms: i64,
     ) -> Result<Installation, StoreError> {
-        transaction!(self.database, |tx| { save(&mut tx, granted, &seal, obtained_at_ms).await? })
+        transaction!(self.database, |tx| {
+            upsert_installation(&mut tx, granted, &seal, obtained_at_ms).await?
+        })
     }
 
     /// The current state of an installation and its tokens; `None` if the id is unknown.
@@ -109,7 +111,7 @@ impl Store {
     ) -> Result<Vec<StoredGrant>, StoreError> {
         let values = binds![before_ms, i64::from(limit)];
         let rows: Vec<Row> = self.database.all(sql::IDLE_INSTALLATIONS, values).await?;
-        Ok(rows::readable(rows))
+        Ok(rows::readable_rows(rows))
     }
 
     /// Claims the right to refresh for `lease_ms`, by the database's clock. False if another node has it, if the tokens
@@ -176,7 +178,9 @@ impl Store {
         delete_data: bool,
         audit: &AuditRow,
     ) -> Result<bool, StoreError> {
-        transaction!(self.database, |tx| { revoke(&mut tx, id, delete_data, audit).await? })
+        transaction!(self.database, |tx| {
+            revoke_in_transaction(&mut tx, id, delete_data, audit).await?
+        })
     }
 
     /// Up to `limit` grants after `after`, by id, with a token that does not begin with `prefix`.
@@ -190,7 +194,7 @@ impl Store {
         let characters = i64::try_from(prefix.len()).unwrap_or(i64::MAX);
         let values = binds![after, prefix, characters, i64::from(limit)];
         let rows: Vec<Row> = self.database.all(sql::SEALED_OTHERWISE, values).await?;
-        Ok(rows::readable(rows))
+        Ok(rows::readable_rows(rows))
     }
 
     /// Stores the same tokens under another seal. False if they were replaced meanwhile.
@@ -215,7 +219,7 @@ async fn emit_reconnect(
     emit(tx, &OutgoingEvent::needs_reconnect(&installation, now_ms), now_ms).await
 }
 
-async fn save(
+async fn upsert_installation(
     tx: &mut Connection<'_>,
     granted: &GrantedTo,
     seal: &impl Fn(InstallationId) -> SealedTokens,
@@ -237,14 +241,14 @@ async fn save(
         let SealedTokens { access, refresh, expires_at_ms } = seal(id);
         let values = binds![id.to_string(), access, refresh, expires_at_ms, obtained_at_ms];
         tx.execute(sql::SET_TOKENS, values).await?;
-        insert_audit(tx, &installed(id, granted, obtained_at_ms)).await?;
+        insert_audit(tx, &installed_row(id, granted, obtained_at_ms)).await?;
     }
     let values = binds![&*granted.account_id, &*granted.user_id];
     let row: Row = tx.one(sql::INSTALLATION_OF, values).await?;
     Ok(StoredGrant::try_from(row)?.installation)
 }
 
-fn installed(id: InstallationId, granted: &GrantedTo, at_ms: i64) -> AuditRow {
+fn installed_row(id: InstallationId, granted: &GrantedTo, at_ms: i64) -> AuditRow {
     AuditRow {
         address: granted.address,
         detail: json!({ "account_id": granted.account_id }),
@@ -252,7 +256,7 @@ fn installed(id: InstallationId, granted: &GrantedTo, at_ms: i64) -> AuditRow {
     }
 }
 
-async fn revoke(
+async fn revoke_in_transaction(
     tx: &mut Connection<'_>,
     id: InstallationId,
     delete_data: bool,
@@ -275,7 +279,7 @@ async fn revoke(
 }
 
 /// Forgets a user who removed the app at `event_ts_ms`, unless the user has returned: webhooks are retried for a while.
-pub(super) async fn deauthorize(
+pub(super) async fn deauthorize_user(
     tx: &mut Connection<'_>,
     gone: &Deauthorization,
     event_ts_ms: i64,
@@ -338,7 +342,7 @@ impl TryFrom<Row> for StoredGrant {
                 email: row.email,
                 scope: row.scope,
                 api_base_url: row.api_base_url,
-                status: rows::read("status", &row.status, InstallationStatus::parse)?,
+                status: rows::read_text("status", &row.status, InstallationStatus::parse)?,
                 expires_at_ms,
                 tokens_at_ms: row.tokens_at_ms,
                 generation: row.generation,
@@ -351,5 +355,5 @@ impl TryFrom<Row> for StoredGrant {
 }
 
 fn installation_id(text: &str) -> Result<InstallationId, StoreError> {
-    rows::read("installation id", text, InstallationId::parse)
+    rows::read_text("installation id", text, InstallationId::parse)
 }

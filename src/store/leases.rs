@@ -61,7 +61,7 @@ impl Store {
         })?;
         // Two transactions, the second read-only: a stream lost in between is missing, as it should be.
         let rows: Vec<StreamRow> = self.database.all(sql::STREAMS_OF_NODE, binds![&*node]).await?;
-        Ok(rows::readable(rows))
+        Ok(rows::readable_rows(rows))
     }
 
     /// Releases one claim. For `quiet_ms` the stream is hidden from polls; a node that knows of it may claim it at
@@ -118,7 +118,7 @@ async fn read_claim(
     let (taken_over,): (i64,) = tx.one(sql::TAKEN_OVER, binds![stream.as_str()]).await?;
     Ok(Some(Claim {
         stream: record,
-        last_seq: rows::number("seq", last_seq)?,
+        last_seq: rows::read_number("seq", last_seq)?,
         is_taken_over: taken_over != 0,
     }))
 }

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::audit::insert_audit;
 use super::database::{Bind, Connection, binds, row, transaction};
-use super::endpoints::{endpoint_id, read_endpoint, unlisted};
+use super::endpoints::{endpoint_id, parse_events, read_endpoint};
 use super::rows::{self, EntryRow, SessionRow};
 use super::status_events::emit;
 use super::{Store, StoreError, StoredEndpoint, sql};
@@ -104,7 +104,7 @@ impl Store {
         let filters: Vec<(String,)> = self.database.all(sql::WANTED_EVENTS, binds![]).await?;
         let kinds = |(filter,): &(String,)| match filter.is_empty() {
             true => EventKind::ALL.to_vec(),
-            false => unlisted(filter),
+            false => parse_events(filter),
         };
         Ok(filters.iter().flat_map(kinds).collect())
     }
@@ -165,7 +165,7 @@ impl Store {
                 claimed.push(ClaimedDelivery {
                     endpoint: endpoint.clone(),
                     event,
-                    attempts: rows::number("attempts", attempts)?,
+                    attempts: rows::read_number("attempts", attempts)?,
                     claim: claim.clone(),
                 });
             }
@@ -237,7 +237,7 @@ impl Store {
     pub async fn count_waiting(&self, id: EndpointId, limit: u32) -> Result<u64, StoreError> {
         let values = binds![id.to_string(), i64::from(limit)];
         let row: Option<(i64,)> = self.database.optional(sql::COUNT_WAITING, values).await?;
-        rows::number("count", row.map_or(0, |(count,)| count))
+        rows::read_number("count", row.map_or(0, |(count,)| count))
     }
 
     /// One page of an endpoint's deliveries, newest first, after that of the event `before`.
@@ -249,7 +249,7 @@ impl Store {
     ) -> Result<Vec<LoggedDelivery>, StoreError> {
         let values = binds![id.to_string(), before, i64::from(limit)];
         let rows: Vec<LogRow> = self.database.all(sql::DELIVERIES_OF_ENDPOINT, values).await?;
-        Ok(rows::readable(rows))
+        Ok(rows::readable_rows(rows))
     }
 
     /// Deletes events written before `before_ms`, with their deliveries. Those that still wait for an endpoint stay
@@ -278,7 +278,7 @@ impl Store {
         let row: Option<PlacedEntryRow> = self.database.optional(sql::ENTRY, values).await?;
         let Some(row) = row else { return Ok(None) };
         let session_id = rows::session_id(&row.session_id)?;
-        let ordinal = rows::number("ordinal", row.ordinal)?;
+        let ordinal = rows::read_number("ordinal", row.ordinal)?;
         let PlacedEntryRow { seq, kind, at_ms, body, .. } = row;
         let entry = EntryRow { seq, kind, at_ms, body };
         Ok(rows::or_passed_over(entry.into_entry(session_id, stream.clone(), ordinal)))
@@ -328,7 +328,7 @@ pub(super) async fn rewrite_session_events(
     let values = binds![session.id.to_string()];
     let rows: Vec<EventRow> = tx.all(sql::EVENTS_ABOUT_SESSION, values).await?;
     for row in rows {
-        let kind = rows::read("event kind", &row.kind, EventKind::parse)?;
+        let kind = rows::read_text("event kind", &row.kind, EventKind::parse)?;
         let event = OutgoingEvent::of_session(kind, &session, row.at_ms);
         if let Content::Data(data) = event.content {
             tx.execute(sql::REWRITE_EVENT, binds![&*row.id, data.to_string()]).await?;
@@ -416,11 +416,11 @@ impl TryFrom<EventRow> for OutgoingEvent {
             serde_json::from_str(text).map_err(|_| StoreError::Row(format!("event {}", row.id)))
         };
         let content = match row.seq {
-            Some(seq) => Content::Entry { seq: rows::number("seq", seq)? },
+            Some(seq) => Content::Entry { seq: rows::read_number("seq", seq)? },
             None => Content::Data(data()?),
         };
         Ok(Self {
-            kind: rows::read("event kind", &row.kind, EventKind::parse)?,
+            kind: rows::read_text("event kind", &row.kind, EventKind::parse)?,
             at_ms: row.at_ms,
             session_id: row.session_id.as_deref().map(rows::session_id).transpose()?,
             stream_id: row.stream_id.as_deref().map(rows::stream_id).transpose()?,
@@ -461,14 +461,14 @@ impl TryFrom<LogRow> for LoggedDelivery {
 
     fn try_from(row: LogRow) -> Result<Self, StoreError> {
         Ok(Self {
-            kind: rows::read("event kind", &row.kind, EventKind::parse)?,
-            status: rows::read("delivery status", &row.status, DeliveryStatus::parse)?,
-            attempts: rows::number("attempts", row.attempts)?,
+            kind: rows::read_text("event kind", &row.kind, EventKind::parse)?,
+            status: rows::read_text("delivery status", &row.status, DeliveryStatus::parse)?,
+            attempts: rows::read_number("attempts", row.attempts)?,
             due_at_ms: row.due_at_ms,
             last_at_ms: row.last_at_ms,
             last_status: row
                 .last_status
-                .map(|status| rows::number("status", status))
+                .map(|status| rows::read_number("status", status))
                 .transpose()?,
             last_error: row.last_error,
             last_answer: row.last_answer,

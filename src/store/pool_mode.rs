@@ -25,13 +25,13 @@ pub(super) enum PoolMode {
 /// Asks two open connections which server process serves them. Without a pooler, or with one in session mode, each has
 /// its own process as long as it is open. Each is asked twice before the other: a pooler that reuses the last
 /// connection gives both the same process, and one that rotates gives one of them two.
-pub(super) async fn detect(
+pub(super) async fn detect_mode(
     first: &mut PgConnection,
     options: &PgConnectOptions,
 ) -> Result<PoolMode, StoreError> {
-    let mut second = connect(options).await?;
+    let mut second = connect_bounded(options).await?;
     // A pooler in session mode with a single server connection makes the second wait.
-    let mode = timeout(ACQUIRE_TIMEOUT, compare(first, &mut second));
+    let mode = timeout(ACQUIRE_TIMEOUT, compare_backends(first, &mut second));
     let mode = mode.await.unwrap_or(Ok(PoolMode::Session))?;
     // It is not needed from here on, however closing ends.
     let _ = second.close().await;
@@ -39,13 +39,15 @@ pub(super) async fn detect(
 }
 
 /// Connects in bounded time.
-pub(super) async fn connect(options: &PgConnectOptions) -> Result<PgConnection, StoreError> {
+pub(super) async fn connect_bounded(
+    options: &PgConnectOptions,
+) -> Result<PgConnection, StoreError> {
     let connecting = PgConnection::connect_with(options);
     let connected = timeout(ACQUIRE_TIMEOUT, connecting).await;
     Ok(connected.map_err(|_| StoreError::timed_out())??)
 }
 
-async fn compare(
+async fn compare_backends(
     first: &mut PgConnection,
     second: &mut PgConnection,
 ) -> Result<PoolMode, StoreError> {

@@ -50,7 +50,7 @@ impl Store {
     pub async fn recordings_of(&self, id: SessionId) -> Result<Vec<Recording>, StoreError> {
         let rows: Vec<RecordingRow> =
             self.database.all(sql::RECORDINGS_OF_SESSION, binds![id.to_string()]).await?;
-        Ok(rows::readable(rows))
+        Ok(rows::readable_rows(rows))
     }
 
     /// The recordings that a spool's daemon still has to finish.
@@ -60,7 +60,7 @@ impl Store {
     ) -> Result<Vec<Recording>, StoreError> {
         let rows: Vec<RecordingRow> =
             self.database.all(sql::UNFINISHED_RECORDINGS, binds![spool.to_string()]).await?;
-        Ok(rows::readable(rows))
+        Ok(rows::readable_rows(rows))
     }
 
     /// Recordings with files that the daemon of this spool has to delete, oldest first. Includes those of lost spools
@@ -82,7 +82,7 @@ impl Store {
             now_ms.saturating_add(LAST_DELETION_RETRY_MS),
         ];
         let rows: Vec<RecordingRow> = self.database.all(sql::RECORDINGS_TO_DELETE, values).await?;
-        Ok(rows::readable(rows))
+        Ok(rows::readable_rows(rows))
     }
 
     /// Notes that a recording's files could not be removed. [`Store::recordings_to_delete`] leaves it out for a time that
@@ -168,7 +168,7 @@ impl Store {
     ) -> Result<bool, StoreError> {
         let (from, to) = (RecordingStatus::Uploading, RecordingStatus::Stored);
         let values = binds![recording.id.to_string(), from.as_str(), to.as_str(), now_ms];
-        let event = ready(recording, files, now_ms);
+        let event = ready_event(recording, files, now_ms);
         transaction!(self.database, |tx| {
             let is_moved = tx.execute(sql::MOVE_RECORDING, values).await? > 0;
             if is_moved {
@@ -238,7 +238,7 @@ pub struct NewRecording<'a> {
     pub started_at_ms: i64,
 }
 
-fn ready(recording: &Recording, files: &[RecordedFile], now_ms: i64) -> OutgoingEvent {
+fn ready_event(recording: &Recording, files: &[RecordedFile], now_ms: i64) -> OutgoingEvent {
     let file = |file: &RecordedFile| {
         json!({
             "file": file.api_name, "medium": file.medium, "content_type": file.content_type,
@@ -324,18 +324,18 @@ impl TryFrom<RecordingRow> for Recording {
     fn try_from(row: RecordingRow) -> Result<Self, StoreError> {
         let uuid = |text: &str| uuid::Uuid::try_parse(text).ok();
         Ok(Self {
-            id: rows::read("recording id", &row.id, RecordingId::parse)?,
+            id: rows::read_text("recording id", &row.id, RecordingId::parse)?,
             session_id: rows::session_id(&row.session_id)?,
             stream_id: rows::stream_id(&row.stream_id)?,
-            ordinal: rows::number("ordinal", row.ordinal)?,
-            part: rows::number("part", row.part)?,
-            spool: SpoolId(rows::read("spool", &row.spool, uuid)?),
-            status: rows::read("recording status", &row.status, RecordingStatus::parse)?,
+            ordinal: rows::read_number("ordinal", row.ordinal)?,
+            part: rows::read_number("part", row.part)?,
+            spool: SpoolId(rows::read_text("spool", &row.spool, uuid)?),
+            status: rows::read_text("recording status", &row.status, RecordingStatus::parse)?,
             started_at_ms: row.started_at_ms,
             finished_at_ms: row.finished_at_ms,
             stored_at_ms: row.stored_at_ms,
             target: row.target,
-            failed_deletions: rows::number("failed deletions", row.failed_deletions)?,
+            failed_deletions: rows::read_number("failed deletions", row.failed_deletions)?,
         })
     }
 }
@@ -361,8 +361,8 @@ row! {
 
 impl FileRow {
     fn read(self) -> Result<(RecordingId, RecordedFile), StoreError> {
-        let id = rows::read("recording id", &self.recording_id, RecordingId::parse)?;
-        let number = self.user_id.map(|id| rows::number("user id", id)).transpose()?;
+        let id = rows::read_text("recording id", &self.recording_id, RecordingId::parse)?;
+        let number = self.user_id.map(|id| rows::read_number("user id", id)).transpose()?;
         let text = self.user_text.as_deref().and_then(SpeakerUserId::text);
         let user_id = text.or(number.map(UserId).map(SpeakerUserId::Number));
         let channel_id = self.channel_id.as_deref().and_then(ChannelId::new);
@@ -373,7 +373,7 @@ impl FileRow {
             medium: self.medium,
             speaker: Speaker { user_id, name: self.user_name, channel_id },
             content_type: self.content_type,
-            bytes: rows::number("bytes", self.bytes)?,
+            bytes: rows::read_number("bytes", self.bytes)?,
             sha256: self.sha256,
             first_ms: self.first_ms,
             last_ms: self.last_ms,

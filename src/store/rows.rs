@@ -114,7 +114,7 @@ fn pass_over(error: &StoreError) {
 }
 
 /// The readable rows; the others are skipped.
-pub(super) fn readable<R, T: TryFrom<R, Error = StoreError>>(rows: Vec<R>) -> Vec<T> {
+pub(super) fn readable_rows<R, T: TryFrom<R, Error = StoreError>>(rows: Vec<R>) -> Vec<T> {
     rows.into_iter().filter_map(|row| or_passed_over(T::try_from(row))).collect()
 }
 
@@ -134,8 +134,8 @@ impl EntryRow {
     ) -> Result<Entry, StoreError> {
         // serde_json's message could quote the text of a transcript.
         let body: EntryBody = serde_json::from_str(&self.body)
-            .map_err(|_| unreadable(format_args!("entry {} of {stream_id}", self.seq)))?;
-        let seq = number("seq", self.seq)?;
+            .map_err(|_| unreadable_row(format_args!("entry {} of {stream_id}", self.seq)))?;
+        let seq = read_number("seq", self.seq)?;
         Ok(Entry { session_id, stream_id, stream_ordinal, seq, at_ms: self.at_ms, body })
     }
 
@@ -146,7 +146,7 @@ impl EntryRow {
         stream_id: StreamId,
         stream_ordinal: u32,
     ) -> Result<Entry, StoreError> {
-        let (seq, at_ms) = (number("seq", self.seq)?, self.at_ms);
+        let (seq, at_ms) = (read_number("seq", self.seq)?, self.at_ms);
         let what = self.kind.clone().into();
         let read = self.into_entry(session_id, stream_id.clone(), stream_ordinal);
         Ok(or_passed_over(read).unwrap_or_else(|| {
@@ -164,7 +164,7 @@ impl TryFrom<SessionRow> for Session {
         let media = row.media.and_then(|text| read_json("media", &row.id, &text));
         Ok(Session {
             id: session_id(&row.id)?,
-            instance: instance(&row.product, &row.id_key, &row.instance_id)?,
+            instance: read_instance(&row.product, &row.id_key, &row.instance_id)?,
             account_id: row.account_id,
             meeting_id: row.meeting_id,
             operator_id: row.operator_id,
@@ -175,7 +175,7 @@ impl TryFrom<SessionRow> for Session {
             media,
             meeting_started_at_ms: row.meeting_started_at_ms,
             meeting_ended_at_ms: row.meeting_ended_at_ms,
-            status: read("session status", &row.status, SessionStatus::parse)?,
+            status: read_text("session status", &row.status, SessionStatus::parse)?,
             created_at_ms: row.created_at_ms,
             updated_at_ms: row.updated_at_ms,
             ended_at_ms: row.ended_at_ms,
@@ -187,7 +187,7 @@ impl TryFrom<StreamRow> for StreamRecord {
     type Error = StoreError;
 
     fn try_from(row: StreamRow) -> Result<Self, StoreError> {
-        let outcome = row.outcome.map(|text| read("outcome", &text, Outcome::parse));
+        let outcome = row.outcome.map(|text| read_text("outcome", &text, Outcome::parse));
         let of_json =
             |what, text: Option<String>| read_json(what, &row.stream_id, text.as_deref()?);
         let (media, effective) =
@@ -195,21 +195,25 @@ impl TryFrom<StreamRow> for StreamRecord {
         Ok(StreamRecord {
             stream_id: stream_id(&row.stream_id)?,
             session_id: session_id(&row.session_id)?,
-            ordinal: number("ordinal", row.ordinal)?,
-            instance: instance(&row.product, &row.id_key, &row.instance_id)?,
+            ordinal: read_number("ordinal", row.ordinal)?,
+            instance: read_instance(&row.product, &row.id_key, &row.instance_id)?,
             server_urls: row.server_urls,
             event_ts_ms: row.event_ts_ms,
             generation: row.generation,
             epoch: row.epoch,
             interrupts: row.interrupts,
-            status: read("stream status", &row.status, StreamStatus::parse)?,
+            status: read_text("stream status", &row.status, StreamStatus::parse)?,
             stop_seen_at_ms: row.stop_seen_at_ms,
             stop_reason: row.stop_reason.map(StopReason),
             outcome: outcome.transpose()?,
             first_packet_ms: row.first_packet_ms,
-            tally: figures("tally", &row.stream_id, &row.tally),
-            unknown_messages: figures("unknown messages", &row.stream_id, &row.unknown_messages),
-            unreadable_messages: figures(
+            tally: read_figures("tally", &row.stream_id, &row.tally),
+            unknown_messages: read_figures(
+                "unknown messages",
+                &row.stream_id,
+                &row.unknown_messages,
+            ),
+            unreadable_messages: read_figures(
                 "unreadable messages",
                 &row.stream_id,
                 &row.unreadable_messages,
@@ -218,9 +222,9 @@ impl TryFrom<StreamRow> for StreamRecord {
             effective,
             video_user_id: row
                 .video_user_id
-                .map(|id| number("video user id", id).map(UserId))
+                .map(|id| read_number("video user id", id).map(UserId))
                 .transpose()?,
-            ledger: figures("ledger", &row.stream_id, &row.ledger),
+            ledger: read_figures("ledger", &row.stream_id, &row.ledger),
             created_at_ms: row.created_at_ms,
             ended_at_ms: row.ended_at_ms,
         })
@@ -236,13 +240,13 @@ impl TryFrom<ActionRow> for ActionRecord {
         Ok(ActionRecord {
             id: action_id(&row.id)?,
             session_id: session_id(&row.session_id)?,
-            action: read("action", &row.action, Action::parse)?,
+            action: read_text("action", &row.action, Action::parse)?,
             asked_by: row.asked_by,
             cause: row.cause,
-            status: read("action status", &row.status, ActionStatus::parse)?,
+            status: read_text("action status", &row.status, ActionStatus::parse)?,
             asked_at_ms: row.asked_at_ms,
             due_at_ms: row.due_at_ms,
-            attempts: number("attempts", row.attempts)?,
+            attempts: read_number("attempts", row.attempts)?,
             answered_at_ms: row.answered_at_ms,
             answer,
         })
@@ -250,47 +254,48 @@ impl TryFrom<ActionRow> for ActionRecord {
 }
 
 pub(super) fn action_id(text: &str) -> Result<ActionId, StoreError> {
-    read("action id", text, |text| Uuid::try_parse(text).ok().map(ActionId))
+    read_text("action id", text, |text| Uuid::try_parse(text).ok().map(ActionId))
 }
 
 pub(super) fn session_id(text: &str) -> Result<SessionId, StoreError> {
-    read("session id", text, SessionId::parse)
+    read_text("session id", text, SessionId::parse)
 }
 
 pub(super) fn stream_id(text: &str) -> Result<StreamId, StoreError> {
-    read("stream id", text, |text| StreamId::parse(text).ok())
+    read_text("stream id", text, |text| StreamId::parse(text).ok())
 }
 
-pub(super) fn number<T: TryFrom<i64>>(what: &str, number: i64) -> Result<T, StoreError> {
-    T::try_from(number).map_err(|_| unreadable(format_args!("{what} {number}")))
+pub(super) fn read_number<T: TryFrom<i64>>(what: &str, number: i64) -> Result<T, StoreError> {
+    T::try_from(number).map_err(|_| unreadable_row(format_args!("{what} {number}")))
 }
 
-fn instance(product: &str, key: &str, id: &str) -> Result<Instance, StoreError> {
-    let product = read("product", product, Product::parse)?;
-    let key = read("id key", key, IdKey::parse)?;
-    read("instance id", id, |id| Instance::new(product, key, id).ok())
+fn read_instance(product: &str, key: &str, id: &str) -> Result<Instance, StoreError> {
+    let product = read_text("product", product, Product::parse)?;
+    let key = read_text("id key", key, IdKey::parse)?;
+    read_text("instance id", id, |id| Instance::new(product, key, id).ok())
 }
 
-pub(super) fn read<T>(
+pub(super) fn read_text<T>(
     what: &str,
     text: &str,
     parse: impl Fn(&str) -> Option<T>,
 ) -> Result<T, StoreError> {
-    parse(text).ok_or_else(|| unreadable(format_args!("{what} {text:?}")))
+    parse(text).ok_or_else(|| unreadable_row(format_args!("{what} {text:?}")))
 }
 
 /// A column that cannot be read counts as absent; the rest of its row stays usable. The value is not logged, because it
 /// could hold what people said.
 fn read_json<T: DeserializeOwned>(what: &str, of: &str, text: &str) -> Option<T> {
-    let read = serde_json::from_str(text).map_err(|_| unreadable(format_args!("{what} of {of}")));
+    let read =
+        serde_json::from_str(text).map_err(|_| unreadable_row(format_args!("{what} of {of}")));
     or_passed_over(read)
 }
 
 /// Counters that cannot be read restart at zero.
-fn figures<T: DeserializeOwned + Default>(what: &str, of: &str, text: &str) -> T {
+fn read_figures<T: DeserializeOwned + Default>(what: &str, of: &str, text: &str) -> T {
     read_json(what, of, text).unwrap_or_default()
 }
 
-fn unreadable(what: std::fmt::Arguments<'_>) -> StoreError {
+fn unreadable_row(what: std::fmt::Arguments<'_>) -> StoreError {
     StoreError::Row(what.to_string())
 }

@@ -76,16 +76,19 @@ const LOCK: &str = "SELECT pg_advisory_xact_lock(7046029254386353131)";
 pub(super) async fn migrate_postgres(connection: &mut PgConnection) -> Result<(), StoreError> {
     let begun = connection.begin_with(BEGIN_MIGRATION).await;
     let mut transaction = begun.map_err(StoreError::of_begin)?;
-    migrate(&migrator(|step| step.postgres), &mut InTransaction(&mut transaction)).await?;
+    run_migrations(&migrator(|step| step.postgres), &mut InTransaction(&mut transaction)).await?;
     Ok(transaction.commit().await?)
 }
 
 /// Applies the missing migrations. The caller has locked the folder.
 pub(super) async fn migrate_sqlite(connection: &mut SqliteConnection) -> Result<(), StoreError> {
-    migrate(&migrator(|step| step.sqlite), connection).await
+    run_migrations(&migrator(|step| step.sqlite), connection).await
 }
 
-async fn migrate<C: Migrate>(migrator: &Migrator, connection: &mut C) -> Result<(), StoreError> {
+async fn run_migrations<C: Migrate>(
+    migrator: &Migrator,
+    connection: &mut C,
+) -> Result<(), StoreError> {
     migrator.run_direct(None, connection, false).await.map_err(|error| match error {
         MigrateError::VersionMissing(version) if version > NEWEST => {
             StoreError::SchemaTooNew(version)

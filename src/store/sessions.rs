@@ -23,7 +23,7 @@ impl Store {
         let status = page.status.map(|status| status.as_str());
         let values = binds![before, status, i64::from(page.limit)];
         let rows: Vec<SessionRow> = self.database.all(sql::SESSIONS, values).await?;
-        Ok(rows::readable(rows))
+        Ok(rows::readable_rows(rows))
     }
 
     /// Creates a session or finds the existing one: the conversation with this id, or the running meeting with this
@@ -35,7 +35,7 @@ impl Store {
     ) -> Result<Made, StoreError> {
         let instance = instance_of(new)?;
         transaction!(self.database, |tx| {
-            let made = create(&mut tx, new, &instance, act.at_ms).await?;
+            let made = insert_session(&mut tx, new, &instance, act.at_ms).await?;
             let act = act.on(&made.session.id.to_string());
             insert_audit(&mut tx, &act).await?;
             made
@@ -75,13 +75,13 @@ impl Store {
             let rows: Vec<(String, String, String, i64, i64)> =
                 self.database.all(&KNOWN_SESSIONS, &binds).await?;
             for (id, product, status, ordinal, last_seq) in rows {
-                let product = rows::read("product", &product, Product::parse)?;
+                let product = rows::read_text("product", &product, Product::parse)?;
                 let is_ended = status == SessionStatus::Ended.as_str();
                 let session = known.entry(rows::session_id(&id)?);
                 let newest = Cursor::default();
                 let session = session.or_insert(KnownSession { product, is_ended, newest });
                 let (ordinal, seq) =
-                    (rows::number("ordinal", ordinal)?, rows::number("seq", last_seq)?);
+                    (rows::read_number("ordinal", ordinal)?, rows::read_number("seq", last_seq)?);
                 session.newest.advance(ordinal, seq);
             }
         }
@@ -131,7 +131,7 @@ pub(super) struct SessionFacts<'a> {
 }
 
 /// Finds or creates the session of `instance` and locks it until the transaction ends. Fills in the information of the
-/// webhook. See [`adopt`] for a session that a program created by the meeting's number.
+/// webhook. See [`adopt_session`] for a session that a program created by the meeting's number.
 pub(super) async fn upsert_session(
     tx: &mut Connection<'_>,
     instance: &Instance,
@@ -154,7 +154,7 @@ pub(super) async fn upsert_session(
 }
 
 /// Renames a session known by its meeting number to the id that Zoom uses.
-pub(super) async fn adopt(
+pub(super) async fn adopt_session(
     tx: &mut Connection<'_>,
     instance: &Instance,
     number: Option<&str>,
@@ -185,7 +185,7 @@ pub(super) async fn change_meeting(
     event_ts_ms: i64,
     now_ms: i64,
 ) -> Result<Changed, StoreError> {
-    adopt(tx, &meeting.instance, meeting.meeting_id.as_deref()).await?;
+    adopt_session(tx, &meeting.instance, meeting.meeting_id.as_deref()).await?;
     let is_kept = may_keep(tx, meeting).await?;
     let facts = SessionFacts {
         account_id: meeting.account_id.as_deref(),
@@ -231,7 +231,7 @@ async fn may_keep(tx: &mut Connection<'_>, meeting: &MeetingChanged) -> Result<b
     }
 }
 
-async fn create(
+async fn insert_session(
     tx: &mut Connection<'_>,
     new: &NewSession,
     instance: &Instance,

@@ -1,7 +1,7 @@
 //! The positions of sinks, and the leases on them.
 
 use super::database::{Connection, binds, row, transaction};
-use super::entries::stored;
+use super::entries::stored_seq;
 use super::rows::{self, EntryRow};
 use super::{Store, StoreError, sql};
 use crate::model::{Entry, NodeId, Product, StreamId};
@@ -60,7 +60,7 @@ impl Store {
         lease_ms: i64,
     ) -> Result<Option<SinkHold>, StoreError> {
         let node = node.to_string();
-        transaction!(self.database, |tx| { hold(&mut tx, sink, &node, lease_ms).await? })
+        transaction!(self.database, |tx| { take_hold(&mut tx, sink, &node, lease_ms).await? })
     }
 
     /// Releases the lease, so that another node can continue at once.
@@ -102,7 +102,7 @@ impl Store {
                 return Ok(false);
             }
             for (stream, seq) in reached {
-                let values = binds![sink, stream.as_str(), stored(*seq)];
+                let values = binds![sink, stream.as_str(), stored_seq(*seq)];
                 tx.execute(sql::MOVE_SINK_POSITION, values).await?;
             }
             true
@@ -132,7 +132,7 @@ async fn is_held(tx: &mut Connection<'_>, sink: &str, epoch: i64) -> Result<bool
     Ok(tx.execute(sql::LOCK_HELD_SINK, binds![sink, epoch]).await? > 0)
 }
 
-async fn hold(
+async fn take_hold(
     tx: &mut Connection<'_>,
     sink: &str,
     node: &str,
@@ -175,9 +175,9 @@ impl SinkPage {
         let Some(last) = found.last() else { return Ok(()) };
         let stream_id = rows::stream_id(&stream.stream_id)?;
         let session_id = rows::session_id(&stream.session_id)?;
-        let ordinal = rows::number("ordinal", stream.ordinal)?;
-        let product = rows::read("product", &stream.product, Product::parse)?;
-        self.reached.push((stream_id.clone(), rows::number("seq", last.seq)?));
+        let ordinal = rows::read_number("ordinal", stream.ordinal)?;
+        let product = rows::read_text("product", &stream.product, Product::parse)?;
+        self.reached.push((stream_id.clone(), rows::read_number("seq", last.seq)?));
         for row in found {
             let entry = row.into_entry(session_id, stream_id.clone(), ordinal);
             if let Some(entry) = rows::or_passed_over(entry) {

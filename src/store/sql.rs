@@ -159,7 +159,7 @@ pub use streams::*;
 pub use tickets::*;
 
 /// All statements with their names.
-pub fn all() -> impl Iterator<Item = &'static (&'static str, &'static str)> {
+pub fn all_statements() -> impl Iterator<Item = &'static (&'static str, &'static str)> {
     let all = [
         actions::ALL,
         deletions::ALL,

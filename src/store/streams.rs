@@ -41,7 +41,7 @@ impl Store {
     pub async fn streams_of(&self, id: SessionId) -> Result<Vec<StreamRecord>, StoreError> {
         let values = binds![id.to_string()];
         let rows: Vec<StreamRow> = self.database.all(sql::STREAMS_OF_SESSION, values).await?;
-        Ok(rows::readable(rows))
+        Ok(rows::readable_rows(rows))
     }
 
     /// Writes changes of streams, and their sessions' status with them, in one transaction. Returns the streams that
@@ -140,9 +140,9 @@ async fn write_update(
         Some(_) => lock_stream(tx, stream).await?,
         None => None,
     };
-    let tally = update.tally.as_ref().map(figures);
-    let unknown = update.unknown_messages.as_ref().map(figures);
-    let ledger = update.ledger.as_ref().map(figures);
+    let tally = update.tally.as_ref().map(figures_text);
+    let unknown = update.unknown_messages.as_ref().map(figures_text);
+    let ledger = update.ledger.as_ref().map(figures_text);
     let values = binds![
         stream.as_str(),
         status.map(StreamStatus::as_str),
@@ -152,7 +152,7 @@ async fn write_update(
         update.effective.as_ref().map(media_text),
         ledger,
         update.epoch,
-        update.unreadable_messages.as_ref().map(figures),
+        update.unreadable_messages.as_ref().map(figures_text),
     ];
     let is_changed = tx.execute(sql::UPDATE_STREAM, values).await? > 0;
     if let (Some(status), Some(record), true) = (status, record, is_changed) {
@@ -162,7 +162,7 @@ async fn write_update(
     Ok(is_changed)
 }
 
-fn figures(figures: &impl Serialize) -> String {
+fn figures_text(figures: &impl Serialize) -> String {
     serde_json::to_string(figures).expect("names and numbers always become JSON")
 }
 
@@ -188,7 +188,7 @@ async fn end_stream(
     };
     let is_revoked = is_ended && record.is_revoked();
     if is_revoked || end.stop_reason.is_some_and(StopReason::is_revoked) {
-        revoke(tx, &record, end.now_ms).await?;
+        revoke_stream(tx, &record, end.now_ms).await?;
     }
     if is_ended {
         close_offers(tx, stream).await?;
@@ -204,7 +204,7 @@ async fn end_stream(
 /// A participant revoked the consent (stop reason 8): deletes personal entries at once, records how many, and schedules
 /// the deletion of the rest. Happens once, although first signaling and then a webhook report it. `stream` is the
 /// stream before the revocation.
-pub(super) async fn revoke(
+pub(super) async fn revoke_stream(
     tx: &mut Connection<'_>,
     stream: &StreamRecord,
     now_ms: i64,
@@ -245,7 +245,7 @@ async fn write_last_entry(
         session_id: record.session_id,
         stream_id: record.stream_id.clone(),
         stream_ordinal: record.ordinal,
-        seq: rows::number::<u64>("seq", last_seq)? + 1,
+        seq: rows::read_number::<u64>("seq", last_seq)? + 1,
         at_ms: end.now_ms,
         body: EntryBody::Ended {
             outcome: end.outcome.as_str().into(),

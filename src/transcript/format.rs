@@ -109,7 +109,10 @@ impl Writer {
                 let origin = json!({ "ms": self.origin_ms, "at": rfc3339(self.origin_ms) });
                 // Written by hand, because a `Value` of all lines would hold the whole transcript in memory.
                 out.push_str("{\"status\":true,\"message\":\"transcript\",\"data\":{");
-                push(out, format_args!("\"session_id\":\"{id}\",\"origin\":{origin},\"lines\":["));
+                push_text(
+                    out,
+                    format_args!("\"session_id\":\"{id}\",\"origin\":{origin},\"lines\":["),
+                );
             }
             Format::Vtt => out.push_str("WEBVTT\n\n"),
             Format::Jsonl | Format::Srt | Format::Txt => {}
@@ -124,28 +127,31 @@ impl Writer {
         let to_ms = line.said.end_ms.saturating_sub(self.origin_ms).max(from_ms.saturating_add(1));
         // A line break would end a cue or start a forged line.
         let text = one_line(&line.said.text);
-        let speaker = speaker(&line.said);
+        let speaker = speaker_name(&line.said);
         match self.format {
             Format::Json => {
                 let comma = if self.written == 1 { "" } else { "," };
-                push(out, format_args!("{comma}{}", json_line(line, from_ms)));
+                push_text(out, format_args!("{comma}{}", json_line(line, from_ms)));
             }
-            Format::Jsonl => push(out, format_args!("{}\n", json_line(line, from_ms))),
+            Format::Jsonl => push_text(out, format_args!("{}\n", json_line(line, from_ms))),
             Format::Vtt => {
                 // WebVTT separates milliseconds with a point, SRT with a comma.
-                let (from, to) = (clock(from_ms, '.'), clock(to_ms, '.'));
-                let (speaker, text) = (escaped(&speaker), escaped(&text));
-                push(out, format_args!("{from} --> {to}\n<v {speaker}>{text}\n\n"));
+                let (from, to) = (format_time(from_ms, '.'), format_time(to_ms, '.'));
+                let (speaker, text) = (escape_cue(&speaker), escape_cue(&text));
+                push_text(out, format_args!("{from} --> {to}\n<v {speaker}>{text}\n\n"));
             }
             Format::Srt => {
-                let (from, to) = (clock(from_ms, ','), clock(to_ms, ','));
+                let (from, to) = (format_time(from_ms, ','), format_time(to_ms, ','));
                 // SRT has no escapes: an arrow in the text would look like a time line.
                 let text = text.replace("-->", "->");
-                push(out, format_args!("{}\n{from} --> {to}\n{speaker}: {text}\n\n", self.written));
+                push_text(
+                    out,
+                    format_args!("{}\n{from} --> {to}\n{speaker}: {text}\n\n", self.written),
+                );
             }
             Format::Txt => {
-                let at = clock(from_ms, '.');
-                push(out, format_args!("[{at}] {speaker}: {text}\n"));
+                let at = format_time(from_ms, '.');
+                push_text(out, format_args!("[{at}] {speaker}: {text}\n"));
             }
         }
     }
@@ -181,24 +187,24 @@ fn json_line(line: &Line, offset_ms: i64) -> Value {
     in_json
 }
 
-fn push(out: &mut String, text: std::fmt::Arguments<'_>) {
+fn push_text(out: &mut String, text: std::fmt::Arguments<'_>) {
     out.write_fmt(text).expect("writing to a String cannot fail");
 }
 
 /// Formats a time as `01:02:03.004`, with more digits for the hours if needed.
-fn clock(ms: i64, point: char) -> String {
+fn format_time(ms: i64, point: char) -> String {
     // Never negative: `line` clamps both times.
     let (hours, minutes) = (ms / 3_600_000, ms / 60_000 % 60);
     format!("{hours:02}:{minutes:02}:{:02}{point}{:03}", ms / 1000 % 60, ms % 1000)
 }
 
-fn speaker(said: &TranscriptLine) -> String {
+fn speaker_name(said: &TranscriptLine) -> String {
     let name = said.speaker.name.as_deref().map(one_line).filter(|name| !name.is_empty());
     name.unwrap_or_else(|| one_line(&said.speaker.placeholder()))
 }
 
 /// Escapes a text or a voice's name for WebVTT.
-fn escaped(text: &str) -> Cow<'_, str> {
+fn escape_cue(text: &str) -> Cow<'_, str> {
     if !text.contains(['&', '<', '>']) {
         return Cow::Borrowed(text);
     }

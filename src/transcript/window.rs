@@ -35,13 +35,13 @@ impl Window {
             // The earlier line keeps its `seq`, and with it its place.
             (Some(UPDATE), Some(earlier)) => earlier.said = line.said,
             (Some(DELETE), Some(earlier)) => {
-                let key = key(earlier);
+                let key = order_key(earlier);
                 self.held.remove(&key);
             }
             // There is nothing to delete: the line has left the window already, or never arrived.
             (Some(DELETE), None) => {}
             _ => {
-                self.held.insert(key(&line), line);
+                self.held.insert(order_key(&line), line);
             }
         }
     }
@@ -61,7 +61,7 @@ impl Window {
     }
 }
 
-fn key(line: &Line) -> (i64, u32, u64) {
+fn order_key(line: &Line) -> (i64, u32, u64) {
     (line.said.start_ms, line.ordinal, line.seq)
 }
 

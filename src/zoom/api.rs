@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use thiserror::Error;
 use tokio::time::{sleep, timeout};
 
-use super::client::{ZoomClient, failure};
+use super::client::{ZoomClient, request_failure};
 use super::error::ZoomError;
 use super::retry::{Next, Pauses, Tries, wait_ms};
 use super::token::{Candidates, Granted, TokenError, Tokens};
@@ -154,17 +154,17 @@ impl Api {
         granted: &Granted,
         change: &StatusChange<'_>,
     ) -> Result<Accepted, ZoomError> {
-        let (method, path) = endpoint(change.product, change.target);
+        let (method, path) = status_endpoint(change.product, change.target);
         let url = format!("{}{path}", granted.api_base_url);
         let answer = self
             .client
             .request(method, &url)
             .bearer_auth(granted.access_token.expose())
-            .json(&body(&self.client_id, change, participant(granted, change)))
+            .json(&status_body(&self.client_id, change, participant_id(granted, change)))
             .send()
             .await;
         let answer = answer.map_err(|error| {
-            let cause = failure(&error);
+            let cause = request_failure(&error);
             tracing::debug!(%cause, "a request to Zoom got no answer; it is reported as such to the caller");
             ZoomError::no_answer()
         })?;
@@ -174,10 +174,11 @@ impl Api {
 
 async fn read_answer(mut answer: Response) -> Result<Accepted, ZoomError> {
     let status = answer.status();
-    let tracking_id = header(answer.headers(), TRACKING_HEADER).map(str::to_owned);
+    let tracking_id = header_text(answer.headers(), TRACKING_HEADER).map(str::to_owned);
     let now_ms = clock::now_ms();
-    let wait =
-        WAIT_HEADERS.into_iter().find_map(|name| wait_ms(header(answer.headers(), name)?, now_ms));
+    let wait = WAIT_HEADERS
+        .into_iter()
+        .find_map(|name| wait_ms(header_text(answer.headers(), name)?, now_ms));
     let mut body = Vec::new();
     // The status counts even if the body is cut off or too long.
     while let Ok(Some(chunk)) = answer.chunk().await {
@@ -193,36 +194,36 @@ async fn read_answer(mut answer: Response) -> Result<Accepted, ZoomError> {
     Err(ZoomError::from_answer(status.as_u16(), &body, tracking_id, wait))
 }
 
-fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+fn header_text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     headers.get(name)?.to_str().ok()
 }
 
 /// The method and path of a request (sections 14.1, 14.3, 14.4).
-fn endpoint(product: Product, target: &str) -> (Method, String) {
-    let id = encoded(target);
+fn status_endpoint(product: Product, target: &str) -> (Method, String) {
+    let id = encode_segment(target);
     match product {
         Product::Meeting | Product::Webinar => {
             (Method::PATCH, format!("/v2/live_meetings/{id}/rtms_app/status"))
         }
         Product::VideoSdk => {
-            let id = if target.contains('/') { encoded(&id) } else { id };
+            let id = if target.contains('/') { encode_segment(&id) } else { id };
             (Method::PATCH, format!("/v2/videosdk/sessions/{id}/rtms_app/status"))
         }
         Product::ContactCenter => {
-            let id = if target.contains('/') { encoded(&id) } else { id };
+            let id = if target.contains('/') { encode_segment(&id) } else { id };
             (Method::PUT, format!("/v2/contact_center/{id}/rtms_app/status"))
         }
     }
 }
 
 /// The participant to name in the request. Without one, Zoom uses the token's own user (section 14.1).
-fn participant<'a>(granted: &Granted, change: &StatusChange<'a>) -> Option<&'a str> {
+fn participant_id<'a>(granted: &Granted, change: &StatusChange<'a>) -> Option<&'a str> {
     let token_user = granted.installation.as_ref().map(|installation| &*installation.user_id);
     let host = change.host_id.filter(|host| token_user != Some(host));
     change.participant_user_id.or(host)
 }
 
-fn body(client_id: &str, change: &StatusChange<'_>, participant: Option<&str>) -> Value {
+fn status_body(client_id: &str, change: &StatusChange<'_>, participant: Option<&str>) -> Value {
     let action = change.action;
     if change.product == Product::VideoSdk {
         return json!({ "action": action });
@@ -235,7 +236,7 @@ fn body(client_id: &str, change: &StatusChange<'_>, participant: Option<&str>) -
 }
 
 /// Percent-encodes a path segment: every byte except RFC 3986's unreserved characters.
-fn encoded(text: &str) -> String {
+fn encode_segment(text: &str) -> String {
     let mut encoded = String::with_capacity(text.len());
     for byte in text.bytes() {
         match byte {
@@ -254,7 +255,7 @@ mod tests {
 
     #[test]
     fn every_product_has_its_endpoint() {
-        let path = |product, target| endpoint(product, target);
+        let path = |product, target| status_endpoint(product, target);
         assert_eq!(
             path(Product::Meeting, "91234567890"),
             (Method::PATCH, "/v2/live_meetings/91234567890/rtms_app/status".into())
@@ -272,13 +273,13 @@ mod tests {
 
     #[test]
     fn an_id_with_a_slash_is_encoded_twice() {
-        let (_, path) = endpoint(Product::VideoSdk, "/abc//d=");
+        let (_, path) = status_endpoint(Product::VideoSdk, "/abc//d=");
         assert_eq!(path, "/v2/videosdk/sessions/%252Fabc%252F%252Fd%253D/rtms_app/status");
     }
 
     #[test]
     fn a_target_cannot_leave_its_place_in_the_path() {
-        let (_, path) = endpoint(Product::Meeting, "../x?y#z");
+        let (_, path) = status_endpoint(Product::Meeting, "../x?y#z");
         assert_eq!(path, "/v2/live_meetings/..%2Fx%3Fy%23z/rtms_app/status");
     }
 
@@ -293,13 +294,13 @@ mod tests {
             is_new: false,
         };
         assert_eq!(
-            body("c1", &change(Product::Meeting), Some("u1")),
+            status_body("c1", &change(Product::Meeting), Some("u1")),
             json!({"action": "start", "settings": {"client_id": "c1", "participant_user_id": "u1"}})
         );
         assert_eq!(
-            body("c1", &change(Product::ContactCenter), None),
+            status_body("c1", &change(Product::ContactCenter), None),
             json!({"action": "start", "settings": {"client_id": "c1"}})
         );
-        assert_eq!(body("c1", &change(Product::VideoSdk), None), json!({"action": "start"}));
+        assert_eq!(status_body("c1", &change(Product::VideoSdk), None), json!({"action": "start"}));
     }
 }

@@ -63,15 +63,15 @@ impl ZoomClient {
 
     /// Sends a request and reads the whole answer.
     pub async fn send(&self, request: RequestBuilder) -> Result<Answer, ClientError> {
-        let response = request.send().await.map_err(|error| failure(&error))?;
+        let response = request.send().await.map_err(|error| request_failure(&error))?;
         let (status, headers) = (response.status(), response.headers().clone());
-        Ok(Answer { status, headers, body: read(response).await? })
+        Ok(Answer { status, headers, body: read_bounded(response).await? })
     }
 }
 
-async fn read(mut response: Response) -> Result<Vec<u8>, ClientError> {
+async fn read_bounded(mut response: Response) -> Result<Vec<u8>, ClientError> {
     let mut body = Vec::new();
-    while let Some(chunk) = response.chunk().await.map_err(|error| failure(&error))? {
+    while let Some(chunk) = response.chunk().await.map_err(|error| request_failure(&error))? {
         if body.len() + chunk.len() > MAX_ANSWER_BYTES {
             return Err(ClientError::TooLong);
         }
@@ -82,7 +82,7 @@ async fn read(mut response: Response) -> Result<Vec<u8>, ClientError> {
 
 /// Classifies a request that got no answer. Also logs a refusal by the proxy, for the operator who configured it. Does
 /// not use the error's own text, which contains the URL.
-pub fn failure(error: &reqwest::Error) -> ClientError {
+pub fn request_failure(error: &reqwest::Error) -> ClientError {
     if let Some(refusal) = proxy_refusal(error) {
         tracing::warn!(error = %refusal, "the proxy refused a request to Zoom; it counts as unanswered");
         refusal

@@ -57,10 +57,10 @@ pub enum EventError {
 /// The body is not a JSON object, nests too deeply to be read back, or lacks a required field.
 pub fn parse(raw: &[u8], received_at_ms: i64) -> Result<Event, EventError> {
     let lossy = String::from_utf8_lossy(raw);
-    let body = json::mended(&lossy);
-    let envelope = envelope(&body)?;
-    let event = text(envelope.get("event"), MAX_TEXT_BYTES)
-        .ok_or_else(|| wrong("event", "must be a short text"))?;
+    let body = json::mend_text(&lossy);
+    let envelope = parse_envelope(&body)?;
+    let event = short_text(envelope.get("event"), MAX_TEXT_BYTES)
+        .ok_or_else(|| wrong_field("event", "must be a short text"))?;
     let payload = Payload::of(&envelope);
     if event == "endpoint.url_validation" {
         return payload.plain_token().map(|plain_token| Event::UrlValidation { plain_token });
@@ -84,11 +84,11 @@ pub fn parse(raw: &[u8], received_at_ms: i64) -> Result<Event, EventError> {
     })))
 }
 
-fn envelope(body: &str) -> Result<Map<String, Value>, EventError> {
+fn parse_envelope(body: &str) -> Result<Map<String, Value>, EventError> {
     if json::is_too_deep(body) {
         return Err(EventError::TooDeep);
     }
-    match json::value(body) {
+    match json::read_value(body) {
         Some(Value::Object(envelope)) => Ok(envelope),
         Some(_) => Err(EventError::NotJson { line: 1, column: 0 }),
         None => {
@@ -156,14 +156,14 @@ impl<'a> Payload<'a> {
     }
 
     fn optional(&self, key: &str) -> Option<String> {
-        text(self.get(key), MAX_TEXT_BYTES)
+        short_text(self.get(key), MAX_TEXT_BYTES)
     }
 
     fn plain_token(&self) -> Result<PlainToken, EventError> {
         self.get("plainToken")
             .and_then(Value::as_str)
             .and_then(PlainToken::parse)
-            .ok_or_else(|| wrong("payload.plainToken", "must be 1 to 128 of A-Z a-z 0-9 _ -"))
+            .ok_or_else(|| wrong_field("payload.plainToken", "must be 1 to 128 of A-Z a-z 0-9 _ -"))
     }
 
     fn announcement(&self, product: Product, change: Change) -> Result<WebhookEffect, EventError> {
@@ -182,7 +182,7 @@ impl<'a> Payload<'a> {
                 instance,
                 stop_reason: self
                     .get("stop_reason")
-                    .and_then(number)
+                    .and_then(parse_number)
                     .and_then(Number::exact)
                     .map(StopReason),
             }),
@@ -213,7 +213,8 @@ impl<'a> Payload<'a> {
             None => false,
         };
         Ok(WebhookEffect::Deauthorized(Deauthorization {
-            user_id: user_id.ok_or_else(|| wrong("payload.user_id", "must be a short text"))?,
+            user_id: user_id
+                .ok_or_else(|| wrong_field("payload.user_id", "must be a short text"))?,
             account_id: self.optional("account_id"),
             may_keep_data,
         }))
@@ -236,7 +237,7 @@ impl<'a> Payload<'a> {
     fn stream_id(&self) -> Result<StreamId, EventError> {
         self.optional("rtms_stream_id")
             .and_then(|id| StreamId::parse(&id).ok())
-            .ok_or_else(|| wrong("payload.rtms_stream_id", "must be a short identifier"))
+            .ok_or_else(|| wrong_field("payload.rtms_stream_id", "must be a short identifier"))
     }
 
     /// The conversation, by the key that Zoom's SDK prefers if there are several.
@@ -249,39 +250,39 @@ impl<'a> Payload<'a> {
                 Product::VideoSdk => "payload.session_id",
                 Product::ContactCenter => "payload.engagement_id",
             };
-            wrong(field, "must be a short identifier")
+            wrong_field(field, "must be a short identifier")
         })
     }
 
     fn server_urls(&self) -> Result<String, EventError> {
         self.get("server_urls")
             .filter(|value| value.is_string())
-            .and_then(|value| text(Some(value), MAX_SERVER_URLS_BYTES))
-            .ok_or_else(|| wrong("payload.server_urls", "must be a text of one or more URLs"))
+            .and_then(|value| short_text(Some(value), MAX_SERVER_URLS_BYTES))
+            .ok_or_else(|| wrong_field("payload.server_urls", "must be a text of one or more URLs"))
     }
 }
 
-fn wrong(field: &'static str, problem: &'static str) -> EventError {
+fn wrong_field(field: &'static str, problem: &'static str) -> EventError {
     EventError::Field { field, problem }
 }
 
 /// A short string, or a number as its digits, without a NUL, which Postgres cannot store.
-fn text(value: Option<&Value>, max_bytes: usize) -> Option<String> {
+fn short_text(value: Option<&Value>, max_bytes: usize) -> Option<String> {
     let text = match value? {
         Value::String(text) => text.clone(),
         Value::Number(digits) if digits.is_i64() || digits.is_u64() => digits.to_string(),
-        other => number(other)?.exact()?.to_string(),
+        other => parse_number(other)?.exact()?.to_string(),
     };
     let fits = (1..=max_bytes).contains(&text.len()) && !text.contains(char::is_control);
     fits.then_some(text)
 }
 
-fn number(value: &Value) -> Option<Number> {
+fn parse_number(value: &Value) -> Option<Number> {
     Number::deserialize(value).ok()
 }
 
 fn event_ts(envelope: &Map<String, Value>) -> Option<i64> {
-    let time = envelope.get("event_ts").and_then(number)?.cut();
+    let time = envelope.get("event_ts").and_then(parse_number)?.cut();
     (0..=MAX_EVENT_TS_MS).contains(&time).then_some(time)
 }
 

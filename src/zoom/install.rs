@@ -209,7 +209,7 @@ impl Inner {
         obtained_at_ms: i64,
         address: IpAddr,
     ) -> Result<Installation, InstallError> {
-        let user = retry_policy::ask(&self.stopping, || self.oauth.user(tokens)).await?;
+        let user = retry_policy::ask_zoom(&self.stopping, || self.oauth.user(tokens)).await?;
         // The store makes the state work once across all daemons.
         if !self.store.use_oauth_state(&accepted.id, accepted.expires_at_ms).await? {
             return Err(InstallError::Used);
@@ -223,14 +223,14 @@ impl Inner {
             api_base_url: tokens.api_base_url.clone(),
             address: Some(address),
         };
-        let seal = |id| sealed::seal(&self.ring, id, tokens, obtained_at_ms);
+        let seal = |id| sealed::seal_tokens(&self.ring, id, tokens, obtained_at_ms);
         let write = || self.store.save_installation(&granted, seal, obtained_at_ms);
-        Ok(retry_policy::store(write).await?)
+        Ok(retry_policy::store_result(write).await?)
     }
 
     async fn take_back(&self, tokens: &oauth::Tokens) {
         let revoke = || self.oauth.revoke(&tokens.access);
-        if let Err(error) = retry_policy::ask(&self.stopping, revoke).await {
+        if let Err(error) = retry_policy::ask_zoom(&self.stopping, revoke).await {
             tracing::warn!(%error, "could not revoke tokens that could not be stored; they are discarded and expire at Zoom");
         }
     }
@@ -265,7 +265,9 @@ impl Inner {
             Err(error) if error.is_temporary() => return Err(UninstallError::ZoomAway),
             Err(_) => return Ok(false),
         };
-        match retry_policy::ask(&self.stopping, || self.oauth.revoke(&granted.access_token)).await {
+        match retry_policy::ask_zoom(&self.stopping, || self.oauth.revoke(&granted.access_token))
+            .await
+        {
             Ok(()) => Ok(true),
             Err(error) if error.is_temporary() => Err(UninstallError::ZoomAway),
             Err(_) => Ok(false),

@@ -96,12 +96,12 @@ impl OAuth {
     /// The URL of Zoom's consent page (section 15.1). The user returns with `state` and a code that only `verifier`
     /// redeems.
     pub fn authorize_url(&self, state: &str, verifier: &Secret<String>) -> String {
-        let query = encoded(&[
+        let query = form_encoded(&[
             ("response_type", "code"),
             ("client_id", &self.settings.client.id),
             ("redirect_uri", &self.settings.redirect_url),
             ("state", state),
-            ("code_challenge", &challenge(verifier.expose())),
+            ("code_challenge", &pkce_challenge(verifier.expose())),
             ("code_challenge_method", "S256"),
         ]);
         format!("{}/oauth/authorize?{query}", self.settings.oauth_base_url)
@@ -156,7 +156,7 @@ impl OAuth {
             .header(ACCEPT, "application/json")
             .bearer_auth(tokens.access.expose());
         let answer = self.http.send(request).await.map_err(OAuthError::Unreachable)?;
-        answer::user(answer.status.as_u16(), &answer.body)
+        answer::read_user(answer.status.as_u16(), &answer.body)
     }
 
     async fn tokens(
@@ -165,7 +165,7 @@ impl OAuth {
         form: &[(&str, &str)],
     ) -> Result<Tokens, OAuthError> {
         let body = self.post("/oauth/token", client, form).await?;
-        let mut tokens = answer::tokens(&body)?;
+        let mut tokens = answer::read_tokens(&body)?;
         tokens.api_base_url = tokens.api_base_url.and_then(|url| self.usable_api(&url));
         Ok(tokens)
     }
@@ -180,14 +180,14 @@ impl OAuth {
         let request = self
             .http
             .request(Method::POST, &url)
-            .header(AUTHORIZATION, basic(client))
+            .header(AUTHORIZATION, basic_header(client))
             .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
             .header(ACCEPT, "application/json")
-            .body(encoded(form));
+            .body(form_encoded(form));
         let answer = self.http.send(request).await.map_err(OAuthError::Unreachable)?;
         match answer.status.as_u16() {
             200..300 => Ok(answer.body),
-            status => Err(answer::refusal(status, &answer.body)),
+            status => Err(answer::read_refusal(status, &answer.body)),
         }
     }
 
@@ -204,17 +204,17 @@ impl OAuth {
     }
 }
 
-fn encoded(pairs: &[(&str, &str)]) -> String {
+fn form_encoded(pairs: &[(&str, &str)]) -> String {
     form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish()
 }
 
 /// Section 5.4.
-fn challenge(verifier: &str) -> String {
+fn pkce_challenge(verifier: &str) -> String {
     URL_SAFE_NO_PAD.encode(Sha256::digest(verifier))
 }
 
 /// Section 5.4.
-fn basic(client: &Credentials) -> String {
+fn basic_header(client: &Credentials) -> String {
     format!("Basic {}", STANDARD.encode(format!("{}:{}", client.id, client.secret.expose())))
 }
 
@@ -240,10 +240,10 @@ mod tests {
 
     #[test]
     fn the_documented_vectors_come_out() {
-        let basic = basic(&oauth(false).settings.client);
+        let basic = basic_header(&oauth(false).settings.client);
         assert_eq!(basic, "Basic ZGVtb0NsaWVudElkMDE6ZGVtb0NsaWVudFNlY3JldDAx");
         let verifier = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
-        assert_eq!(challenge(verifier), "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM");
+        assert_eq!(pkce_challenge(verifier), "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM");
     }
 
     #[test]

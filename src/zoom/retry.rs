@@ -61,8 +61,8 @@ impl Tries {
                 self.is_token_replaced = true;
                 Next::ReplaceToken
             }
-            Problem::MeetingNotLive if is_new => take(&mut self.not_live, &pauses.not_live),
-            Problem::Unavailable => take(&mut self.unavailable, &pauses.unavailable),
+            Problem::MeetingNotLive if is_new => take_attempt(&mut self.not_live, &pauses.not_live),
+            Problem::Unavailable => take_attempt(&mut self.unavailable, &pauses.unavailable),
             Problem::RateLimited => self.after_limit(error, pauses),
             _ => Next::GiveUp,
         }
@@ -78,7 +78,7 @@ impl Tries {
     }
 }
 
-fn take(tries: &mut usize, pauses: &[Duration]) -> Next {
+fn take_attempt(tries: &mut usize, pauses: &[Duration]) -> Next {
     let next = pauses.get(*tries).copied().map_or(Next::GiveUp, Next::TryAfter);
     *tries += 1;
     next

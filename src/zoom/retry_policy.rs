@@ -43,7 +43,7 @@ const fn zoom_limit() -> Duration {
 
 /// Retries temporary failures unless the daemon stops. Retries a refresh whose answer was lost, too: if Zoom then
 /// rejects the used token, the grant was already lost.
-pub async fn ask<T, F: Future<Output = Result<T, OAuthError>>>(
+pub async fn ask_zoom<T, F: Future<Output = Result<T, OAuthError>>>(
     stopping: &CancellationToken,
     ask: impl Fn() -> F,
 ) -> Result<T, OAuthError> {
@@ -61,7 +61,7 @@ pub async fn ask<T, F: Future<Output = Result<T, OAuthError>>>(
 }
 
 /// Stores new tokens, and retries while the store is unavailable, because no other copy exists.
-pub async fn store<T, F: Future<Output = Result<T, StoreError>>>(
+pub async fn store_result<T, F: Future<Output = Result<T, StoreError>>>(
     write: impl Fn() -> F,
 ) -> Result<T, StoreError> {
     let tries = async {
@@ -90,7 +90,7 @@ mod tests {
             Err::<(), _>(OAuthError::Failing(503))
         };
         stopping.cancel();
-        assert!(ask(&stopping, failing).await.is_err());
+        assert!(ask_zoom(&stopping, failing).await.is_err());
         assert_eq!(tries.get(), 1);
     }
 
@@ -101,6 +101,6 @@ mod tests {
             tries.set(tries.get() + 1);
             if tries.get() < 2 { Err(StoreError::timed_out()) } else { Ok(()) }
         };
-        assert!(store(write).await.is_ok());
+        assert!(store_result(write).await.is_ok());
     }
 }

@@ -48,7 +48,7 @@ pub struct WebhookKey(HmacSha256);
 
 impl WebhookKey {
     pub fn new(secret_token: &Secret<String>) -> Self {
-        Self(keyed(secret_token))
+        Self(hmac_with(secret_token))
     }
 
     /// Verifies a request's raw body against its headers, in constant time, and then its age in both directions.
@@ -61,8 +61,9 @@ impl WebhookKey {
     ) -> Result<(), SignatureError> {
         let timestamp = headers.timestamp.ok_or(SignatureError::Missing(TIMESTAMP_HEADER))?;
         let signature = headers.signature.ok_or(SignatureError::Missing(SIGNATURE_HEADER))?;
-        let signed_at_s = seconds(timestamp).ok_or(SignatureError::Malformed(TIMESTAMP_HEADER))?;
-        let tag = tag(signature).ok_or(SignatureError::Malformed(SIGNATURE_HEADER))?;
+        let signed_at_s =
+            parse_seconds(timestamp).ok_or(SignatureError::Malformed(TIMESTAMP_HEADER))?;
+        let tag = parse_tag(signature).ok_or(SignatureError::Malformed(SIGNATURE_HEADER))?;
         let message = self.0.clone().chain_update(b"v0:").chain_update(timestamp);
         message
             .chain_update(b":")
@@ -135,7 +136,7 @@ pub struct HandshakeKey {
 
 impl HandshakeKey {
     pub fn new(client_id: &str, client_secret: &Secret<String>) -> Self {
-        Self { client_id: client_id.to_owned(), keyed: keyed(client_secret) }
+        Self { client_id: client_id.to_owned(), keyed: hmac_with(client_secret) }
     }
 
     /// The `signature` of messages 1 and 3; the same on signaling and media, and it does not expire.
@@ -145,17 +146,17 @@ impl HandshakeKey {
     }
 }
 
-fn keyed(secret: &Secret<String>) -> HmacSha256 {
+fn hmac_with(secret: &Secret<String>) -> HmacSha256 {
     HmacSha256::new_from_slice(secret.expose().as_bytes()).expect("an HMAC key has any length")
 }
 
-fn seconds(timestamp: &[u8]) -> Option<i64> {
+fn parse_seconds(timestamp: &[u8]) -> Option<i64> {
     let digits = std::str::from_utf8(timestamp).ok()?;
     let plain = digits.bytes().all(|byte| byte.is_ascii_digit());
     (plain && digits.len() <= MAX_TIMESTAMP_DIGITS).then(|| digits.parse().ok())?
 }
 
-fn tag(signature: &[u8]) -> Option<[u8; TAG_BYTES]> {
+fn parse_tag(signature: &[u8]) -> Option<[u8; TAG_BYTES]> {
     let mut tag = [0; TAG_BYTES];
     hex::decode_to_slice(signature.strip_prefix(b"v0=")?, &mut tag).ok()?;
     Some(tag)

@@ -78,7 +78,7 @@ pub enum TokenError {
     #[error(
         "several users have installed the app, and none can be matched to this meeting: set \
         installation_id to one of {}{}",
-        listed(.ids),
+        list_ids(.ids),
         if *.has_more { ", and more" } else { "" }
     )]
     Ambiguous { ids: Vec<InstallationId>, has_more: bool },
@@ -113,7 +113,7 @@ impl TokenError {
     }
 }
 
-fn listed(ids: &[InstallationId]) -> String {
+fn list_ids(ids: &[InstallationId]) -> String {
     let ids: Vec<String> = ids.iter().map(InstallationId::to_string).collect();
     ids.join(", ")
 }
@@ -289,7 +289,7 @@ impl Inner {
     fn granted(&self, grant: StoredGrant) -> Result<Granted, TokenError> {
         let id = grant.installation.id;
         let sealed = grant.tokens.as_ref().ok_or(TokenError::Revoked(id))?;
-        let tokens = sealed::open(&self.ring, id, sealed).map_err(|error| {
+        let tokens = sealed::open_tokens(&self.ring, id, sealed).map_err(|error| {
             TokenError::Missing(format!("the tokens of installation {id} do not open: {error}"))
         })?;
         let api = grant.installation.api_base_url.as_deref();

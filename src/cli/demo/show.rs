@@ -34,7 +34,7 @@ pub(super) struct Show {
 }
 
 /// Prints addresses, the token and example requests.
-pub(super) fn banner(address: SocketAddr, token: &str, data_dir: &Path) {
+pub(super) fn print_banner(address: SocketAddr, token: &str, data_dir: &Path) {
     println!(
         "rtmsd demo: the daemon and a simulated Zoom, on this machine only.\n\n  \
          listening   http://{address}\n  \
@@ -157,7 +157,7 @@ impl Show {
             for entry in &entries {
                 cursor.advance(entry.stream_ordinal, entry.seq);
                 // `one_line`: names and texts from a script must not control the terminal.
-                if let Some(line) = line(&entry.body) {
+                if let Some(line) = entry_line(&entry.body) {
                     println!("{}  {}", self.time(entry), one_line(&line));
                 }
             }
@@ -175,7 +175,7 @@ impl Show {
     }
 }
 
-fn line(body: &EntryBody) -> Option<String> {
+fn entry_line(body: &EntryBody) -> Option<String> {
     Some(match body {
         EntryBody::Transcript(line) => {
             let speaker = &line.speaker;
@@ -185,9 +185,11 @@ fn line(body: &EntryBody) -> Option<String> {
         EntryBody::Chat(message) => {
             format!("[chat] {}: {}", message.user_name.as_deref().unwrap_or("?"), message.text)
         }
-        EntryBody::ParticipantJoined(person) => format!("-- {} joins", name(person)),
-        EntryBody::ParticipantLeft(person) => format!("-- {} leaves", name(person)),
-        EntryBody::SharingStarted(person) => format!("-- {} shares the screen", name(person)),
+        EntryBody::ParticipantJoined(person) => format!("-- {} joins", display_name(person)),
+        EntryBody::ParticipantLeft(person) => format!("-- {} leaves", display_name(person)),
+        EntryBody::SharingStarted(person) => {
+            format!("-- {} shares the screen", display_name(person))
+        }
         EntryBody::SharingStopped {} => "-- the screen is no longer shared".to_owned(),
         EntryBody::LinkDown { link, cause } => format!("-- {link} lost: {cause}"),
         EntryBody::LinkUp { link } => format!("-- {link} connected"),
@@ -196,6 +198,6 @@ fn line(body: &EntryBody) -> Option<String> {
     })
 }
 
-fn name(person: &Participant) -> String {
+fn display_name(person: &Participant) -> String {
     person.user_name.clone().unwrap_or_else(|| person.user_id.to_string())
 }

@@ -199,7 +199,7 @@ fn the_distance_of_two_texts_is_counted_in_letters() {
         ("kitten", "sitting", 3),
     ] {
         assert_eq!(
-            (distance(one, other), distance(other, one)),
+            (edit_distance(one, other), edit_distance(other, one)),
             (expected, expected),
             "{one} {other}"
         );

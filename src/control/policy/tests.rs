@@ -89,7 +89,7 @@ fn policies() -> Policies {
 }
 
 fn restart_at(streams: Vec<StreamRecord>) -> Option<i64> {
-    let plans = plans(&snapshot(streams, Vec::new()), &policies());
+    let plans = planned_actions(&snapshot(streams, Vec::new()), &policies());
     assert!(plans.iter().all(|plan| plan.action == Action::Start && plan.asked_by == "restart"));
     plans.first().map(|plan| plan.due_at_ms)
 }
@@ -142,49 +142,52 @@ fn a_stream_that_somebody_asked_to_stop_is_not_restarted() {
         (ActionStatus::Due, true),
     ] {
         let stopped = snapshot(streams(), vec![action(Action::Stop, status, 7)]);
-        assert_eq!(!plans(&stopped, &policies()).is_empty(), is_restarted, "{status:?}");
+        assert_eq!(!planned_actions(&stopped, &policies()).is_empty(), is_restarted, "{status:?}");
     }
     let before = snapshot(streams(), vec![action(Action::Stop, ActionStatus::Accepted, 3)]);
-    assert_eq!(plans(&before, &policies()).len(), 1);
+    assert_eq!(planned_actions(&before, &policies()).len(), 1);
 }
 
 #[test]
 fn nothing_is_planned_for_a_meeting_that_is_over() {
     let mut over = snapshot(vec![stream(1, 0, Some(9), Some(14))], Vec::new());
     over.session.meeting_ended_at_ms = Some(8);
-    assert_eq!(plans(&over, &policies()), []);
+    assert_eq!(planned_actions(&over, &policies()), []);
     let mut ended = snapshot(vec![stream(1, 0, Some(9), Some(14))], Vec::new());
     ended.session.status = SessionStatus::Ended;
-    assert_eq!(plans(&ended, &policies()), []);
+    assert_eq!(planned_actions(&ended, &policies()), []);
 }
 
 #[test]
 fn a_meeting_is_started_once_it_began_and_while_it_has_had_no_stream() {
     let all = Policies { auto_start: AutoStart::All, ..policies() };
     let began = snapshot(Vec::new(), Vec::new());
-    assert_eq!(plans(&began, &all)[0].cause, "auto_start");
-    assert_eq!(plans(&began, &policies()), []);
+    assert_eq!(planned_actions(&began, &all)[0].cause, "auto_start");
+    assert_eq!(planned_actions(&began, &policies()), []);
     let mut unknown = began.clone();
     unknown.session.meeting_started_at_ms = None;
-    assert_eq!(plans(&unknown, &all), []);
+    assert_eq!(planned_actions(&unknown, &all), []);
     let had_one = snapshot(vec![stream(1, 0, Some(9), Some(3))], Vec::new());
-    assert_eq!(plans(&had_one, &all), []);
+    assert_eq!(planned_actions(&had_one, &all), []);
     let hosts = |hosts: &[&str]| Policies {
         auto_start: AutoStart::Hosts(hosts.iter().map(ToString::to_string).collect()),
         ..policies()
     };
-    assert_eq!(plans(&began, &hosts(&["host2", "host1"])).len(), 1);
-    assert_eq!(plans(&began, &hosts(&["host2"])), []);
+    assert_eq!(planned_actions(&began, &hosts(&["host2", "host1"])).len(), 1);
+    assert_eq!(planned_actions(&began, &hosts(&["host2"])), []);
 }
 
 #[test]
 fn a_stream_is_stopped_so_long_after_its_announcement() {
     let after = Policies { auto_stop_after: Some(Duration::from_secs(10)), ..policies() };
     let live = snapshot(vec![stream(1, 77, None, None)], Vec::new());
-    let plan = &plans(&live, &after)[0];
+    let plan = &planned_actions(&live, &after)[0];
     assert_eq!((plan.action, plan.due_at_ms), (Action::Stop, 10_077));
     assert_eq!(plan.cause, "auto_stop:s1");
-    assert_eq!(plans(&snapshot(vec![stream(1, 0, Some(9), Some(3))], vec![]), &after), []);
+    assert_eq!(
+        planned_actions(&snapshot(vec![stream(1, 0, Some(9), Some(3))], vec![]), &after),
+        []
+    );
 }
 
 #[test]

@@ -50,17 +50,17 @@ const REFUSED: [&str; 2] = [
 /// How long after the announcement of an active stream nothing is reported as missing.
 const GRACE_MS: i64 = 30_000;
 
-pub(super) fn find(
+pub(super) fn find_missing(
     snapshot: &SessionSnapshot,
     entries: &[Entry],
     media: MediaSet,
     now_ms: i64,
 ) -> Vec<Missing> {
-    let mut missing: Vec<Missing> = snapshot.actions.iter().filter_map(unanswered).collect();
+    let mut missing: Vec<Missing> = snapshot.actions.iter().filter_map(unanswered_action).collect();
     if snapshot.streams.is_empty() && snapshot.actions.is_empty() && is_open(snapshot) {
         missing.push(Missing {
             what: "no stream was asked for, and none was announced".into(),
-            likely_causes: causes(&NOBODY_ASKED),
+            likely_causes: borrowed_texts(&NOBODY_ASKED),
         });
     }
     let had_time = |stream: &&StreamRecord| {
@@ -76,11 +76,11 @@ fn is_open(snapshot: &SessionSnapshot) -> bool {
     snapshot.session.status != SessionStatus::Ended
 }
 
-fn unanswered(action: &ActionRecord) -> Option<Missing> {
+fn unanswered_action(action: &ActionRecord) -> Option<Missing> {
     let is_late = action.action == Action::Start && action.status == ActionStatus::TimedOut;
     is_late.then(|| Missing {
         what: format!("no stream was announced after the start that {} asked for", action.asked_by),
-        likely_causes: causes(&NO_WEBHOOK),
+        likely_causes: borrowed_texts(&NO_WEBHOOK),
     })
 }
 
@@ -97,7 +97,7 @@ fn of_stream(stream: &StreamRecord, entries: &[Entry], media: MediaSet) -> Vec<M
         let known = entries.iter().filter(own).find_map(cause_of_end);
         let guesses = match (&known, stream.outcome) {
             (Some(_), Some(Outcome::UrlRefused)) => Vec::new(),
-            _ => causes(guesses(stream)),
+            _ => borrowed_texts(likely_causes(stream)),
         };
         return vec![Missing { what, likely_causes: known.into_iter().chain(guesses).collect() }];
     }
@@ -106,8 +106,8 @@ fn of_stream(stream: &StreamRecord, entries: &[Entry], media: MediaSet) -> Vec<M
         .filter(|medium| stream.tally.of(*medium).first_ms.is_none())
         .map(|medium| Missing {
             what: format!("stream {n} had no {medium}"),
-            likely_causes: causes(&[
-                silence(medium),
+            likely_causes: borrowed_texts(&[
+                silence_cause(medium),
                 "the stream is paused, or its medium's link is down",
             ]),
         })
@@ -122,7 +122,7 @@ fn cause_of_end(entry: &Entry) -> Option<Cow<'static, str>> {
     }
 }
 
-fn guesses(stream: &StreamRecord) -> &'static [&'static str] {
+fn likely_causes(stream: &StreamRecord) -> &'static [&'static str] {
     match stream.outcome {
         Some(Outcome::UrlRefused) => &URL_REFUSED,
         Some(Outcome::Refused) => &REFUSED,
@@ -130,7 +130,7 @@ fn guesses(stream: &StreamRecord) -> &'static [&'static str] {
     }
 }
 
-fn causes(texts: &[&'static str]) -> Vec<Cow<'static, str>> {
+fn borrowed_texts(texts: &[&'static str]) -> Vec<Cow<'static, str>> {
     texts.iter().copied().map(Cow::from).collect()
 }
 
@@ -141,7 +141,7 @@ fn media_of(params: &MediaParams) -> MediaSet {
 }
 
 /// Why a joined medium may have no data.
-fn silence(medium: Medium) -> &'static str {
+fn silence_cause(medium: Medium) -> &'static str {
     match medium {
         Medium::Audio => "nobody has spoken, or everybody is muted",
         Medium::Video => "no camera is on, or no participant was chosen",

@@ -3,7 +3,7 @@
 
 use std::net::IpAddr;
 
-use super::node;
+use super::parse_node;
 
 /// Spaces between elements and pairs.
 const SPACE: [char; 2] = [' ', '\t'];
@@ -47,7 +47,7 @@ fn element(list: &str) -> Option<(Option<IpAddr>, &str)> {
         }
     }
     // A parameter may occur once.
-    let address = if let [value] = &*named { node(value) } else { None };
+    let address = if let [value] = &*named { parse_node(value) } else { None };
     (rest.is_empty() || rest.starts_with(',')).then_some((address, rest))
 }
 

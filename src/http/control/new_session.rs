@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::http::error::ApiError;
-use crate::http::json::fields;
+use crate::http::json::parse_fields;
 use crate::model::{IdKey, InstallationId, Instance, MediaParams, Metadata, NewSession, Product};
 
 /// The size as JSON, in bytes.
@@ -30,57 +30,57 @@ pub(super) struct Start {
 }
 
 /// Parses the body of a start, which may be empty.
-pub(super) fn start(body: &[u8]) -> Result<Start, ApiError> {
+pub(super) fn parse_start(body: &[u8]) -> Result<Start, ApiError> {
     if body.trim_ascii().is_empty() {
         return Ok(Start::default());
     }
-    let mut fields = fields(body, &["media", "installation_id"])?;
+    let mut fields = parse_fields(body, &["media", "installation_id"])?;
     let installation_id = installation_id(fields.get("installation_id"))?;
-    Ok(Start { media: media(fields.remove("media"))?, installation_id })
+    Ok(Start { media: parse_media(fields.remove("media"))?, installation_id })
 }
 
 /// Parses the body of another action, which may be empty, and returns the installation in it.
-pub(super) fn installation(body: &[u8]) -> Result<Option<InstallationId>, ApiError> {
+pub(super) fn parse_installation(body: &[u8]) -> Result<Option<InstallationId>, ApiError> {
     if body.trim_ascii().is_empty() {
         return Ok(None);
     }
-    installation_id(fields(body, &["installation_id"])?.get("installation_id"))
+    installation_id(parse_fields(body, &["installation_id"])?.get("installation_id"))
 }
 
 /// Parses the body of a new session; its media parameters are not merged with the defaults yet.
-pub(super) fn parse(body: &[u8]) -> Result<NewSession, ApiError> {
-    let mut fields = fields(body, &FIELDS)?;
+pub(super) fn parse_session(body: &[u8]) -> Result<NewSession, ApiError> {
+    let mut fields = parse_fields(body, &FIELDS)?;
     if fields.get("platform").and_then(Value::as_str) != Some("zoom") {
-        return Err(invalid("platform", "must be \"zoom\""));
+        return Err(invalid_field("platform", "must be \"zoom\""));
     }
-    let product = product(fields.get("product"))?;
+    let product = parse_product(fields.get("product"))?;
     Ok(NewSession {
         product,
         meeting_id: meeting_id(product, fields.get("meeting_id"))?,
         participant_user_id: short_text("participant_user_id", fields.get("participant_user_id"))?,
         installation_id: installation_id(fields.get("installation_id"))?.map(|id| id.to_string()),
-        metadata: metadata(fields.remove("metadata"))?,
-        media: media(fields.remove("media"))?,
+        metadata: parse_metadata(fields.remove("metadata"))?,
+        media: parse_media(fields.remove("media"))?,
     })
 }
 
-fn media(value: Option<Value>) -> Result<Option<MediaParams>, ApiError> {
+fn parse_media(value: Option<Value>) -> Result<Option<MediaParams>, ApiError> {
     match value {
         None => Ok(None),
         Some(Value::Object(media)) => Ok(Some(media)),
-        Some(_) => Err(invalid("media", "must be an object of media parameters")),
+        Some(_) => Err(invalid_field("media", "must be an object of media parameters")),
     }
 }
 
-fn invalid(name: &'static str, problem: &'static str) -> ApiError {
+fn invalid_field(name: &'static str, problem: &'static str) -> ApiError {
     ApiError::InvalidValue { name, problem }
 }
 
-fn product(value: Option<&Value>) -> Result<Option<Product>, ApiError> {
+fn parse_product(value: Option<&Value>) -> Result<Option<Product>, ApiError> {
     let Some(value) = value else { return Ok(None) };
     let product = value.as_str().and_then(Product::parse);
     let problem = "must be one of meeting, webinar, video_sdk, contact_center";
-    product.map(Some).ok_or_else(|| invalid("product", problem))
+    product.map(Some).ok_or_else(|| invalid_field("product", problem))
 }
 
 /// A meeting's or webinar's number, as people write it or as a JSON number; for other products the id.
@@ -92,7 +92,9 @@ fn meeting_id(product: Option<Product>, value: Option<&Value>) -> Result<String,
             .filter(|id| !matches!(*id, "." | ".."))
             .filter(|id| Instance::new(Product::VideoSdk, IdKey::SessionId, id).is_ok())
             .map(str::to_owned)
-            .ok_or_else(|| invalid("meeting_id", "must be the id of the session or engagement"));
+            .ok_or_else(|| {
+                invalid_field("meeting_id", "must be the id of the session or engagement")
+            });
     }
     let text = match value {
         Some(Value::String(text)) => text.replace([' ', '-'], ""),
@@ -104,7 +106,10 @@ fn meeting_id(product: Option<Product>, value: Option<&Value>) -> Result<String,
     if fits && text.bytes().all(|byte| byte.is_ascii_digit()) {
         return Ok(text);
     }
-    Err(invalid("meeting_id", "must be the number of the meeting, as a number or in a string"))
+    Err(invalid_field(
+        "meeting_id",
+        "must be the number of the meeting, as a number or in a string",
+    ))
 }
 
 fn short_text(name: &'static str, value: Option<&Value>) -> Result<Option<String>, ApiError> {
@@ -112,23 +117,23 @@ fn short_text(name: &'static str, value: Option<&Value>) -> Result<Option<String
     // Borrowed from the model: the limits of any id of Zoom's apply, whatever the product.
     let is_id = |id: &&str| Instance::new(Product::Meeting, IdKey::MeetingUuid, id).is_ok();
     let id = value.as_str().filter(is_id).map(str::to_owned);
-    id.map(Some).ok_or_else(|| invalid(name, "must be a short identifier in a string"))
+    id.map(Some).ok_or_else(|| invalid_field(name, "must be a short identifier in a string"))
 }
 
 fn installation_id(value: Option<&Value>) -> Result<Option<InstallationId>, ApiError> {
     let Some(value) = value else { return Ok(None) };
     let id = value.as_str().and_then(InstallationId::parse);
-    id.map(Some).ok_or_else(|| invalid("installation_id", "must be a UUID"))
+    id.map(Some).ok_or_else(|| invalid_field("installation_id", "must be a UUID"))
 }
 
-fn metadata(value: Option<Value>) -> Result<Option<Metadata>, ApiError> {
+fn parse_metadata(value: Option<Value>) -> Result<Option<Metadata>, ApiError> {
     match value {
         None => Ok(None),
         Some(Value::Object(_)) if value.as_ref().is_some_and(is_too_long) => {
-            Err(invalid("metadata", "must be no longer than 8192 bytes of JSON"))
+            Err(invalid_field("metadata", "must be no longer than 8192 bytes of JSON"))
         }
         Some(Value::Object(metadata)) => Ok(Some(metadata)),
-        Some(_) => Err(invalid("metadata", "must be a JSON object")),
+        Some(_) => Err(invalid_field("metadata", "must be a JSON object")),
     }
 }
 
@@ -143,7 +148,7 @@ mod tests {
     use super::*;
 
     fn read(body: Value) -> Result<NewSession, String> {
-        parse(body.to_string().as_bytes()).map_err(|error| error.to_string())
+        parse_session(body.to_string().as_bytes()).map_err(|error| error.to_string())
     }
 
     #[test]
@@ -190,14 +195,14 @@ mod tests {
         }
         assert!(with("metdata", json!({})).contains("metdata"));
         for nonsense in ["", "[]", "{", "null"] {
-            let error = parse(nonsense.as_bytes()).unwrap_err();
+            let error = parse_session(nonsense.as_bytes()).unwrap_err();
             assert_eq!(error.code(), "malformed");
         }
     }
 
     #[test]
     fn a_start_needs_no_body_and_takes_media_and_an_installation() {
-        let read = |body: &str| start(body.as_bytes()).map_err(|error| error.code());
+        let read = |body: &str| parse_start(body.as_bytes()).map_err(|error| error.code());
         for nothing in ["", " \n", "{}", r#"{"media":null}"#] {
             assert_eq!(read(nothing), Ok(Start::default()), "{nothing:?}");
         }
@@ -214,7 +219,7 @@ mod tests {
 
     #[test]
     fn another_action_takes_an_installation_and_nothing_else() {
-        let read = |body: &str| installation(body.as_bytes()).map_err(|error| error.code());
+        let read = |body: &str| parse_installation(body.as_bytes()).map_err(|error| error.code());
         assert_eq!((read(""), read("{}")), (Ok(None), Ok(None)));
         assert_eq!(read(r#"{"media":{}}"#), Err("unknown_field"));
         assert_eq!(read(r#"{"installation_id":7}"#), Err("invalid_value"));

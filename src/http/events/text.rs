@@ -8,7 +8,7 @@ pub(super) const RETRY: &str = "retry: 1000\n\n";
 pub(super) const KEEP_ALIVE: &str = ": keep-alive\n\n";
 
 /// Formats one entry; `cursor` is the reader's position after it.
-pub(super) fn entry(cursor: &str, entry: &Entry) -> String {
+pub(super) fn entry_event(cursor: &str, entry: &Entry) -> String {
     let data = serde_json::to_string(&EntryView::of(entry))
         .expect("an entry has no map with other keys than text");
     // serde_json writes no line break, which would end the field.
@@ -16,7 +16,7 @@ pub(super) fn entry(cursor: &str, entry: &Entry) -> String {
 }
 
 /// The last event: the session has ended and everything was sent.
-pub(super) fn end(cursor: &str, session_id: SessionId) -> String {
+pub(super) fn end_event(cursor: &str, session_id: SessionId) -> String {
     format!("id: {cursor}\nevent: end\ndata: {{\"session_id\":\"{session_id}\"}}\n\n")
 }
 
@@ -46,7 +46,7 @@ mod tests {
             at_ms: 1_732_313_171_881,
             body: EntryBody::Transcript(said.clone()),
         };
-        let text = entry("1:57,2:3", &spoken);
+        let text = entry_event("1:57,2:3", &spoken);
         let lines: Vec<&str> = text.split('\n').collect();
         assert_eq!(lines[..2], ["id: 1:57,2:3", "event: transcript"]);
         assert_eq!(lines[3..], ["", ""]);

@@ -29,7 +29,7 @@ impl Browser {
             cookies.flat_map(|text| text.split(';')).filter_map(|pair| pair.split_once('='));
         let (_, id) = pairs
             .map(|(name, value)| (name.trim(), value.trim()))
-            .find(|(key, id)| *key == name(is_https) && is_id(id))?;
+            .find(|(key, id)| *key == cookie_name(is_https) && is_id(id))?;
         Some(Self { id: id.to_owned(), is_https })
     }
 
@@ -39,7 +39,7 @@ impl Browser {
 
     /// `SameSite=Lax`, because the callback is a navigation from another site.
     pub(super) fn set_cookie(&self) -> HeaderValue {
-        let (name, id, age_s) = (name(self.is_https), &self.id, STATE_LIFE_MS / 1000);
+        let (name, id, age_s) = (cookie_name(self.is_https), &self.id, STATE_LIFE_MS / 1000);
         // Without `Domain`, and with `Path=/` and `Secure`, as the prefix `__Host-` demands (RFC 6265bis, section
         // 4.1.3.2).
         let secure = if self.is_https { "; Secure" } else { "" };
@@ -49,7 +49,7 @@ impl Browser {
 }
 
 /// The prefix makes browsers reject the cookie from a neighbouring host or over plain HTTP.
-fn name(is_https: bool) -> &'static str {
+fn cookie_name(is_https: bool) -> &'static str {
     if is_https { "__Host-rtmsd_install" } else { "rtmsd_install" }
 }
 

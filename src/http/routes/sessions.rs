@@ -9,9 +9,9 @@ use crate::http::{
 /// Routes for sessions, their data, and the requests to Zoom.
 pub(super) fn routes() -> Vec<Route> {
     let mut routes = of_sessions();
-    routes.extend(afterwards());
+    routes.extend(later_routes());
     routes.extend(as_it_happens());
-    routes.extend(actions());
+    routes.extend(action_routes());
     routes
 }
 
@@ -20,7 +20,7 @@ fn of_sessions() -> Vec<Route> {
         session_route("")
             .get(
                 sessions::list,
-                about("listSessions", "Sessions, newest first, page by page")
+                operation("listSessions", "Sessions, newest first, page by page")
                     .query("limit", "Page size: 1 to 200; default 50")
                     .query("before", "The `next` of the previous page")
                     .query("status", "Only sessions of this status")
@@ -28,14 +28,14 @@ fn of_sessions() -> Vec<Route> {
             )
             .post(
                 control::create,
-                about("createSession", "Create a session, or return the existing one")
+                operation("createSession", "Create a session, or return the existing one")
                     .body("NewSession")
                     .answer(201, "Made", Some("SessionOnly"))
                     .answer(200, "The session already existed", Some("SessionOnly")),
             ),
         session_route("/{id}").get(
             sessions::show,
-            about("showSession", "A session with its streams").answer(
+            operation("showSession", "A session with its streams").answer(
                 200,
                 "The session",
                 Some("SessionWithStreams"),
@@ -43,18 +43,18 @@ fn of_sessions() -> Vec<Route> {
         ),
         Route::new(Access::Admin, &session_path("/{id}")).delete(
             sessions::remove,
-            about("deleteSession", "Delete a session and all its stored data")
+            operation("deleteSession", "Delete a session and all its stored data")
                 .errors(&[409])
                 .answer(202, "Accepted; the data is deleted soon", Some("Deleting")),
         ),
     ]
 }
 
-fn afterwards() -> Vec<Route> {
+fn later_routes() -> Vec<Route> {
     vec![
         session_route("/{id}/timeline").get(
             control::timeline,
-            about(
+            operation(
                 "showTimeline",
                 "Events of a session in order, and the expected ones that are missing",
             )
@@ -62,12 +62,12 @@ fn afterwards() -> Vec<Route> {
         ),
         session_route("/{id}/ledger").get(
             ledger::show,
-            about("showLedger", "What was received of each medium, what is missing, and why")
+            operation("showLedger", "What was received of each medium, what is missing, and why")
                 .answer(200, "The ledger", Some("Ledger")),
         ),
         session_route("/{id}/transcript").get(
             transcript::download,
-            about("downloadTranscript", "What was said, in order")
+            operation("downloadTranscript", "What was said, in order")
                 .query(
                     "format",
                     "json, jsonl, vtt, srt or txt; otherwise the header accept decides",
@@ -77,7 +77,7 @@ fn afterwards() -> Vec<Route> {
         ),
         session_route("/{id}/recordings").get(
             recordings::list,
-            about("listRecordings", "Recordings and their status").answer(
+            operation("listRecordings", "Recordings and their status").answer(
                 200,
                 "The recordings and their files",
                 Some("RecordingList"),
@@ -85,7 +85,7 @@ fn afterwards() -> Vec<Route> {
         ),
         ticket_route("/{id}/recordings/{file}").get(
             recordings::download,
-            about("downloadRecording", "A recorded file, or a part of it (header range)")
+            operation("downloadRecording", "A recorded file, or a part of it (header range)")
                 .answer(200, "The file", None)
                 .answer(206, "The requested part", None)
                 .answer(304, "Unchanged: it matches the header if-none-match", None)
@@ -104,17 +104,17 @@ fn as_it_happens() -> Vec<Route> {
     vec![
         ticket_route("/{id}/events").get(
             events::subscribe,
-            about("subscribe", "A session's entries as server-sent events, from any cursor")
+            operation("subscribe", "A session's entries as server-sent events, from any cursor")
                 .query("after", "The `id` of the last event seen; or the header last-event-id")
                 .query("kinds", "Only these kinds, separated by commas")
                 .answer(200, "text/event-stream", None),
         ),
         ticket_route("/{id}/live")
-            .get(live::one, live_query(about("liveSession", "Frames and entries, live"))),
+            .get(live::one, live_query(operation("liveSession", "Frames and entries, live"))),
         session_route("/{id}/forward")
             .get(
                 forwards::list,
-                about(
+                operation(
                     "listForwards",
                     "Servers that receive a session, and their state on this daemon",
                 )
@@ -122,25 +122,42 @@ fn as_it_happens() -> Vec<Route> {
             )
             .post(
                 forwards::create,
-                about("createForward", "Send a session's frames and entries to a server of yours")
-                    .body("NewForward")
-                    .answer(201, "Created; it connects while a stream runs", Some("ForwardOnly")),
+                operation(
+                    "createForward",
+                    "Send a session's frames and entries to a server of yours",
+                )
+                .body("NewForward")
+                .answer(
+                    201,
+                    "Created; it connects while a stream runs",
+                    Some("ForwardOnly"),
+                ),
             ),
         session_route("/{id}/forward/{forward}").delete(
             forwards::remove,
-            about("removeForward", "Stop sending to this server").answer(200, "Removed", None),
+            operation("removeForward", "Stop sending to this server").answer(200, "Removed", None),
         ),
         Route::new(Access::Ticket, "/api/v1/live").get(
             live::all,
-            live_query(about("liveAll", "Frames and entries of all sessions that run here, live"))
-                .query("session", "Only this session")
-                .query("product", "Only sessions of this product"),
+            live_query(operation(
+                "liveAll",
+                "Frames and entries of all sessions that run here, live",
+            ))
+            .query("session", "Only this session")
+            .query("product", "Only sessions of this product"),
         ),
         Route::new(Access::Read, "/api/v1/tickets").post(
             new_ticket::create,
-            about("createTicket", "Create a ticket for one path, for browsers: see docs/live.md")
-                .body("NewTicket")
-                .answer(201, "Created; the ticket must be used within a minute", Some("Ticket")),
+            operation(
+                "createTicket",
+                "Create a ticket for one path, for browsers: see docs/live.md",
+            )
+            .body("NewTicket")
+            .answer(
+                201,
+                "Created; the ticket must be used within a minute",
+                Some("Ticket"),
+            ),
         ),
     ]
 }
@@ -171,7 +188,7 @@ fn live_query(about: Operation) -> Operation {
         .answer(426, "Not a WebSocket handshake", None)
 }
 
-fn actions() -> Vec<Route> {
+fn action_routes() -> Vec<Route> {
     let about = |id, summary| {
         Operation::new("RTMS", id, summary)
             .errors(&[502])
@@ -229,6 +246,6 @@ fn ticket_route(rest: &str) -> Route {
     Route::new(Access::Ticket, &session_path(rest))
 }
 
-fn about(id: &'static str, summary: &'static str) -> Operation {
+fn operation(id: &'static str, summary: &'static str) -> Operation {
     Operation::new("Sessions", id, summary)
 }

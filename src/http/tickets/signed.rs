@@ -47,7 +47,7 @@ impl TicketKeys {
         bytes.extend_from_slice(&claim.id);
         bytes.extend_from_slice(claim.token.as_bytes());
         // The first key of the ring signs. A ring is never empty.
-        let tag = mac(&self.0[0], &bytes, resource, token_hash).finalize().into_bytes();
+        let tag = ticket_mac(&self.0[0], &bytes, resource, token_hash).finalize().into_bytes();
         bytes.extend_from_slice(&tag);
         URL_SAFE_NO_PAD.encode(bytes)
     }
@@ -71,7 +71,7 @@ impl TicketKeys {
         // Not secret: the name is part of the ticket, and an unknown one fails like a wrong signature.
         let hash = hash_of(token)?;
         // `verify_slice` compares in constant time.
-        let is_signed = |key| mac(key, signed, resource, &hash).verify_slice(tag).is_ok();
+        let is_signed = |key| ticket_mac(key, signed, resource, &hash).verify_slice(tag).is_ok();
         self.0.iter().any(is_signed).then(|| Claim {
             id: *id,
             expires_at_ms: i64::from_be_bytes(*expires_at_ms),
@@ -82,7 +82,12 @@ impl TicketKeys {
 }
 
 /// Both hashes have a fixed length and the resource comes last: no two inputs are ambiguous.
-fn mac(key: &Hmac<Sha256>, signed: &[u8], resource: &str, token_hash: &[u8; 32]) -> Hmac<Sha256> {
+fn ticket_mac(
+    key: &Hmac<Sha256>,
+    signed: &[u8],
+    resource: &str,
+    token_hash: &[u8; 32],
+) -> Hmac<Sha256> {
     // The length separates the variable part from the resource behind it.
     let length = (signed.len() as u64).to_be_bytes();
     key.clone()

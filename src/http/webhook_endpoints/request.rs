@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use serde_json::Value;
 
 use crate::http::error::ApiError;
-use crate::http::json::fields;
+use crate::http::json::parse_fields;
 use crate::model::EventKind;
 use crate::store::EndpointChange;
 
@@ -24,41 +24,41 @@ pub(super) struct EndpointRequest {
 
 /// Parses the body of a new endpoint. Does not judge the URL.
 pub(super) fn of_new(body: &[u8]) -> Result<EndpointRequest, ApiError> {
-    let fields = fields(body, &FIELDS)?;
+    let fields = parse_fields(body, &FIELDS)?;
     Ok(EndpointRequest {
-        url: url(fields.get("url"))?.ok_or(invalid("url", "is missing"))?,
-        description: description(fields.get("description"))?.unwrap_or_default(),
-        events: events(fields.get("events"))?.unwrap_or_default(),
+        url: parse_url(fields.get("url"))?.ok_or(invalid_field("url", "is missing"))?,
+        description: parse_description(fields.get("description"))?.unwrap_or_default(),
+        events: parse_events(fields.get("events"))?.unwrap_or_default(),
     })
 }
 
 /// Parses the body of a change; absent fields stay as they are.
 pub(super) fn of_change(body: &[u8]) -> Result<EndpointChange, ApiError> {
-    let fields = fields(body, &CHANGE_FIELDS)?;
+    let fields = parse_fields(body, &CHANGE_FIELDS)?;
     let is_enabled = match fields.get("enabled") {
         None => None,
         Some(Value::Bool(is_enabled)) => Some(*is_enabled),
-        Some(_) => return Err(invalid("enabled", "must be true or false")),
+        Some(_) => return Err(invalid_field("enabled", "must be true or false")),
     };
     Ok(EndpointChange {
-        url: url(fields.get("url"))?,
-        description: description(fields.get("description"))?,
-        events: events(fields.get("events"))?,
+        url: parse_url(fields.get("url"))?,
+        description: parse_description(fields.get("description"))?,
+        events: parse_events(fields.get("events"))?,
         is_enabled,
     })
 }
 
-fn url(value: Option<&Value>) -> Result<Option<String>, ApiError> {
+fn parse_url(value: Option<&Value>) -> Result<Option<String>, ApiError> {
     let Some(value) = value else { return Ok(None) };
     let text = value.as_str().map(str::to_owned);
-    text.map(Some).ok_or(invalid("url", "must be a URL in a string"))
+    text.map(Some).ok_or(invalid_field("url", "must be a URL in a string"))
 }
 
-fn description(value: Option<&Value>) -> Result<Option<String>, ApiError> {
+fn parse_description(value: Option<&Value>) -> Result<Option<String>, ApiError> {
     let Some(value) = value else { return Ok(None) };
     let text = value.as_str().filter(|text| text.chars().count() <= MAX_DESCRIPTION_CHARS);
     let text = text.map(str::to_owned);
-    text.map(Some).ok_or(invalid("description", "must be a string of at most 200 characters"))
+    text.map(Some).ok_or(invalid_field("description", "must be a string of at most 200 characters"))
 }
 
 static EVENTS_FORM: LazyLock<String> = LazyLock::new(|| {
@@ -66,18 +66,18 @@ static EVENTS_FORM: LazyLock<String> = LazyLock::new(|| {
     format!("must be an array of event types: {kinds}")
 });
 
-fn events(value: Option<&Value>) -> Result<Option<Vec<EventKind>>, ApiError> {
+fn parse_events(value: Option<&Value>) -> Result<Option<Vec<EventKind>>, ApiError> {
     let Some(value) = value else { return Ok(None) };
     let kind = |name: &Value| name.as_str().and_then(EventKind::parse);
     let kinds: Option<Vec<_>> = value.as_array().and_then(|all| all.iter().map(kind).collect());
-    let mut kinds = kinds.ok_or(invalid("events", &EVENTS_FORM))?;
+    let mut kinds = kinds.ok_or(invalid_field("events", &EVENTS_FORM))?;
     // Sorted, so that the stored list does not depend on the order in the request.
     kinds.sort_by_key(|kind| kind.as_str());
     kinds.dedup();
     Ok(Some(kinds))
 }
 
-fn invalid(name: &'static str, problem: &'static str) -> ApiError {
+fn invalid_field(name: &'static str, problem: &'static str) -> ApiError {
     ApiError::InvalidValue { name, problem }
 }
 

@@ -166,7 +166,7 @@ impl MediumCoverage {
 
     /// Counts a received frame. A link that brings a frame is up, even if its handshake was not answered yet.
     pub(super) fn frame(&mut self, now_ms: i64, at_ms: Option<i64>, bytes: u64) {
-        let at_ms = placed(now_ms, at_ms);
+        let at_ms = placed_ms(now_ms, at_ms);
         self.arrived(now_ms);
         self.settle_old(now_ms);
         match self.account.open {
@@ -220,7 +220,7 @@ impl MediumCoverage {
         self.settle();
         self.account.in_gaps.add(FrameCount { frames: 1, bytes });
         if self.account.open.is_none() {
-            let at_ms = placed(now_ms, at_ms);
+            let at_ms = placed_ms(now_ms, at_ms);
             self.open(at_ms.min(self.account.alive_ms), GapCause::SinkOverflow);
         }
     }
@@ -404,6 +404,6 @@ impl MediumCoverage {
 }
 
 /// Returns Zoom's time if it is plausible, else the time of arrival.
-pub(super) fn placed(now_ms: i64, at_ms: Option<i64>) -> i64 {
+pub(super) fn placed_ms(now_ms: i64, at_ms: Option<i64>) -> i64 {
     believed(at_ms, now_ms, now_ms).unwrap_or(now_ms)
 }

@@ -46,7 +46,7 @@ impl HandshakeAnswer {
         }
         Ok(Self {
             status_code,
-            reason: text(&reader.value(fields, "reason")),
+            reason: reason_text(&reader.value(fields, "reason")),
             urls: urls.map(|urls| read_urls(reader, &urls)).unwrap_or_default(),
             media_params: reader.value(fields, "media_params"),
         })
@@ -66,7 +66,7 @@ fn read_urls(reader: &mut Reader, urls: &Fields<'_>) -> Vec<(String, String)> {
 }
 
 /// A string as it is, anything else as JSON: Zoom's mock server sends reasons that are not strings.
-fn text(value: &Value) -> String {
+fn reason_text(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),
         Value::Null => String::new(),

@@ -16,13 +16,13 @@ const MAX_ITEMS: usize = 64;
 
 /// Reads a chat message. Zoom does not document which fields are in `content` and which in `content.data`, so both are
 /// read (section 6.16).
-pub(super) fn message(reader: &mut Reader, fields: &Fields<'_>) -> Result<Message, Malformed> {
+pub(super) fn read_message(reader: &mut Reader, fields: &Fields<'_>) -> Result<Message, Malformed> {
     let content = reader.object(fields, "content").ok_or_else(|| reader.without("content"))?;
     let at_ms = reader.time(&content, "timestamp");
-    let mut message = part(reader, &content);
+    let mut message = read_part(reader, &content);
     let data = content.raw("data").map_or("", RawValue::get);
-    if let Some(inner) = inner(reader, &content, data) {
-        message = merged(message, inner);
+    if let Some(inner) = read_inner(reader, &content, data) {
+        message = merge_messages(message, inner);
     } else if let Ok(text) = serde_json::from_str(data) {
         message.text = text;
     } else if !data.is_empty() {
@@ -38,13 +38,13 @@ pub(super) fn message(reader: &mut Reader, fields: &Fields<'_>) -> Result<Messag
 
 /// The object inside `data`, as an object or as JSON text. If `content` has other fields of a message, a text in `data`
 /// is what the user typed, even if it looks like JSON.
-fn inner(reader: &mut Reader, content: &Fields<'_>, data: &str) -> Option<ChatMessage> {
+fn read_inner(reader: &mut Reader, content: &Fields<'_>, data: &str) -> Option<ChatMessage> {
     if let Some(object) = Fields::of(data) {
-        return Some(whole(reader, &object));
+        return Some(read_whole(reader, &object));
     }
     let text: String = serde_json::from_str(data).ok()?;
     let object = Fields::of(&text).filter(|object| is_bare(content) && is_envelope(object))?;
-    reader.tried(|reader| whole(reader, &object))
+    reader.tried(|reader| read_whole(reader, &object))
 }
 
 /// Whether `content` has only a time and `data`.
@@ -69,13 +69,13 @@ fn is_envelope(object: &Fields<'_>) -> bool {
     is_text || object.raw("message_id").is_some() || object.raw("operation_type").is_some()
 }
 
-fn whole(reader: &mut Reader, object: &Fields<'_>) -> ChatMessage {
+fn read_whole(reader: &mut Reader, object: &Fields<'_>) -> ChatMessage {
     let text = reader.field(object, "data").unwrap_or_default();
-    ChatMessage { text, ..part(reader, object) }
+    ChatMessage { text, ..read_part(reader, object) }
 }
 
 /// Reads every field except the text.
-fn part(reader: &mut Reader, fields: &Fields<'_>) -> ChatMessage {
+fn read_part(reader: &mut Reader, fields: &Fields<'_>) -> ChatMessage {
     let operation = reader.code(fields, "operation_type");
     let sender = reader.object(fields, "sender").unwrap_or_default();
     let sender_id = reader.user_id(&sender, "user_id");
@@ -86,9 +86,9 @@ fn part(reader: &mut Reader, fields: &Fields<'_>) -> ChatMessage {
         text: String::new(),
         operation,
         operation_name: operation.and_then(chat_operation::name).map(Into::into),
-        session: session(reader, fields).map(Box::new),
-        receiver: receiver(reader, fields),
-        files: files(reader, fields),
+        session: read_session(reader, fields).map(Box::new),
+        receiver: read_receiver(reader, fields),
+        files: read_files(reader, fields),
         deleted_file_ids: deleted_files(reader, fields),
         message_id: reader.text(fields, "message_id"),
         parent_message_id: reader.text(fields, "parent_message_id"),
@@ -96,7 +96,7 @@ fn part(reader: &mut Reader, fields: &Fields<'_>) -> ChatMessage {
 }
 
 /// Merges both objects. The outer one wins, except for the text.
-fn merged(outer: ChatMessage, inner: ChatMessage) -> ChatMessage {
+fn merge_messages(outer: ChatMessage, inner: ChatMessage) -> ChatMessage {
     ChatMessage {
         user_id: outer.user_id.or(inner.user_id),
         user_name: outer.user_name.or(inner.user_name),
@@ -136,19 +136,23 @@ pub(super) fn group_event(
         change,
         group_id: reader.first_text(group, &["chat_group_id", "group_id", "id"]),
         group_name: reader.first_text(group, &["chat_group_name", "group_name", "name"]),
-        members: members(reader, group, body),
+        members: read_members(reader, group, body),
         raw: RawJson::of(raw),
     }
 }
 
-fn members(reader: &mut Reader, group: &Fields<'_>, body: &Fields<'_>) -> Vec<ChatGroupMember> {
+fn read_members(
+    reader: &mut Reader,
+    group: &Fields<'_>,
+    body: &Fields<'_>,
+) -> Vec<ChatGroupMember> {
     let names = ["members", "participants", "member_list"];
     let places = [group, body].into_iter().flat_map(|place| names.map(|name| (place, name)));
     let place = places.into_iter().find(|(place, name)| place.raw(name).is_some());
-    place.map(|(place, name)| items(reader, place, name, member)).unwrap_or_default()
+    place.map(|(place, name)| read_items(reader, place, name, read_member)).unwrap_or_default()
 }
 
-fn member(reader: &mut Reader, fields: &Fields<'_>) -> Option<ChatGroupMember> {
+fn read_member(reader: &mut Reader, fields: &Fields<'_>) -> Option<ChatGroupMember> {
     let user_id = reader.user_id(fields, "user_id")?;
     let status = ["status", "member_status"].into_iter().find(|name| fields.raw(name).is_some());
     let status = status.and_then(|name| reader.code(fields, name));
@@ -172,7 +176,7 @@ fn member_status(status: i64) -> Option<&'static str> {
 }
 
 /// Reads the chat session that a message was written in.
-fn session(reader: &mut Reader, fields: &Fields<'_>) -> Option<ChatSession> {
+fn read_session(reader: &mut Reader, fields: &Fields<'_>) -> Option<ChatSession> {
     let session = reader.object(fields, "chat_session")?;
     let number = reader.code(&session, "type");
     let session = ChatSession {
@@ -194,13 +198,13 @@ fn session_name(number: i64) -> Option<&'static str> {
     })
 }
 
-fn receiver(reader: &mut Reader, fields: &Fields<'_>) -> Option<Participant> {
+fn read_receiver(reader: &mut Reader, fields: &Fields<'_>) -> Option<Participant> {
     let receiver = reader.object(fields, "receiver")?;
     reader.person(&receiver)
 }
 
-fn files(reader: &mut Reader, fields: &Fields<'_>) -> Vec<ChatFile> {
-    items(reader, fields, "files", |reader, fields| {
+fn read_files(reader: &mut Reader, fields: &Fields<'_>) -> Vec<ChatFile> {
+    read_items(reader, fields, "files", |reader, fields| {
         let size = ["file_size", "size"].into_iter().find(|name| fields.raw(name).is_some());
         let file = ChatFile {
             id: reader.first_text(fields, &["file_id", "id"]),
@@ -211,7 +215,7 @@ fn files(reader: &mut Reader, fields: &Fields<'_>) -> Vec<ChatFile> {
     })
 }
 
-fn items<T>(
+fn read_items<T>(
     reader: &mut Reader,
     fields: &Fields<'_>,
     name: &'static str,

@@ -16,7 +16,7 @@ use crate::model::UnreadableMessages;
 /// The message means nothing without the part that cannot be read.
 pub fn decode(bytes: Bytes, unreadable: &mut UnreadableMessages) -> Result<Message, Malformed> {
     let text = text(&bytes);
-    let mut message = incoming::parse(&text, unreadable);
+    let mut message = incoming::parse_message(&text, unreadable);
     let repaired = match text {
         Cow::Borrowed(_) => None,
         Cow::Owned(text) => Some(text),

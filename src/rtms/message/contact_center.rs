@@ -40,12 +40,12 @@ const _: () = assert!(NAMES.len() == (CONTACT_CENTER_LAST - CONTACT_CENTER_FIRST
 
 /// The name of a Contact Center event: `None` for a number that means the same in all products, `Some(None)` for a
 /// number that this version does not know.
-pub(super) fn name(number: u16) -> Option<Option<&'static str>> {
+pub(super) fn event_name(number: u16) -> Option<Option<&'static str>> {
     let place = number.checked_sub(CONTACT_CENTER_FIRST)?;
     Some(NAMES.get(usize::from(place)).copied())
 }
 
-pub(super) fn event(
+pub(super) fn read_event(
     code: u16,
     name: Option<&'static str>,
     reader: &mut Reader,
@@ -55,13 +55,13 @@ pub(super) fn event(
     ContactCenterEvent {
         code,
         name: name.map(Into::into),
-        participant: party(reader, body),
+        participant: read_party(reader, body),
         raw: RawJson::of(raw),
     }
 }
 
 /// Reads the event's party. An older copy of Zoom's docs misspells the field (rtms-protocol.md section 7).
-fn party(reader: &mut Reader, body: &Fields<'_>) -> Option<ContactCenterParty> {
+fn read_party(reader: &mut Reader, body: &Fields<'_>) -> Option<ContactCenterParty> {
     let info = reader
         .object(body, "participant_info")
         .or_else(|| reader.object(body, "paticipant_info"))?;

@@ -61,7 +61,7 @@ impl MediaFrame {
     }
 
     fn escaped_payload(&self) -> Option<String> {
-        let text = json::mended(str::from_utf8(&self.text).ok()?);
+        let text = json::mend_text(str::from_utf8(&self.text).ok()?);
         let content = Content::read(&mut Reader::new(msg_type::UNDEFINED), &Fields::of(&text)?)?;
         content.data.map(Cow::into_owned)
     }
@@ -178,11 +178,11 @@ impl<'de> Visitor<'de> for ContentVisitor {
                 "user_id" => {
                     // Kept as JSON: its meaning depends on the product, which only the stream knows.
                     let token = map.next_value::<&RawValue>()?.get();
-                    content.who.user_id = Some(sound(token, speaker::is_user_id)?);
+                    content.who.user_id = Some(well_formed(token, speaker::is_user_id)?);
                 }
                 "channel_id" => {
                     let token = map.next_value::<&RawValue>()?.get();
-                    content.who.channel_id = Some(sound(token, speaker::is_channel_id)?);
+                    content.who.channel_id = Some(well_formed(token, speaker::is_channel_id)?);
                 }
                 "timestamp" => {
                     let time = map.next_value::<Option<Number>>()?;
@@ -210,7 +210,7 @@ impl<'de> Visitor<'de> for ContentVisitor {
 }
 
 /// Fails on a malformed id, which ends the single pass.
-fn sound<E: Error>(token: &str, is_sound: fn(&str) -> bool) -> Result<&str, E> {
+fn well_formed<E: Error>(token: &str, is_sound: fn(&str) -> bool) -> Result<&str, E> {
     if is_sound(token) { Ok(token) } else { Err(E::custom("an odd id")) }
 }
 

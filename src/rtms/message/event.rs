@@ -57,7 +57,7 @@ impl EventUpdate {
     /// The participant that the event is about cannot be read.
     pub fn meeting(&self, unreadable: &mut UnreadableMessages) -> Result<Event, Malformed> {
         Reader::read(msg_type::EVENT_UPDATE, unreadable, |reader| {
-            meeting(self.number, reader, &self.fields())
+            read_meeting_event(self.number, reader, &self.fields())
         })
     }
 
@@ -75,9 +75,15 @@ impl EventUpdate {
         &self,
         unreadable: &mut UnreadableMessages,
     ) -> Option<ContactCenterEvent> {
-        let name = contact_center::name(self.number)?;
+        let name = contact_center::event_name(self.number)?;
         Reader::read(msg_type::EVENT_UPDATE, unreadable, |reader| {
-            Ok(contact_center::event(self.number, name, reader, &self.fields(), self.raw.get()))
+            Ok(contact_center::read_event(
+                self.number,
+                name,
+                reader,
+                &self.fields(),
+                self.raw.get(),
+            ))
         })
         .ok()
     }
@@ -88,26 +94,33 @@ impl EventUpdate {
 }
 
 /// Reads only the fields that this event needs: other events may give the same field another form (section 10.2).
-fn meeting(number: u16, reader: &mut Reader, body: &Fields<'_>) -> Result<Event, Malformed> {
+fn read_meeting_event(
+    number: u16,
+    reader: &mut Reader,
+    body: &Fields<'_>,
+) -> Result<Event, Malformed> {
     Ok(match number {
         event_type::FIRST_PACKET_TIMESTAMP => Event::FirstPacket,
-        event_type::ACTIVE_SPEAKER_CHANGE => Event::ActiveSpeaker(person(reader, body)?),
-        event_type::PARTICIPANT_JOIN => Event::Joined(people(reader, body)?),
-        event_type::PARTICIPANT_LEAVE => Event::Left(people(reader, body)?),
-        event_type::SHARING_START => Event::SharingStarted(person(reader, body)?),
+        event_type::ACTIVE_SPEAKER_CHANGE => Event::ActiveSpeaker(read_participant(reader, body)?),
+        event_type::PARTICIPANT_JOIN => Event::Joined(read_participants(reader, body)?),
+        event_type::PARTICIPANT_LEAVE => Event::Left(read_participants(reader, body)?),
+        event_type::SHARING_START => Event::SharingStarted(read_participant(reader, body)?),
         event_type::SHARING_STOP => Event::SharingStopped,
         event_type::MEDIA_CONNECTION_INTERRUPTED => Event::MediaInterrupted,
-        event_type::PARTICIPANT_VIDEO_ON => Event::VideoOn(people(reader, body)?),
-        event_type::PARTICIPANT_VIDEO_OFF => Event::VideoOff(people(reader, body)?),
+        event_type::PARTICIPANT_VIDEO_ON => Event::VideoOn(read_participants(reader, body)?),
+        event_type::PARTICIPANT_VIDEO_OFF => Event::VideoOff(read_participants(reader, body)?),
         number => Event::Unknown(number),
     })
 }
 
-fn person(reader: &mut Reader, body: &Fields<'_>) -> Result<Participant, Malformed> {
+fn read_participant(reader: &mut Reader, body: &Fields<'_>) -> Result<Participant, Malformed> {
     reader.person(body).ok_or_else(|| reader.without("user_id"))
 }
 
-fn people(reader: &mut Reader, body: &Fields<'_>) -> Result<Vec<Participant>, Malformed> {
+fn read_participants(
+    reader: &mut Reader,
+    body: &Fields<'_>,
+) -> Result<Vec<Participant>, Malformed> {
     let list = reader.list(body, "participants");
     let list = list.ok_or_else(|| reader.without("participants"))?;
     Ok(list.iter().filter_map(|raw| reader.member("participants", raw, Reader::person)).collect())

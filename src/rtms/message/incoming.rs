@@ -88,20 +88,25 @@ struct Head<'a> {
 ///
 /// # Errors
 /// The message means nothing without the part that cannot be read.
-pub(super) fn parse(text: &str, unreadable: &mut UnreadableMessages) -> Result<Message, Malformed> {
-    if let Some(frame) = frame(text) {
+pub(super) fn parse_message(
+    text: &str,
+    unreadable: &mut UnreadableMessages,
+) -> Result<Message, Malformed> {
+    if let Some(frame) = read_frame(text) {
         return Ok(Message::Frame(frame));
     }
     // Only now: mending scans the whole text, and a frame's payload is large (rtms-protocol.md section 23.5).
-    let text = json::mended(text);
+    let text = json::mend_text(text);
     let (fields, is_whole) = Fields::read(&text);
-    let number = number(&fields);
+    let number = read_msg_type(&fields);
     let lost = |number, reason| Unreadable::new(number, Lost::Message, reason);
     let kind = match (number, is_whole) {
         (number, false) => lost(number.unwrap_or(msg_type::UNDEFINED), "not_json"),
         (None, true) => lost(msg_type::UNDEFINED, "no_msg_type"),
         (Some(number), true) => {
-            return Reader::read(number, unreadable, |reader| read(number, reader, &fields, &text));
+            return Reader::read(number, unreadable, |reader| {
+                read_message(number, reader, &fields, &text)
+            });
         }
     };
     unreadable.add(kind.clone());
@@ -110,16 +115,16 @@ pub(super) fn parse(text: &str, unreadable: &mut UnreadableMessages) -> Result<M
 
 /// Counts a message that is too large to be read. Its first bytes, `head`, may still have its type.
 pub(super) fn too_large(head: &str, unreadable: &mut UnreadableMessages) -> Malformed {
-    let text = json::mended(head);
+    let text = json::mend_text(head);
     let (fields, _) = Fields::read(&text);
-    let number = number(&fields).unwrap_or(msg_type::UNDEFINED);
+    let number = read_msg_type(&fields).unwrap_or(msg_type::UNDEFINED);
     let kind = Unreadable::new(number, Lost::Message, "too_large");
     unreadable.add(kind.clone());
     Malformed { kind, at_ms: None }
 }
 
 /// Reads a well-formed frame; none for anything else.
-fn frame(text: &str) -> Option<MediaFrame> {
+fn read_frame(text: &str) -> Option<MediaFrame> {
     // serde would also read a struct from a JSON array.
     if !text.starts_with('{') {
         return None;
@@ -133,12 +138,12 @@ fn frame_medium(number: u16) -> Option<Medium> {
 }
 
 /// The `msg_type`. A number out of range is an unknown type.
-fn number(fields: &Fields<'_>) -> Option<u16> {
+fn read_msg_type(fields: &Fields<'_>) -> Option<u16> {
     let number = serde_json::from_str::<Number>(fields.raw("msg_type")?.get()).ok()?;
     Some(u16::try_from(number.exact()?).unwrap_or(msg_type::UNDEFINED))
 }
 
-fn read(
+fn read_message(
     number: u16,
     reader: &mut Reader,
     fields: &Fields<'_>,
@@ -148,8 +153,8 @@ fn read(
         return odd_frame(medium, reader, fields, text);
     }
     match number {
-        msg_type::MEDIA_DATA_TRANSCRIPT => transcript(reader, fields),
-        msg_type::MEDIA_DATA_CHAT => chat::message(reader, fields),
+        msg_type::MEDIA_DATA_TRANSCRIPT => read_transcript(reader, fields),
+        msg_type::MEDIA_DATA_CHAT => chat::read_message(reader, fields),
         msg_type::SIGNALING_HAND_SHAKE_RESP => {
             HandshakeAnswer::read(reader, fields).map(Message::SignalingAnswer)
         }
@@ -182,7 +187,7 @@ fn odd_frame(
     }
 }
 
-fn transcript(reader: &mut Reader, fields: &Fields<'_>) -> Result<Message, Malformed> {
+fn read_transcript(reader: &mut Reader, fields: &Fields<'_>) -> Result<Message, Malformed> {
     let content = reader.object(fields, "content").ok_or_else(|| reader.without("content"))?;
     let sent_ms = reader.time(&content, "timestamp");
     let Some(text) = reader.field(&content, "data") else {
@@ -208,7 +213,7 @@ fn stream_state(reader: &mut Reader, fields: &Fields<'_>) -> Result<Message, Mal
     Ok(Message::StreamState {
         state: reader.code(fields, "state").ok_or_else(|| reader.without("state"))?,
         // Zoom's docs name the field both ways (rtms-protocol.md conflict 19.14).
-        reason: reason(reader, fields, ["reason", "stop_reason"]),
+        reason: read_reason(reader, fields, ["reason", "stop_reason"]),
         at_ms: reader.time(fields, "timestamp"),
     })
 }
@@ -217,13 +222,13 @@ fn session_state(reader: &mut Reader, fields: &Fields<'_>) -> Result<Message, Ma
     Ok(Message::SessionState {
         rtms_session_id: reader.text(fields, "rtms_session_id").unwrap_or_default(),
         state: reader.code(fields, "state").ok_or_else(|| reader.without("state"))?,
-        reason: reason(reader, fields, ["stop_reason", "reason"]),
+        reason: read_reason(reader, fields, ["stop_reason", "reason"]),
         at_ms: reader.time(fields, "timestamp"),
     })
 }
 
 /// A reason number. Zoom's mock server sends words instead, which are ignored (section 6.8).
-fn reason(
+fn read_reason(
     reader: &mut Reader,
     fields: &Fields<'_>,
     names: [&'static str; 2],

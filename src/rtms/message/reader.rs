@@ -220,7 +220,7 @@ impl Reader {
         if serde_json::from_str::<Value>(raw.get()).is_err() {
             self.lose_field(name);
         }
-        json::value(raw.get()).unwrap_or_default()
+        json::read_value(raw.get()).unwrap_or_default()
     }
 
     pub(super) fn object<'a>(

@@ -34,7 +34,7 @@ impl<'a> Tokens<'a> {
     /// 7), except in products with user ids that are texts. 0 stands for the mixed stream and identifies no
     /// participant.
     pub(super) fn speaker(self, product: Product) -> SpeakerRef<'a> {
-        let channel_id = self.channel_id.and_then(text);
+        let channel_id = self.channel_id.and_then(token_text);
         SpeakerRef { user_id: self.user_id.and_then(|token| user_id(token, product)), channel_id }
     }
 }
@@ -63,7 +63,7 @@ fn user_id(token: &str, product: Product) -> Option<UserIdRef<'_>> {
         let number = serde_json::from_str::<Option<UserId>>(token).ok()??;
         return (number.0 != 0).then_some(UserIdRef::Number(number));
     }
-    let id = text(token)?;
+    let id = token_text(token)?;
     match id.trim().parse() {
         Ok(0) => None,
         Ok(number) if !product.names_channels() => Some(UserIdRef::Number(UserId(number))),
@@ -72,12 +72,12 @@ fn user_id(token: &str, product: Product) -> Option<UserIdRef<'_>> {
 }
 
 /// The text of a JSON string, or a number as written; none when empty.
-fn text(token: &str) -> Option<Cow<'_, str>> {
+fn token_text(token: &str) -> Option<Cow<'_, str>> {
     let plain = token.strip_prefix('"').and_then(|token| token.strip_suffix('"'));
     let text = match plain {
         // Audio has 50 frames a second and speaker: the usual id is not copied.
         Some(plain) if !plain.contains('\\') => Cow::Borrowed(plain),
-        Some(_) => Cow::Owned(serde_json::from_str(&json::mended(token)).ok()?),
+        Some(_) => Cow::Owned(serde_json::from_str(&json::mend_text(token)).ok()?),
         None if token != "null" => Cow::Borrowed(token),
         None => return None,
     };

@@ -82,8 +82,9 @@ impl Effective {
     /// Reads the `media_params` of the answer on a link that carries these media. Never fails: unreadable
     /// values count as unknown.
     pub fn read(asked: &Params, media: MediaSet, media_params: &Value) -> Self {
-        let echo =
-            |medium| media.contains(medium).then(|| Echo(media_params.get(wire::key(medium))));
+        let echo = |medium| {
+            media.contains(medium).then(|| Echo(media_params.get(wire::medium_key(medium))))
+        };
         Self {
             audio: echo(Medium::Audio).map(|echo| echo.audio(asked)),
             video: echo(Medium::Video).map(|echo| echo.video(asked)),
@@ -104,7 +105,7 @@ impl Effective {
 
     /// Returns the fields that differ from the requested ones.
     pub fn differences(&self, asked: &Params) -> Vec<Difference> {
-        let (asked, given) = (json(asked), json(self));
+        let (asked, given) = (to_json(asked), to_json(self));
         let mut differences = Vec::new();
         for (medium, fields) in given.as_object().into_iter().flatten() {
             for (field, given) in fields.as_object().into_iter().flatten() {
@@ -120,7 +121,7 @@ impl Effective {
     }
 }
 
-fn json(value: impl Serialize) -> Value {
+fn to_json(value: impl Serialize) -> Value {
     serde_json::to_value(value).expect("string keys and plain values always serialize")
 }
 
@@ -163,18 +164,18 @@ impl Echo<'_> {
         let asked = asked.transcript;
         EffectiveTranscript {
             language: self.code("src_language", asked.language),
-            identify_language: self.field("enable_lid", asked.identify_language, boolean),
+            identify_language: self.field("enable_lid", asked.identify_language, lenient_boolean),
         }
     }
 
     fn code<T: Coded>(&self, key: &str, asked: T) -> Option<T> {
         // The requested value first: two values may share a code (individual video and turns).
         let read = |code| if code == asked.code() { Some(asked) } else { T::from_code(code) };
-        self.field(key, asked, |value| read(integer(value)?))
+        self.field(key, asked, |value| read(lenient_integer(value)?))
     }
 
     fn number(&self, key: &str, asked: u32) -> Option<u32> {
-        self.field(key, asked, |value| integer(value)?.try_into().ok())
+        self.field(key, asked, |value| lenient_integer(value)?.try_into().ok())
     }
 
     fn field<T>(&self, key: &str, asked: T, read: impl Fn(&Value) -> Option<T>) -> Option<T> {
@@ -186,12 +187,12 @@ impl Echo<'_> {
 }
 
 /// Reads an integer. Zoom's docs show some numbers as strings.
-fn integer(value: &Value) -> Option<i64> {
+fn lenient_integer(value: &Value) -> Option<i64> {
     value.as_i64().or_else(|| value.as_str()?.trim().parse().ok())
 }
 
-fn boolean(value: &Value) -> Option<bool> {
-    value.as_bool().or_else(|| match integer(value)? {
+fn lenient_boolean(value: &Value) -> Option<bool> {
+    value.as_bool().or_else(|| match lenient_integer(value)? {
         0 => Some(false),
         1 => Some(true),
         _ => None,

@@ -81,7 +81,7 @@ const SHARE: [PictureRule; 3] = [
 type List = fn(&AudioRule) -> String;
 
 /// Returns the fields that do not fit the codec.
-pub(super) fn audio(params: &AudioParams) -> Vec<ParamMistake> {
+pub(super) fn check_audio(params: &AudioParams) -> Vec<ParamMistake> {
     let rule = audio_rule(params.codec);
     let is_send_rate = params.send_rate_ms.is_multiple_of(SEND_RATE_STEP_MS)
         && rule.send_rates_ms.contains(&params.send_rate_ms);
@@ -108,15 +108,15 @@ fn audio_mistake(field: &'static str, list: List) -> ParamMistake {
     ParamMistake { field, legal: by_codec(rows) }
 }
 
-pub(super) fn video(params: &VideoParams) -> Option<ParamMistake> {
-    picture("video.fps", &VIDEO, params.codec, params.fps)
+pub(super) fn check_video(params: &VideoParams) -> Option<ParamMistake> {
+    check_picture("video.fps", &VIDEO, params.codec, params.fps)
 }
 
-pub(super) fn share(params: &ShareParams) -> Option<ParamMistake> {
-    picture("share.fps", &SHARE, params.codec, params.fps)
+pub(super) fn check_share(params: &ShareParams) -> Option<ParamMistake> {
+    check_picture("share.fps", &SHARE, params.codec, params.fps)
 }
 
-fn picture(
+fn check_picture(
     field: &'static str,
     rules: &[PictureRule],
     codec: VideoCodec,

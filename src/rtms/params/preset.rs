@@ -23,7 +23,7 @@ impl Preset {
         match self {
             Preset::Transcription => with_defaults(Medium::Transcript.into()),
             Preset::AudioOnly => with_defaults(Medium::Audio.into()),
-            Preset::Recording => recording(),
+            Preset::Recording => recording_params(),
             Preset::Full => with_defaults(MediaSet::ALL),
         }
     }
@@ -42,7 +42,7 @@ fn with_defaults(media: MediaSet) -> Params {
 }
 
 /// Parameters that play back well: full-band sound, and screen sharing as video instead of single pictures.
-fn recording() -> Params {
+fn recording_params() -> Params {
     let media = [Medium::Audio, Medium::Video, Medium::Share, Medium::Transcript];
     let audio = AudioParams { sample_rate: SampleRate::Khz48, ..AudioParams::default() };
     let share = ShareParams { codec: VideoCodec::H264, fps: 5, ..ShareParams::default() };

@@ -60,7 +60,7 @@ impl Fields {
         let parse = |value: &Value| {
             // A preset chooses media and formats; how to connect stays the operator's choice.
             let Params { mode, buffer_data, .. } = *base;
-            Some(Params { mode, buffer_data, ..named::<Preset>(value)?.params() })
+            Some(Params { mode, buffer_data, ..parse_named::<Preset>(value)?.params() })
         };
         self.set("preset", value, &mut start, parse, || legal::one_of(Preset::ALL));
         start
@@ -85,7 +85,7 @@ impl Fields {
         self.number("audio.send_rate_ms", value, &mut audio.send_rate_ms, is_send_rate, legal);
         // Rules of the codec only for well-formed fields: else one mistake would be reported twice.
         if self.mistakes.len() == mistakes {
-            self.mistakes.extend(legal::audio(audio));
+            self.mistakes.extend(legal::check_audio(audio));
         }
     }
 
@@ -99,7 +99,7 @@ impl Fields {
         let legal = || legal::from_to(&DWELLS_S);
         self.number("video.dwell_s", &overrides.dwell_s, &mut video.dwell_s, is_dwell, legal);
         if self.mistakes.len() == mistakes {
-            self.mistakes.extend(legal::video(video));
+            self.mistakes.extend(legal::check_video(video));
         }
     }
 
@@ -109,7 +109,7 @@ impl Fields {
         self.name("share.resolution", &overrides.resolution, &mut share.resolution);
         self.fps("share.fps", &overrides.fps, &mut share.fps);
         if self.mistakes.len() == mistakes {
-            self.mistakes.extend(legal::share(share));
+            self.mistakes.extend(legal::check_share(share));
         }
     }
 
@@ -122,7 +122,7 @@ impl Fields {
     }
 
     fn name<T: Named>(&mut self, field: &'static str, value: &Option<Value>, into: &mut T) {
-        self.set(field, value, into, named, || legal::one_of(T::ALL));
+        self.set(field, value, into, parse_named, || legal::one_of(T::ALL));
     }
 
     fn fps(&mut self, field: &'static str, value: &Option<Value>, into: &mut u32) {
@@ -137,7 +137,7 @@ impl Fields {
         is_legal: impl Fn(&u32) -> bool,
         legal: impl Fn() -> String,
     ) {
-        let parse = |value: &Value| text(value)?.parse().ok().filter(&is_legal);
+        let parse = |value: &Value| setting_text(value)?.parse().ok().filter(&is_legal);
         self.set(field, value, into, parse, legal);
     }
 
@@ -163,7 +163,7 @@ impl Fields {
 }
 
 /// Reads a text or a number: settings are text, and JSON has numbers.
-fn text(value: &Value) -> Option<Cow<'_, str>> {
+fn setting_text(value: &Value) -> Option<Cow<'_, str>> {
     match value {
         Value::String(text) => Some(text.trim().into()),
         Value::Number(number) => Some(number.to_string().into()),
@@ -171,12 +171,12 @@ fn text(value: &Value) -> Option<Cow<'_, str>> {
     }
 }
 
-fn named<T: Named>(value: &Value) -> Option<T> {
-    T::parse(&text(value)?)
+fn parse_named<T: Named>(value: &Value) -> Option<T> {
+    T::parse(&setting_text(value)?)
 }
 
 fn language_of(value: &Value) -> Option<Language> {
-    named(value).or_else(|| Language::from_code(text(value)?.parse().ok()?))
+    parse_named(value).or_else(|| Language::from_code(setting_text(value)?.parse().ok()?))
 }
 
 /// Reads names separated by commas, or a list of names; at least one.

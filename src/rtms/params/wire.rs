@@ -68,7 +68,7 @@ pub fn media_from_mask(mask: u32) -> Option<MediaSet> {
 }
 
 /// The key of a medium's object in `media_params` (section 6.3).
-pub(super) fn key(medium: Medium) -> &'static str {
+pub(super) fn medium_key(medium: Medium) -> &'static str {
     match medium {
         Medium::Share => "deskshare",
         medium => medium.as_str(),
@@ -76,10 +76,13 @@ pub(super) fn key(medium: Medium) -> &'static str {
 }
 
 pub(super) fn media_params(params: &Params, media: MediaSet) -> Value {
-    media.iter().map(|medium| (key(medium).to_owned(), object(params, medium))).collect()
+    media
+        .iter()
+        .map(|medium| (medium_key(medium).to_owned(), medium_object(params, medium)))
+        .collect()
 }
 
-fn object(params: &Params, medium: Medium) -> Value {
+fn medium_object(params: &Params, medium: Medium) -> Value {
     let Params { audio, video, share, transcript, .. } = params;
     match medium {
         Medium::Audio => json!({

@@ -38,7 +38,7 @@ impl Stream {
             Phase::Draining { end, .. } => end.outcome,
             Phase::Running | Phase::Finished => Outcome::Stopped,
         };
-        self.finish(end(outcome, Some(reason), ""));
+        self.finish(make_end(outcome, Some(reason), ""));
     }
 
     /// Extends the drain after a frame or a line, because more may follow. After a pause of this process the
@@ -58,7 +58,7 @@ impl Stream {
         if !self.signaling.is_live() {
             // The close request travels on signaling alone (rtms-protocol.md section 3.7); Zoom ends the stream
             // after its window.
-            return self.finish(end(Outcome::Closed, None, "signaling was not connected"));
+            return self.finish(make_end(Outcome::Closed, None, "signaling was not connected"));
         }
         let until = now + self.setup.timings.close;
         self.phase = Phase::Closing { until };
@@ -104,7 +104,7 @@ impl Stream {
     pub(super) fn ending_due(&mut self, now: Instant) -> bool {
         match &self.phase {
             Phase::Closing { until } if now >= *until => {
-                self.finish(end(Outcome::Closed, None, "Zoom did not end the stream in time"));
+                self.finish(make_end(Outcome::Closed, None, "Zoom did not end the stream in time"));
             }
             Phase::Draining { until, end, .. } if now >= *until => {
                 let end = end.clone();
@@ -126,12 +126,12 @@ impl Stream {
                 let end = end.clone();
                 self.finish(end);
             }
-            Phase::Closing { .. } if is_over => self.finish(end(Outcome::Closed, None, "")),
+            Phase::Closing { .. } if is_over => self.finish(make_end(Outcome::Closed, None, "")),
             _ => {}
         }
     }
 }
 
-fn end(outcome: Outcome, stop_reason: Option<StopReason>, detail: &str) -> End {
+fn make_end(outcome: Outcome, stop_reason: Option<StopReason>, detail: &str) -> End {
     End { outcome, stop_reason, detail: detail.to_owned() }
 }

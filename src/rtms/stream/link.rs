@@ -265,7 +265,7 @@ mod tests {
     /// wait against the window. Returns how long it was tried for.
     fn lose_until_given_up(seed: u64, loss: &LossReason) -> Duration {
         let (start, timings) = (Instant::now(), Timings::default());
-        let mut rng = backoff::rng(seed);
+        let mut rng = backoff::stream_rng(seed);
         let mut link = Link::dialing(start, WINDOW, &timings);
         let mut now = start;
         loop {
@@ -302,7 +302,7 @@ mod tests {
             let mut link = Link::dialing(start, WINDOW, &timings);
             let now = start + WINDOW - Duration::from_millis(left_ms);
             assert_eq!(
-                link.lost(now, &LossReason::Silent, &mut backoff::rng(7)),
+                link.lost(now, &LossReason::Silent, &mut backoff::stream_rng(7)),
                 due,
                 "{left_ms} ms"
             );

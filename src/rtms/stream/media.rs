@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::link::Link;
 use super::verdict::{Verdict, verdict};
-use super::{End, Lane, LinkId, LossReason, MediaLink, Output, Socket, Stream, find};
+use super::{End, Lane, LinkId, LossReason, MediaLink, Output, Socket, Stream, find_link};
 use crate::model::{EntryBody, MediaSet, Medium, Outcome};
 use crate::rtms::endpoint::Endpoint;
 use crate::rtms::ledger::Change;
@@ -192,7 +192,7 @@ impl Stream {
     }
 
     fn media_joined(&mut self, now: Instant, id: LinkId) {
-        if let Some(link) = find(&mut self.signaling, &mut self.media, id) {
+        if let Some(link) = find_link(&mut self.signaling, &mut self.media, id) {
             link.accepted(now, &self.setup.timings);
         }
         self.gone_at = None;

@@ -8,7 +8,7 @@ use std::task::{Context, Poll, Wake, Waker, ready};
 
 use futures_util::task::AtomicWaker;
 
-use super::socket::{Received, Socket, dial};
+use super::socket::{Received, Socket, dial_link};
 use crate::net::Network;
 use crate::rtms::LinkId;
 use crate::rtms::endpoint::Endpoint;
@@ -64,7 +64,7 @@ impl Links {
 
     pub(super) fn dial(&mut self, id: LinkId, endpoint: Endpoint) {
         self.remove(id);
-        let dial = dial(id, endpoint, self.network.clone());
+        let dial = dial_link(id, endpoint, self.network.clone());
         // Set from the start: a future that was never polled has registered no waker.
         let woken = Woken { is_set: AtomicBool::new(true), task: Arc::clone(&self.task) };
         let woken = Arc::new(woken);

@@ -48,13 +48,13 @@ pub(super) enum Received {
 
 /// Connects, with TLS and upgrade. The error is for the log and contains no URL path, because a path may name a
 /// meeting.
-pub(super) async fn dial(
+pub(super) async fn dial_link(
     id: LinkId,
     endpoint: Endpoint,
     network: Network,
 ) -> Result<Socket, String> {
     let wrap = |stream| TextAsBinary::new(stream, MAX_PASSED_BYTES as u64);
-    let dialled = network.websocket(target(&endpoint), config(id), |_| true, wrap).await;
+    let dialled = network.websocket(target(&endpoint), websocket_config(id), |_| true, wrap).await;
     let websocket = dialled.map_err(|error| error.to_string())?;
     Ok(Socket { websocket, unflushed: false, broken: None })
 }
@@ -64,7 +64,7 @@ fn target(endpoint: &Endpoint) -> Target<'_> {
     Target { host, port, is_tls: endpoint.is_tls(), url }
 }
 
-fn config(id: LinkId) -> WebSocketConfig {
+fn websocket_config(id: LinkId) -> WebSocketConfig {
     let read_buffer = match id {
         LinkId::Media(Lane::All | Lane::Only(Medium::Video | Medium::Share)) => {
             PICTURE_READ_BUFFER_BYTES
@@ -80,7 +80,7 @@ fn config(id: LinkId) -> WebSocketConfig {
         .max_frame_size(Some(MAX_PASSED_BYTES))
 }
 
-fn received(bytes: Bytes) -> Received {
+fn into_received(bytes: Bytes) -> Received {
     match bytes.len() > MAX_MESSAGE_BYTES {
         true => Received::TooLarge(bytes.slice(..HEAD_BYTES)),
         false => Received::Whole(bytes),
@@ -125,7 +125,7 @@ impl Socket {
             };
             match message {
                 Message::Text(text) => return Poll::Ready(Ok(Received::Whole(text.into()))),
-                Message::Binary(bytes) => return Poll::Ready(Ok(received(bytes))),
+                Message::Binary(bytes) => return Poll::Ready(Ok(into_received(bytes))),
                 Message::Close(frame) => {
                     let code = frame.map(|frame| frame.code.into());
                     return Poll::Ready(Err(LossReason::Closed(code)));

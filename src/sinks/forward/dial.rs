@@ -23,7 +23,7 @@ pub(super) async fn dial(
     let admits = |address| targets.allows_address(endpoint.host(), address);
     let (host, port, url) = (endpoint.host(), endpoint.port(), endpoint.url());
     let target = Target { host, port, is_tls: endpoint.is_tls(), url };
-    let dial = network.websocket(target, live::config(), admits, identity);
+    let dial = network.websocket(target, live::websocket_config(), admits, identity);
     match timeout(DIAL_LIMIT, dial).await.unwrap_or(Err(DialError::Silent)) {
         Ok(websocket) => Ok(websocket),
         Err(DialError::NotAdmitted) => Err(

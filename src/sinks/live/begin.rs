@@ -22,16 +22,20 @@ pub(super) enum Begin {
 }
 
 /// The entry to begin after.
-pub(super) async fn first(store: &Store, session: SessionId, begin: Begin) -> Cursor {
+pub(super) async fn first_cursor(store: &Store, session: SessionId, begin: Begin) -> Cursor {
     match begin {
         Begin::After(cursor) => cursor,
         Begin::Now => retry(|| store.newest(session)).await,
-        Begin::Since(opened_ms) => retry(|| before(store, session, opened_ms)).await,
+        Begin::Since(opened_ms) => retry(|| cursor_before(store, session, opened_ms)).await,
     }
 }
 
 /// The newest entries of streams announced before.
-async fn before(store: &Store, session: SessionId, opened_ms: i64) -> Result<Cursor, StoreError> {
+async fn cursor_before(
+    store: &Store,
+    session: SessionId,
+    opened_ms: i64,
+) -> Result<Cursor, StoreError> {
     // Before the streams: an entry that is stored in between is not skipped.
     let newest = store.newest(session).await?;
     let mut cursor = Cursor::default();

@@ -63,12 +63,12 @@ pub enum CloseReason {
 
 impl fmt::Display for CloseReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&goodbye(self).1)
+        f.write_str(&close_text(self).1)
     }
 }
 
 /// Small buffers: there may be hundreds of consumers, and they send little.
-pub fn config() -> WebSocketConfig {
+pub fn websocket_config() -> WebSocketConfig {
     WebSocketConfig::default()
         .read_buffer_size(4 * 1024)
         .write_buffer_size(16 * 1024)
@@ -112,12 +112,12 @@ impl DeliveryAcks {
         }
         self.last += 1;
         self.asked = Some((self.last, self.said.clone()));
-        Some(ping(self.last))
+        Some(ping_message(self.last))
     }
 
     /// The unanswered ping: a peer need only answer the newest (RFC 6455 section 5.5.3).
     fn again(&self) -> Option<Message> {
-        self.asked.as_ref().map(|(number, _)| ping(*number))
+        self.asked.as_ref().map(|(number, _)| ping_message(*number))
     }
 
     fn pong(&mut self, payload: &[u8]) {
@@ -128,7 +128,7 @@ impl DeliveryAcks {
     }
 }
 
-fn ping(number: u64) -> Message {
+fn ping_message(number: u64) -> Message {
     Message::Ping(number.to_be_bytes().to_vec().into())
 }
 
@@ -301,12 +301,12 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Connection<'a, S> {
     async fn close(&mut self, over: &CloseReason) {
         self.voice.goodbye(&mut self.out);
         if let CloseReason::Unsupported(problem) = over {
-            self.out.push(Message::text(wire::error("unsupported", (*problem).to_owned())));
+            self.out.push(Message::text(wire::error_message("unsupported", (*problem).to_owned())));
         }
-        let (code, reason) = goodbye(over);
+        let (code, reason) = close_text(over);
         let goodbye = async {
             self.write().await?;
-            close(self.socket, code, reason).await;
+            close_socket(self.socket, code, reason).await;
             Ok::<_, CloseReason>(())
         };
         // A peer that does not answer is dropped.
@@ -314,7 +314,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Connection<'a, S> {
     }
 }
 
-fn goodbye(over: &CloseReason) -> (u16, String) {
+fn close_text(over: &CloseReason) -> (u16, String) {
     match over {
         CloseReason::Session => (1000, "the session has ended".into()),
         CloseReason::Stopped => (1001, "the server has stopped this connection".into()),
@@ -329,7 +329,7 @@ fn goodbye(over: &CloseReason) -> (u16, String) {
 }
 
 /// Closes the connection and waits for the answer.
-async fn close<S: AsyncRead + AsyncWrite + Unpin>(
+async fn close_socket<S: AsyncRead + AsyncWrite + Unpin>(
     socket: &mut WebSocketStream<S>,
     code: u16,
     mut reason: String,
@@ -344,15 +344,15 @@ async fn close<S: AsyncRead + AsyncWrite + Unpin>(
 }
 
 /// Sends what is wrong with a request, and closes.
-pub async fn refuse<S: AsyncRead + AsyncWrite + Unpin>(
+pub async fn refuse_request<S: AsyncRead + AsyncWrite + Unpin>(
     socket: &mut WebSocketStream<S>,
     code: &str,
     detail: String,
 ) {
     let refusal = async {
-        let text = wire::error(code, detail.clone());
+        let text = wire::error_message(code, detail.clone());
         if socket.send(Message::text(text)).await.is_ok() {
-            close(socket, CloseCode::Policy.into(), detail).await;
+            close_socket(socket, CloseCode::Policy.into(), detail).await;
         }
     };
     // A peer that does not answer is dropped.

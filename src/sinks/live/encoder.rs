@@ -30,9 +30,9 @@ impl Encoder {
     /// The first messages.
     pub(super) fn hello(&mut self, session: Option<&Session>, running: &[Running]) -> Vec<Message> {
         match self {
-            Self::Json => vec![Message::text(wire::hello("json", session, running))],
-            Self::Binary => vec![Message::text(wire::hello("binary", session, running))],
-            Self::Twilio(twilio) => texts(twilio.hello(session, running)),
+            Self::Json => vec![Message::text(wire::hello_message("json", session, running))],
+            Self::Binary => vec![Message::text(wire::hello_message("binary", session, running))],
+            Self::Twilio(twilio) => text_messages(twilio.hello(session, running)),
         }
     }
 
@@ -41,12 +41,14 @@ impl Encoder {
         match self {
             Self::Twilio(twilio) => {
                 if let Item::Frame(frame) = item {
-                    out.extend(texts(twilio.frame(clock::now_ms(), frame)?));
+                    out.extend(text_messages(twilio.frame(clock::now_ms(), frame)?));
                 }
             }
-            Self::Json => out.extend(plain(item, |frame| text(wire::json_frame(frame)))),
+            Self::Json => {
+                out.extend(plain_message(item, |frame| text_message(wire::json_frame(frame))))
+            }
             Self::Binary => {
-                out.extend(plain(item, |frame| Message::Binary(wire::binary_frame(frame))));
+                out.extend(plain_message(item, |frame| Message::Binary(wire::binary_frame(frame))));
             }
         }
         Ok(())
@@ -59,45 +61,45 @@ impl Encoder {
 
     pub(super) fn tick(&mut self, out: &mut Vec<Message>) {
         if let Self::Twilio(twilio) = self {
-            out.extend(texts(twilio.tick(clock::now_ms())));
+            out.extend(text_messages(twilio.tick(clock::now_ms())));
         }
     }
 
     /// Adds the answer to a consumer's message.
     pub(super) fn hear(&mut self, said: &str, out: &mut Vec<Message>) {
         if let Self::Twilio(twilio) = self {
-            out.extend(texts(twilio.hear(said)));
+            out.extend(text_messages(twilio.hear(said)));
         }
     }
 
     /// The last messages.
     pub(super) fn goodbye(&mut self, out: &mut Vec<Message>) {
         if let Self::Twilio(twilio) = self {
-            out.extend(texts(twilio.goodbye()));
+            out.extend(text_messages(twilio.goodbye()));
         }
     }
 }
 
-fn plain(item: &Item, frame: impl Fn(&Frame) -> Message) -> Option<Message> {
+fn plain_message(item: &Item, frame: impl Fn(&Frame) -> Message) -> Option<Message> {
     Some(match item {
         Item::Frame(one) => frame(one),
-        Item::Dropped(medium, count) => Message::text(wire::dropped(*medium, *count)),
-        Item::Running(stream) => Message::text(wire::stream(stream, false)),
-        Item::Over(stream) => Message::text(wire::stream(stream, true)),
+        Item::Dropped(medium, count) => Message::text(wire::dropped_message(*medium, *count)),
+        Item::Running(stream) => Message::text(wire::stream_message(stream, false)),
+        Item::Over(stream) => Message::text(wire::stream_message(stream, true)),
         Item::Entry(Followed::Entry { cursor, entry }, _) => {
-            Message::text(wire::entry(cursor, entry))
+            Message::text(wire::entry_message(cursor, entry))
         }
         Item::Entry(Followed::End { cursor }, session) => {
-            Message::text(wire::end(*session, cursor))
+            Message::text(wire::end_message(*session, cursor))
         }
         Item::Failed => return None,
     })
 }
 
-fn text(bytes: Bytes) -> Message {
+fn text_message(bytes: Bytes) -> Message {
     Message::Text(Utf8Bytes::try_from(bytes).expect("JSON is UTF-8"))
 }
 
-fn texts(texts: Vec<String>) -> Vec<Message> {
+fn text_messages(texts: Vec<String>) -> Vec<Message> {
     texts.into_iter().map(Message::text).collect()
 }

@@ -31,7 +31,7 @@ type Named = BTreeMap<SessionId, Cursor>;
 
 /// Sends each of the sessions to `found` once, when it has something to deliver. Leaves out sessions that do not exist
 /// or are not of the product. Ends when every session was sent or the consumer is gone.
-pub(super) async fn watch(
+pub(super) async fn watch_named(
     store: Store,
     named: Named,
     product: Option<Product>,
@@ -39,10 +39,10 @@ pub(super) async fn watch(
 ) {
     // Holds each named session once at most.
     let (ended, to_hand_out) = mpsc::unbounded_channel();
-    tokio::join!(poll(&store, named, product, &found, ended), hand_out(to_hand_out, &found));
+    tokio::join!(poll_idle(&store, named, product, &found, ended), hand_out(to_hand_out, &found));
 }
 
-async fn poll(
+async fn poll_idle(
     store: &Store,
     mut idle: Named,
     product: Option<Product>,

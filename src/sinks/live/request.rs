@@ -113,12 +113,12 @@ impl Request {
         let read = Reader(asked);
         let named = read.value("session", "must be the id of a session", SessionId::parse)?;
         if session.is_some() && named.is_some() && named != session {
-            return wrong("session", "must be the session of the path");
+            return wrong_field("session", "must be the session of the path");
         }
         let session = session.or(named);
         let format = read.format()?;
         if session.is_none() && matches!(format, Format::Twilio(_)) {
-            return wrong("format", "twilio needs a single session: name it");
+            return wrong_field("format", "twilio needs a single session: name it");
         }
         let media = read.media(format)?;
         let kinds = read.value("kinds", Kinds::form(), Kinds::parse)?;
@@ -184,7 +184,7 @@ fn kinds_of(media: MediaSet) -> Kinds {
     Kinds(EntryKind::ALL.into_iter().filter(is_wanted).collect())
 }
 
-fn wrong<T>(name: &'static str, problem: &'static str) -> Result<T, RequestError> {
+fn wrong_field<T>(name: &'static str, problem: &'static str) -> Result<T, RequestError> {
     Err(RequestError::Value { name, problem })
 }
 
@@ -204,7 +204,7 @@ impl Reader<'_> {
             Some(Value::Array(list)) => texts(list),
             Some(_) => None,
         };
-        text.map_or_else(|| wrong(name, "must be a string"), |text| Ok(Some(text)))
+        text.map_or_else(|| wrong_field(name, "must be a string"), |text| Ok(Some(text)))
     }
 
     fn value<T>(
@@ -214,7 +214,7 @@ impl Reader<'_> {
         parse: impl FnOnce(&str) -> Option<T>,
     ) -> Result<Option<T>, RequestError> {
         let Some(text) = self.text(name)? else { return Ok(None) };
-        parse(&text).map_or_else(|| wrong(name, problem), |value| Ok(Some(value)))
+        parse(&text).map_or_else(|| wrong_field(name, problem), |value| Ok(Some(value)))
     }
 
     fn speakers(&self) -> Result<SpeakerFilter, RequestError> {
@@ -233,7 +233,7 @@ impl Reader<'_> {
         let media = self.value("media", &PROBLEM, MediaSet::parse)?;
         match (format, media) {
             (Format::Twilio(_), Some(media)) if media != Medium::Audio.into() => {
-                wrong("media", "must be audio with format twilio")
+                wrong_field("media", "must be audio with format twilio")
             }
             (Format::Twilio(_), _) => Ok(Medium::Audio.into()),
             (_, media) => Ok(media.unwrap_or(MediaSet::ALL)),
@@ -262,10 +262,10 @@ impl Reader<'_> {
         let format = format.unwrap_or(Format::Json);
         match format {
             Format::Twilio(Sound { encoding: Encoding::Mulaw, rate_hz: 16_000 }) => {
-                wrong("sample_rate", "must be 8000 with mulaw")
+                wrong_field("sample_rate", "must be 8000 with mulaw")
             }
             Format::Json | Format::Binary if encoding.is_some() || rate_hz.is_some() => {
-                wrong("encoding", "and sample_rate need format twilio")
+                wrong_field("encoding", "and sample_rate need format twilio")
             }
             format => Ok(format),
         }
@@ -275,14 +275,14 @@ impl Reader<'_> {
         const PROBLEM: &str = "must be start, now, or a cursor such as 1:57,2:3";
         if let Some(Value::Object(cursors)) = self.0.get("from") {
             if cursors.len() > MAX_CURSORS {
-                return wrong("from", "must name at most 1024 sessions");
+                return wrong_field("from", "must name at most 1024 sessions");
             }
             let cursor = |(id, cursor): (&String, &Value)| {
                 Some((SessionId::parse(id)?, cursor.as_str()?.parse().ok()?))
             };
             let cursors = cursors.iter().map(cursor).collect::<Option<_>>();
             return cursors.map_or_else(
-                || wrong("from", "must map each session id to a cursor"),
+                || wrong_field("from", "must map each session id to a cursor"),
                 |cursors| Ok(From::After(cursors)),
             );
         }
@@ -295,7 +295,7 @@ impl Reader<'_> {
             }
             (Some(_), None) => None,
         };
-        from.map_or_else(|| wrong("from", PROBLEM), Ok)
+        from.map_or_else(|| wrong_field("from", PROBLEM), Ok)
     }
 }
 

@@ -8,7 +8,7 @@ use tokio::sync::{OwnedSemaphorePermit, mpsc, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::begin::{Begin, FIRST_READS, first};
+use super::begin::{Begin, FIRST_READS, first_cursor};
 use super::named::{self, Found};
 use super::request::{From, Request};
 use super::wire::Running;
@@ -282,7 +282,7 @@ impl Source {
         let (found, named) = mpsc::channel(1);
         self.found = named;
         let (store, product) = (self.live.store.clone(), self.request.product);
-        self.followers.spawn(named::watch(store, cursors.clone(), product, found));
+        self.followers.spawn(named::watch_named(store, cursors.clone(), product, found));
     }
 
     /// A named session has something to give; a stream of it may have begun here meanwhile.
@@ -314,7 +314,7 @@ impl Source {
         self.followers.spawn(async move {
             // For the first page only: after a restart, all consumers come back at once.
             let first_read = FIRST_READS.acquire().await;
-            let after = first(&live.store, session_id, begin).await;
+            let after = first_cursor(&live.store, session_id, begin).await;
             let follow = Follow { session_id, after, kinds, reread_every };
             let mut follower = Follower::new(&live.hub, live.store, follow, live.stop);
             // `next` retries a failed read.

@@ -93,7 +93,7 @@ impl Twilio {
         if frame.medium != Medium::Audio {
             return Ok(Vec::new());
         }
-        let (rate_hz, channels) = layout(frame.stream.effective.audio.as_ref())?;
+        let (rate_hz, channels) = audio_layout(frame.stream.effective.audio.as_ref())?;
         let audio = frame.stream.effective.audio.as_ref();
         let is_mixed = audio.and_then(|audio| audio.streams) == Some(AudioStreams::Mixed);
         // Contact Center sends each party's audio, whatever was requested.
@@ -108,7 +108,7 @@ impl Twilio {
         if voice.rate_hz != rate_hz {
             *voice = Voice::new(rate_hz, self.sound.rate_hz);
         }
-        let samples = voice.resampler.process(&samples(&frame.payload, channels));
+        let samples = voice.resampler.process(&mono_samples(&frame.payload, channels));
         self.mixer.add(now_ms, frame.at_ms, &samples, &mut voice.place);
         Ok(self.tick(now_ms))
     }
@@ -149,7 +149,7 @@ impl Twilio {
 
     fn media(&mut self, chunk: &Chunk) -> String {
         let bytes: Vec<u8> = match self.sound.encoding {
-            Encoding::Mulaw => chunk.samples.iter().copied().map(mulaw::encode).collect(),
+            Encoding::Mulaw => chunk.samples.iter().copied().map(mulaw::encode_sample).collect(),
             Encoding::L16 => chunk.samples.iter().flat_map(|s| s.to_le_bytes()).collect(),
         };
         let media = json!({
@@ -194,7 +194,7 @@ fn account_sid() -> String {
 }
 
 /// Sample rate and channels of Zoom's audio; the defaults if Zoom has not said.
-fn layout(audio: Option<&EffectiveAudio>) -> Result<(u32, usize), NotL16> {
+fn audio_layout(audio: Option<&EffectiveAudio>) -> Result<(u32, usize), NotL16> {
     let Some(audio) = audio else { return Ok((SampleRate::Khz16.hz(), 1)) };
     if audio.codec != Some(AudioCodec::L16) {
         return Err(NotL16("format twilio needs AUDIO_CODEC=l16"));
@@ -204,7 +204,7 @@ fn layout(audio: Option<&EffectiveAudio>) -> Result<(u32, usize), NotL16> {
 }
 
 /// L16 is little-endian here (section 8.1). Mixes two channels into one.
-fn samples(payload: &[u8], channels: usize) -> Vec<i16> {
+fn mono_samples(payload: &[u8], channels: usize) -> Vec<i16> {
     let (samples, _) = payload.as_chunks::<2>();
     // Half a sample at the end is dropped.
     let samples = samples.iter().map(|bytes| i16::from_le_bytes(*bytes));

@@ -111,7 +111,11 @@ struct FrameHead<'a> {
 /// A stream with its present and past participants.
 pub(super) type Running = (Arc<StreamInfo>, Vec<Arc<Person>>);
 
-pub(super) fn hello(format: &str, session: Option<&Session>, running: &[Running]) -> String {
+pub(super) fn hello_message(
+    format: &str,
+    session: Option<&Session>,
+    running: &[Running],
+) -> String {
     let session = session.map(|session| SessionView {
         id: session.id,
         product: session.instance.product,
@@ -121,34 +125,34 @@ pub(super) fn hello(format: &str, session: Option<&Session>, running: &[Running]
         metadata: session.metadata.as_ref(),
     });
     let streams = running.iter().map(|(stream, people)| stream_view(stream, Some(people)));
-    said(&Said::Hello { version: VERSION, format, session, streams: streams.collect() })
+    stream_text(&Said::Hello { version: VERSION, format, session, streams: streams.collect() })
 }
 
-pub(super) fn stream(stream: &StreamInfo, is_over: bool) -> String {
+pub(super) fn stream_message(stream: &StreamInfo, is_over: bool) -> String {
     let state = if is_over { "over" } else { "running" };
-    said(&Said::Stream { state, stream: stream_view(stream, None) })
+    stream_text(&Said::Stream { state, stream: stream_view(stream, None) })
 }
 
-pub(super) fn entry(cursor: &str, entry: &Entry) -> String {
-    said(&Said::Entry { cursor, entry: EntryView::of(entry) })
+pub(super) fn entry_message(cursor: &str, entry: &Entry) -> String {
+    stream_text(&Said::Entry { cursor, entry: EntryView::of(entry) })
 }
 
-pub(super) fn dropped(medium: Medium, count: u64) -> String {
-    said(&Said::Dropped { medium: medium.as_str(), count })
+pub(super) fn dropped_message(medium: Medium, count: u64) -> String {
+    stream_text(&Said::Dropped { medium: medium.as_str(), count })
 }
 
-pub(super) fn end(session_id: SessionId, cursor: &str) -> String {
-    said(&Said::End { session_id, cursor })
+pub(super) fn end_message(session_id: SessionId, cursor: &str) -> String {
+    stream_text(&Said::End { session_id, cursor })
 }
 
-pub(super) fn error(code: &str, detail: String) -> String {
-    said(&Said::Error { code, detail })
+pub(super) fn error_message(code: &str, detail: String) -> String {
+    stream_text(&Said::Error { code, detail })
 }
 
 /// A frame as one object, its payload in base64.
 pub(super) fn json_frame(frame: &Frame) -> Bytes {
     let encode = || {
-        let mut text = head(frame);
+        let mut text = frame_head(frame);
         text.reserve(frame.payload.len() * 4 / 3 + 32);
         // Replaces the closing brace.
         text.pop();
@@ -164,18 +168,18 @@ pub(super) fn json_frame(frame: &Frame) -> Bytes {
 /// A frame as the length of its head (two bytes, big-endian), its head in JSON, and its payload.
 pub(super) fn binary_frame(frame: &Frame) -> Bytes {
     let encode = || {
-        let head = head(frame);
+        let head = frame_head(frame);
         let length = u16::try_from(head.len()).expect("ids and names are bounded well below 64 kB");
         [&length.to_be_bytes(), head.as_bytes(), &frame.payload].concat().into()
     };
     frame.encoded.binary.get_or_init(encode).clone()
 }
 
-fn head(frame: &Frame) -> String {
+fn frame_head(frame: &Frame) -> String {
     let stream = &frame.stream;
     let speaker = frame.speaker();
     let active = frame.active_speaker.as_deref();
-    json(&FrameHead {
+    to_json(&FrameHead {
         r#type: "frame",
         session_id: stream.session_id,
         stream_id: &stream.stream_id,
@@ -186,14 +190,14 @@ fn head(frame: &Frame) -> String {
         at_ms: frame.at_ms,
         offset_ms: frame.offset_ms(),
         user_id: speaker.and_then(|speaker| speaker.user_id.as_ref()),
-        user_name: speaker.and_then(name),
+        user_name: speaker.and_then(short_name),
         channel_id: speaker.and_then(|speaker| speaker.channel_id.as_ref()),
         speaker_id: active.and_then(|person| person.speaker.user_id.as_ref()),
     })
 }
 
 /// A name short enough for a head.
-fn name(speaker: &Speaker) -> Option<&str> {
+fn short_name(speaker: &Speaker) -> Option<&str> {
     const MAX_NAME_BYTES: usize = 4096;
     let name = speaker.name.as_deref()?;
     Some(&name[..name.floor_char_boundary(MAX_NAME_BYTES)])
@@ -213,11 +217,11 @@ fn stream_view<'a>(stream: &'a StreamInfo, people: Option<&'a [Arc<Person>]>) ->
     }
 }
 
-fn said(said: &Said<'_>) -> String {
-    json(said)
+fn stream_text(said: &Said<'_>) -> String {
+    to_json(said)
 }
 
-fn json(value: &impl Serialize) -> String {
+fn to_json(value: &impl Serialize) -> String {
     serde_json::to_string(value).expect("no map has other keys than text")
 }
 

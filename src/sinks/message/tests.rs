@@ -136,17 +136,17 @@ fn a_message_without_its_body_says_how_much_is_missing() {
 
 #[test]
 fn an_unknown_account_differs_from_every_known_one() {
-    assert_eq!(part(None), "_");
-    assert_eq!(part(Some("")), "_");
-    assert_eq!(part(Some("_")), "%5F");
-    assert_eq!(part(Some("a.b *>\r\n%$é")), "a%2Eb%20%2A%3E%0D%0A%25%24%C3%A9");
+    assert_eq!(path_part(None), "_");
+    assert_eq!(path_part(Some("")), "_");
+    assert_eq!(path_part(Some("_")), "%5F");
+    assert_eq!(path_part(Some("a.b *>\r\n%$é")), "a%2Eb%20%2A%3E%0D%0A%25%24%C3%A9");
 }
 
 proptest! {
     #[test]
     fn no_name_escapes_its_part_of_a_path_and_no_two_are_equal(a in ".*", b in ".*") {
         let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_%".contains(&byte);
-        prop_assert!(!part(Some(&a)).is_empty() && part(Some(&a)).bytes().all(is_plain));
-        prop_assert_eq!(a == b, part(Some(&a)) == part(Some(&b)));
+        prop_assert!(!path_part(Some(&a)).is_empty() && path_part(Some(&a)).bytes().all(is_plain));
+        prop_assert_eq!(a == b, path_part(Some(&a)) == path_part(Some(&b)));
     }
 }

@@ -13,7 +13,7 @@ use thiserror::Error;
 use tokio::task::spawn_blocking;
 
 use super::layout::Layout;
-use super::leftovers::leftovers;
+use super::leftovers::find_leftovers;
 use super::spool::{RecordingMeta, Spool, TrackNote};
 use super::target::TargetError;
 use super::texts::{Text, TextError, Texts};
@@ -101,7 +101,7 @@ impl Finish<'_> {
         // Text may be older than the first frame; the files then get silence in front.
         let oldest_ms = text.first_ms.filter(|_| self.meta.records(Medium::Transcript));
         let (meta, tracks) =
-            blocking(move || track_set::finish(&spool, id, oldest_ms, max_bytes)).await?;
+            blocking(move || track_set::finish_tracks(&spool, id, oldest_ms, max_bytes)).await?;
         Finish { meta: &meta, ..*self }.describe(&tracks).await
     }
 
@@ -179,7 +179,7 @@ impl Finish<'_> {
         let folder = self.spool.files(self.recording.id);
         let names: Vec<String> = drafts.iter().map(|draft| draft.name.clone()).collect();
         let hash = move || {
-            let hashed = names.iter().map(|name| hashed(&folder.join(name)));
+            let hashed = names.iter().map(|name| hash_file(&folder.join(name)));
             hashed.collect::<io::Result<Vec<_>>>()
         };
         let hashes = blocking(hash).await?;
@@ -206,7 +206,7 @@ impl Finish<'_> {
     async fn damaged(&self, folder: &Path, known: &[Draft]) -> Result<Vec<Draft>, FinishError> {
         let known: HashSet<String> = known.iter().map(|draft| draft.name.clone()).collect();
         let (folder, recording) = (folder.to_owned(), self.recording.id);
-        let names = blocking(move || leftovers(&folder, &known, recording)).await?;
+        let names = blocking(move || find_leftovers(&folder, &known, recording)).await?;
         Ok(names.into_iter().map(|name| self.damaged_file(name)).collect())
     }
 
@@ -317,7 +317,7 @@ struct Became {
 }
 
 /// The expected files of a running recording.
-pub(super) fn underway(recording: &Recording, meta: &RecordingMeta) -> Vec<RecordedFile> {
+pub(super) fn expected_files(recording: &Recording, meta: &RecordingMeta) -> Vec<RecordedFile> {
     let file = |note: &TrackNote| RecordedFile {
         name: note.name.clone(),
         api_name: api_name(recording, &note.name),
@@ -370,7 +370,7 @@ fn content_type(name: &str) -> &'static str {
 }
 
 /// A file's length and its SHA-256 in hex.
-fn hashed(path: &Path) -> io::Result<(u64, String)> {
+fn hash_file(path: &Path) -> io::Result<(u64, String)> {
     let mut file = File::open(path)?;
     let (mut hash, mut bytes) = (Sha256::new(), 0);
     let mut chunk = vec![0; HASH_BYTES];

@@ -8,8 +8,10 @@ mod tests;
 use jiff::Timestamp;
 use thiserror::Error;
 
-use self::names::{MAX_FOLDER_BYTES, MAX_STEM_BYTES, PART, bounded, distinct, hashed, safe};
-use self::names::{samples_folder, underscored};
+use self::names::{
+    MAX_FOLDER_BYTES, MAX_STEM_BYTES, PART, bounded_name, distinct_name, hashed_name, safe_name,
+};
+use self::names::{sample_style, samples_folder};
 use super::track::TrackKind;
 use crate::model::{Instance, Medium, SessionId, Speaker, SpeakerUserId, StreamId};
 
@@ -95,11 +97,11 @@ impl Layout {
         let folder = match self {
             Self::Template(template) => {
                 // Filled folder by folder: a slash in a value cannot add a level.
-                let folders = template.split('/').map(|folder| filled(folder, of));
+                let folders = template.split('/').map(|folder| fill_template(folder, of));
                 folders.collect::<Vec<_>>().join("/")
             }
             Self::RtmsSamples => {
-                let meeting = bounded(&underscored(of.instance.id()), MAX_FOLDER_BYTES);
+                let meeting = bounded_name(&sample_style(of.instance.id()), MAX_FOLDER_BYTES);
                 format!("{meeting}/{}", samples_folder(of.stream_id.as_str()))
             }
         };
@@ -109,10 +111,10 @@ impl Layout {
     /// The name of a track's first file, or of its folder of pictures.
     pub fn track(&self, medium: Medium, voice: Voice<'_>, kind: TrackKind) -> String {
         let stem = match self {
-            Self::Template(_) => stem(medium, voice),
+            Self::Template(_) => file_stem(medium, voice),
             Self::RtmsSamples => samples_stem(medium, voice),
         };
-        let stem = bounded(&stem, MAX_STEM_BYTES);
+        let stem = bounded_name(&stem, MAX_STEM_BYTES);
         match kind.extension() {
             Some(extension) => format!("{stem}.{extension}"),
             None => stem,
@@ -138,17 +140,17 @@ impl Layout {
 }
 
 /// Fills in one folder of a template.
-fn filled(template: &str, of: &Subject<'_>) -> String {
+fn fill_template(template: &str, of: &Subject<'_>) -> String {
     let (date, time) = date_and_time(of.started_at_ms);
     // If two ids form one name, it is ambiguous where the first ends.
     let is_joined = template.contains("{meeting}") && template.contains("{stream}");
     let stream_id = of.stream_id.as_str();
-    let stream = if is_joined { hashed(stream_id) } else { distinct(stream_id) };
+    let stream = if is_joined { hashed_name(stream_id) } else { distinct_name(stream_id) };
     let values = [
         date,
         time,
         of.instance.product.as_str().to_owned(),
-        distinct(of.instance.id()),
+        distinct_name(of.instance.id()),
         of.session_id.to_string(),
         stream,
         of.ordinal.to_string(),
@@ -158,7 +160,7 @@ fn filled(template: &str, of: &Subject<'_>) -> String {
     for (name, value) in PLACEHOLDERS.iter().zip(values) {
         folder = folder.replace(&format!("{{{name}}}"), &value);
     }
-    bounded(&folder, MAX_FOLDER_BYTES)
+    bounded_name(&folder, MAX_FOLDER_BYTES)
 }
 
 /// The date and time in UTC: `2026-03-01` and `18-30-00`.
@@ -170,12 +172,12 @@ fn date_and_time(ms: i64) -> (String, String) {
     (date.to_owned(), time.replace(':', "-"))
 }
 
-fn stem(medium: Medium, voice: Voice<'_>) -> String {
+fn file_stem(medium: Medium, voice: Voice<'_>) -> String {
     let medium = medium.as_str();
     match voice {
-        Voice::One(speaker) => match speaker.name.as_deref().and_then(safe) {
-            Some(name) => format!("{medium}-{}-{name}", id(speaker)),
-            None => format!("{medium}-{}", id(speaker)),
+        Voice::One(speaker) => match speaker.name.as_deref().and_then(safe_name) {
+            Some(name) => format!("{medium}-{}-{name}", speaker_id(speaker)),
+            None => format!("{medium}-{}", speaker_id(speaker)),
         },
         Voice::All => format!("{medium}-all"),
         Voice::Mix => format!("{medium}-mix"),
@@ -184,16 +186,16 @@ fn stem(medium: Medium, voice: Voice<'_>) -> String {
 
 fn samples_stem(medium: Medium, voice: Voice<'_>) -> String {
     match (medium, voice) {
-        (Medium::Share, Voice::One(speaker)) => format!("{}_share", id(speaker)),
-        (_, Voice::One(speaker)) => id(speaker),
+        (Medium::Share, Voice::One(speaker)) => format!("{}_share", speaker_id(speaker)),
+        (_, Voice::One(speaker)) => speaker_id(speaker),
         (_, Voice::All) => format!("mixed_{}", medium.as_str()),
         (_, Voice::Mix) => "mixed_from_individual".to_owned(),
     }
 }
 
 /// A speaker's id in a name. Characters that a path cannot hold are omitted, so two speakers may share it.
-fn id(speaker: &Speaker) -> String {
-    let plain = |kind: &str, id: &str| match safe(id) {
+fn speaker_id(speaker: &Speaker) -> String {
+    let plain = |kind: &str, id: &str| match safe_name(id) {
         Some(id) => format!("{kind}-{id}"),
         None => kind.to_owned(),
     };

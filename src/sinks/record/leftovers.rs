@@ -15,13 +15,13 @@ const LEVELS: usize = 2;
 
 /// Returns the files below `folder` that are not `known`, with their names there. Adds `.damaged` to the names that
 /// lack it. Files that begin with a dot were being renamed and are incomplete. Blocks.
-pub(super) fn leftovers(
+pub(super) fn find_leftovers(
     folder: &Path,
     known: &HashSet<String>,
     recording: RecordingId,
 ) -> io::Result<Vec<String>> {
     let mut names = Vec::new();
-    find(folder, "", LEVELS, known, &mut names)?;
+    collect_leftovers(folder, "", LEVELS, known, &mut names)?;
     // Sorted, so that a repeated call lists them in the same order.
     names.sort();
     for name in &mut names {
@@ -43,7 +43,7 @@ pub(super) fn leftovers(
     Ok(names)
 }
 
-fn find(
+fn collect_leftovers(
     folder: &Path,
     above: &str,
     levels: usize,
@@ -57,7 +57,7 @@ fn find(
         let inside = format!("{above}{name}");
         if entry.file_type()?.is_dir() {
             if levels > 1 {
-                find(&entry.path(), &format!("{inside}/"), levels - 1, known, found)?;
+                collect_leftovers(&entry.path(), &format!("{inside}/"), levels - 1, known, found)?;
             }
             continue;
         }
@@ -85,7 +85,7 @@ mod tests {
         fs::write(folder.join("empty"), "").unwrap();
         let known = HashSet::from(["a.wav".to_owned()]);
         for _ in 0..2 {
-            let found = leftovers(folder, &known, RecordingId(Uuid::nil())).unwrap();
+            let found = find_leftovers(folder, &known, RecordingId(Uuid::nil())).unwrap();
             assert_eq!(found, ["b.wav.damaged", "c.mp4.damaged", "share-7/x.bin.damaged"]);
         }
         assert_eq!(fs::read(folder.join("b.wav.damaged")).unwrap(), b"b.wav");

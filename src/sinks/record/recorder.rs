@@ -15,8 +15,8 @@ use super::Shared;
 use super::finalize::blocking;
 use super::removal::delete_or_defer;
 use super::spool::RecordingMeta;
-use super::stream_recorder::{StopCause, record};
-use super::upload::complete;
+use super::stream_recorder::{StopCause, record_stream};
+use super::upload::complete_recording;
 use crate::hub::{SinkStream, StreamInfo, Tap};
 use crate::model::{RecordingId, RecordingStatus};
 use crate::sinks::Runner;
@@ -151,7 +151,7 @@ impl Recorder {
         let (id, cancel) = (meta.id, CancellationToken::new());
         let (shared, cancelled) = (Arc::clone(&self.shared), cancel.clone());
         let task = self.recording.spawn(async move {
-            let left = record(shared, meta.clone(), tap, cancelled).await;
+            let left = record_stream(shared, meta.clone(), tap, cancelled).await;
             (meta, left)
         });
         self.tasks.insert(task.id(), id);
@@ -206,9 +206,9 @@ impl Recorder {
         let (shared, cancelled) = (Arc::clone(&self.shared), cancel.clone());
         let task = self.completing.spawn(async move {
             tokio::select! {
-                // For a deletion: every step of `complete` can be dropped and repeated.
+                // For a deletion: every step of `complete_recording` can be dropped and repeated.
                 () = cancelled.cancelled() => {}
-                () = complete(shared, spool, meta) => {}
+                () = complete_recording(shared, spool, meta) => {}
             }
         });
         self.tasks.insert(task.id(), id);

@@ -30,7 +30,7 @@ enum RemovalError {
 
 /// Deletes a recording, or notes when to try again. `spool`: if it is the one that the recording was made in.
 pub(super) async fn delete_or_defer(shared: &Shared, spool: Option<Arc<Spool>>, row: &Recording) {
-    let Err(error) = delete(shared, spool, row).await else { return };
+    let Err(error) = delete_recording(shared, spool, row).await else { return };
     let now_ms = (shared.now_ms)();
     if let Err(error) = shared.store.defer_recording_deletion(row, now_ms).await {
         tracing::debug!(%error, "a failed deletion of a recording could not be noted");
@@ -41,7 +41,7 @@ pub(super) async fn delete_or_defer(shared: &Shared, spool: Option<Arc<Spool>>, 
     }
 }
 
-async fn delete(
+async fn delete_recording(
     shared: &Shared,
     spool: Option<Arc<Spool>>,
     row: &Recording,

@@ -13,10 +13,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::Shared;
 use super::disk_quota::DiskQuota;
-use super::finalize::{blocking, underway};
+use super::finalize::{blocking, expected_files};
 use super::spool::{RecordingMeta, Spool};
 use super::track_set::TrackSet;
-use super::upload::announced;
+use super::upload::announce_recording;
 use crate::hub::{Frame, LeftOut, LeftOuts, Tap, Tapped};
 
 /// Frames are written in batches: a thread is used once for all that arrive in this time.
@@ -36,7 +36,7 @@ pub(super) enum StopCause {
 }
 
 /// Records until the stream leaves this daemon.
-pub(super) async fn record(
+pub(super) async fn record_stream(
     shared: Arc<Shared>,
     meta: RecordingMeta,
     mut tap: Tap,
@@ -49,18 +49,18 @@ pub(super) async fn record(
         let batch = tokio::select! {
             // Drops the frames that were gathered: they belong to a recording that is to be deleted.
             () = cancel.cancelled() => return StopCause::Cancelled,
-            batch = gather(&mut tap, &shared) => batch,
+            batch = gather_batch(&mut tap, &shared) => batch,
         };
         let Batch { frames, left, must_settle, turn: _turn } = batch;
         // Before the frames move into the thread: if it panics, they are still reported.
         let taken: LeftOuts = frames.iter().map(|frame| LeftOut::of(frame)).collect();
         let mut now = match state.take() {
             Some(state) => state,
-            None => match open(&shared, &meta).await {
+            None => match open_writer(&shared, &meta).await {
                 Ok(state) => state,
                 Err(error) => {
                     if !std::mem::replace(&mut has_complained, true) {
-                        complain(&meta, &error);
+                        log_write_error(&meta, &error);
                     }
                     // Until the files can be opened, the tap drops further frames and reports them itself.
                     tap.refuse(true);
@@ -84,7 +84,7 @@ pub(super) async fn record(
                 Ok(done) => now = done,
                 // Only a panic: `work` handles its own errors. The next turn opens the files anew.
                 Err(error) => {
-                    complain(&meta, &error);
+                    log_write_error(&meta, &error);
                     give_up(&tap, taken, must_settle);
                     match left {
                         Some(left) => return left,
@@ -131,7 +131,7 @@ impl Batch<'_> {
     }
 }
 
-async fn gather<'a>(tap: &mut Tap, shared: &'a Shared) -> Batch<'a> {
+async fn gather_batch<'a>(tap: &mut Tap, shared: &'a Shared) -> Batch<'a> {
     let mut batch = Batch::default();
     let first = timeout_at(Instant::now() + POLL_INTERVAL, tap.next()).await;
     let is_any = first.is_ok();
@@ -155,7 +155,7 @@ fn give_up(tap: &Tap, taken: LeftOuts, must_settle: bool) {
     }
 }
 
-async fn open(shared: &Shared, meta: &RecordingMeta) -> io::Result<WriterState> {
+async fn open_writer(shared: &Shared, meta: &RecordingMeta) -> io::Result<WriterState> {
     let spool = shared.spool().await?;
     let (layout, meta) = (Arc::clone(&shared.layout), meta.clone());
     let quota = Arc::clone(&shared.quota);
@@ -170,7 +170,7 @@ async fn open(shared: &Shared, meta: &RecordingMeta) -> io::Result<WriterState> 
     blocking(open).await
 }
 
-fn complain(meta: &RecordingMeta, error: &io::Error) {
+fn log_write_error(meta: &RecordingMeta, error: &io::Error) {
     tracing::error!(stream_id = %meta.stream_id, %error, "cannot record a stream; trying again");
 }
 
@@ -239,8 +239,8 @@ impl StatusReporter {
         self.last_reported = Some(meta.tracks.len());
         let (shared, meta, spool) = (Arc::clone(&self.shared), meta.clone(), spool.id);
         self.task.spawn(async move {
-            let recording = announced(&shared, spool, &meta).await;
-            let files = underway(&recording, &meta);
+            let recording = announce_recording(&shared, spool, &meta).await;
+            let files = expected_files(&recording, &meta);
             if let Err(error) = shared.store.write_recorded_files(&recording, &files).await {
                 tracing::debug!(recording = %meta.id, %error,
                     "could not report a recording's files; they are listed when it is finished");

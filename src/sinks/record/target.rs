@@ -102,7 +102,7 @@ impl Place {
         if url.scheme() == "file" {
             return url.to_file_path().map(Self::Folder).map_err(|()| PlaceError::Form);
         }
-        let names = objects::variables(&url).ok_or(PlaceError::Form)?;
+        let names = objects::store_variables(&url).ok_or(PlaceError::Form)?;
         let value = |name: &&'static str| Some((*name, lookup(name)?));
         let place = Self::Url { url, options: names.iter().filter_map(value).collect() };
         // Built once to find mistakes now, and again where TLS is set up.
@@ -163,7 +163,7 @@ impl Target {
         match self {
             Self::Folder(folder, access) => {
                 let (from, to, access) = (file.from.to_owned(), folder.join(file.path), *access);
-                blocking(move || folder::take(&from, &to, access)).await
+                blocking(move || folder::take_file(&from, &to, access)).await
             }
             Self::Objects(objects) => objects.put(file).await,
         }
@@ -193,7 +193,7 @@ impl Target {
         match self {
             Self::Folder(folder, _) => {
                 let (folder, path) = (folder.clone(), path.to_owned());
-                blocking(move || Ok(folder::remove(&folder, &path)?)).await
+                blocking(move || Ok(folder::remove_file(&folder, &path)?)).await
             }
             Self::Objects(objects) => objects.remove(path).await,
         }
@@ -202,7 +202,7 @@ impl Target {
 
 /// Reads the bytes of a file on this machine.
 pub async fn read_file(path: &Path, range: Range<u64>) -> Result<Content, TargetError> {
-    let mut file = fs::File::open(path).await.map_err(missing)?;
+    let mut file = fs::File::open(path).await.map_err(missing_or_failed)?;
     file.seek(io::SeekFrom::Start(range.start)).await?;
     let left = range.end.saturating_sub(range.start);
     let content = stream::try_unfold((file, left), |(mut file, left)| async move {
@@ -228,7 +228,7 @@ async fn blocking<T: Send + 'static>(
     spawn_blocking(work).await.unwrap_or_else(|panic| Err(io::Error::other(panic).into()))
 }
 
-fn missing(error: io::Error) -> TargetError {
+fn missing_or_failed(error: io::Error) -> TargetError {
     match error.kind() {
         io::ErrorKind::NotFound => TargetError::Missing,
         _ => TargetError::File(error),

@@ -6,7 +6,7 @@
 //! last `sync` is lost, and the files play as they are.
 //!
 //! Only the header of a file is synced to the disk before `finish`: a killed process loses nothing, and a power cut the
-//! newest frames. Data that cannot be continued after one is kept: see [`parts::cut`] and [`parts::set_aside`].
+//! newest frames. Data that cannot be continued after one is kept: see [`parts::cut_after`] and [`parts::set_aside`].
 
 mod kind;
 mod mix;

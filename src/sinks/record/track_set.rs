@@ -10,8 +10,8 @@ use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use self::aligned::aligned;
-pub(super) use self::aligned::finish;
+use self::aligned::align_track;
+pub(super) use self::aligned::finish_tracks;
 use self::counting::Progress;
 use self::open::{Open, Writer};
 use super::layout::Layout;
@@ -307,7 +307,7 @@ impl TrackSet {
                 self.close(&key)?;
             }
         }
-        let aligned = aligned(&self.spool, &mut self.meta, note);
+        let aligned = align_track(&self.spool, &mut self.meta, note);
         let (path, origin_ms) = self.checked(aligned)?;
         let writer = Writer::resume(&path, *key == Key::Mix, kind, origin_ms);
         let mut writer = self.checked(writer)?;

@@ -22,14 +22,18 @@ const FIRST_RETRY: Duration = Duration::from_secs(1);
 const LAST_RETRY: Duration = Duration::from_secs(60);
 
 /// Completes a recording. Returns when nothing is left to do here.
-pub(super) async fn complete(shared: Arc<Shared>, spool: Arc<Spool>, meta: RecordingMeta) {
+pub(super) async fn complete_recording(
+    shared: Arc<Shared>,
+    spool: Arc<Spool>,
+    meta: RecordingMeta,
+) {
     shared.quota.set(meta.id, spooled_bytes(&spool, &meta).await);
-    let mut recording = announced(&shared, spool.id, &meta).await;
+    let mut recording = announce_recording(&shared, spool.id, &meta).await;
     if recording.status == RecordingStatus::Failed {
         recording.status = taken_up(&shared, &recording).await;
     }
     if recording.status == RecordingStatus::Recording {
-        if !finished(&shared, &spool, &recording, &meta).await {
+        if !finalize_files(&shared, &spool, &recording, &meta).await {
             return;
         }
         recording.status = RecordingStatus::Uploading;
@@ -38,7 +42,7 @@ pub(super) async fn complete(shared: Arc<Shared>, spool: Arc<Spool>, meta: Recor
         let files =
             persistently("a recording's files", || shared.store.recorded_files(recording.id));
         let files = files.await;
-        if !uploaded(&shared, &spool, &recording, &files).await {
+        if !upload_files(&shared, &spool, &recording, &files).await {
             return;
         }
         recording.status = RecordingStatus::Stored;
@@ -68,7 +72,11 @@ async fn taken_up(shared: &Shared, recording: &Recording) -> RecordingStatus {
 }
 
 /// Returns the recording's row, and creates it if it does not exist.
-pub(super) async fn announced(shared: &Shared, spool: SpoolId, meta: &RecordingMeta) -> Recording {
+pub(super) async fn announce_recording(
+    shared: &Shared,
+    spool: SpoolId,
+    meta: &RecordingMeta,
+) -> Recording {
     let new = NewRecording {
         id: meta.id,
         session_id: meta.session_id,
@@ -81,7 +89,7 @@ pub(super) async fn announced(shared: &Shared, spool: SpoolId, meta: &RecordingM
 }
 
 /// Finalizes the files. False if the recording is to be deleted.
-async fn finished(
+async fn finalize_files(
     shared: &Shared,
     spool: &Arc<Spool>,
     recording: &Recording,
@@ -154,7 +162,7 @@ async fn folder_for(
 }
 
 /// Moves all files to the destination, the manifest last. False if the recording is to be deleted, or files are lost.
-async fn uploaded(
+async fn upload_files(
     shared: &Shared,
     spool: &Spool,
     recording: &Recording,

@@ -15,11 +15,11 @@ struct Body<T> {
 
 /// The body of an event about an entry.
 pub(super) fn of_entry(event: &OutgoingEvent, entry: &Entry) -> Vec<u8> {
-    of(event, EntryView::of(entry))
+    event_body(event, EntryView::of(entry))
 }
 
 /// Deterministic: the same event and data give the same bytes.
-pub(super) fn of(event: &OutgoingEvent, data: impl Serialize) -> Vec<u8> {
+pub(super) fn event_body(event: &OutgoingEvent, data: impl Serialize) -> Vec<u8> {
     let body = Body { kind: event.kind, timestamp: rfc3339(event.at_ms), data };
     serde_json::to_vec(&body).expect("what comes from JSON and from entries becomes JSON")
 }

@@ -80,18 +80,18 @@ impl Client {
             .header(HEADER_TIMESTAMP, signed.timestamp_s)
             .header(HEADER_SIGNATURE, signed.signature)
             .body(body);
-        let response = request.send().await.map_err(|error| kind(&error))?;
+        let response = request.send().await.map_err(|error| error_kind(&error))?;
         let header = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
         Ok(Answer {
             status: response.status().as_u16(),
             retry_after: header.map(str::to_owned),
-            text: beginning(response).await,
+            text: answer_excerpt(response).await,
         })
     }
 }
 
 /// The beginning of the answer's text. The status is the answer, so a truncated text is kept as far as it came.
-async fn beginning(mut response: Response) -> String {
+async fn answer_excerpt(mut response: Response) -> String {
     let mut bytes = Vec::new();
     while bytes.len() < MAX_ANSWER_BYTES {
         let Ok(Some(chunk)) = response.chunk().await else { break };
@@ -129,7 +129,7 @@ impl Resolve for Admitted {
 }
 
 /// The error's own text would contain the URL.
-fn kind(error: &reqwest::Error) -> SendError {
+fn error_kind(error: &reqwest::Error) -> SendError {
     let mut causes = std::iter::successors(Some(error as &dyn std::error::Error), |e| e.source());
     if causes.any(|cause| cause.is::<AddressRefused>()) {
         SendError::AddressRefused

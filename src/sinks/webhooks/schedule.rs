@@ -57,7 +57,7 @@ pub fn is_hopeless(failing_for_ms: i64) -> bool {
 }
 
 /// A number from 0 to 1 that differs for every delivery and attempt.
-pub fn jitter(endpoint: &str, event: &str, attempts: u32) -> f64 {
+pub fn delivery_jitter(endpoint: &str, event: &str, attempts: u32) -> f64 {
     let parts = [endpoint.as_bytes(), event.as_bytes(), &attempts.to_be_bytes()];
     // A hash and no random number, so that a test can predict it.
     let hash = parts.iter().fold(Sha256::new(), |hash, part| hash.chain_update(part)).finalize();
@@ -119,10 +119,11 @@ mod tests {
 
     #[test]
     fn the_jitter_is_spread_and_deterministic() {
-        let all: Vec<f64> = (0..1000).map(|n| jitter("e", &format!("evt_{n}"), 1)).collect();
+        let all: Vec<f64> =
+            (0..1000).map(|n| delivery_jitter("e", &format!("evt_{n}"), 1)).collect();
         assert!(all.iter().all(|jitter| (0.0..=1.0).contains(jitter)));
         let mean = all.iter().sum::<f64>() / 1000.0;
         assert!((0.45..0.55).contains(&mean), "{mean}");
-        assert_eq!(all[7], jitter("e", "evt_7", 1));
+        assert_eq!(all[7], delivery_jitter("e", "evt_7", 1));
     }
 }

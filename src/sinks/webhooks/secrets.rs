@@ -2,7 +2,7 @@
 
 use zeroize::Zeroizing;
 
-use super::signature::{NEW_SECRET_BYTES, secret};
+use super::signature::{NEW_SECRET_BYTES, encode_secret};
 use crate::model::EndpointId;
 use crate::seal::{Cell, KeyRing, OpenError, random_bytes};
 use crate::store::{SealedSecrets, Store, StoreError};
@@ -17,11 +17,11 @@ pub(super) struct OpenSecrets {
 }
 
 /// Generates a secret, for its owner to see once.
-pub(super) fn make() -> Zeroizing<String> {
-    secret(&Zeroizing::new(random_bytes::<NEW_SECRET_BYTES>()))
+pub(super) fn make_secret() -> Zeroizing<String> {
+    encode_secret(&Zeroizing::new(random_bytes::<NEW_SECRET_BYTES>()))
 }
 
-pub(super) fn seal(
+pub(super) fn seal_secrets(
     ring: &KeyRing,
     id: EndpointId,
     current: &str,
@@ -34,7 +34,7 @@ pub(super) fn seal(
     }
 }
 
-pub(super) fn open(
+pub(super) fn open_secrets(
     ring: &KeyRing,
     id: EndpointId,
     sealed: &SealedSecrets,
@@ -59,9 +59,10 @@ pub async fn rotate_keys(store: &Store, ring: &KeyRing) -> Result<Rotated, Store
         if texts.all(|text| text.starts_with(&prefix)) {
             continue;
         }
-        match open(ring, id, sealed) {
+        match open_secrets(ring, id, sealed) {
             Ok(OpenSecrets { current, previous }) => {
-                let anew = seal(ring, id, &current, previous.as_ref().map(|text| text.as_str()));
+                let anew =
+                    seal_secrets(ring, id, &current, previous.as_ref().map(|text| text.as_str()));
                 // A secret that was replaced meanwhile was sealed by a daemon that has the new key.
                 let is_done = store.reseal_secrets(id, &sealed.current, &anew).await?;
                 rotated.resealed += u64::from(is_done);

@@ -198,7 +198,7 @@ impl Sender {
     async fn body(&self, delivery: &ClaimedDelivery) -> Result<Option<Vec<u8>>, StoreError> {
         let event = &delivery.event;
         match (&event.content, &event.stream_id) {
-            (Content::Data(data), _) => Ok(Some(body::of(event, data))),
+            (Content::Data(data), _) => Ok(Some(body::event_body(event, data))),
             (Content::Entry { seq }, Some(stream)) => {
                 let entry = self.hooks.0.store.entry(stream, *seq).await?;
                 Ok(entry.map(|entry| body::of_entry(event, &entry)))
@@ -217,11 +217,12 @@ impl Sender {
         let settings = &self.hooks.0.settings;
         // Checked again, because the policy may have changed since the endpoint was created.
         let url = settings.policy.read(&endpoint.url).map_err(|_| "url_refused")?;
-        let open = secrets::open(&settings.ring, endpoint.id, secrets).map_err(|error| {
-            tracing::error!(endpoint = %endpoint.id, %error,
+        let open =
+            secrets::open_secrets(&settings.ring, endpoint.id, secrets).map_err(|error| {
+                tracing::error!(endpoint = %endpoint.id, %error,
                 "cannot decrypt a webhook secret; the attempt counts as failed");
-            "secret_unreadable"
-        })?;
+                "secret_unreadable"
+            })?;
         let now_ms = self.hooks.now_ms();
         let is_previous_good = endpoint.previous_until_ms.is_none_or(|until| now_ms < until);
         let previous = open.previous.filter(|_| is_previous_good);
@@ -229,7 +230,7 @@ impl Sender {
         let signers: Vec<_> = std::iter::once(open.current).chain(previous).collect();
         let signers: Vec<&str> = signers.iter().map(|secret| secret.as_str()).collect();
         let (id, timestamp_s) = (&*delivery.event.id, now_ms.div_euclid(1000));
-        let signature = signature::sign(&signers, id, timestamp_s, &body);
+        let signature = signature::sign_body(&signers, id, timestamp_s, &body);
         let signed = Signed { id, timestamp_s, signature: &signature };
         // The signature covers these very bytes; the client must not serialize them again.
         self.client.post(url, &signed, body).await.map_err(|error| match error {
@@ -252,7 +253,7 @@ impl Sender {
             return store.settle_delivery(delivery, status, None, &nothing).await.map(drop);
         };
         let attempts = delivery.attempts;
-        let jitter = schedule::jitter(&id.to_string(), &delivery.event.id, attempts);
+        let jitter = schedule::delivery_jitter(&id.to_string(), &delivery.event.id, attempts);
         let verdict = schedule::verdict(attempt.status, attempts, pause_ms, jitter);
         let (status, wait_ms) = match verdict {
             Verdict::Delivered => (DeliveryStatus::Delivered, None),

@@ -23,7 +23,7 @@ struct TokenBody {
 }
 
 /// Reads tokens (section 15.2).
-pub(super) fn tokens(body: &[u8]) -> Result<Tokens, OAuthError> {
+pub(super) fn read_tokens(body: &[u8]) -> Result<Tokens, OAuthError> {
     let body: TokenBody = json::from_slice(body).ok_or(OAuthError::Unreadable)?;
     if body.access_token.is_empty() || !body.access_token.bytes().all(|b| b.is_ascii_graphic()) {
         return Err(OAuthError::Unreadable);
@@ -52,7 +52,7 @@ struct UserBody {
 }
 
 /// Reads the answer of `GET /v2/users/me`.
-pub(super) fn user(status: u16, body: &[u8]) -> Result<User, OAuthError> {
+pub(super) fn read_user(status: u16, body: &[u8]) -> Result<User, OAuthError> {
     match status {
         200 => {}
         401 => return Err(OAuthError::Dead),
@@ -70,12 +70,12 @@ pub(super) fn user(status: u16, body: &[u8]) -> Result<User, OAuthError> {
     Ok(User {
         id: body.id,
         account_id: body.account_id,
-        display_name: short(Some(name)),
-        email: short(body.email),
+        display_name: shortened(Some(name)),
+        email: shortened(body.email),
     })
 }
 
-fn short(text: Option<String>) -> Option<String> {
+fn shortened(text: Option<String>) -> Option<String> {
     let text = text?.trim().to_owned();
     (1..=MAX_TEXT_BYTES).contains(&text.len()).then_some(text)
 }
@@ -90,7 +90,7 @@ struct Refusal {
 
 /// Maps an unsuccessful answer to an error (section 15.4). Zoom sends 400 and 401 for the same cause, so the body
 /// decides. Only an answer about the grant itself ends the grant.
-pub(super) fn refusal(status: u16, body: &[u8]) -> OAuthError {
+pub(super) fn read_refusal(status: u16, body: &[u8]) -> OAuthError {
     if status == 429 || status >= 500 {
         return OAuthError::Failing(status);
     }
@@ -127,14 +127,14 @@ mod tests {
     use super::*;
 
     fn refused(status: u16, error: &str, reason: &str) -> OAuthError {
-        refusal(status, json!({"error": error, "reason": reason}).to_string().as_bytes())
+        read_refusal(status, json!({"error": error, "reason": reason}).to_string().as_bytes())
     }
 
     #[test]
     fn the_documented_answer_is_read() {
         let body = br#"{"access_token":"eyJ.a","token_type":"bearer","refresh_token":"eyJ.r","expires_in":3599,
             "scope":"meeting:read:meeting_audio user:read:user","api_url":"https://api.zoom.us"}"#;
-        let tokens = tokens(body).unwrap();
+        let tokens = read_tokens(body).unwrap();
         assert_eq!(tokens.access.expose(), "eyJ.a");
         assert_eq!(tokens.refresh.unwrap().expose(), "eyJ.r");
         assert_eq!(tokens.expires_in_s, Some(3599));
@@ -147,7 +147,7 @@ mod tests {
             r#"{"access_token":"a"}"#,
             r#"{"access_token":"a","refresh_token":null,"expires_in":null}"#,
         ] {
-            let tokens = tokens(body.as_bytes()).unwrap();
+            let tokens = read_tokens(body.as_bytes()).unwrap();
             assert!(tokens.refresh.is_none() && tokens.expires_in_s.is_none());
         }
         for (life, seconds) in [
@@ -160,12 +160,12 @@ mod tests {
         ] {
             let odd = r#""refresh_token":7,"scope":["a"],"api_url":{}"#;
             let body = format!(r#"{{"access_token":"a","expires_in":{life},{odd}}}"#);
-            let tokens = tokens(body.as_bytes()).unwrap();
+            let tokens = read_tokens(body.as_bytes()).unwrap();
             assert_eq!(tokens.expires_in_s, seconds, "{life}");
             assert!(tokens.refresh.is_none() && tokens.scope.is_empty());
         }
         for bad in ["", "[]", r#"{"access_token":""}"#, r#"{"access_token":"a\r\nb"}"#, "{}"] {
-            assert!(matches!(tokens(bad.as_bytes()), Err(OAuthError::Unreadable)), "{bad}");
+            assert!(matches!(read_tokens(bad.as_bytes()), Err(OAuthError::Unreadable)), "{bad}");
         }
     }
 
@@ -196,9 +196,9 @@ mod tests {
             assert_eq!(refused, OAuthError::Failing(status));
             assert!(refused.is_temporary());
         }
-        assert_eq!(refusal(403, b"<html>a proxy</html>"), OAuthError::Failing(403));
+        assert_eq!(read_refusal(403, b"<html>a proxy</html>"), OAuthError::Failing(403));
         let odd = br#"{"error":"invalid_grant","reason":["cut \ud83d"]}"#;
-        assert_eq!(refusal(400, odd), OAuthError::Dead);
+        assert_eq!(read_refusal(400, odd), OAuthError::Dead);
     }
 
     #[test]
@@ -212,20 +212,20 @@ mod tests {
     fn a_user_is_read_with_and_without_a_name() {
         let body = json!({"id": "u1", "account_id": "a1", "email": "ana@example.com",
             "first_name": "Ana", "last_name": "Ruiz"});
-        let ana = user(200, body.to_string().as_bytes()).unwrap();
+        let ana = read_user(200, body.to_string().as_bytes()).unwrap();
         assert_eq!(ana.display_name.as_deref(), Some("Ana Ruiz"));
         assert_eq!(ana.email.as_deref(), Some("ana@example.com"));
-        let plain = user(200, br#"{"id":"u1","account_id":"a1"}"#).unwrap();
+        let plain = read_user(200, br#"{"id":"u1","account_id":"a1"}"#).unwrap();
         assert_eq!((plain.display_name, plain.email), (None, None));
-        let odd = user(
+        let odd = read_user(
             200,
             b"{\"id\":\"u1\",\"account_id\":\"a1\",\"email\":7,\"display_name\":\"Ana \\ud83d \xf0\x9f\"}",
         );
         let odd = odd.unwrap();
         assert_eq!(odd.display_name.as_deref(), Some("Ana \u{fffd} \u{fffd}"));
         assert_eq!(odd.email, None);
-        assert_eq!(user(401, b"{}"), Err(OAuthError::Dead));
-        assert!(matches!(user(400, br#"{"code":4711}"#), Err(OAuthError::Misconfigured(_))));
-        assert_eq!(user(503, b""), Err(OAuthError::Failing(503)));
+        assert_eq!(read_user(401, b"{}"), Err(OAuthError::Dead));
+        assert!(matches!(read_user(400, br#"{"code":4711}"#), Err(OAuthError::Misconfigured(_))));
+        assert_eq!(read_user(503, b""), Err(OAuthError::Failing(503)));
     }
 }

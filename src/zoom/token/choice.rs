@@ -59,7 +59,7 @@ impl Tokens {
             return Ok(Chosen::installation(id, ChoiceReason::Named));
         }
         let mut lost = None;
-        for (reason, user_id, account_id) in owners(known) {
+        for (reason, user_id, account_id) in possible_owners(known) {
             let Some(grant) = self.0.store.find_grant(user_id, account_id).await? else { continue };
             let id = grant.installation.id;
             if !known.allows(id) {
@@ -145,7 +145,7 @@ impl Tokens {
 }
 
 /// The possible owners of a matching installation, in order of preference.
-fn owners<'a>(
+fn possible_owners<'a>(
     known: &Candidates<'a>,
 ) -> impl Iterator<Item = (ChoiceReason, Option<&'a str>, Option<&'a str>)> {
     let users = known.users.clone().into_iter().map(|(reason, user)| (reason, Some(user), None));

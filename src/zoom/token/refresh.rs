@@ -77,7 +77,7 @@ impl Inner {
         generation: i64,
         tokens: &SealedTokens,
     ) -> Result<(), RefreshError> {
-        let opened = sealed::open(&self.ring, id, tokens);
+        let opened = sealed::open_tokens(&self.ring, id, tokens);
         let OpenTokens { refresh, .. } = match opened {
             Ok(opened) => opened,
             Err(error) => {
@@ -86,7 +86,9 @@ impl Inner {
             }
         };
         let refreshed = match &refresh {
-            Some(token) => retry_policy::ask(&self.stopping, || self.oauth.refresh(token)).await,
+            Some(token) => {
+                retry_policy::ask_zoom(&self.stopping, || self.oauth.refresh(token)).await
+            }
             None => Err(OAuthError::Dead),
         };
         match refreshed {
@@ -107,11 +109,11 @@ impl Inner {
         new: &Tokens,
     ) -> Result<(), RefreshError> {
         let now_ms = (self.now_ms)();
-        let sealed = sealed::seal(&self.ring, id, new, now_ms);
+        let sealed = sealed::seal_tokens(&self.ring, id, new, now_ms);
         let write = || self.store.replace_tokens(id, generation, &sealed, now_ms);
         // If nothing was replaced (a lost answer, a new install, a revocation), the row is right and this answer is
         // outdated.
-        if retry_policy::store(write).await? {
+        if retry_policy::store_result(write).await? {
             tracing::info!(installation = %id, "tokens refreshed");
         }
         Ok(())
@@ -128,7 +130,7 @@ impl Inner {
     pub(super) async fn fetch_account_token(&self) -> Result<(), RefreshError> {
         let Configured::Account { account_id, client } = &self.configured else { return Ok(()) };
         let ask = || self.oauth.account_credentials(account_id, client);
-        let tokens = retry_policy::ask(&self.stopping, ask).await?;
+        let tokens = retry_policy::ask_zoom(&self.stopping, ask).await?;
         let now_ms = (self.now_ms)();
         let token = AccountToken {
             obtained_at_ms: now_ms,

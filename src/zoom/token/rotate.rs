@@ -35,7 +35,7 @@ const MAX_PASSES: u32 = 100;
 pub async fn rotate_keys(store: &Store, ring: &KeyRing) -> Result<Rotated, RotateError> {
     let mut rotated = Rotated::default();
     for _ in 0..MAX_PASSES {
-        let pass = pass(store, ring).await?;
+        let pass = rotation_pass(store, ring).await?;
         rotated.resealed += pass.resealed;
         rotated.unreadable = pass.unreadable;
         if !pass.has_missed {
@@ -53,7 +53,7 @@ struct Pass {
     has_missed: bool,
 }
 
-async fn pass(store: &Store, ring: &KeyRing) -> Result<Pass, StoreError> {
+async fn rotation_pass(store: &Store, ring: &KeyRing) -> Result<Pass, StoreError> {
     let mut pass = Pass::default();
     let mut after: Option<InstallationId> = None;
     loop {
@@ -63,7 +63,7 @@ async fn pass(store: &Store, ring: &KeyRing) -> Result<Pass, StoreError> {
         for grant in &grants {
             let Some(tokens) = &grant.tokens else { continue };
             let installation = &grant.installation;
-            match sealed::reseal(ring, installation.id, tokens) {
+            match sealed::reseal_tokens(ring, installation.id, tokens) {
                 Ok(tokens) => {
                     let generation = installation.generation;
                     let is_done = store.reseal_tokens(installation.id, generation, &tokens).await?;

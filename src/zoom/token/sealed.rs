@@ -16,13 +16,18 @@ pub struct OpenTokens {
 }
 
 /// Seals the tokens that Zoom issued at `now_ms`.
-pub fn seal(ring: &KeyRing, id: InstallationId, tokens: &Tokens, now_ms: i64) -> SealedTokens {
+pub fn seal_tokens(
+    ring: &KeyRing,
+    id: InstallationId,
+    tokens: &Tokens,
+    now_ms: i64,
+) -> SealedTokens {
     let refresh = tokens.refresh.as_ref().map(|token| token.expose().as_str());
     let expires_at_ms = expires_at_ms(tokens, now_ms);
     seal_texts(ring, id, tokens.access.expose(), refresh, expires_at_ms)
 }
 
-pub fn open(
+pub fn open_tokens(
     ring: &KeyRing,
     id: InstallationId,
     sealed: &SealedTokens,
@@ -36,12 +41,12 @@ pub fn open(
 }
 
 /// Seals the same tokens with the ring's first key.
-pub fn reseal(
+pub fn reseal_tokens(
     ring: &KeyRing,
     id: InstallationId,
     sealed: &SealedTokens,
 ) -> Result<SealedTokens, OpenError> {
-    let OpenTokens { access, refresh } = open(ring, id, sealed)?;
+    let OpenTokens { access, refresh } = open_tokens(ring, id, sealed)?;
     let refresh = refresh.as_ref().map(|token| token.as_str());
     Ok(seal_texts(ring, id, &access, refresh, sealed.expires_at_ms))
 }

@@ -39,7 +39,7 @@ async fn install(kit: &Kit, user: &str, account: &str) -> InstallationId {
     };
     let ring = KeyRing::parse(&"07".repeat(32)).unwrap();
     let now_ms = rtmsd::clock::now_ms();
-    let seal = |id| sealed::seal(&ring, id, &tokens, now_ms);
+    let seal = |id| sealed::seal_tokens(&ring, id, &tokens, now_ms);
     kit.server.state.store.save_installation(&granted, seal, now_ms).await.unwrap().id
 }
 

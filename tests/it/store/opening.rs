@@ -26,7 +26,7 @@ async fn error_of_open(location: &Location) -> StoreError {
 async fn every_statement_fits_both_schemas() {
     on_both(async |test| {
         let mut raw = Raw::connect(&test.database).await;
-        for (name, sql) in sql::all() {
+        for (name, sql) in sql::all_statements() {
             raw.prepare(sql).await.unwrap_or_else(|error| panic!("{name}: {error}"));
         }
     })

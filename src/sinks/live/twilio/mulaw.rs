@@ -5,7 +5,7 @@ const BIAS: i32 = 0x84;
 const MAX: i32 = 0x7fff - BIAS;
 
 /// Encodes a 16-bit sample in 8 bits.
-pub(super) fn encode(sample: i16) -> u8 {
+pub(super) fn encode_sample(sample: i16) -> u8 {
     let sign = if sample < 0 { 0x80 } else { 0 };
     let magnitude = i32::from(sample).abs().min(MAX) + BIAS;
     // The bias ensures that the highest set bit is bit 7 or above.
@@ -32,14 +32,14 @@ mod tests {
         for (sample, byte) in
             [(0, 0xff), (-1, 0x7f), (i16::MAX, 0x80), (i16::MIN, 0x00), (1000, 0xce)]
         {
-            assert_eq!(encode(sample), byte, "{sample}");
+            assert_eq!(encode_sample(sample), byte, "{sample}");
         }
     }
 
     #[test]
     fn a_decoded_sample_is_close_to_the_original() {
         for sample in i16::MIN..=i16::MAX {
-            let error = (decode(encode(sample)) - i32::from(sample)).abs();
+            let error = (decode(encode_sample(sample)) - i32::from(sample)).abs();
             // Half a step of its segment; the loudest are clipped.
             assert!(error <= (i32::from(sample).abs() + BIAS) >> 5, "{sample}: {error}");
         }
@@ -50,7 +50,7 @@ mod tests {
         for byte in 0..=255_u8 {
             // There are two zeros.
             let expected = if byte == 0x7f { 0xff } else { byte };
-            assert_eq!(encode(decode(byte) as i16), expected);
+            assert_eq!(encode_sample(decode(byte) as i16), expected);
         }
     }
 }

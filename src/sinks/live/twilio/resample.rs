@@ -25,7 +25,7 @@ impl Resampler {
     pub(super) fn new(from_hz: u32, to_hz: u32) -> Self {
         let common = greatest_common_divisor(from_hz, to_hz);
         let (up, down) = ((to_hz / common) as usize, (from_hz / common) as usize);
-        Self { up, down, taps: taps(up, down), history: Vec::new(), at: 0 }
+        Self { up, down, taps: filter_taps(up, down), history: Vec::new(), at: 0 }
     }
 
     /// Resamples a block. The numbers of samples out and in are in the ratio of the rates.
@@ -61,7 +61,7 @@ impl Resampler {
     }
 }
 
-fn taps(up: usize, down: usize) -> Vec<f32> {
+fn filter_taps(up: usize, down: usize) -> Vec<f32> {
     let widest = up.max(down) as f64;
     let half = (REACH * up.max(down)) as i64;
     let cutoff = PASS / widest;

@@ -96,7 +96,7 @@ fn l16_at_its_own_rate_is_passed_through() {
 
 #[test]
 fn two_channels_become_one() {
-    assert_eq!(samples(&[2, 0, 4, 0, 0xfe, 0xff, 0, 0], 2), [3, -1]);
+    assert_eq!(mono_samples(&[2, 0, 4, 0, 0xfe, 0xff, 0, 0], 2), [3, -1]);
 }
 
 #[test]

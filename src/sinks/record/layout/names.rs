@@ -18,10 +18,10 @@ const HASH_DIGITS: usize = 12;
 pub(super) const PART: &str = "part";
 
 /// An id as a unique name: an id that cannot stand as it is, or could be the name of another one, gets a hash suffix.
-pub(super) fn distinct(id: &str) -> String {
-    match safe(id) {
+pub(super) fn distinct_name(id: &str) -> String {
+    match safe_name(id) {
         Some(name) if name == id && !could_be_made(id) => name,
-        _ => hashed(id),
+        _ => hashed_name(id),
     }
 }
 
@@ -35,20 +35,20 @@ fn could_be_made(name: &str) -> bool {
     is_hash || is_part
 }
 
-pub(super) fn hashed(id: &str) -> String {
-    format!("{}-{}", safe(id).as_deref().unwrap_or("unnamed"), hash(id))
+pub(super) fn hashed_name(id: &str) -> String {
+    format!("{}-{}", safe_name(id).as_deref().unwrap_or("unnamed"), short_hash(id))
 }
 
 /// A name of at most `max_bytes`; a shortened one gets a hash suffix.
-pub(super) fn bounded(name: &str, max_bytes: usize) -> String {
+pub(super) fn bounded_name(name: &str, max_bytes: usize) -> String {
     if name.len() <= max_bytes {
         return name.to_owned();
     }
     let end = name.floor_char_boundary(max_bytes - HASH_DIGITS - 1);
-    format!("{}-{}", &name[..end], hash(name))
+    format!("{}-{}", &name[..end], short_hash(name))
 }
 
-pub(super) fn hash(text: &str) -> String {
+pub(super) fn short_hash(text: &str) -> String {
     let mut hash = hex::encode(Sha256::digest(text.as_bytes()));
     // 48 bits: the few ids below one folder do not collide by accident.
     hash.truncate(HASH_DIGITS);
@@ -57,7 +57,7 @@ pub(super) fn hash(text: &str) -> String {
 
 /// The characters of a text that a path may hold: letters and digits of any script with joiners after them, and `-`;
 /// `_` for all others.
-pub(super) fn safe(text: &str) -> Option<String> {
+pub(super) fn safe_name(text: &str) -> Option<String> {
     let mut safe = String::new();
     for c in one_line(text).chars() {
         let is_joining = is_joiner(c) && safe.ends_with(char::is_alphanumeric);
@@ -76,16 +76,16 @@ pub(super) fn safe(text: &str) -> Option<String> {
 
 /// The sample library's folder of a stream. It maps `/` and `+` to one character: an id that contains them gets a hash.
 pub(super) fn samples_folder(stream_id: &str) -> String {
-    match underscored(stream_id) {
-        name if name == stream_id => bounded(&name, MAX_FOLDER_BYTES),
+    match sample_style(stream_id) {
+        name if name == stream_id => bounded_name(&name, MAX_FOLDER_BYTES),
         name => {
-            let hash = hash(stream_id);
-            format!("{}-{hash}", bounded(&name, MAX_FOLDER_BYTES - hash.len() - 1))
+            let hash = short_hash(stream_id);
+            format!("{}-{hash}", bounded_name(&name, MAX_FOLDER_BYTES - hash.len() - 1))
         }
     }
 }
 
 /// Writes an id as the sample library does.
-pub(super) fn underscored(id: &str) -> String {
+pub(super) fn sample_style(id: &str) -> String {
     id.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect()
 }

@@ -2,7 +2,7 @@
 
 use uuid::Uuid;
 
-use super::names::{MAX_CHARS, hash};
+use super::names::{MAX_CHARS, short_hash};
 use super::*;
 use crate::model::{ChannelId, IdKey, Product, UserId};
 
@@ -75,7 +75,7 @@ fn a_track_of_an_engagement_is_named_after_its_channel() {
 /// Ids that differ in unsafe characters or in what is cut off, and ids that look like generated names.
 fn alike() -> Vec<String> {
     let long = "x".repeat(MAX_CHARS);
-    let hash = hash("a+b");
+    let hash = short_hash("a+b");
     let mut ids: Vec<String> =
         ["a/b", "a+b", "a_b", "a=b", "a/b=", "=a/b", "a", "a-part2", "a-part", "a-part3", "b-c"]
             .map(str::to_owned)

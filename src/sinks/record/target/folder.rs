@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use rustix::io::Errno;
 
-use super::{Access, TargetError, missing};
+use super::{Access, TargetError, missing_or_failed};
 
 /// The size of one comparison of two files.
 const COMPARED_BYTES: usize = 128 * 1024;
@@ -30,7 +30,7 @@ impl Access {
 }
 
 /// Moves a file atomically. Succeeds if it was moved before.
-pub(super) fn take(from: &Path, to: &Path, access: Access) -> Result<(), TargetError> {
+pub(super) fn take_file(from: &Path, to: &Path, access: Access) -> Result<(), TargetError> {
     if let Some(folder) = to.parent() {
         make_folders(folder, access)?;
     }
@@ -38,13 +38,13 @@ pub(super) fn take(from: &Path, to: &Path, access: Access) -> Result<(), TargetE
     match fs::set_permissions(from, Permissions::from_mode(access.files())) {
         // An earlier call has moved it.
         Err(error) if error.kind() == io::ErrorKind::NotFound && to.try_exists()? => return Ok(()),
-        done => done.map_err(missing)?,
+        done => done.map_err(missing_or_failed)?,
     }
     match rename_to_free(from, to) {
         Ok(()) => Ok(()),
-        Err(error) if error.kind() == io::ErrorKind::CrossesDevices => copy(from, to),
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => settle(from, to),
-        Err(error) => Err(missing(error)),
+        Err(error) if error.kind() == io::ErrorKind::CrossesDevices => copy_file(from, to),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => settle_existing(from, to),
+        Err(error) => Err(missing_or_failed(error)),
     }
 }
 
@@ -58,7 +58,7 @@ pub(super) fn is_free(folder: &Path) -> io::Result<bool> {
 }
 
 /// Removes a file, and the folders below `root` that become empty. A missing file is no error.
-pub(super) fn remove(root: &Path, path: &str) -> io::Result<()> {
+pub(super) fn remove_file(root: &Path, path: &str) -> io::Result<()> {
     let file = root.join(path);
     // A cancelled copy leaves its partial file.
     for path in [part_of(&file), file] {
@@ -108,8 +108,8 @@ fn rename_to_free(from: &Path, to: &Path) -> io::Result<()> {
 }
 
 /// The name is taken: by the same file, if a move was interrupted before its source was removed.
-fn settle(from: &Path, to: &Path) -> Result<(), TargetError> {
-    match is_same(from, to).map_err(missing)? {
+fn settle_existing(from: &Path, to: &Path) -> Result<(), TargetError> {
+    match is_same(from, to).map_err(missing_or_failed)? {
         true => Ok(fs::remove_file(from)?),
         false => Err(TargetError::Taken),
     }
@@ -134,12 +134,12 @@ fn is_same(one: &Path, other: &Path) -> io::Result<bool> {
 }
 
 /// Copies to another disk, under a temporary name until it is complete.
-fn copy(from: &Path, to: &Path) -> Result<(), TargetError> {
+fn copy_file(from: &Path, to: &Path) -> Result<(), TargetError> {
     if to.try_exists()? {
-        return settle(from, to);
+        return settle_existing(from, to);
     }
     let part = part_of(to);
-    fs::copy(from, &part).map_err(missing)?;
+    fs::copy(from, &part).map_err(missing_or_failed)?;
     // Before the source is removed: a power cut must not lose both.
     File::open(&part)?.sync_all()?;
     rename_to_free(&part, to)?;

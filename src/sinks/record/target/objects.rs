@@ -81,7 +81,7 @@ const AZURE: [&str; 13] = [
 ];
 
 /// The variables for the store of a URL; `None` if the URL names no store.
-pub(super) fn variables(url: &Url) -> Option<&'static [&'static str]> {
+pub(super) fn store_variables(url: &Url) -> Option<&'static [&'static str]> {
     url.host_str().filter(|host| !host.is_empty())?;
     match url.scheme() {
         "s3" => Some(&S3),
@@ -105,7 +105,7 @@ impl Objects {
         options: &[(&str, String)],
         network: &Network,
     ) -> object_store::Result<Self> {
-        let store = build(url, options, network)?;
+        let store = build_store(url, options, network)?;
         let prefix = Path::from_url_path(url.path())?;
         if prefix.as_ref().is_empty() {
             return Ok(Self(store));
@@ -115,9 +115,9 @@ impl Objects {
 
     /// Uploads a file: in one request, or in parts that become visible together.
     pub async fn put(&self, file: &Shipment<'_>) -> Result<(), TargetError> {
-        let mut content = File::open(file.from).await.map_err(super::missing)?;
+        let mut content = File::open(file.from).await.map_err(super::missing_or_failed)?;
         let bytes = content.metadata().await?.len();
-        let path = read(file.path)?;
+        let path = parse_path(file.path)?;
         // Checked and then written: object stores have no portable write that never replaces.
         if !self.may_put(&path, file.owner, bytes).await? {
             return Err(TargetError::Taken);
@@ -130,9 +130,10 @@ impl Objects {
             let mut bytes = Vec::new();
             content.read_to_end(&mut bytes).await?;
             let whole = self.0.put_opts(&path, bytes.into(), attributes.into());
-            return whole.await.map(drop).map_err(failed);
+            return whole.await.map(drop).map_err(target_error);
         }
-        let upload = self.0.put_multipart_opts(&path, attributes.into()).await.map_err(failed)?;
+        let upload =
+            self.0.put_multipart_opts(&path, attributes.into()).await.map_err(target_error)?;
         let mut upload = Upload(Some(upload));
         upload.send(&mut content).await?;
         // Completed, so there is nothing to abort.
@@ -155,16 +156,16 @@ impl Objects {
                 None => there.meta.size == bytes,
             }),
             Err(error) if is_hidden(&error) => Ok(true),
-            Err(error) => Err(failed(error)),
+            Err(error) => Err(target_error(error)),
         }
     }
 
     /// Whether a path has no objects.
     pub async fn is_free(&self, path: &str) -> Result<bool, TargetError> {
-        match self.0.list(Some(&read(path)?)).next().await.transpose() {
+        match self.0.list(Some(&parse_path(path)?)).next().await.transpose() {
             Ok(first) => Ok(first.is_none()),
             Err(error) if is_hidden(&error) => Ok(true),
-            Err(error) => Err(failed(error)),
+            Err(error) => Err(target_error(error)),
         }
     }
 
@@ -175,12 +176,12 @@ impl Objects {
         }
         let range = Some(GetRange::Bounded(range));
         let options = GetOptions { range, ..GetOptions::default() };
-        let found = self.0.get_opts(&read(path)?, options).await.map_err(failed)?;
-        Ok(found.into_stream().map_err(failed).boxed())
+        let found = self.0.get_opts(&parse_path(path)?, options).await.map_err(target_error)?;
+        Ok(found.into_stream().map_err(target_error).boxed())
     }
 
     pub async fn remove(&self, path: &str) -> Result<(), TargetError> {
-        match self.0.delete(&read(path)?).await.map_err(failed) {
+        match self.0.delete(&parse_path(path)?).await.map_err(target_error) {
             Err(TargetError::Missing) | Ok(()) => Ok(()),
             Err(error) => Err(error),
         }
@@ -202,14 +203,14 @@ impl Upload {
             }
             // Bounds memory: four parts on their way, and one that was read.
             if sending.len() >= PARTS_AT_ONCE {
-                sending.next().await.transpose().map_err(failed)?;
+                sending.next().await.transpose().map_err(target_error)?;
             }
             sending.push(upload.put_part(part.into()));
         }
         while let Some(sent) = sending.next().await {
-            sent.map_err(failed)?;
+            sent.map_err(target_error)?;
         }
-        upload.complete().await.map(drop).map_err(failed)
+        upload.complete().await.map(drop).map_err(target_error)
     }
 }
 
@@ -233,18 +234,18 @@ fn is_hidden(error: &object_store::Error) -> bool {
     matches!(error, NotFound { .. } | PermissionDenied { .. } | Unauthenticated { .. })
 }
 
-fn read(path: &str) -> Result<Path, TargetError> {
-    Path::parse(path).map_err(|error| failed(error.into()))
+fn parse_path(path: &str) -> Result<Path, TargetError> {
+    Path::parse(path).map_err(|error| target_error(error.into()))
 }
 
-fn failed(error: object_store::Error) -> TargetError {
+fn target_error(error: object_store::Error) -> TargetError {
     match error {
         object_store::Error::NotFound { .. } => TargetError::Missing,
         error => TargetError::Objects(error),
     }
 }
 
-fn build(
+fn build_store(
     url: &Url,
     options: &[(&str, String)],
     network: &Network,

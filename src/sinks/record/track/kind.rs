@@ -40,14 +40,14 @@ impl TrackKind {
     /// The format for a medium with Zoom's parameters (sections 8.2 and 8.3).
     pub fn of(medium: Medium, effective: &Effective) -> Result<Self, Unrecordable> {
         match medium {
-            Medium::Audio => sound(effective.audio.ok_or(Unrecordable::Unanswered(medium))?),
+            Medium::Audio => audio_kind(effective.audio.ok_or(Unrecordable::Unanswered(medium))?),
             Medium::Video => {
                 let video = effective.video.ok_or(Unrecordable::Unanswered(medium))?;
-                Ok(picture(video.codec.ok_or(Unrecordable::Unknown(medium))?))
+                Ok(video_kind(video.codec.ok_or(Unrecordable::Unknown(medium))?))
             }
             Medium::Share => {
                 let share = effective.share.ok_or(Unrecordable::Unanswered(medium))?;
-                Ok(picture(share.codec.ok_or(Unrecordable::Unknown(medium))?))
+                Ok(video_kind(share.codec.ok_or(Unrecordable::Unknown(medium))?))
             }
             _ => Err(Unrecordable::Text(medium)),
         }
@@ -74,7 +74,7 @@ impl TrackKind {
     }
 }
 
-fn sound(audio: EffectiveAudio) -> Result<TrackKind, Unrecordable> {
+fn audio_kind(audio: EffectiveAudio) -> Result<TrackKind, Unrecordable> {
     let unknown = Unrecordable::Unknown(Medium::Audio);
     match audio.content_type.ok_or(unknown)? {
         AudioContent::Rtp => return Err(Unrecordable::Rtp),
@@ -94,7 +94,7 @@ fn sound(audio: EffectiveAudio) -> Result<TrackKind, Unrecordable> {
     Ok(TrackKind::Wav(WavFormat { coding, rate_hz, channels: channels.into() }))
 }
 
-fn picture(codec: VideoCodec) -> TrackKind {
+fn video_kind(codec: VideoCodec) -> TrackKind {
     match codec {
         VideoCodec::H264 => TrackKind::Mp4,
         VideoCodec::Jpg | VideoCodec::Png => TrackKind::Pictures,

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 
-use super::order::{ReorderBuffer, Timed, Turn, fits};
+use super::order::{ReorderBuffer, Timed, Turn, fits_origin};
 use super::wav::{self, Over, Place, WavFile, WavFormat};
 use super::{Counts, Finished, TrackError, TrackFile};
 use crate::model::SpeakerKey;
@@ -62,7 +62,7 @@ impl Mix {
             return Err(TrackError::at(path)(io::ErrorKind::InvalidInput.into()));
         }
         let (earlier, mut file) =
-            wav::open(path, format, origin_ms).map_err(TrackError::at(path))?;
+            wav::open_file(path, format, origin_ms).map_err(TrackError::at(path))?;
         file.keep_ms(WINDOW_MS);
         Ok(Self {
             path: path.to_owned(),
@@ -110,7 +110,8 @@ impl Mix {
     /// Like [`super::Track::finish`].
     pub fn finish(mut self) -> Result<Finished, TrackError> {
         self.sync()?;
-        let closed = wav::close(self.file, self.origin_ms).map_err(TrackError::at(&self.path))?;
+        let closed =
+            wav::close_file(self.file, self.origin_ms).map_err(TrackError::at(&self.path))?;
         let mut files = self.earlier;
         files.push(closed);
         Ok(Finished { files, counts: self.counts })
@@ -127,11 +128,11 @@ impl Mix {
     }
 
     fn add(&mut self, at_ms: i64, who: &SpeakerKey, payload: &Bytes) -> io::Result<()> {
-        if wav::whole(self.file.format, payload).is_empty() {
+        if wav::whole_samples(self.file.format, payload).is_empty() {
             self.counts.unreadable += 1;
             return Ok(());
         }
-        if !fits(self.origin_ms, at_ms) {
+        if !fits_origin(self.origin_ms, at_ms) {
             self.counts.absurd += 1;
             return Ok(());
         }
@@ -168,7 +169,7 @@ impl Mix {
         }
         while let Some(frame) = voice.order.pop() {
             let since_ms = (frame.at_ms - self.origin_ms) as u64;
-            lay(&mut self.file, voice, since_ms, &frame.payload, &mut self.counts)?;
+            lay_frame(&mut self.file, voice, since_ms, &frame.payload, &mut self.counts)?;
         }
         Ok(())
     }
@@ -187,7 +188,7 @@ impl Mix {
         for voice in self.voices.values_mut() {
             while let Some(frame) = voice.order.pop_any() {
                 let since_ms = (frame.at_ms - self.origin_ms) as u64;
-                lay(&mut self.file, voice, since_ms, &frame.payload, &mut self.counts)?;
+                lay_frame(&mut self.file, voice, since_ms, &frame.payload, &mut self.counts)?;
             }
         }
         self.file.sync()
@@ -209,14 +210,14 @@ impl Mix {
 }
 
 /// Adds the next frame of a voice, behind its previous one. `since_ms`: since the origin.
-fn lay(
+fn lay_frame(
     file: &mut WavFile,
     voice: &mut Voice,
     since_ms: u64,
     payload: &Bytes,
     counts: &mut Counts,
 ) -> io::Result<()> {
-    let sound = wav::whole(file.format, payload);
+    let sound = wav::whole_samples(file.format, payload);
     voice.place.follow(voice.earlier, since_ms, sound.len());
     let Some(position) = voice.place.take(since_ms, sound.len()) else {
         counts.overlapped += 1;

@@ -14,7 +14,7 @@ use bytes::Bytes;
 
 use self::boxes::{ParameterSets, Sample};
 use self::part::{Part, Reopened};
-use super::order::{Timed, fits};
+use super::order::{Timed, fits_origin};
 use super::{Counts, Finished, TrackFile, parts};
 
 /// The most picture parameter sets that a file can refer to.
@@ -58,7 +58,7 @@ impl Mp4Track {
             counts: Counts::default(),
             bytes: 0,
         };
-        let there = parts::existing(base);
+        let there = parts::existing_parts(base);
         track.numbered = there.numbers;
         for (index, path) in there.paths.iter().enumerate() {
             let is_last = index + 1 == there.paths.len();
@@ -68,7 +68,7 @@ impl Mp4Track {
                 Reopened::Part(part) => track.earlier.push(part.close(origin_ms)?.0),
                 Reopened::Begun if is_last => {
                     std::fs::remove_file(path)?;
-                    track.numbered = parts::existing(base).numbers;
+                    track.numbered = parts::existing_parts(base).numbers;
                 }
                 Reopened::Begun | Reopened::Foreign => {}
             }
@@ -84,7 +84,7 @@ impl Mp4Track {
     }
 
     pub(super) fn write(&mut self, at_ms: i64, payload: &Bytes) -> io::Result<()> {
-        if !fits(self.origin_ms, at_ms) {
+        if !fits_origin(self.origin_ms, at_ms) {
             self.counts.absurd += 1;
             return Ok(());
         }
@@ -118,8 +118,8 @@ impl Mp4Track {
     }
 
     fn take(&mut self, frame: &Timed) -> io::Result<()> {
-        let units = annexb::units(&frame.payload);
-        let has = |kind| units.iter().any(|unit| annexb::kind(unit) == kind);
+        let units = annexb::nal_units(&frame.payload);
+        let has = |kind| units.iter().any(|unit| annexb::unit_type(unit) == kind);
         self.note_sets(&units);
         let is_key = has(annexb::IDR);
         if !is_key && (self.needs_key || !has(annexb::SLICE)) {
@@ -151,7 +151,7 @@ impl Mp4Track {
 
     /// Stores parameter sets: an SPS starts a new collection. Ignores sets that are too large for any picture.
     fn note_sets(&mut self, units: &[&[u8]]) {
-        let of = |kind| units.iter().filter(move |unit| annexb::kind(unit) == kind);
+        let of = |kind| units.iter().filter(move |unit| annexb::unit_type(unit) == kind);
         let sps = of(annexb::SPS).next_back();
         let pps: Vec<_> = of(annexb::PPS).take(MAX_PPS).collect();
         if sps.is_none() && pps.is_empty() {
@@ -173,7 +173,7 @@ impl Mp4Track {
 
     /// Ensures that a file for pictures of the newest sets is open; false if the sets are incomplete.
     fn begin_picture(&mut self) -> io::Result<bool> {
-        let picture = sps::read(&self.sets.sps).filter(|_| !self.sets.pps.is_empty());
+        let picture = sps::parse_sps(&self.sets.sps).filter(|_| !self.sets.pps.is_empty());
         let Some(picture) = picture else { return Ok(false) };
         let may_part = self.numbered <= parts::MAX_PARTS;
         let fits = self.part.as_ref().is_some_and(|part| part.picture == picture);
@@ -183,7 +183,7 @@ impl Mp4Track {
                 return Ok(false);
             }
             self.numbered += 1;
-            let path = parts::path(&self.base, self.numbered);
+            let path = parts::part_path(&self.base, self.numbered);
             self.part = Some(Part::create(&path, self.sets.clone(), picture)?);
             self.sets_in_band = false;
         }
@@ -201,7 +201,7 @@ impl Mp4Track {
 }
 
 /// Copies a file to a path that must not exist, with all times `by_ms` later. A foreign file is copied unchanged.
-pub(super) fn shifted(from: &Path, to: &Path, by_ms: u64) -> io::Result<()> {
+pub(super) fn shift_file(from: &Path, to: &Path, by_ms: u64) -> io::Result<()> {
     // Damaged data is found and kept beside the film itself.
     drop(Part::reopen(from)?);
     std::fs::copy(from, to)?;
@@ -223,7 +223,7 @@ fn sample_data(units: &[&[u8]], is_key: bool, sets: Option<&ParameterSets>) -> V
         put(&sets.sps);
         sets.pps.iter().for_each(|pps| put(pps));
     }
-    let is_set = |unit: &[u8]| [annexb::SPS, annexb::PPS].contains(&annexb::kind(unit));
+    let is_set = |unit: &[u8]| [annexb::SPS, annexb::PPS].contains(&annexb::unit_type(unit));
     for unit in units.iter().filter(|unit| !is_key || !is_set(unit)) {
         put(unit);
     }

@@ -15,7 +15,7 @@ use bytes::Bytes;
 
 use self::packet::SAMPLES_PER_MS;
 use self::page::{BEGINS, MAX_PAGE_BYTES, Packets};
-use super::order::{self, ReorderBuffer, Timed, Turn, fits};
+use super::order::{self, ReorderBuffer, Timed, Turn, fits_origin};
 use super::{Counts, Finished, TrackFile, parts};
 
 /// Each of the two headers has a page of its own.
@@ -63,7 +63,7 @@ impl OggTrack {
     pub(super) fn open(base: &Path, channels: u8, origin_ms: i64) -> io::Result<Self> {
         let mut earlier = Vec::new();
         let mut file = None;
-        let there = parts::existing(base);
+        let there = parts::existing_parts(base);
         for (index, path) in there.paths.iter().enumerate() {
             let is_last = index + 1 == there.paths.len();
             match OggFile::reopen(path)? {
@@ -80,7 +80,7 @@ impl OggTrack {
         let file = match file {
             Some(file) => file,
             None => {
-                let path = parts::path(base, there.numbers + 1);
+                let path = parts::part_path(base, there.numbers + 1);
                 // The cast may cut: a serial need only differ within one file.
                 OggFile::create(&path, channels, origin_ms as u32)?
             }
@@ -100,11 +100,11 @@ impl OggTrack {
     pub(super) fn write(&mut self, at_ms: i64, payload: &Bytes) -> io::Result<()> {
         // Packets never span pages here, so each must fit an empty one.
         let mut room = Packets::default();
-        if packet::samples(payload).is_none() || !room.push(payload) {
+        if packet::packet_samples(payload).is_none() || !room.push(payload) {
             self.counts.unreadable += 1;
             return Ok(());
         }
-        if !fits(self.origin_ms, at_ms) {
+        if !fits_origin(self.origin_ms, at_ms) {
             self.counts.absurd += 1;
             return Ok(());
         }
@@ -143,19 +143,19 @@ impl OggTrack {
     }
 
     fn put(&mut self, frame: &Timed) -> io::Result<()> {
-        let Some(samples) = packet::samples(&frame.payload) else { return Ok(()) };
+        let Some(samples) = packet::packet_samples(&frame.payload) else { return Ok(()) };
         let exact = (frame.at_ms - self.origin_ms) as u64 * SAMPLES_PER_MS;
-        if exact + order::tolerance(samples, SAMPLES_PER_MS) <= self.resumed {
+        if exact + order::drift_tolerance(samples, SAMPLES_PER_MS) <= self.resumed {
             self.counts.late += 1;
             return Ok(());
         }
         let next = self.file.granule;
-        let Some(position) = order::position(exact, next, samples, SAMPLES_PER_MS) else {
+        let Some(position) = order::frame_position(exact, next, samples, SAMPLES_PER_MS) else {
             self.counts.overlapped += 1;
             return Ok(());
         };
         // Opus packets have no timestamps: a pause is filled with packets.
-        for silence in packet::silence(position - next, self.channels) {
+        for silence in packet::silent_packets(position - next, self.channels) {
             self.file.push(&silence)?;
         }
         self.file.push(&frame.payload)?;
@@ -166,12 +166,12 @@ impl OggTrack {
 
 /// Copies a file to a path that must not exist, with all times `by_ms` later, in steps of 20 ms. A foreign file is
 /// copied unchanged.
-pub(super) fn shifted(from: &Path, to: &Path, by_ms: u64) -> io::Result<()> {
+pub(super) fn shift_file(from: &Path, to: &Path, by_ms: u64) -> io::Result<()> {
     let Reopened::Stream(there, channels) = OggFile::reopen(from)? else {
         return std::fs::copy(from, to).map(drop);
     };
     let mut copy = OggFile::create(to, channels, there.serial)?;
-    for silence in packet::silence(by_ms * SAMPLES_PER_MS, channels) {
+    for silence in packet::silent_packets(by_ms * SAMPLES_PER_MS, channels) {
         copy.push(&silence)?;
     }
     copy.flush()?;
@@ -198,10 +198,10 @@ enum Reopened {
 
 impl OggFile {
     fn create(path: &Path, channels: u8, serial: u32) -> io::Result<Self> {
-        let mut headers = header_page(&head(channels), BEGINS, serial, 0);
+        let mut headers = header_page(&opus_head(channels), BEGINS, serial, 0);
         let last_page_at = headers.len() as u64;
-        headers.extend(header_page(&tags(), 0, serial, 1));
-        let file = parts::create(path, &headers)?;
+        headers.extend(header_page(&opus_tags(), 0, serial, 1));
+        let file = parts::create_part(path, &headers)?;
         let mut created = Self::new(path, file, serial);
         created.last_page_at = last_page_at;
         created.end = headers.len() as u64;
@@ -249,7 +249,7 @@ impl OggFile {
         }
         match found {
             Some((stream, channels)) if stream.number >= 2 => {
-                parts::cut(&stream.file, path, stream.end, MAX_PAGE_BYTES as u64, b"OggS")?;
+                parts::cut_after(&stream.file, path, stream.end, MAX_PAGE_BYTES as u64, b"OggS")?;
                 // With the end mark of a finished file, players would stop before what is appended.
                 stream.mark_end(false)?;
                 Ok(Reopened::Stream(stream, channels))
@@ -269,7 +269,7 @@ impl OggFile {
             // It fits: `write` has tried it with an empty page.
             self.packets.push(packet);
         }
-        self.granule += packet::samples(packet).unwrap_or_default();
+        self.granule += packet::packet_samples(packet).unwrap_or_default();
         Ok(())
     }
 
@@ -335,7 +335,7 @@ impl<R: Read> Pages<R> {
     fn next_whole(&mut self) -> io::Result<Option<(page::PageInfo, Vec<u8>)>> {
         let missing = MAX_PAGE_BYTES.saturating_sub(self.buffer.len()) as u64;
         self.reader.by_ref().take(missing).read_to_end(&mut self.buffer)?;
-        let Some(info) = page::read(&self.buffer) else { return Ok(None) };
+        let Some(info) = page::parse_page(&self.buffer) else { return Ok(None) };
         let page = self.buffer.drain(..info.bytes).collect();
         Ok(Some((info, page)))
     }
@@ -345,7 +345,8 @@ impl<R: Read> Pages<R> {
 fn is_beginning(file: &File) -> io::Result<bool> {
     let length = file.metadata()?.len() as usize;
     // The length is the same for one channel and for two.
-    let whole = header_page(&head(1), BEGINS, 0, 0).len() + header_page(&tags(), 0, 0, 1).len();
+    let whole =
+        header_page(&opus_head(1), BEGINS, 0, 0).len() + header_page(&opus_tags(), 0, 0, 1).len();
     let mut start = vec![0; length.min(5)];
     file.read_exact_at(&mut start, 0)?;
     Ok(length < whole && b"OggS\0".starts_with(&start))
@@ -358,7 +359,7 @@ fn header_page(packet: &[u8], flags: u8, serial: u32, number: u32) -> Vec<u8> {
 }
 
 /// RFC 7845, section 5.1. No samples are skipped: the first one is at the origin.
-fn head(channels: u8) -> Vec<u8> {
+fn opus_head(channels: u8) -> Vec<u8> {
     let mut head = b"OpusHead\x01".to_vec();
     head.push(channels);
     // Pre-skip 0, then the input sample rate, little-endian.
@@ -370,11 +371,11 @@ fn head(channels: u8) -> Vec<u8> {
 }
 
 fn channels_of(packet: &[u8]) -> Option<u8> {
-    [1, 2].into_iter().find(|channels| packet == head(*channels))
+    [1, 2].into_iter().find(|channels| packet == opus_head(*channels))
 }
 
 /// The comment header: RFC 7845, section 5.2.
-fn tags() -> Vec<u8> {
+fn opus_tags() -> Vec<u8> {
     // The vendor string with its length, then no comments.
     let mut tags = b"OpusTags\x05\0\0\0rtmsd".to_vec();
     tags.extend([0; 4]);

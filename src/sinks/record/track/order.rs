@@ -32,21 +32,21 @@ pub(super) struct Timed {
 }
 
 /// Whether a file that begins at the origin can hold a frame.
-pub(super) fn fits(origin_ms: i64, at_ms: i64) -> bool {
+pub(super) fn fits_origin(origin_ms: i64, at_ms: i64) -> bool {
     (0..=MAX_SPAN_MS).contains(&at_ms.saturating_sub(origin_ms))
 }
 
 /// How far the time of a frame may be from the end of the previous one without a seam. Lengths are in samples or bytes,
 /// `per_ms` of them in a millisecond.
-pub(super) fn tolerance(length: u64, per_ms: u64) -> u64 {
+pub(super) fn drift_tolerance(length: u64, per_ms: u64) -> u64 {
     length.min(MAX_JITTER_MS * per_ms)
 }
 
 /// The start of a frame that arrives in order: never before `next`, the end of the previous one. `exact`: the position of
 /// its timestamp. None when the file would run too far ahead of the clock.
-pub(super) fn position(exact: u64, next: u64, length: u64, per_ms: u64) -> Option<u64> {
+pub(super) fn frame_position(exact: u64, next: u64, length: u64, per_ms: u64) -> Option<u64> {
     match exact.checked_sub(next) {
-        Some(pause) if pause >= tolerance(length, per_ms) => Some(exact),
+        Some(pause) if pause >= drift_tolerance(length, per_ms) => Some(exact),
         Some(_) => Some(next),
         None => (next - exact <= MAX_LEAD_MS * per_ms).then_some(next),
     }
@@ -82,7 +82,7 @@ impl ReorderBuffer {
         let passed = self.passed.iter().rev().find(|(at_ms, _)| *at_ms == frame.at_ms);
         let is_same = match (self.waiting.get(&frame.at_ms), passed) {
             (Some(waiting), _) => Some(*waiting == frame.payload),
-            (None, Some((_, sound))) => Some(*sound == hash(&frame.payload)),
+            (None, Some((_, sound))) => Some(*sound == frame_hash(&frame.payload)),
             (None, None) => None,
         };
         match is_same {
@@ -111,12 +111,12 @@ impl ReorderBuffer {
         if self.passed.len() >= MAX_PASSED {
             self.passed.pop_front();
         }
-        self.passed.push_back((at_ms, hash(&payload)));
+        self.passed.push_back((at_ms, frame_hash(&payload)));
         Some(Timed { at_ms, payload })
     }
 }
 
-fn hash(sound: &Bytes) -> u64 {
+fn frame_hash(sound: &Bytes) -> u64 {
     // Fixed keys are enough: the hashes never leave the process.
     let mut hasher = DefaultHasher::new();
     sound.hash(&mut hasher);
@@ -134,19 +134,19 @@ mod tests {
     #[test]
     fn a_file_begins_at_its_origin_and_no_stream_is_longer_than_a_day_and_a_half() {
         for fitting in [0, 1, MAX_SPAN_MS] {
-            assert!(fits(1_000, 1_000 + fitting), "{fitting}");
+            assert!(fits_origin(1_000, 1_000 + fitting), "{fitting}");
         }
         for absurd in [999, i64::MIN, i64::MAX, 1_001 + MAX_SPAN_MS] {
-            assert!(!fits(1_000, absurd), "{absurd}");
+            assert!(!fits_origin(1_000, absurd), "{absurd}");
         }
     }
 
     #[test]
     fn sound_follows_its_predecessor_unless_there_is_a_pause_or_the_file_is_too_far_ahead() {
-        let after = |exact_ms: u64| position(exact_ms * 32, 3_200, 640, 32);
+        let after = |exact_ms: u64| frame_position(exact_ms * 32, 3_200, 640, 32);
         assert_eq!([99, 100, 119].map(after), [Some(3_200); 3]);
         assert_eq!([120, 5_000].map(after), [Some(120 * 32), Some(5_000 * 32)]);
-        let ahead = |next_ms: u64| position(0, next_ms * 32, 640, 32);
+        let ahead = |next_ms: u64| frame_position(0, next_ms * 32, 640, 32);
         assert_eq!(ahead(MAX_LEAD_MS), Some(MAX_LEAD_MS * 32));
         assert_eq!(ahead(MAX_LEAD_MS + 1), None);
     }

@@ -52,7 +52,7 @@ impl Pictures {
         {
             return Err(error);
         }
-        let (lines, index_bytes) = listed(folder)?;
+        let (lines, index_bytes) = read_index(folder)?;
         let path = folder.join(INDEX);
         // `append` writes at the end, which `set_len` moves to the last whole line.
         let index = OpenOptions::new().append(true).create(true).open(path)?;
@@ -66,7 +66,7 @@ impl Pictures {
             counts: Counts::default(),
             bytes: 0,
         };
-        for (file, bytes) in unlisted(folder, &pictures.lines)? {
+        for (file, bytes) in find_unlisted(folder, &pictures.lines)? {
             pictures.list(file, bytes)?;
         }
         Ok(pictures)
@@ -74,7 +74,7 @@ impl Pictures {
 
     pub(super) fn write(&mut self, at_ms: i64, payload: &Bytes) -> io::Result<()> {
         let offset_ms = at_ms.saturating_sub(self.origin_ms);
-        let Some(extension) = extension(payload) else {
+        let Some(extension) = image_extension(payload) else {
             self.counts.unreadable += 1;
             return Ok(());
         };
@@ -150,10 +150,10 @@ impl Pictures {
 
 /// Copies a folder to a path that must not exist, with all times `by_ms` later; its origin is `origin_ms`. The images
 /// are linked, not copied.
-pub(super) fn shifted(from: &Path, to: &Path, by_ms: u64, origin_ms: i64) -> io::Result<()> {
+pub(super) fn shift_folder(from: &Path, to: &Path, by_ms: u64, origin_ms: i64) -> io::Result<()> {
     fs::create_dir(to)?;
     // Without lines, every image counts as unlisted.
-    for (name, _) in unlisted(from, &[])? {
+    for (name, _) in find_unlisted(from, &[])? {
         let (Some(offset_ms), Some((_, extension))) = (offset_ms(&name), name.rsplit_once('.'))
         else {
             continue;
@@ -165,7 +165,7 @@ pub(super) fn shifted(from: &Path, to: &Path, by_ms: u64, origin_ms: i64) -> io:
 }
 
 /// The lines of the index, and the end of the last whole one.
-fn listed(folder: &Path) -> io::Result<(Vec<Line>, u64)> {
+fn read_index(folder: &Path) -> io::Result<(Vec<Line>, u64)> {
     let text = match fs::read(folder.join(INDEX)) {
         Ok(text) => text,
         Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
@@ -180,7 +180,7 @@ fn listed(folder: &Path) -> io::Result<(Vec<Line>, u64)> {
 }
 
 /// Images that a killed process did not index, with their sizes; in order of time.
-fn unlisted(folder: &Path, lines: &[Line]) -> io::Result<Vec<(String, u64)>> {
+fn find_unlisted(folder: &Path, lines: &[Line]) -> io::Result<Vec<(String, u64)>> {
     let listed: HashSet<_> = lines.iter().map(|line| line.file.as_str()).collect();
     let mut unlisted = Vec::new();
     for entry in fs::read_dir(folder)? {
@@ -203,7 +203,7 @@ fn offset_ms(name: &str) -> Option<i64> {
 }
 
 /// The extension for the image's actual format, whatever was agreed.
-fn extension(payload: &[u8]) -> Option<&'static str> {
+fn image_extension(payload: &[u8]) -> Option<&'static str> {
     match payload {
         [0xff, 0xd8, ..] => Some("jpg"),
         [0x89, b'P', b'N', b'G', ..] => Some("png"),
@@ -280,7 +280,7 @@ mod tests {
         track.write(ORIGIN_MS + 1000, &PNG).unwrap();
         track.finish().unwrap();
         let later = path.with_file_name("later");
-        shifted(&path, &later, 30_000, ORIGIN_MS - 30_000).unwrap();
+        shift_folder(&path, &later, 30_000, ORIGIN_MS - 30_000).unwrap();
         let track = Track::resume(&later, TrackKind::Pictures, ORIGIN_MS - 30_000).unwrap();
         let times: Vec<i64> =
             track.finish().unwrap().files.iter().map(|file| file.first_ms).collect();

@@ -1,5 +1,5 @@
 //! Moves the time origin of an existing track back, so that the content of its files is later. In two steps, so that a
-//! killed process leaves either state: [`prepare`] makes copies, and once it is recorded that they count, [`commit`]
+//! killed process leaves either state: [`prepare_copies`] makes copies, and once it is recorded that they count, [`commit_copies`]
 //! replaces the files with them.
 
 use std::fs;
@@ -18,25 +18,25 @@ pub fn origin_for(origin_ms: i64, older_ms: i64) -> i64 {
 }
 
 /// Copies a track's files or folder, with the origin `to_ms` instead of `from_ms`.
-pub fn prepare(base: &Path, kind: TrackKind, from_ms: i64, to_ms: i64) -> io::Result<()> {
+pub fn prepare_copies(base: &Path, kind: TrackKind, from_ms: i64, to_ms: i64) -> io::Result<()> {
     let by_ms = (from_ms - to_ms).max(0) as u64;
-    for from in parts::existing(base).paths {
+    for from in parts::existing_parts(base).paths {
         let to = copy_of(&from, to_ms);
         // A killed attempt may have left it.
-        remove(&to)?;
+        remove_if_present(&to)?;
         match kind {
-            TrackKind::Wav(_) => wav::shifted(&from, &to, by_ms)?,
-            TrackKind::Ogg { .. } => ogg::shifted(&from, &to, by_ms)?,
-            TrackKind::Mp4 => mp4::shifted(&from, &to, by_ms)?,
-            TrackKind::Pictures => pictures::shifted(&from, &to, by_ms, to_ms)?,
+            TrackKind::Wav(_) => wav::shift_file(&from, &to, by_ms)?,
+            TrackKind::Ogg { .. } => ogg::shift_file(&from, &to, by_ms)?,
+            TrackKind::Mp4 => mp4::shift_file(&from, &to, by_ms)?,
+            TrackKind::Pictures => pictures::shift_folder(&from, &to, by_ms, to_ms)?,
         }
     }
     Ok(())
 }
 
 /// Replaces the files with copies of this origin, if there are any. May be called again.
-pub fn commit(base: &Path, origin_ms: i64) -> io::Result<()> {
-    for path in (1..=1 + parts::MAX_PARTS).map(|number| parts::path(base, number)) {
+pub fn commit_copies(base: &Path, origin_ms: i64) -> io::Result<()> {
+    for path in (1..=1 + parts::MAX_PARTS).map(|number| parts::part_path(base, number)) {
         let copy = copy_of(&path, origin_ms);
         if copy.exists() {
             // `rename` replaces a file, but no folder that holds something.
@@ -57,7 +57,7 @@ fn copy_of(path: &Path, origin_ms: i64) -> PathBuf {
     path.with_file_name(format!(".{origin_ms}.{name}"))
 }
 
-fn remove(path: &Path) -> io::Result<()> {
+fn remove_if_present(path: &Path) -> io::Result<()> {
     let removed = if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) };
     match removed {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),

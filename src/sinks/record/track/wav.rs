@@ -12,7 +12,7 @@ use bytes::Bytes;
 
 pub(super) use self::file::{Over, WavFile};
 pub use self::format::{Coding, WavFormat};
-use super::order::{self, ReorderBuffer, Timed, Turn, fits};
+use super::order::{self, ReorderBuffer, Timed, Turn, fits_origin};
 use super::{Counts, Finished, TrackFile, parts};
 
 /// The audio of one voice or of one mixed stream.
@@ -52,10 +52,10 @@ impl Place {
         self.next.max(since_ms * self.bytes_per_ms) + bytes as u64
     }
 
-    /// The position of the next frame in order; as [`order::position`]. `since_ms`: since the origin.
+    /// The position of the next frame in order; as [`order::frame_position`]. `since_ms`: since the origin.
     pub(super) fn take(&mut self, since_ms: u64, bytes: usize) -> Option<u64> {
         let (exact, bytes) = (since_ms * self.bytes_per_ms, bytes as u64);
-        let position = order::position(exact, self.next, bytes, self.bytes_per_ms)?;
+        let position = order::frame_position(exact, self.next, bytes, self.bytes_per_ms)?;
         self.next = position + bytes;
         Some(position)
     }
@@ -63,30 +63,30 @@ impl Place {
     /// Lets a frame that starts at `end` or later, up to the tolerance, follow without a seam.
     pub(super) fn follow(&mut self, end: u64, since_ms: u64, bytes: usize) {
         let exact = since_ms * self.bytes_per_ms;
-        if exact + order::tolerance(bytes as u64, self.bytes_per_ms) > end {
+        if exact + order::drift_tolerance(bytes as u64, self.bytes_per_ms) > end {
             self.next = self.next.max(end);
         }
     }
 }
 
 /// The payload without an incomplete sample.
-pub(super) fn whole(format: WavFormat, payload: &Bytes) -> &[u8] {
+pub(super) fn whole_samples(format: WavFormat, payload: &Bytes) -> &[u8] {
     &payload[..payload.len() - payload.len() % format.block_bytes() as usize]
 }
 
 /// Returns the file to continue, and those before it: closes earlier parts, and a file of another format.
-pub(super) fn open(
+pub(super) fn open_file(
     base: &Path,
     format: WavFormat,
     origin_ms: i64,
 ) -> io::Result<(Vec<TrackFile>, WavFile)> {
     let mut earlier = Vec::new();
-    let there = parts::existing(base);
+    let there = parts::existing_parts(base);
     for (index, path) in there.paths.iter().enumerate() {
         let is_last = index + 1 == there.paths.len();
         match WavFile::reopen(path)? {
             Some(file) if is_last && file.format == format => return Ok((earlier, file)),
-            Some(file) => earlier.push(close(file, origin_ms)?),
+            Some(file) => earlier.push(close_file(file, origin_ms)?),
             // Killed while the header was written: the file holds nothing else.
             None if is_last && is_cut_header(path, format)? => {
                 std::fs::remove_file(path)?;
@@ -95,7 +95,7 @@ pub(super) fn open(
             None => {}
         }
     }
-    let file = WavFile::create(&parts::path(base, there.numbers + 1), format)?;
+    let file = WavFile::create(&parts::part_path(base, there.numbers + 1), format)?;
     Ok((earlier, file))
 }
 
@@ -113,7 +113,7 @@ fn is_cut_header(path: &Path, format: WavFormat) -> io::Result<bool> {
 }
 
 /// Copies a file with all times `by_ms` later. A foreign file is copied unchanged.
-pub(super) fn shifted(from: &Path, to: &Path, by_ms: u64) -> io::Result<()> {
+pub(super) fn shift_file(from: &Path, to: &Path, by_ms: u64) -> io::Result<()> {
     match WavFile::reopen(from)? {
         Some(file) => file.shifted(to, by_ms),
         None => std::fs::copy(from, to).map(drop),
@@ -121,7 +121,7 @@ pub(super) fn shifted(from: &Path, to: &Path, by_ms: u64) -> io::Result<()> {
 }
 
 /// Closes a file and describes it.
-pub(super) fn close(mut file: WavFile, origin_ms: i64) -> io::Result<TrackFile> {
+pub(super) fn close_file(mut file: WavFile, origin_ms: i64) -> io::Result<TrackFile> {
     let bytes = file.close()?;
     let last_ms = origin_ms + file.len_ms();
     Ok(TrackFile { path: file.path, bytes, first_ms: origin_ms, last_ms })
@@ -129,7 +129,7 @@ pub(super) fn close(mut file: WavFile, origin_ms: i64) -> io::Result<TrackFile> 
 
 impl WavTrack {
     pub(super) fn open(path: &Path, format: WavFormat, origin_ms: i64) -> io::Result<Self> {
-        let (earlier, file) = open(path, format, origin_ms)?;
+        let (earlier, file) = open_file(path, format, origin_ms)?;
         Ok(Self {
             origin_ms,
             earlier,
@@ -143,11 +143,11 @@ impl WavTrack {
     }
 
     pub(super) fn write(&mut self, at_ms: i64, payload: &Bytes) -> io::Result<()> {
-        if whole(self.file.format, payload).is_empty() {
+        if whole_samples(self.file.format, payload).is_empty() {
             self.counts.unreadable += 1;
             return Ok(());
         }
-        if !fits(self.origin_ms, at_ms) {
+        if !fits_origin(self.origin_ms, at_ms) {
             self.counts.absurd += 1;
             return Ok(());
         }
@@ -176,7 +176,7 @@ impl WavTrack {
     pub(super) fn finish(mut self) -> io::Result<Finished> {
         self.sync()?;
         let mut files = self.earlier;
-        files.push(close(self.file, self.origin_ms)?);
+        files.push(close_file(self.file, self.origin_ms)?);
         Ok(Finished { files, counts: self.counts })
     }
 
@@ -190,7 +190,7 @@ impl WavTrack {
 
     fn put(&mut self, frame: &Timed) -> io::Result<()> {
         let since_ms = (frame.at_ms - self.origin_ms) as u64;
-        let bytes = whole(self.file.format, &frame.payload).len();
+        let bytes = whole_samples(self.file.format, &frame.payload).len();
         self.place.follow(self.resumed, since_ms, bytes);
         match self.place.take(since_ms, bytes) {
             // The file may hold audio there from before it was resumed.
@@ -205,7 +205,7 @@ impl WavTrack {
 
     /// Fills silence with a frame from before the newest; where there is audio, the frame is dropped.
     fn fill_in(&mut self, position: u64, payload: &Bytes) -> io::Result<()> {
-        let sound = whole(self.file.format, payload);
+        let sound = whole_samples(self.file.format, payload);
         if self.file.is_silent(position, sound.len())? {
             self.place.next = self.place.next.max(position + sound.len() as u64);
             return self.lay(position, payload);
@@ -219,7 +219,7 @@ impl WavTrack {
 
     /// Writes a frame where there is only silence.
     fn lay(&mut self, position: u64, payload: &Bytes) -> io::Result<()> {
-        let sound = whole(self.file.format, payload);
+        let sound = whole_samples(self.file.format, payload);
         self.file.put(position, sound, Over::Replace)?;
         self.counts.count_written(sound.len() == payload.len());
         Ok(())

@@ -13,7 +13,7 @@ use crate::sinks::record::track::{Finished, TrackError, shift};
 const TEXT_BEFORE_MS: i64 = 5_000;
 
 /// Shifts an existing track to the recording's time origin. Returns its path and that origin.
-pub(super) fn aligned(
+pub(super) fn align_track(
     spool: &Spool,
     meta: &mut RecordingMeta,
     index: usize,
@@ -25,11 +25,11 @@ pub(super) fn aligned(
     let kind = note.kind;
     let align = || {
         if from_ms > origin_ms {
-            shift::prepare(&path, kind, from_ms, origin_ms)?;
+            shift::prepare_copies(&path, kind, from_ms, origin_ms)?;
             // From here on the copies count: `commit` replaces the files now, or after a restart.
             spool.keep(meta)?;
         }
-        shift::commit(&path, origin_ms)
+        shift::commit_copies(&path, origin_ms)
     };
     match align() {
         Ok(()) => Ok((path, origin_ms)),
@@ -43,7 +43,7 @@ pub(super) fn aligned(
 /// Closes every track of a finished recording, whichever daemon wrote it, and returns the files with the resulting
 /// metadata. `oldest_ms`: the oldest text of the recording; `max_bytes`: the most bytes of its files. May be called
 /// again.
-pub(crate) fn finish(
+pub(crate) fn finish_tracks(
     spool: &Spool,
     id: RecordingId,
     oldest_ms: Option<i64>,
@@ -62,7 +62,8 @@ pub(crate) fn finish(
     }
     let mut tracks = Vec::new();
     for index in 0..meta.tracks.len() {
-        let (path, origin_ms) = aligned(spool, &mut meta, index).map_err(|error| error.source)?;
+        let (path, origin_ms) =
+            align_track(spool, &mut meta, index).map_err(|error| error.source)?;
         let note = meta.tracks[index].clone();
         let writer = Writer::resume(&path, note.is_mix, note.kind, origin_ms);
         let finished = writer.and_then(Writer::finish).map_err(|error| error.source)?;

@@ -103,7 +103,7 @@ fn take(takes: &mut TrackSet, frames: Vec<Arc<Frame>>, now_ms: i64) {
 fn ended(takes: TrackSet) -> Vec<(String, usize, i64, i64)> {
     let (spool, id) = (Arc::clone(&takes.spool), takes.meta.id);
     drop(takes);
-    let (meta, tracks) = finish(&spool, id, None, u64::MAX).unwrap();
+    let (meta, tracks) = finish_tracks(&spool, id, None, u64::MAX).unwrap();
     let track = |(note, finished): &(TrackNote, Finished)| {
         let [file] = &finished.files[..] else { panic!("{:?}", finished.files) };
         assert_eq!(Some(file.first_ms), meta.origin_ms);
@@ -163,7 +163,7 @@ fn a_kill_while_files_are_moved_costs_nothing() {
             killed.spool.keep(&meta).unwrap();
         }
         if step > 1 {
-            shift::prepare(&path, meta.tracks[0].kind, NOW, to_ms).unwrap();
+            shift::prepare_copies(&path, meta.tracks[0].kind, NOW, to_ms).unwrap();
         }
         if step > 2 {
             meta.tracks[0].origin_ms = Some(to_ms);

@@ -9,16 +9,16 @@ pub(super) const PPS: u8 = 8;
 const FILLER: u8 = 12;
 
 /// The type of a unit.
-pub(super) fn kind(unit: &[u8]) -> u8 {
+pub(super) fn unit_type(unit: &[u8]) -> u8 {
     // `nal_unit_type` (H.264, section 7.3.1).
     unit.first().map_or(0, |first| first & 0x1f)
 }
 
 /// The NAL units of a frame, without their framing. Empty if it is not H.264.
-pub(super) fn units(frame: &[u8]) -> Vec<&[u8]> {
+pub(super) fn nal_units(frame: &[u8]) -> Vec<&[u8]> {
     // Lengths first: the start code `00 00 00 01` would be a length of 1, and no unit is that short.
     let units = with_lengths(frame).unwrap_or_else(|| with_start_codes(frame));
-    let is_right = |unit: &&[u8]| is_unit(unit) && kind(unit) != FILLER;
+    let is_right = |unit: &&[u8]| is_unit(unit) && unit_type(unit) != FILLER;
     units.into_iter().filter(is_right).collect()
 }
 
@@ -58,7 +58,7 @@ fn next_start(frame: &[u8], from: usize) -> Option<usize> {
 
 /// Whether the forbidden bit is clear and the type is one of H.264's.
 fn is_unit(unit: &[u8]) -> bool {
-    unit.len() > 1 && unit[0] & 0x80 == 0 && (1..=23).contains(&kind(unit))
+    unit.len() > 1 && unit[0] & 0x80 == 0 && (1..=23).contains(&unit_type(unit))
 }
 
 #[cfg(test)]
@@ -71,27 +71,27 @@ mod tests {
     #[test]
     fn start_codes_of_three_and_four_bytes_and_trailing_zeros() {
         let frame = [&[0, 0, 0, 1], SPS_UNIT, &[0, 0, 1], IDR_UNIT, &[0, 0]].concat();
-        assert_eq!(units(&frame), [SPS_UNIT, IDR_UNIT]);
+        assert_eq!(nal_units(&frame), [SPS_UNIT, IDR_UNIT]);
     }
 
     #[test]
     fn lengths_are_read_even_if_they_look_like_start_codes() {
         let large = [&[0x65][..], &[7; 299]].concat();
         let frame = [&[0, 0, 0, 5], SPS_UNIT, &[0, 0, 1, 44], &large].concat();
-        assert_eq!(units(&frame), [SPS_UNIT, &large]);
+        assert_eq!(nal_units(&frame), [SPS_UNIT, &large]);
     }
 
     #[test]
     fn a_bare_unit_is_one_unit() {
-        assert_eq!(units(IDR_UNIT), [IDR_UNIT]);
+        assert_eq!(nal_units(IDR_UNIT), [IDR_UNIT]);
     }
 
     #[test]
     fn filler_and_foreign_data_are_dropped() {
-        assert!(units(&[0, 0, 1, 12, 0xff, 0x80]).is_empty());
-        assert!(units(b"\xff\xd8\xff\xe0 a picture").is_empty());
-        assert!(units(&[]).is_empty());
-        assert!(units(&[0, 0, 1]).is_empty());
-        assert!(units(&[0, 0, 0]).is_empty());
+        assert!(nal_units(&[0, 0, 1, 12, 0xff, 0x80]).is_empty());
+        assert!(nal_units(b"\xff\xd8\xff\xe0 a picture").is_empty());
+        assert!(nal_units(&[]).is_empty());
+        assert!(nal_units(&[0, 0, 1]).is_empty());
+        assert!(nal_units(&[0, 0, 0]).is_empty());
     }
 }

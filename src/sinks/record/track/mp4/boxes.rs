@@ -54,7 +54,7 @@ pub(super) struct FragmentInfo {
 }
 
 /// Everything before the first fragment. The duration, in milliseconds, counts from the origin; 0 means unknown.
-pub(super) fn beginning(sets: &ParameterSets, picture: Picture, duration_ms: u64) -> Vec<u8> {
+pub(super) fn file_header(sets: &ParameterSets, picture: Picture, duration_ms: u64) -> Vec<u8> {
     let mut out = Boxes { bytes: first_box() };
     out.part(b"moov", |out| {
         out.full(b"mvhd", 0, 0, |out| {
@@ -66,7 +66,7 @@ pub(super) fn beginning(sets: &ParameterSets, picture: Picture, duration_ms: u64
             out.u32s(&[0; 6]);
             out.u32(TRACK + 1);
         });
-        out.part(b"trak", |out| track(out, sets, picture));
+        out.part(b"trak", |out| track_box(out, sets, picture));
         out.part(b"mvex", |out| {
             out.full(b"mehd", 1, 0, |out| out.u64(duration_ms));
             out.full(b"trex", 0, 0, |out| out.u32s(&[TRACK, 1, 0, 0, FLAGS_OTHER]));
@@ -86,7 +86,7 @@ pub(super) fn first_box() -> Vec<u8> {
     out.bytes
 }
 
-fn track(out: &mut Boxes, sets: &ParameterSets, picture: Picture) {
+fn track_box(out: &mut Boxes, sets: &ParameterSets, picture: Picture) {
     let (width, height) = (u32::from(picture.width), u32::from(picture.height));
     // Enabled, in the movie, in its preview.
     out.full(b"tkhd", 0, 7, |out| {
@@ -117,7 +117,7 @@ fn track(out: &mut Boxes, sets: &ParameterSets, picture: Picture) {
             out.part(b"stbl", |out| {
                 out.full(b"stsd", 0, 0, |out| {
                     out.u32(1);
-                    out.part(b"avc1", |out| coding(out, sets, picture));
+                    out.part(b"avc1", |out| sample_entry(out, sets, picture));
                 });
                 // Every sample is in a fragment.
                 out.full(b"stts", 0, 0, |out| out.u32(0));
@@ -129,7 +129,7 @@ fn track(out: &mut Boxes, sets: &ParameterSets, picture: Picture) {
     });
 }
 
-fn coding(out: &mut Boxes, sets: &ParameterSets, picture: Picture) {
+fn sample_entry(out: &mut Boxes, sets: &ParameterSets, picture: Picture) {
     // Reserved, then the index of the data reference.
     out.bytes(&[0, 0, 0, 0, 0, 0, 0, 1]);
     out.u32s(&[0; 4]);
@@ -162,7 +162,7 @@ fn coding(out: &mut Boxes, sets: &ParameterSets, picture: Picture) {
 }
 
 /// A fragment of consecutive samples.
-pub(super) fn fragment(sequence: u32, samples: &[Sample]) -> Vec<u8> {
+pub(super) fn movie_fragment(sequence: u32, samples: &[Sample]) -> Vec<u8> {
     let data_bytes: usize = samples.iter().map(|sample| sample.data.len()).sum();
     let mut out = Boxes::default();
     out.bytes.reserve(SAMPLES_AT + samples.len() * SAMPLE_BYTES + 8 + data_bytes);

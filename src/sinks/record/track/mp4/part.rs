@@ -62,8 +62,8 @@ pub(super) enum Reopened {
 
 impl Part {
     pub(super) fn create(path: &Path, sets: ParameterSets, picture: Picture) -> io::Result<Self> {
-        let beginning = boxes::beginning(&sets, picture, 0);
-        let file = parts::create(path, &beginning)?;
+        let beginning = boxes::file_header(&sets, picture, 0);
+        let file = parts::create_part(path, &beginning)?;
         let mut part = Self::new(path, file, sets, picture);
         part.end = beginning.len() as u64;
         part.added = part.end;
@@ -102,7 +102,7 @@ impl Part {
         let mut part = Self::new(path, file, sets, picture);
         part.end = end;
         while part.step_over_fragment(length)? {}
-        parts::cut(&part.file, path, part.end, MAX_FRAGMENT_BYTES, b"moof")?;
+        parts::cut_after(&part.file, path, part.end, MAX_FRAGMENT_BYTES, b"moof")?;
         // The process may have been killed between a fragment and the header.
         part.say_duration()?;
         Ok(Reopened::Part(Box::new(part)))
@@ -110,7 +110,7 @@ impl Part {
 
     /// Shifts all existing pictures to a later time.
     pub(super) fn shift(mut self, by_ms: u64) -> io::Result<()> {
-        let mut at = boxes::beginning(&self.sets, self.picture, 0).len() as u64;
+        let mut at = boxes::file_header(&self.sets, self.picture, 0).len() as u64;
         while let Some(moof_bytes) = box_bytes(&self.file, at, self.end, b"moof")? {
             let mut time = [0; 8];
             self.file.read_exact_at(&mut time, at + boxes::TIME_AT as u64)?;
@@ -197,7 +197,7 @@ impl Part {
             return Ok(());
         };
         let (first_ms, end_ms) = (first.at_ms, last.at_ms + u64::from(last.duration_ms));
-        let fragment = boxes::fragment(self.sequence + 1, &self.samples);
+        let fragment = boxes::movie_fragment(self.sequence + 1, &self.samples);
         // Before the write: after an error they are lost, and memory stays bounded.
         self.samples.clear();
         self.bytes_waiting = self.newest.as_ref().map_or(0, |newest| newest.data.len());
@@ -226,7 +226,7 @@ impl Part {
     }
 
     fn say_duration(&self) -> io::Result<()> {
-        let beginning = boxes::beginning(&self.sets, self.picture, self.end_ms);
+        let beginning = boxes::file_header(&self.sets, self.picture, self.end_ms);
         let Some(at) = boxes::duration_at(&beginning) else { return Ok(()) };
         self.file.write_all_at(&beginning[at..at + 8], at as u64)
     }
@@ -252,13 +252,13 @@ fn beginning_bytes(file: &File, length: u64) -> io::Result<u64> {
 /// The parameter sets of a beginning that this writer wrote, and the offset of its end.
 fn read_beginning(there: &[u8]) -> Option<(ParameterSets, Picture, u64)> {
     let sets = boxes::read_sets(there)?;
-    let picture = sps::read(&sets.sps)?;
-    let unknown = boxes::beginning(&sets, picture, 0);
+    let picture = sps::parse_sps(&sets.sps)?;
+    let unknown = boxes::file_header(&sets, picture, 0);
     let duration_at = boxes::duration_at(&unknown)?;
     let duration = there.get(duration_at..duration_at + 8)?;
     let duration_ms = u64::from_be_bytes(duration.try_into().ok()?);
     // Compared as a whole: what differs from this writer's beginning is foreign.
-    let expected = boxes::beginning(&sets, picture, duration_ms);
+    let expected = boxes::file_header(&sets, picture, duration_ms);
     there.starts_with(&expected).then_some((sets, picture, expected.len() as u64))
 }
 

@@ -16,7 +16,7 @@ pub(super) const HIGH_PROFILES: [u8; 13] =
 const MAX_FRAMES_IN_CYCLE: u32 = 255;
 
 /// Parses an SPS unit; `None` if it is truncated or invalid.
-pub(super) fn read(unit: &[u8]) -> Option<Picture> {
+pub(super) fn parse_sps(unit: &[u8]) -> Option<Picture> {
     let payload = without_emulation(unit.get(1..)?);
     let mut bits = Bits { bytes: &payload, at: 0 };
     let profile = bits.take(8)? as u8;
@@ -26,7 +26,7 @@ pub(super) fn read(unit: &[u8]) -> Option<Picture> {
     let mut picture =
         Picture { width: 0, height: 0, chroma_format: 1, luma_bits: 8, chroma_bits: 8 };
     if HIGH_PROFILES.contains(&profile) {
-        colours(&mut bits, &mut picture)?;
+        skip_colours(&mut bits, &mut picture)?;
     }
     // `log2_max_frame_num_minus4`.
     bits.number()?;
@@ -34,11 +34,11 @@ pub(super) fn read(unit: &[u8]) -> Option<Picture> {
     // `max_num_ref_frames`, then `gaps_in_frame_num_value_allowed_flag`.
     bits.number()?;
     bits.take(1)?;
-    size(&mut bits, &mut picture)?;
+    read_size(&mut bits, &mut picture)?;
     Some(picture)
 }
 
-fn colours(bits: &mut Bits, picture: &mut Picture) -> Option<()> {
+fn skip_colours(bits: &mut Bits, picture: &mut Picture) -> Option<()> {
     picture.chroma_format = u8::try_from(bits.number()?).ok().filter(|format| *format <= 3)?;
     if picture.chroma_format == 3 {
         // `separate_colour_plane_flag`.
@@ -96,7 +96,7 @@ fn frame_order(bits: &mut Bits) -> Option<()> {
     Some(())
 }
 
-fn size(bits: &mut Bits, picture: &mut Picture) -> Option<()> {
+fn read_size(bits: &mut Bits, picture: &mut Picture) -> Option<()> {
     let width = bits.number()?.checked_add(1)?.checked_mul(16)?;
     let map_height = bits.number()?.checked_add(1)?.checked_mul(16)?;
     let is_progressive = bits.take(1)? == 1;
@@ -190,9 +190,9 @@ mod tests {
                 .collect();
             let mut unit = vec![0x67, HIGH_PROFILES[round % 13]];
             unit.extend(bytes);
-            read(&unit);
+            parse_sps(&unit);
         }
-        assert_eq!(read(&[]), None);
-        assert_eq!(read(&[0x67, 66, 0, 30]), None);
+        assert_eq!(parse_sps(&[]), None);
+        assert_eq!(parse_sps(&[0x67, 66, 0, 30]), None);
     }
 }

@@ -22,10 +22,10 @@ fn desk() -> (TempDir, PathBuf) {
 fn film(stream: &[u8]) -> Vec<Bytes> {
     let mut frames = Vec::new();
     let mut frame = Vec::new();
-    for unit in annexb::units(stream) {
+    for unit in annexb::nal_units(stream) {
         frame.extend([0, 0, 0, 1]);
         frame.extend_from_slice(unit);
-        if [annexb::SLICE, annexb::IDR].contains(&annexb::kind(unit)) {
+        if [annexb::SLICE, annexb::IDR].contains(&annexb::unit_type(unit)) {
             frames.push(Bytes::from(std::mem::take(&mut frame)));
         }
     }
@@ -78,7 +78,7 @@ fn a_shifted_film_is_the_same_film_later() {
     let mut track = Track::create(&path, TrackKind::Mp4, ORIGIN_MS).unwrap();
     write(&mut track, from(0, &camera).chain(from(5_000, &camera)));
     track.finish().unwrap();
-    shifted(&path, &later, 30_000).unwrap();
+    shift_file(&path, &later, 30_000).unwrap();
     let moved: Vec<_> = pictures(&path).iter().map(|one| (one.0 + 30_000, one.1, one.2)).collect();
     assert_eq!(pictures(&later), moved);
     let track = Track::resume(&later, TrackKind::Mp4, ORIGIN_MS - 30_000).unwrap();
@@ -92,7 +92,7 @@ fn a_shifted_film_is_the_same_film_later() {
 #[test]
 fn the_sets_hold_the_size_of_the_pictures() {
     let size = |stream: &[u8]| {
-        let picture = sps::read(annexb::units(stream)[0]).unwrap();
+        let picture = sps::parse_sps(annexb::nal_units(stream)[0]).unwrap();
         (picture.width, picture.height)
     };
     assert_eq!((size(CAMERA), size(SLIDE)), ((320, 180), (640, 360)));
@@ -170,7 +170,7 @@ fn length_prefixes_and_start_codes_make_the_same_file() {
     let (_folder, path) = desk();
     let film = film(CAMERA);
     let with_lengths = film.iter().map(|frame| {
-        let units = annexb::units(frame).into_iter();
+        let units = annexb::nal_units(frame).into_iter();
         let with_length = |unit: &[u8]| [&(unit.len() as u32).to_be_bytes(), unit].concat();
         Bytes::from(units.flat_map(with_length).collect::<Vec<_>>())
     });
@@ -240,14 +240,15 @@ fn a_foreign_file_stays_as_it_is() {
 
 /// A key frame without sets of its own.
 fn bare_key(film: &[Bytes]) -> Bytes {
-    let idr = annexb::units(&film[0]).into_iter().find(|unit| annexb::kind(unit) == annexb::IDR);
+    let idr =
+        annexb::nal_units(&film[0]).into_iter().find(|unit| annexb::unit_type(unit) == annexb::IDR);
     [&[0, 0, 0, 1], idr.unwrap()].concat().into()
 }
 
 /// The sets of a film, with a PPS of this length that no other has.
 fn sets(film: &[Bytes], bytes: usize) -> Bytes {
-    let units = annexb::units(&film[0]);
-    let of = |kind| units.iter().find(|unit| annexb::kind(unit) == kind).unwrap();
+    let units = annexb::nal_units(&film[0]);
+    let of = |kind| units.iter().find(|unit| annexb::unit_type(unit) == kind).unwrap();
     let pps = [of(annexb::PPS), &b"said once"[..], &vec![0xaa; bytes]].concat();
     [&[0, 0, 0, 1], *of(annexb::SPS), &[0, 0, 0, 1], &pps].concat().into()
 }
@@ -304,12 +305,12 @@ fn sets_too_large_for_a_file_are_dropped_and_counted() {
 fn a_file_with_more_than_a_megabyte_of_sets_goes_on() {
     let (_folder, path) = desk();
     let film = film(CAMERA);
-    let picture = sps::read(annexb::units(&film[0])[0]).unwrap();
-    let sps = annexb::units(&film[0])[0].to_vec();
+    let picture = sps::parse_sps(annexb::nal_units(&film[0])[0]).unwrap();
+    let sps = annexb::nal_units(&film[0])[0].to_vec();
     let pps = vec![[&[0x68][..], &[0xaa; 60_000]].concat(); 40];
     let mut part = Part::create(&path, ParameterSets { sps, pps }, picture).unwrap();
     for at_ms in [0, 40] {
-        let data = sample_data(&annexb::units(&film[0]), true, None);
+        let data = sample_data(&annexb::nal_units(&film[0]), true, None);
         part.push(Sample { at_ms, duration_ms: 0, is_key: true, data }).unwrap();
     }
     part.close(ORIGIN_MS).unwrap();

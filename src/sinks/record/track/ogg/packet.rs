@@ -6,7 +6,7 @@ pub(super) const SAMPLES_PER_MS: u64 = 48;
 const MAX_PACKET_SAMPLES: u64 = 120 * SAMPLES_PER_MS;
 
 /// The number of samples in a packet; `None` if it is not an Opus packet.
-pub(super) fn samples(packet: &[u8]) -> Option<u64> {
+pub(super) fn packet_samples(packet: &[u8]) -> Option<u64> {
     let first = *packet.first()?;
     let config = first >> 3;
     // Frame lengths of SILK, hybrid and CELT (RFC 6716, table 2).
@@ -26,7 +26,7 @@ pub(super) fn samples(packet: &[u8]) -> Option<u64> {
 }
 
 /// This much silence, rounded down to 20 ms: packets of up to six full-band frames that decode to zero.
-pub(super) fn silence(samples: u64, channels: u8) -> impl Iterator<Item = Vec<u8>> {
+pub(super) fn silent_packets(samples: u64, channels: u8) -> impl Iterator<Item = Vec<u8>> {
     const FRAME: u64 = 20 * SAMPLES_PER_MS;
     const FRAMES_PER_PACKET: u64 = 6;
     let frames = samples / FRAME;
@@ -46,20 +46,23 @@ mod tests {
 
     #[test]
     fn the_first_bytes_determine_the_length_of_a_packet() {
-        assert_eq!(samples(&[0xf8, 0xff, 0xfe]), Some(960));
-        assert_eq!(samples(&[0x78]), Some(960));
-        assert_eq!(samples(&[0x18]), Some(2880));
-        assert_eq!(samples(&[0x81]), Some(240));
-        assert_eq!(samples(&[0xfb, 6]), Some(5760));
-        assert_eq!(samples(&[0xfb, 7]), None);
-        assert_eq!((samples(&[]), samples(&[0xfb]), samples(&[0xfb, 0])), (None, None, None));
+        assert_eq!(packet_samples(&[0xf8, 0xff, 0xfe]), Some(960));
+        assert_eq!(packet_samples(&[0x78]), Some(960));
+        assert_eq!(packet_samples(&[0x18]), Some(2880));
+        assert_eq!(packet_samples(&[0x81]), Some(240));
+        assert_eq!(packet_samples(&[0xfb, 6]), Some(5760));
+        assert_eq!(packet_samples(&[0xfb, 7]), None);
+        assert_eq!(
+            (packet_samples(&[]), packet_samples(&[0xfb]), packet_samples(&[0xfb, 0])),
+            (None, None, None)
+        );
     }
 
     #[test]
     fn silence_is_as_long_as_it_should_be() {
         for ms in [0, 19, 20, 119, 120, 140, 3_600_010] {
-            let packets = silence(ms * SAMPLES_PER_MS, 1);
-            let sum: u64 = packets.map(|packet| samples(&packet).unwrap()).sum();
+            let packets = silent_packets(ms * SAMPLES_PER_MS, 1);
+            let sum: u64 = packets.map(|packet| packet_samples(&packet).unwrap()).sum();
             assert_eq!(sum, ms / 20 * 20 * SAMPLES_PER_MS);
         }
     }

@@ -53,7 +53,7 @@ impl Packets {
         page.push(self.segments.len() as u8);
         page.extend_from_slice(&self.segments);
         page.extend_from_slice(&self.body);
-        sign(&mut page);
+        write_checksum(&mut page);
         page
     }
 }
@@ -69,7 +69,7 @@ pub(super) struct PageInfo {
 }
 
 /// Parses the page at the start of `bytes`; `None` if it is incomplete.
-pub(super) fn read(bytes: &[u8]) -> Option<PageInfo> {
+pub(super) fn parse_page(bytes: &[u8]) -> Option<PageInfo> {
     let header = bytes.get(..HEADER_BYTES)?;
     if !header.starts_with(CAPTURE) || header[4] != 0 {
         return None;
@@ -79,7 +79,7 @@ pub(super) fn read(bytes: &[u8]) -> Option<PageInfo> {
     let length = body_at + segments.iter().map(|length| usize::from(*length)).sum::<usize>();
     let page = bytes.get(..length)?;
     let mut signed = page.to_vec();
-    sign(&mut signed);
+    write_checksum(&mut signed);
     let number =
         |at: usize| u32::from_le_bytes([page[at], page[at + 1], page[at + 2], page[at + 3]]);
     let granule = u64::from(number(6)) | u64::from(number(10)) << 32;
@@ -90,26 +90,26 @@ pub(super) fn read(bytes: &[u8]) -> Option<PageInfo> {
 /// Sets whether a whole page is the last.
 pub(super) fn set_end(page: &mut [u8], ends: bool) {
     page[5] = if ends { page[5] | ENDS } else { page[5] & !ENDS };
-    sign(page);
+    write_checksum(page);
 }
 
 /// Sets the position of a whole page.
 pub(super) fn set_place(page: &mut [u8], granule: u64, number: u32) {
     page[6..14].copy_from_slice(&granule.to_le_bytes());
     page[18..22].copy_from_slice(&number.to_le_bytes());
-    sign(page);
+    write_checksum(page);
 }
 
-fn sign(page: &mut [u8]) {
+fn write_checksum(page: &mut [u8]) {
     // The checksum is computed with its own field zero (RFC 3533, section 6).
     page[22..26].fill(0);
-    let sum = checksum(page);
+    let sum = page_checksum(page);
     page[22..26].copy_from_slice(&sum.to_le_bytes());
 }
 
-const TABLE: [u32; 256] = table();
+const TABLE: [u32; 256] = crc_table();
 
-const fn table() -> [u32; 256] {
+const fn crc_table() -> [u32; 256] {
     let mut table = [0; 256];
     let mut index = 0;
     while index < 256 {
@@ -126,7 +126,7 @@ const fn table() -> [u32; 256] {
     table
 }
 
-fn checksum(bytes: &[u8]) -> u32 {
+fn page_checksum(bytes: &[u8]) -> u32 {
     bytes.iter().fold(0, |sum, byte| (sum << 8) ^ TABLE[(sum >> 24) as usize ^ usize::from(*byte)])
 }
 
@@ -141,14 +141,14 @@ mod tests {
             assert!(packets.push(&vec![7; length]));
         }
         let page = packets.page(0, 0x1_0000_0002, 5, 9);
-        let info = read(&page).unwrap();
+        let info = parse_page(&page).unwrap();
         assert_eq!((info.bytes, info.granule), (page.len(), 0x1_0000_0002));
         assert_eq!((info.serial, info.number), (5, 9));
         for at in 0..page.len() {
-            assert_eq!(read(&page[..at]), None);
+            assert_eq!(parse_page(&page[..at]), None);
             let mut other = page.clone();
             other[at] ^= 1;
-            assert_eq!(read(&other), None, "byte {at}");
+            assert_eq!(parse_page(&other), None, "byte {at}");
         }
     }
 

@@ -33,7 +33,7 @@ fn packets(file: &[u8]) -> Vec<(u64, Vec<u8>)> {
     let mut packets = Vec::new();
     let (mut number, mut granule) = (0, 0);
     while !rest.is_empty() {
-        let page = page::read(rest).expect("a whole page");
+        let page = page::parse_page(rest).expect("a whole page");
         assert_eq!(page.number, number);
         let is_last = page.bytes == rest.len();
         assert_eq!(rest[5], if number == 0 { BEGINS } else { 0 } | if is_last { 4 } else { 0 });
@@ -45,7 +45,7 @@ fn packets(file: &[u8]) -> Vec<(u64, Vec<u8>)> {
                 let (packet, after) = body.split_at(length);
                 if number >= 2 {
                     packets.push((granule, packet.to_vec()));
-                    granule += packet::samples(packet).unwrap();
+                    granule += packet::packet_samples(packet).unwrap();
                 }
                 (body, length) = (after, 0);
             }
@@ -188,7 +188,7 @@ fn a_shifted_stream_is_the_same_stream_after_silence() {
     write(&mut track, (0..200).map(|n| (1_000 + 20 * n, n as u8)));
     track.finish().unwrap();
     let before = sound(&path, 30_020 * SAMPLES_PER_MS);
-    shifted(&path, &later, 30_020).unwrap();
+    shift_file(&path, &later, 30_020).unwrap();
     let mut track = Track::resume(&later, KIND, ORIGIN_MS - 30_020).unwrap();
     track.write(ORIGIN_MS + 5_000, &voice(7)).unwrap();
     let finished = track.finish().unwrap();

@@ -46,7 +46,7 @@ pub(crate) enum Over {
 impl WavFile {
     /// Creates a file; fails if it exists.
     pub(crate) fn create(path: &Path, format: WavFormat) -> io::Result<Self> {
-        let file = parts::create(path, &format.header(0))?;
+        let file = parts::create_part(path, &format.header(0))?;
         Ok(Self::new(path, file, format, 0))
     }
 
@@ -110,7 +110,7 @@ impl WavFile {
         let at = position.saturating_sub(self.tail_at) as usize;
         let overlap = self.tail.len().saturating_sub(at).min(in_tail.len());
         let (over_tail, beyond) = in_tail.split_at(overlap);
-        lay(&mut self.tail[at..at + overlap], over_tail, over);
+        lay_samples(&mut self.tail[at..at + overlap], over_tail, over);
         self.tail.extend_from_slice(beyond);
         self.added += beyond.len() as u64;
         if self.tail.len() >= self.max_tail_bytes { self.spill(self.keep_bytes) } else { Ok(()) }
@@ -201,7 +201,7 @@ impl WavFile {
 
     fn put_in_file(&self, position: u64, sound: &[u8], over: Over) -> io::Result<()> {
         let mut there = self.read(position, sound.len())?;
-        lay(&mut there, sound, over);
+        lay_samples(&mut there, sound, over);
         self.file.write_all_at(&there, self.data_at + position)
     }
 
@@ -257,7 +257,7 @@ impl WavFile {
 }
 
 /// Writes or adds audio over existing audio of the same length.
-fn lay(there: &mut [u8], sound: &[u8], over: Over) {
+fn lay_samples(there: &mut [u8], sound: &[u8], over: Over) {
     if over == Over::Replace {
         return there.copy_from_slice(sound);
     }

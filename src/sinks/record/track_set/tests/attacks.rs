@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use bytes::Bytes;
 
 use super::*;
-use crate::sinks::record::leftovers::leftovers;
+use crate::sinks::record::leftovers::find_leftovers;
 
 const DAY: i64 = 24 * HOUR;
 /// A minute of 16 kHz mono audio.
@@ -114,9 +114,9 @@ fn no_file_is_shifted_without_space_for_the_silence() {
     let counts = takes.meta.total();
     assert_eq!((counts.written, counts.left_out()), (3, 1));
     let (spool, id) = (Arc::clone(&takes.spool), takes.meta.id);
-    let (meta, _) = finish(&spool, id, Some(NOW - 6 * MINUTE), 3 * MINUTE_BYTES).unwrap();
+    let (meta, _) = finish_tracks(&spool, id, Some(NOW - 6 * MINUTE), 3 * MINUTE_BYTES).unwrap();
     assert_eq!(meta.origin_ms, Some(NOW), "nor for an older line");
-    let (meta, _) = finish(&spool, id, Some(NOW - 6 * MINUTE), u64::MAX).unwrap();
+    let (meta, _) = finish_tracks(&spool, id, Some(NOW - 6 * MINUTE), u64::MAX).unwrap();
     assert_eq!(meta.origin_ms, Some(NOW - 6 * MINUTE));
 }
 
@@ -176,12 +176,12 @@ fn a_file_whose_header_a_power_cut_zeroed_is_kept() {
     take(&mut takes, speech(None, NOW + 1_000, 50, 7), NOW + 2_000);
     takes.close_all().unwrap();
     for _ in 0..2 {
-        let (_, tracks) = finish(&spool, id, None, u64::MAX).unwrap();
+        let (_, tracks) = finish_tracks(&spool, id, None, u64::MAX).unwrap();
         let names = tracks.iter().flat_map(|(_, finished)| &finished.files);
         let names: std::collections::HashSet<String> =
             names.map(|file| file.path.file_name().unwrap().to_str().unwrap().to_owned()).collect();
         assert!(names.contains("audio-7_2.wav") && !names.contains("audio-7.wav"), "{names:?}");
-        let kept = leftovers(&folder, &names, id).unwrap();
+        let kept = find_leftovers(&folder, &names, id).unwrap();
         assert_eq!(kept, ["audio-7.wav.damaged"]);
     }
     assert_eq!(std::fs::read(folder.join("audio-7.wav.damaged")).unwrap(), wav);
