@@ -151,14 +151,14 @@ pub struct SessionPage {
 
 /// The store: cheap to clone, shared by all. Its methods are in `store/`, one file per subject.
 ///
-/// Every method that changes several rows is one transaction that may be repeated after an error:
+/// Changes that belong together are one transaction. Every method may be repeated after an error:
 /// [`StoreError::Unavailable`] can mean that the change was committed and the answer lost.
 #[derive(Clone)]
 pub struct Store {
     database: Database,
     group: Arc<Group>,
-    /// Whether rows were deleted whose old copies may still be in SQLite's files. Initially true, because a killed
-    /// process may have left some.
+    /// Whether SQLite's files may still hold old copies of deleted rows. Initially true, because a killed process may
+    /// have left some.
     is_unpurged: Arc<AtomicBool>,
 }
 
@@ -187,6 +187,7 @@ impl Store {
         let row: Option<(Option<i64>,)> =
             self.database.optional(sql::SCHEMA_VERSION, binds![]).await?;
         match row {
+            // A newer schema passes: during a rolling upgrade, this daemon runs beside one that has migrated already.
             Some((Some(version),)) if version >= schema::NEWEST => Ok(()),
             other => Err(StoreError::Row(format!("schema version {other:?}"))),
         }

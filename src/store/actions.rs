@@ -14,7 +14,7 @@ use crate::model::{
 
 /// Decisions consider only this many of a session's actions, the newest.
 const MAX_ACTIONS: i64 = 500;
-/// The most sessions whose actions time out in one call; the others follow at the next poll.
+/// The most late actions that one call considers; the others follow at the next poll.
 const TIME_OUTS_AT_ONCE: i64 = 100;
 
 row! {
@@ -80,7 +80,9 @@ impl Store {
         transaction!(self.database, |tx| {
             let snapshot = lock_snapshot(&mut tx, begin.session_id).await?;
             let Some(snapshot) = snapshot else { return Ok(None) };
+            // Before the plans are dropped, because `admit` reports a planned start.
             let admitted = admit(&snapshot);
+            // Even if the stop itself is refused: its caller wants no stream.
             if begin.action == Action::Stop && begin.may_drop_plans {
                 drop_planned_starts(&mut tx, begin).await?;
             }
@@ -230,6 +232,7 @@ impl Store {
         let late: Vec<(String,)> =
             self.database.all(sql::SESSIONS_WITH_LATE_ACTIONS, values).await?;
         let mut sessions = Vec::with_capacity(late.len());
+        // One transaction for each, so that a session is locked only briefly. A repeated id finds nothing left.
         for (id,) in late {
             sessions.extend(self.time_out_actions_of(&id, now_ms).await?);
         }
@@ -276,6 +279,8 @@ async fn insert_running(
         begin.session_id.to_string(),
         begin.action.as_str(),
         begin.asked_by,
+        // Without a cause, which is unique in a session: NULLs are distinct in both databases, so a program may repeat
+        // an action.
         None::<String>,
         ActionStatus::Running.as_str(),
         begin.now_ms,
@@ -303,6 +308,7 @@ async fn insert_planned(
         id.to_string(),
         plan.action.as_str(),
         plan.asked_by,
+        // The same cause makes the insert do nothing: a policy plans each action once.
         &*plan.cause,
         ActionStatus::Due.as_str(),
         now_ms,
@@ -378,6 +384,7 @@ async fn lock_action(
     let row: Option<ActionRow> = tx.optional(sql::ACTION, values).await?;
     let Some(row) = row else { return Ok(None) };
     let action = ActionRecord::try_from(row)?;
+    // After the read, which is safe: an action never moves to another session.
     tx.execute(sql::LOCK_SESSION, binds![action.session_id.to_string()]).await?;
     Ok(Some(action))
 }

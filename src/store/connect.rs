@@ -50,6 +50,7 @@ impl Database {
 
 async fn open_postgres(url: &str, migrates: bool) -> Result<Database, StoreError> {
     let options = postgres_options(url)?;
+    // Outside the pool, because the pool's options depend on the mode that this connection detects.
     let mut connection = pool_mode::connect_bounded(&options).await?;
     if migrates {
         schema::migrate_postgres(&mut connection).await?;
@@ -79,6 +80,8 @@ fn postgres_pool(options: PgConnectOptions, mode: PoolMode) -> PgPool {
             Box::pin(async move {
                 match mode {
                     PoolMode::Session => connection.execute(SESSION_LIMITS).await.map(drop),
+                    // Each transaction sets its own: a setting of the session would apply to other clients of the
+                    // pooler.
                     PoolMode::Transaction => Ok(()),
                 }
             })
@@ -87,14 +90,17 @@ fn postgres_pool(options: PgConnectOptions, mode: PoolMode) -> PgPool {
 }
 
 async fn open_sqlite(path: &Path) -> Result<Database, StoreError> {
+    // Before anything else: the migration and the releases below require that no other daemon runs.
     let lock = lock_folder(path)?;
     create_private(path)?;
     let options = sqlite_options(path);
     let writer = sqlite_pool(options.clone().journal_mode(SqliteJournalMode::Wal), 1).await?;
     schema::migrate_sqlite(&mut *writer.acquire().await?).await?;
+    // The lock proves that earlier owners are dead, so their leases need not expire first.
     sqlx::query(sql::RELEASE_ALL_LEASES).execute(&writer).await?;
     sqlx::query(sql::RELEASE_ALL_SINKS).execute(&writer).await?;
     sqlx::query(sql::RELEASE_ALL_OUTGOING).execute(&writer).await?;
+    // After the migration: a read-only connection cannot create the file.
     let readers = sqlite_pool(options.read_only(true), SQLITE_READERS).await?;
     Ok(Database::Sqlite { writer, readers, lock: Some(Arc::new(lock)) })
 }
@@ -102,10 +108,13 @@ async fn open_sqlite(path: &Path) -> Result<Database, StoreError> {
 fn sqlite_options(path: &Path) -> SqliteConnectOptions {
     SqliteConnectOptions::new()
         .filename(path)
+        // SQLite enforces foreign keys only on request, unlike Postgres.
         .foreign_keys(true)
+        // A command beside the daemon writes to the same file: see `open_beside`.
         .busy_timeout(ACQUIRE_TIMEOUT)
         // Data of a revoked stream is overwritten, not only unlinked.
         .pragma("secure_delete", "ON")
+        // Zoom does not repeat a webhook that was answered 200 (section 13.5), so a power cut must not lose its commit.
         .synchronous(SqliteSynchronous::Full)
 }
 
@@ -116,6 +125,7 @@ async fn sqlite_pool(
     SqlitePoolOptions::new()
         .max_connections(connections)
         .acquire_timeout(ACQUIRE_TIMEOUT)
+        // A connection to a local file never goes stale, and a new one would have to prepare its statements again.
         .idle_timeout(None)
         .max_lifetime(None)
         .connect_with(options)
@@ -125,6 +135,7 @@ async fn sqlite_pool(
 fn lock_folder(database: &Path) -> Result<File, StoreError> {
     let folder = match database.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
+        // A bare file name has an empty parent.
         _ => Path::new("."),
     };
     DirBuilder::new()

@@ -18,7 +18,9 @@ use sqlx::{
 use super::pool_mode::PoolMode;
 use super::{StoreError, sql};
 
-/// Limits that the server enforces, so that it does not work on for a caller who has left.
+/// Limits that Postgres enforces, so that it stops working for a caller that has gone.
+// The lock limit is the shortest, so that a blocked statement fails as blocked (55P03) and not as slow. The idle limit
+// exceeds `TRANSACTION_TIMEOUT`, after which the caller has given up.
 macro_rules! limits {
     ($set:literal) => {
         concat!(
@@ -151,6 +153,7 @@ impl Database {
     ) -> Result<T, StoreError> {
         for _ in 1..MAX_TRIES {
             match in_time(work()).await {
+                // Without a pause: a conflict means that another transaction has made progress.
                 Err(error) if error.is_conflict() => continue,
                 done => return done,
             }
@@ -226,6 +229,7 @@ impl Database {
         match self {
             Database::Postgres { pool, .. } => pool.close().await,
             Database::Sqlite { writer, readers, lock } => {
+                // The readers first: the last connection to close checkpoints the log, which a read-only one cannot.
                 readers.close().await;
                 writer.close().await;
                 // Nothing is written from here on; if this fails, dropping the last clone releases the lock.
@@ -269,6 +273,7 @@ async fn begin_transaction(
 ) -> Result<sqlx::Transaction<'static, Postgres>, sqlx::Error> {
     match mode {
         PoolMode::Session => pool.begin().await,
+        // Together with BEGIN, because separate statements cost round trips.
         PoolMode::Transaction => pool.begin_with(BEGIN_WITH_LIMITS).await,
     }
 }
@@ -276,6 +281,7 @@ async fn begin_transaction(
 async fn in_time<T>(work: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
     match tokio::time::timeout(TRANSACTION_TIMEOUT, work).await {
         Ok(done) => done,
+        // The outcome is unknown: the commit may have been sent.
         Err(_) => Err(StoreError::timed_out()),
     }
 }
@@ -377,7 +383,7 @@ where
     Ok(arguments)
 }
 
-/// Postgres has no text with a NUL: the character is dropped so that the row can be stored.
+/// Replaces NUL characters with U+FFFD: Postgres cannot store them, and would reject the whole row.
 fn without_nul(text: Cow<'_, str>) -> Cow<'_, str> {
     if text.contains('\0') { text.replace('\0', "\u{FFFD}").into() } else { text }
 }

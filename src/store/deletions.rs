@@ -18,7 +18,7 @@ use super::{Store, StoreError, sql};
 use crate::model::{AuditRow, EventKind, OutgoingEvent, SessionId, StreamId};
 use crate::named::named;
 
-/// `is_collected` of a deletion whose items were collected, and whose session was erased, when it was requested. Older
+/// The value of `is_collected` if the request itself collected the deletion's items and erased its session. Older
 /// versions did less.
 const PREPARED: i64 = 2;
 
@@ -44,6 +44,7 @@ impl Store {
                     }
                     return Ok(true);
                 }
+                // A deletion that fails must not block the others.
                 Err(error) => failed = failed.or(Some(error)),
             }
             after = id;
@@ -171,6 +172,7 @@ async fn ask_session_deletion(
     if session.is_none() {
         return Ok(SessionDeletion::Unknown);
     }
+    // Under the lock: no stream can start between this check and the request.
     let (running,): (i64,) = tx.one(sql::RUNNING_STREAMS_OF_SESSION, binds![&*id]).await?;
     if running > 0 {
         return Ok(SessionDeletion::Live);
@@ -181,10 +183,11 @@ async fn ask_session_deletion(
             let deletion = insert_deletion(tx, Scope::Session, &id, &act.actor, act.at_ms).await?;
             prepare(tx, Scope::Session, &deletion, &id, act.at_ms).await?;
         }
-        // Also about what came since it was requested.
+        // A repeated request also covers what has arrived since the first.
         Some((deletion,)) => {
             collect_items(tx, Scope::Session, &deletion, &id).await?;
             erase_deleted_session(tx, &id, &deletion, act.at_ms).await?;
+            // From the first stream again, because ids do not follow the order of arrival.
             add_counts(tx, &deletion, "", &Gone::default()).await?;
         }
     }
@@ -216,7 +219,7 @@ async fn insert_deletion(
     Ok(id)
 }
 
-/// Erases what a session to delete knows of people, at the request: what it learns from then on stays.
+/// Erases the people that a session names when its deletion is requested. What it learns afterwards stays.
 async fn prepare(
     tx: &mut Connection<'_>,
     scope: Scope,
@@ -231,7 +234,7 @@ async fn prepare(
     Ok(())
 }
 
-/// Notes the ids of what a deletion is about: what is there now.
+/// Stores the ids of everything that a deletion covers at this moment.
 async fn collect_items(
     tx: &mut Connection<'_>,
     scope: Scope,
@@ -241,7 +244,7 @@ async fn collect_items(
     let statement = match scope {
         Scope::User => sql::COLLECT_ITEMS_OF_USER,
         Scope::Session => sql::COLLECT_ITEMS_OF_SESSION,
-        // Its subject is all that it is about.
+        // It covers one stream, its subject.
         Scope::Stream => return Ok(()),
     };
     tx.execute(statement, binds![id, subject]).await.map(drop)
@@ -255,6 +258,7 @@ pub(super) async fn ask_deletion(
     actor: &str,
     now_ms: i64,
 ) -> Result<u64, StoreError> {
+    // Sessions before their streams: every transaction that locks both uses this order, which prevents deadlocks.
     let _sessions: Vec<(String,)> = tx.all(sql::LOCK_SESSIONS_OF_OPERATOR, binds![user_id]).await?;
     let streams_stopped =
         tx.execute(sql::REVOKE_STREAMS_OF_OPERATOR, binds![user_id, now_ms]).await?;
@@ -319,7 +323,7 @@ enum Step {
     Over(Done),
 }
 
-/// Whether a user's deletion waits for revoked streams, so that a deletion that is over is followed by nothing.
+/// Whether a user's deletion has to wait for the user's revoked streams, which could still write after its end.
 async fn waits(
     tx: &mut Connection<'_>,
     id: &str,
@@ -337,8 +341,10 @@ async fn waits(
 /// Executes one part of a deletion.
 async fn delete_part(tx: &mut Connection<'_>, id: &str, now_ms: i64) -> Result<Step, StoreError> {
     let pending: Option<Pending> = tx.optional(sql::LOCK_DELETION, binds![id]).await?;
+    // Another daemon has finished it.
     let Some(pending) = pending else { return Ok(Step::Part) };
     let scope = read_text("deletion scope", &pending.scope, Scope::parse)?;
+    // An older version recorded the request: prepare it now.
     if pending.is_collected < PREPARED {
         if pending.is_collected == 0 {
             collect_items(tx, scope, id, &pending.subject).await?;
@@ -356,6 +362,7 @@ async fn delete_part(tx: &mut Connection<'_>, id: &str, now_ms: i64) -> Result<S
     let stream: Option<(String,)> = tx.optional(scope.next_stream(), values).await?;
     if let Some((stream,)) = stream {
         let gone = delete_stream_part(tx, scope, &stream, &of).await?;
+        // Moves past a stream only when it is empty.
         let after = if gone.streams > 0 { &*stream } else { &*pending.after_stream };
         add_counts(tx, id, after, &gone).await?;
         return Ok(Step::Part);
@@ -372,7 +379,7 @@ async fn delete_part(tx: &mut Connection<'_>, id: &str, now_ms: i64) -> Result<S
     end_deletion(tx, id, scope, &pending, now_ms).await.map(Step::Over)
 }
 
-/// Deletes part of a stream's data; with the last part also what its session knows of people.
+/// Deletes part of a stream's data. The last part also erases the people that its session names.
 async fn delete_stream_part(
     tx: &mut Connection<'_>,
     scope: Scope,
@@ -382,6 +389,7 @@ async fn delete_stream_part(
     let session: Option<(String,)> =
         tx.optional(sql::LOCK_SESSION_OF_STREAM, binds![stream]).await?;
     let mut gone = erase_some_of_stream(tx, stream, scope.entries(), of).await?;
+    // Deleting a session has erased it already, in `prepare`.
     if let (Some((session,)), true, true) = (session, gone.streams > 0, scope != Scope::Session) {
         let more = erase_session(tx, &session, of).await?;
         gone.sessions += more.sessions;
@@ -407,7 +415,7 @@ fn to_i64(rows: u64) -> i64 {
     i64::try_from(rows).unwrap_or(i64::MAX)
 }
 
-/// Deletes the rows of a session whose streams are empty.
+/// Deletes a session's rows. Its streams must be empty.
 pub(super) async fn delete_rows_of_session(
     tx: &mut Connection<'_>,
     session: &str,
@@ -416,7 +424,8 @@ pub(super) async fn delete_rows_of_session(
     delete_row_of_session(tx, session).await
 }
 
-/// The same for what a deletion is about. A session that has been used since the request stays, without that.
+/// Deletes the rows of a session that a deletion collected. A session that has been used since the request stays,
+/// without those rows.
 async fn delete_collected_rows(
     tx: &mut Connection<'_>,
     session: &str,
@@ -434,13 +443,13 @@ async fn delete_collected_rows(
     Ok(Gone { entries, ..gone })
 }
 
-/// Returns the number of their last entries, which are deleted with them.
+/// Deletes a session's ended streams with their last entries. Returns the number of these entries.
 async fn delete_streams_of_session(
     tx: &mut Connection<'_>,
     session: &str,
     deletion: Option<&str>,
 ) -> Result<u64, StoreError> {
-    // A stream that is announced again at this moment keeps its last number, or is too late.
+    // Under the lock, a stream that is announced again either keeps its last entry or starts anew.
     tx.execute(sql::LOCK_SESSION, binds![session]).await?;
     let entries =
         tx.execute(sql::DELETE_LAST_ENTRIES_OF_SESSION, binds![session, deletion]).await?;

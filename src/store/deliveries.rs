@@ -62,6 +62,7 @@ pub(super) async fn record_delivery(
     tx: &mut Connection<'_>,
     delivery: &Delivery,
 ) -> Result<Recorded, StoreError> {
+    // Zoom repeats a webhook with the same bytes, so the digest recognizes it (section 3.9).
     if !insert_delivery(tx, delivery).await? {
         return Ok(Recorded::Repeat);
     }
@@ -117,6 +118,7 @@ async fn apply_interrupt(
     interrupted: &StreamInterrupted,
 ) -> Result<bool, StoreError> {
     let stream = lock_stream(tx, &interrupted.stream_id).await?;
+    // A late copy (section 13.5) must not make a healthy stream reconnect.
     let is_own = stream.is_some_and(|stream| is_of_app(&stream, &interrupted.instance));
     let id = interrupted.stream_id.as_str();
     let is_noted =
@@ -160,8 +162,8 @@ fn is_stale(delivery: &Delivery) -> bool {
 
 /// False if these bytes were recorded before. A concurrent copy waits here for the first.
 async fn insert_delivery(tx: &mut Connection<'_>, delivery: &Delivery) -> Result<bool, StoreError> {
-    // The body of an event of no effect is not stored: it is unknown whom it concerns, so no deletion would find it.
-    // The removal of the app names a user to be forgotten.
+    // The body of an event without an effect is not stored: the daemon cannot know which people it names, so no
+    // deletion would find it. A deauthorization names a user to be forgotten.
     let body = match delivery.announcement {
         WebhookEffect::Other | WebhookEffect::Deauthorized(_) => "",
         _ => &*delivery.body,
@@ -222,8 +224,10 @@ async fn insert_stream(
         operator_id: started.operator_id.as_deref(),
     };
     let now_ms = delivery.received_at_ms;
+    // Before the upsert, which would otherwise create a second session beside one that a program requested by number.
     adopt_session(tx, &started.instance, facts.meeting_id).await?;
     let session_id = upsert_session(tx, &started.instance, &facts, now_ms).await?;
+    // The session gets new data, which a later deletion has to find.
     tx.execute(sql::UNERASE_SESSION, binds![session_id.to_string()]).await?;
     let values = binds![
         started.stream_id.as_str(),
@@ -258,10 +262,12 @@ fn effect_of_start(
     started: &StreamStarted,
     event_ts_ms: i64,
 ) -> StartEffect {
+    // A later time or other URLs mean a failover (section 3.6, A); the same of both is a retry (section 3.9).
     let is_newer = event_ts_ms > stream.event_ts_ms;
     let is_elsewhere =
         event_ts_ms == stream.event_ts_ms && started.server_urls != stream.server_urls;
     match (stream.stop_seen_at_ms, stream.ended_at_ms) {
+        // Zoom gives a restarted stream a new id (section 3.1), so this start is late.
         (Some(_), _) => StartEffect::AlreadyEnded,
         (None, Some(_)) if is_newer => StartEffect::Revive,
         (None, Some(_)) => StartEffect::AlreadyEnded,
@@ -286,6 +292,7 @@ async fn apply_stop(
     let values = binds![id, delivery.received_at_ms, stopped.stop_reason];
     let is_news = tx.execute(sql::NOTE_STOP, values).await? > 0;
     confirm_stops(tx, stream.session_id).await?;
+    // The runner ends a running stream, after it has stored the last entries.
     if stream.ended_at_ms.is_none() {
         return Ok(is_news);
     }

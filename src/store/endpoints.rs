@@ -128,6 +128,7 @@ impl Store {
     ) -> Result<bool, StoreError> {
         let text = id.to_string();
         let is_done = self.execute_audited(sql::DELETE_ENDPOINT, binds![text], act).await?;
+        // After the endpoint, so that no event is addressed to it in between.
         self.forget_deliveries_to(id).await?;
         Ok(is_done)
     }
@@ -152,6 +153,7 @@ impl Store {
             let is_kept = configured.iter().any(|new| new.id == endpoint.id);
             if endpoint.source == EndpointSource::Configuration && !is_kept {
                 let id = endpoint.id;
+                // No audit row: the configuration changed, and no caller of the API.
                 self.database.execute(sql::DELETE_ENDPOINT, binds![id.to_string()]).await?;
                 self.forget_deliveries_to(id).await?;
             }
@@ -175,6 +177,7 @@ impl Store {
         transaction!(self.database, |tx| {
             let is_done = tx.execute(sql::DISABLE_ENDPOINT, values).await? == 1;
             if is_done {
+                // After the change, so that the event does not go to the disabled endpoint.
                 emit(&mut tx, &event, now_ms).await?;
             }
             is_done
@@ -195,7 +198,7 @@ pub(super) fn endpoint_id(text: &str) -> Result<EndpointId, StoreError> {
     rows::read_text("endpoint id", text, EndpointId::parse)
 }
 
-/// The format of the statements: between commas; empty for all.
+/// Formats kinds for the statements: each between commas, so that no kind matches a part of another. Empty means all.
 fn events_text(events: &[EventKind]) -> String {
     let mut list = String::new();
     for kind in events {

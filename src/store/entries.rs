@@ -32,6 +32,7 @@ impl Store {
     /// must stop. Idempotent: entries written under the same epoch stay.
     pub async fn write_entries(&self, appends: &[Append]) -> Result<HashSet<StreamId>, StoreError> {
         let mut fenced = HashSet::new();
+        // Ends, because each round excludes at least one more stream.
         loop {
             let is_good = |append: &&Append| !fenced.contains(&append.entry.stream_id);
             let good: Vec<&Append> = appends.iter().filter(is_good).collect();
@@ -49,6 +50,7 @@ impl Store {
             let written = write_batches(&mut tx, appends).await?;
             // After the rows, because their locks keep a claim from raising the epoch until this transaction ends.
             let mut lost = fenced_streams(&mut tx, appends).await?;
+            // Some rows existed: this call is a repetition, or another epoch assigned their numbers.
             if lost.is_empty() && written < appends.len() as u64 {
                 lost = collided_streams(&mut tx, appends).await?;
             }
@@ -115,6 +117,7 @@ pub(super) async fn write_batches(
 /// Splits a slice into parts with lengths of powers of two, each with its exponent.
 fn power_of_two_batches<T>(mut rest: &[T]) -> impl Iterator<Item = (usize, &[T])> {
     std::iter::from_fn(move || {
+        // An empty rest has no logarithm, which ends the iterator.
         let log2 = rest.len().checked_ilog2()?.min(LARGEST_BATCH_LOG2);
         let (batch, later) = rest.split_at(1 << log2);
         rest = later;
@@ -127,6 +130,7 @@ async fn fenced_streams(
     tx: &mut Connection<'_>,
     appends: &[&Append],
 ) -> Result<Vec<StreamId>, StoreError> {
+    // Each claim once: a batch holds many entries of few streams.
     let held = |append: &&Append| (append.entry.stream_id.clone(), append.epoch);
     let held: HashSet<(StreamId, i64)> = appends.iter().map(held).collect();
     let held: Vec<(StreamId, i64)> = held.into_iter().collect();
@@ -175,6 +179,7 @@ async fn read_after(
     for head in heads {
         let ordinal = rows::read_number("ordinal", head.ordinal)?;
         let seen = stored_seq(cursor.seen(ordinal));
+        // The cast fits: there are at most `limit` entries.
         let room = i64::from(limit) - entries.len() as i64;
         // Most readers have seen all of most streams: skip those without a statement.
         if seen >= head.last_seq || room <= 0 {

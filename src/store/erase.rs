@@ -10,7 +10,7 @@ use super::{StoreError, sql};
 
 /// The most entries deleted in one transaction, so that webhooks are not held up.
 const ENTRIES_PER_STEP: u32 = 500;
-/// The most webhooks whose bodies are deleted in one transaction.
+/// The most webhook bodies deleted in one transaction.
 const DELIVERIES_PER_STEP: u32 = 200;
 
 /// Counts of deleted data.
@@ -25,8 +25,8 @@ pub(super) struct Gone {
     pub recordings: u64,
 }
 
-/// The user of a deletion, and the deletion itself, whose rows were collected when it was requested. Later data stays,
-/// because the user may have returned.
+/// A deletion and its user. Its rows were collected when it was requested; later data stays, because the user may have
+/// returned.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Of<'a> {
     /// The deletion's id.
@@ -58,6 +58,7 @@ pub(super) async fn erase_some_of_stream(
 ) -> Result<Gone, StoreError> {
     let (entries, is_empty) = delete_some_entries(tx, stream, entries).await?;
     let mut gone = Gone { entries, ..Gone::default() };
+    // Only one kind of data reaches its limit in a transaction: each starts when the one before is gone.
     let is_done = is_empty
         && !forget_some_events_of_stream(tx, stream).await?
         && !blank_some_answers(tx, stream).await?;
@@ -73,8 +74,8 @@ pub(super) async fn erase_some_of_stream(
     Ok(gone)
 }
 
-/// Called after a stream of the session was erased. If no other stream has data, removes what names people from the
-/// session's row, and its events; otherwise only what names the user.
+/// Erases a session after one of its streams. If no other stream has data, removes everything that names people from
+/// the session's row and events; otherwise only what names the user.
 pub(super) async fn erase_session(
     tx: &mut Connection<'_>,
     session: &str,
@@ -88,7 +89,7 @@ pub(super) async fn erase_session(
     }
 }
 
-/// Removes what names people from the row of a session whose deletion was requested.
+/// Removes what names people from a session's row when its deletion is requested.
 pub(super) async fn erase_deleted_session(
     tx: &mut Connection<'_>,
     session: &str,

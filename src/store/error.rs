@@ -74,6 +74,8 @@ impl StoreError {
         else {
             return false;
         };
+        // A unique violation, too: two transactions computed the same next number, such as a recording's part. The
+        // second sees the first one's row when it tries again.
         error.is_unique_violation() || is_code(&**error, &POSTGRES_CONFLICT, &[])
     }
 }
@@ -91,10 +93,10 @@ impl From<sqlx::Error> for StoreError {
     }
 }
 
-/// Serialization failure, deadlock. SQLite has neither: its one writer waits in its pool.
+/// Serialization failure and deadlock. SQLite has neither, because its writers queue for one connection.
 const POSTGRES_CONFLICT: [&str; 2] = ["40001", "40P01"];
 
-/// Cancelled by a timeout or an operator, or the server process has crashed.
+/// Class 57: a timeout or an operator cancelled the statement, or the server process crashed.
 const POSTGRES_BROKEN_OFF: [&str; 1] = ["57"];
 
 /// Prefixes of Postgres error codes that may pass: connection and sign-in, missing database, rolled back, out of

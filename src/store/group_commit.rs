@@ -37,10 +37,12 @@ impl Store {
     pub async fn record_delivery(&self, delivery: &Delivery) -> Result<Recorded, StoreError> {
         let (answer, mut recorded) = oneshot::channel();
         self.group.lock().push_back(Waiting { delivery: delivery.clone(), answer });
+        // Several turns if the queue holds more than one group.
         loop {
             let turn = Arc::clone(&self.group.turn).lock_owned().await;
             match recorded.try_recv() {
                 Ok(answer) => return answer,
+                // The whole group failed, or its task panicked: the sender was dropped.
                 Err(TryRecvError::Closed) => return Err(StoreError::timed_out()),
                 Err(TryRecvError::Empty) => {}
             }
@@ -48,6 +50,7 @@ impl Store {
             // In a separate task: a caller that leaves must not cancel the others' deliveries.
             let recording = tokio::spawn(async move {
                 store.record_group(group).await;
+                // The task owns the turn, so that the next group waits for this commit even if the caller has left.
                 drop(turn);
             });
             // After a panic the answers are lost, and all callers get an error that makes them retry.
@@ -65,17 +68,21 @@ impl Store {
                     let _ = waiting.answer.send(Ok(recorded));
                 }
             }
+            // Dropping the group drops the senders, so every caller gets an error and answers 503, which Zoom retries
+            // (section 13.5).
             Err(StoreError::Unavailable(error)) if group.len() > 1 => {
                 tracing::warn!(%error, deliveries = group.len(),
                     "cannot record deliveries; Zoom is asked to retry them");
             }
             Err(_) if group.len() > 1 => {
                 for waiting in group {
+                    // Boxed, because the function calls itself.
                     Box::pin(self.record_group(vec![waiting])).await;
                 }
             }
             Err(error) => {
                 if let Some(waiting) = group.into_iter().next() {
+                    // The caller may have stopped waiting.
                     let _ = waiting.answer.send(Err(error));
                 }
             }
@@ -104,6 +111,7 @@ impl Group {
             bytes <= MAX_GROUP_BYTES
         };
         let count = waiting.iter().take(MAX_GROUP).take_while(fits).count();
+        // At least one, because a body above the limit goes alone. None if an earlier turn has emptied the queue.
         let count = count.max(1).min(waiting.len());
         waiting.drain(..count).collect()
     }

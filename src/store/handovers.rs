@@ -95,6 +95,7 @@ async fn offer_all(
     stream: &StreamId,
     offers: &[Offer],
 ) -> Result<Offered, StoreError> {
+    // Locked, so that the stream cannot end between this read and the inserts.
     let Some(record) = lock_stream(tx, stream).await? else { return Ok(Offered::default()) };
     let is_late = record.ended_at_ms.is_some() || record.is_revoked();
     let (mut known, mut new) = (0, Vec::new());

@@ -82,6 +82,7 @@ impl Store {
 
     /// Deletes sealed answers that do not begin with `prefix`, because a key rotation does not reseal them.
     pub async fn forget_answers_sealed_otherwise(&self, prefix: &str) -> Result<u64, StoreError> {
+        // Bytes are characters here, because a prefix is ASCII.
         let values = binds![prefix, i64::try_from(prefix.len()).unwrap_or(i64::MAX)];
         self.database.execute(sql::FORGET_ANSWERS_SEALED_OTHERWISE, values).await
     }
@@ -111,6 +112,7 @@ async fn claim_key(
     }
     let row: KeyRow = tx.one(sql::IDEMPOTENCY_KEY, &values[..3]).await?;
     Ok(match (row.status.and_then(|status| u16::try_from(status).ok()), row.body) {
+        // First, because the stored answer belongs to another request.
         _ if row.digest != digest => Taken::OtherBody,
         (Some(status), Some(body)) => Taken::Answered(Kept { status, body }),
         (Some(_), None) => Taken::Deleted,

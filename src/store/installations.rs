@@ -103,7 +103,7 @@ impl Store {
         rows.into_iter().map(installation).collect()
     }
 
-    /// Connected installations whose tokens were obtained before `before_ms`, oldest first.
+    /// Connected installations with tokens from before `before_ms`, oldest first.
     pub async fn idle_installations(
         &self,
         before_ms: i64,
@@ -190,7 +190,9 @@ impl Store {
         prefix: &str,
         limit: u32,
     ) -> Result<Vec<StoredGrant>, StoreError> {
+        // The empty text sorts before every id.
         let after = after.map(|id| id.to_string()).unwrap_or_default();
+        // Bytes are characters here, because a prefix is ASCII.
         let characters = i64::try_from(prefix.len()).unwrap_or(i64::MAX);
         let values = binds![after, prefix, characters, i64::from(limit)];
         let rows: Vec<Row> = self.database.all(sql::SEALED_OTHERWISE, values).await?;
@@ -238,12 +240,14 @@ async fn upsert_installation(
     let saved: Option<(String,)> = tx.optional(sql::UPSERT_INSTALLATION, values).await?;
     if let Some((id,)) = saved {
         let id = installation_id(&id)?;
+        // A second statement, because the seal binds the tokens to the id that the first returned.
         let SealedTokens { access, refresh, expires_at_ms } = seal(id);
         let values = binds![id.to_string(), access, refresh, expires_at_ms, obtained_at_ms];
         tx.execute(sql::SET_TOKENS, values).await?;
         insert_audit(tx, &installed_row(id, granted, obtained_at_ms)).await?;
     }
     let values = binds![&*granted.account_id, &*granted.user_id];
+    // By user, because a newer install may have kept its row.
     let row: Row = tx.one(sql::INSTALLATION_OF, values).await?;
     Ok(StoredGrant::try_from(row)?.installation)
 }
@@ -265,6 +269,7 @@ async fn revoke_in_transaction(
     let row: Option<Row> = tx.optional(sql::INSTALLATION, binds![id.to_string()]).await?;
     let Some(Row { user_id, .. }) = row else { return Ok(false) };
     let revoked = tx.execute(sql::REVOKE_INSTALLATION, binds![id.to_string(), audit.at_ms]).await?;
+    // A repeated revocation may still request the deletion of data.
     if revoked == 0 && !delete_data {
         return Ok(false);
     }
@@ -294,6 +299,7 @@ pub(super) async fn deauthorize_user(
         "may_keep_data": gone.may_keep_data, "installations": revoked,
         "newer_installations": newer.len(),
     });
+    // A newer installation means that the user came back: the data is kept (section 15.7).
     if !gone.may_keep_data && newer.is_empty() {
         streams_stopped = ask_deletion(tx, user_id, ZOOM, now_ms).await?;
         detail["streams_stopped"] = streams_stopped.into();

@@ -108,7 +108,8 @@ async fn claim_some(
     Ok(claims)
 }
 
-/// A separate statement after the claim, to see what the last owner wrote before it released the stream.
+/// Reads a claimed stream. The statements come after the claim, which waits for the last owner's transaction, so that
+/// they see what it wrote.
 async fn read_claim(
     tx: &mut Connection<'_>,
     stream: &StreamId,

@@ -85,6 +85,7 @@ impl Store {
         events: &[OutgoingEvent],
         now_ms: i64,
     ) -> Result<(), StoreError> {
+        // Read outside the transaction, to skip it for most entries. `INSERT_EVENT` checks again.
         let wanted = self.wanted_events().await?;
         let wanted: Vec<_> = events.iter().filter(|event| wanted.contains(&event.kind)).collect();
         if wanted.is_empty() {
@@ -150,6 +151,7 @@ impl Store {
         lease_ms: i64,
         limit: u32,
     ) -> Result<Vec<ClaimedDelivery>, StoreError> {
+        // New for each call, so that a late result of an expired claim is not recorded under the next one.
         let claim = Uuid::new_v4().to_string();
         transaction!(self.database, |tx| {
             let now_ms = tx.now_ms().await?;
@@ -157,6 +159,7 @@ impl Store {
             let values = binds![id.to_string(), now_ms, until_ms, &*claim, i64::from(limit)];
             let rows: Vec<(String, i64)> = tx.all(sql::CLAIM_OUTGOING, values).await?;
             let endpoint = read_endpoint(&mut tx, id).await?;
+            // The endpoint was deleted meanwhile. No commit, so the claims are rolled back.
             let Some(endpoint) = endpoint else { return Ok(Vec::new()) };
             let mut claimed = Vec::with_capacity(rows.len());
             for (event_id, attempts) in rows {
@@ -274,6 +277,7 @@ impl Store {
 
     /// One entry; `None` if it was deleted.
     pub async fn entry(&self, stream: &StreamId, seq: u64) -> Result<Option<Entry>, StoreError> {
+        // A number beyond `i64` finds nothing.
         let values = binds![stream.as_str(), i64::try_from(seq).unwrap_or(i64::MAX)];
         let row: Option<PlacedEntryRow> = self.database.optional(sql::ENTRY, values).await?;
         let Some(row) = row else { return Ok(None) };
@@ -306,7 +310,8 @@ pub(super) async fn forget_some_events_of_stream(
     Ok(events == u64::from(EVENTS_PER_STEP))
 }
 
-/// Deletes part of a session's events written by `until_ms`, with their deliveries. True if more is left.
+/// Deletes part of a session's events with their deliveries: those that `deletion` collected, or all events without a
+/// deletion. True if more is left.
 pub(super) async fn forget_some_of_session(
     tx: &mut Connection<'_>,
     session: &str,
@@ -333,6 +338,7 @@ pub(super) async fn rewrite_session_events(
         if let Content::Data(data) = event.content {
             tx.execute(sql::REWRITE_EVENT, binds![&*row.id, data.to_string()]).await?;
         }
+        // Answers may repeat the names that the endpoint was sent.
         tx.execute(sql::BLANK_ANSWERS_TO_EVENT, binds![&*row.id]).await?;
     }
     Ok(())
@@ -359,6 +365,7 @@ async fn note_health(
     now_ms: i64,
 ) -> Result<Option<i64>, StoreError> {
     match status {
+        // Nothing was sent, which says nothing about the endpoint.
         DeliveryStatus::Withdrawn => Ok(None),
         DeliveryStatus::Delivered => {
             tx.execute(sql::ENDPOINT_SUCCEEDED, binds![id]).await?;

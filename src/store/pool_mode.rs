@@ -33,7 +33,7 @@ pub(super) async fn detect_mode(
     // A pooler in session mode with a single server connection makes the second wait.
     let mode = timeout(ACQUIRE_TIMEOUT, compare_backends(first, &mut second));
     let mode = mode.await.unwrap_or(Ok(PoolMode::Session))?;
-    // It is not needed from here on, however closing ends.
+    // Ignore the error: this connection has served its purpose.
     let _ = second.close().await;
     Ok(mode)
 }

@@ -14,7 +14,7 @@ use crate::model::{
 
 /// The most rows of files written in one transaction, so that other writers are not held up.
 const FILES_AT_ONCE: usize = 200;
-/// Pictures are many: the others are in the list of recordings.
+/// The most files that an event lists, because recorded pictures are many. The API lists all of them.
 const MAX_FILES_LISTED: usize = 100;
 /// How long the first try to remove a recording's files again waits, and the longest wait.
 const FIRST_DELETION_RETRY_MS: i64 = 10_000;
@@ -34,6 +34,7 @@ impl Store {
                 new.started_at_ms,
             ];
             tx.execute(sql::INSERT_RECORDING, values).await?;
+            // Read, because the insert computes the part and does nothing for a known id.
             tx.one(sql::RECORDING, binds![&*id]).await?
         })?;
         row.try_into()
@@ -92,13 +93,14 @@ impl Store {
         recording: &Recording,
         now_ms: i64,
     ) -> Result<(), StoreError> {
+        // Seven doublings of 10 s exceed the longest wait. The bound keeps the shift from overflowing.
         let doubled = FIRST_DELETION_RETRY_MS << recording.failed_deletions.min(7);
         let due_at_ms = now_ms.saturating_add(doubled.min(LAST_DELETION_RETRY_MS));
         let values = binds![recording.id.to_string(), due_at_ms];
         self.database.execute(sql::DEFER_RECORDING_DELETION, values).await.map(drop)
     }
 
-    /// Notes where a recording's files go: a URL without credentials, or a folder.
+    /// Stores where a recording's files go: a URL without credentials, or a folder.
     pub async fn set_recording_target(
         &self,
         id: RecordingId,
@@ -110,8 +112,8 @@ impl Store {
             .map(drop)
     }
 
-    /// Takes a recording from one state to the next. False when it was not in the first: somebody wants it deleted,
-    /// or this call was made before.
+    /// Moves a recording from one status to the next. False if it did not have the first: its deletion was requested,
+    /// or this call is a repetition.
     pub async fn move_recording(
         &self,
         id: RecordingId,
@@ -205,6 +207,7 @@ impl Store {
         let values = binds![session.to_string(), api_name];
         let row: Option<FileRow> = self.database.optional(sql::RECORDED_FILE, values).await?;
         let Some((id, file)) = row.map(FileRow::read).transpose()? else { return Ok(None) };
+        // A second statement: the recording may have been deleted since the first.
         let recording = self.recording(id).await?;
         let shown = recording.filter(|recording| recording.status != RecordingStatus::Deleting);
         Ok(shown.map(|recording| (recording, file)))
@@ -219,6 +222,7 @@ impl Store {
     /// Deletes the row of a recording after its files are removed.
     pub async fn forget_recording(&self, id: RecordingId) -> Result<(), StoreError> {
         transaction!(self.database, |tx| {
+            // The files first: their foreign key refers to the recording.
             tx.execute(sql::FORGET_RECORDED_FILES, binds![id.to_string()]).await?;
             tx.execute(sql::FORGET_RECORDING, binds![id.to_string()]).await?;
         })?;
@@ -266,6 +270,7 @@ pub(super) async fn delete_recordings_of_stream(
     tx: &mut Connection<'_>,
     stream: &str,
 ) -> Result<u64, StoreError> {
+    // The names go at once, because removing the files can take long.
     tx.execute(sql::FORGET_RECORDED_NAMES, binds![stream]).await?;
     tx.execute(sql::DELETE_RECORDINGS_OF_STREAM, binds![stream]).await
 }

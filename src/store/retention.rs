@@ -26,6 +26,7 @@ row! {
 impl Store {
     /// Deletes a bounded part of the logs of streams that ended before `before_ms`. False if there is none.
     pub async fn expire_entries(&self, before_ms: i64, now_ms: i64) -> Result<bool, StoreError> {
+        // Without a lock: if two daemons choose the same stream, each deletes a part of it.
         let oldest: Option<(String,)> =
             self.database.optional(sql::STREAM_TO_EXPIRE, binds![before_ms]).await?;
         let Some((stream,)) = oldest else { return Ok(false) };
@@ -54,6 +55,7 @@ impl Store {
             for session in sessions.iter().filter(|session| session.is_over != 0) {
                 match self.expire_session(&session.id, before_ms).await {
                     Ok(is_gone) => gone += u64::from(is_gone),
+                    // Every other session would fail for the same reason.
                     Err(error @ StoreError::Unavailable(_)) => return Err(error),
                     Err(error) => failed = failed.or(Some(error)),
                 }
@@ -79,8 +81,8 @@ impl Store {
         }
     }
 
-    /// Deletes the audit trail from before `before_ms`, in small transactions; but for deletions that a sink that a
-    /// daemon has held since then has not been told of. Returns how many rows are gone.
+    /// Deletes audit rows from before `before_ms`, in small transactions. The row of a deletion stays until every sink
+    /// that a daemon has held since then has relayed it. Returns how many were deleted.
     pub async fn expire_audit(&self, before_ms: i64) -> Result<u64, StoreError> {
         let mut gone = 0;
         loop {

@@ -124,8 +124,10 @@ pub(super) fn or_passed_over<T>(read: Result<T, StoreError>) -> Option<T> {
 }
 
 impl EntryRow {
+    /// Converts the row to an entry.
+    ///
     /// # Errors
-    /// When this version cannot read it.
+    /// This version cannot read the row.
     pub(super) fn into_entry(
         self,
         session_id: SessionId,

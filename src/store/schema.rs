@@ -61,6 +61,7 @@ pub(super) const NEWEST: i64 = STEPS[STEPS.len() - 1].version;
 fn migrator(sql: impl Fn(&Step) -> &'static str) -> Migrator {
     let migration = |step: &Step| {
         let (kind, sql) = (MigrationType::Simple, sql(step).into_sql_str());
+        // `false`: not outside a transaction.
         Migration::new(step.version, step.description.into(), kind, sql, false)
     };
     Migrator::with_migrations(STEPS.iter().map(migration).collect())
@@ -69,7 +70,7 @@ fn migrator(sql: impl Fn(&Step) -> &'static str) -> Migrator {
 /// Waits for another node that may be migrating, in bounded time. The settings end with the transaction, because a
 /// pooler may reassign the connection afterwards.
 const BEGIN_MIGRATION: &str = "BEGIN; SET LOCAL lock_timeout = '60s'";
-/// An arbitrary number.
+/// Takes an advisory lock. Its key is arbitrary, but must never change: it excludes other versions of the daemon.
 const LOCK: &str = "SELECT pg_advisory_xact_lock(7046029254386353131)";
 
 /// Applies the missing migrations, all or none, while no other node does.
@@ -90,6 +91,7 @@ async fn run_migrations<C: Migrate>(
     connection: &mut C,
 ) -> Result<(), StoreError> {
     migrator.run_direct(None, connection, false).await.map_err(|error| match error {
+        // The database has a migration that this binary lacks.
         MigrateError::VersionMissing(version) if version > NEWEST => {
             StoreError::SchemaTooNew(version)
         }
@@ -122,6 +124,7 @@ impl Migrate for InTransaction<'_> {
             sqlx::query_as("SELECT version, checksum FROM _sqlx_migrations ORDER BY version");
         Box::pin(async {
             let rows: Vec<(i64, Vec<u8>)> =
+                // Not kept prepared: a pooler gives this server connection to other clients afterwards.
                 listed.persistent(false).fetch_all(&mut *self.0).await?;
             let applied = rows
                 .into_iter()

@@ -42,7 +42,7 @@ impl Store {
         })
     }
 
-    /// Sets the participant whose video the session's streams request, and writes the audit row.
+    /// Selects the participant for the individual video of a session's streams, and writes the audit row.
     pub async fn pin_video(
         &self,
         id: SessionId,
@@ -69,7 +69,7 @@ impl Store {
     ) -> Result<HashMap<SessionId, KnownSession>, StoreError> {
         let mut known: HashMap<SessionId, KnownSession> = HashMap::new();
         for chunk in ids.chunks(KNOWN_AT_ONCE) {
-            // Padded with the last id, so that the statement is always the same.
+            // Padded with the last id, so that the statement's text is always the same. A chunk is never empty.
             let ids = (0..KNOWN_AT_ONCE).map(|index| chunk[index.min(chunk.len() - 1)].to_string());
             let binds: Vec<Bind<'_>> = ids.map(Bind::from).collect();
             let rows: Vec<(String, String, String, i64, i64)> =
@@ -161,6 +161,7 @@ pub(super) async fn adopt_session(
 ) -> Result<(), StoreError> {
     let Some(number) = number else { return Ok(()) };
     let values = binds![instance.product.as_str(), instance.key.as_str(), instance.id(), number];
+    // Only meetings and webinars have numbers, which Zoom reuses for later meetings.
     if tx.execute(sql::ADOPT_SESSION, values).await? == 0 && is_meeting(instance.product) {
         tx.execute(sql::ADOPT_EARLIER_SESSION, values).await?;
     }
@@ -214,8 +215,8 @@ row! {
     }
 }
 
-/// Not for an erased session. The end of an unknown meeting may be that of a deleted session: it closes the session and
-/// names no one.
+/// Whether data about people in a meeting's webhook may be stored: not for an erased session. The end of an unknown
+/// meeting may be that of a deleted session: it closes the session and names no one.
 async fn may_keep(tx: &mut Connection<'_>, meeting: &MeetingChanged) -> Result<bool, StoreError> {
     let values = binds![meeting.instance.product.as_str(), meeting.instance.id()];
     let known: Option<KnownRow> = tx.optional(sql::LOCK_SESSION_OF_INSTANCE, values).await?;
@@ -226,6 +227,7 @@ async fn may_keep(tx: &mut Connection<'_>, meeting: &MeetingChanged) -> Result<b
         (_, MeetingChange::Started) => Ok(true),
         (Some(KnownRow { id, host_id, .. }), MeetingChange::Ended) => {
             let (streams,): (i64,) = tx.one(sql::STREAMS_WITH_DATA, binds![id]).await?;
+            // A session without a host or data may be the rest of a deleted one.
             Ok(host_id.is_some() || streams > 0)
         }
     }
@@ -263,6 +265,7 @@ async fn insert_session(
     let values = binds![&*id, participant, installation, metadata, media];
     tx.execute(sql::DESCRIBE_SESSION, values).await?;
     let row: SessionRow = tx.one(sql::SESSION, binds![&*id]).await?;
+    // For an existing session, the insert returned that one's id.
     Ok(Made { is_new: id == fresh, session: row.try_into()? })
 }
 
@@ -270,13 +273,14 @@ pub(super) fn media_text(media: &MediaParams) -> String {
     serde_json::to_string(media).expect("a JSON object becomes JSON")
 }
 
-/// Meetings named by a webhook are found by their number, the others by their name.
+/// Finds the running meeting with this number. Other products have no numbers: their ids find them.
 async fn find_by_number(
     tx: &mut Connection<'_>,
     new: &NewSession,
     now_ms: i64,
 ) -> Result<Option<String>, StoreError> {
     let (one, other) = match new.product {
+        // A number does not reveal which of the two it belongs to.
         None => (Product::Meeting, Product::Webinar),
         Some(product @ (Product::Meeting | Product::Webinar)) => (product, product),
         Some(Product::VideoSdk | Product::ContactCenter) => return Ok(None),

@@ -159,7 +159,9 @@ async fn read_page(
         if room <= 0 {
             break;
         }
+        // Even if the stream yields nothing, so that the next page begins after it.
         page.last = Some(rows::stream_id(&stream.stream_id)?);
+        // The empty text selects entries of all kinds.
         let values = binds![&*stream.stream_id, stream.seen, "", room];
         let found: Vec<EntryRow> = tx.all(sql::ENTRIES_AFTER, values).await?;
         room -= i64::try_from(found.len()).unwrap_or(i64::MAX);
@@ -177,6 +179,7 @@ impl SinkPage {
         let session_id = rows::session_id(&stream.session_id)?;
         let ordinal = rows::read_number("ordinal", stream.ordinal)?;
         let product = rows::read_text("product", &stream.product, Product::parse)?;
+        // The position passes unreadable entries, too.
         self.reached.push((stream_id.clone(), rows::read_number("seq", last.seq)?));
         for row in found {
             let entry = row.into_entry(session_id, stream_id.clone(), ordinal);

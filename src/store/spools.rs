@@ -15,6 +15,7 @@ impl Store {
 
     /// Fails the unfinished recordings of spools unseen for a day, if the stream is over. Returns how many there were.
     pub async fn fail_lost_recordings(&self, now_ms: i64) -> Result<u64, StoreError> {
+        // First: a spool without a row would never count as lost.
         self.database.execute(sql::NOTE_SPOOLS, binds![now_ms]).await?;
         let seen_before_ms = now_ms - SPOOL_LOST_AFTER_MS;
         self.database.execute(sql::FAIL_LOST_RECORDINGS, binds![seen_before_ms]).await
@@ -23,6 +24,7 @@ impl Store {
     /// Assigns all recordings of one spool to the other.
     pub async fn merge_spools(&self, from: SpoolId, into: SpoolId) -> Result<(), StoreError> {
         let values = binds![from.to_string(), into.to_string()];
+        // Without a transaction, because both statements are idempotent in this order.
         self.database.execute(sql::MERGE_SPOOLS, values).await?;
         self.database.execute(sql::FORGET_SPOOL, binds![from.to_string()]).await.map(drop)
     }

@@ -104,6 +104,7 @@ macro_rules! select_recorded_file {
 }
 
 /// Whether a session has been over since before `$1` and has no other stored data: 1 or 0.
+// The casts are for Postgres, where a plain 1 is an INTEGER and not readable as an `i64`.
 macro_rules! session_is_over {
     () => {
         "CASE WHEN sessions.updated_at_ms < $1
@@ -199,6 +200,7 @@ pub const FENCED_TAIL: &str = ")
      WHERE streams.stream_id IS NULL";
 
 /// The database's clock in Unix milliseconds. Daemons have clocks of their own, so claims between them use this one.
+// Not `now()`, which is the time of BEGIN: the transaction may have waited for a lock since.
 pub const NOW_MS_POSTGRES: &str =
     "SELECT CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT)";
 pub const NOW_MS_SQLITE: &str = "SELECT CAST(unixepoch('subsec') * 1000 AS INTEGER)";

@@ -54,6 +54,7 @@ fn of_stream(last_emitted: Option<EventKind>, status: StreamStatus) -> Option<Ev
     let kind = match (last_emitted, status) {
         (None | Some(Kind::StreamEnded), StreamStatus::Live) => Kind::StreamStarted,
         (None, StreamStatus::Ended) => Kind::StreamEnded,
+        // Before a stream is live, there is nothing to report but its end.
         (None | Some(Kind::StreamEnded), _) => return None,
         (Some(Kind::StreamPaused | Kind::StreamInterrupted), StreamStatus::Live) => {
             Kind::StreamResumed

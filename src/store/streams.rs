@@ -186,6 +186,7 @@ async fn end_stream(
         true => Some(write_last_entry(tx, &record, end).await?),
         false => None,
     };
+    // A stop webhook may have brought the revocation while the stream still ran.
     let is_revoked = is_ended && record.is_revoked();
     if is_revoked || end.stop_reason.is_some_and(StopReason::is_revoked) {
         revoke_stream(tx, &record, end.now_ms).await?;

@@ -42,6 +42,7 @@ impl Store {
         if self.database.execute(sql::USE_TICKET, values).await? == 1 {
             return Ok(TicketUse::First);
         }
+        // Without a row, only the token's limit can have prevented the insert.
         self.used_ticket(id, now_ms).await.map(|used| used.unwrap_or(TicketUse::TooMany))
     }
 

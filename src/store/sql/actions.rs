@@ -2,12 +2,13 @@
 
 statements! {
     /// Changes nothing: locks the session until the transaction ends.
+    // An UPDATE, because SQLite has no SELECT … FOR UPDATE.
     LOCK_SESSION = "UPDATE sessions SET status = status WHERE id = $1 RETURNING id";
 
     /// The media parameters of the session's next streams.
     SET_MEDIA = "UPDATE sessions SET media = $2 WHERE id = $1";
 
-    /// What they asked for before ($3), while they still ask for $2.
+    /// Restores the earlier media parameters ($3), unless $2 were replaced meanwhile.
     RESTORE_MEDIA = "UPDATE sessions SET media = $3 WHERE id = $1 AND media = $2";
 
     /// The installation that provides the session's token.
@@ -95,7 +96,8 @@ statements! {
         UPDATE actions SET status = 'confirmed', due_at_ms = NULL
          WHERE session_id = $1 AND action = 'stop' AND status IN ('running', 'accepted')";
 
-    /// Sessions with overdue actions, each once: see `TIME_OUT_ACTIONS`, and `CLAIM_ACTIONS` for the last condition.
+    /// The sessions of overdue actions, one row for each action: see `TIME_OUT_ACTIONS`, and `CLAIM_ACTIONS` for the
+    /// last condition.
     SESSIONS_WITH_LATE_ACTIONS = "
         SELECT session_id FROM actions
          WHERE due_at_ms <= $1 AND (status = 'accepted' OR (status = 'running' AND cause IS NULL))
@@ -144,6 +146,7 @@ statements! {
          WHERE token = $1 AND path = $2 AND key = $3";
 
     /// Sealed answers that do not begin with $1, of $2 characters.
+    // The cast is for Postgres, where `substr` takes no BIGINT.
     FORGET_ANSWERS_SEALED_OTHERWISE = "
         UPDATE idempotency_keys SET body = NULL
          WHERE substr(body, 1, 3) = 'v1.' AND substr(body, 1, CAST($2 AS INTEGER)) <> $1";

@@ -25,6 +25,7 @@ statements! {
 
     /// The ids of what a user's ($2) deletion ($1) is about: the user's streams, sessions that name the user, webhooks
     /// that do, events that ask the user to install again, and acts with the address of the user's browser.
+    // `data <> replace(data, id, '')` means that the data contains the id, in both databases and without wildcards.
     COLLECT_ITEMS_OF_USER = "
         INSERT INTO deletion_items (deletion_id, item)
         SELECT $1, stream_id FROM streams WHERE operator_id = $2
@@ -58,19 +59,20 @@ statements! {
 
     NEXT_DELETION = "SELECT id FROM deletions WHERE id > $1 ORDER BY id LIMIT 1";
 
-    /// No row if another daemon has finished it.
+    /// Locks a deletion. No row if another daemon has finished it.
     LOCK_DELETION = "
         UPDATE deletions SET after_stream = after_stream WHERE id = $1
         RETURNING scope, subject, actor, asked_at_ms, after_stream, streams, sessions, entries,
                   deliveries, recordings, is_collected";
 
-    /// Those that the deletion $2 revoked.
+    /// Counts the running streams of a user ($1) that the deletion $2 revoked.
     RUNNING_STREAMS_OF_USER = "
         SELECT COUNT(*) FROM streams
          WHERE operator_id = $1 AND ended_at_ms IS NULL
            AND stream_id IN (SELECT item FROM deletion_items WHERE deletion_id = $2)";
 
-    /// The next stream of a user ($1) after $2, among those that the deletion $3 collected, since the user may have returned.
+    /// The next stream of a user ($1) after $2, among those that the deletion $3 collected: the user may have returned
+    /// since.
     STREAM_OF_USER_TO_EMPTY = "
         SELECT stream_id FROM streams
          WHERE operator_id = $1 AND stream_id > $2
@@ -91,6 +93,7 @@ statements! {
          WHERE stream_id = $1 AND stream_id > $2
            AND EXISTS (SELECT 1 FROM deletions WHERE id = $3)";
 
+    // A subquery, because Postgres has no DELETE with LIMIT.
     DELETE_SOME_PERSONAL_ENTRIES = "
         DELETE FROM entries
          WHERE stream_id = $1
@@ -107,6 +110,7 @@ statements! {
                                OR seq < (SELECT MAX(seq) FROM entries WHERE stream_id = $1))
                         ORDER BY seq LIMIT $2)";
 
+    // The last condition repeats that of the partial index `streams_to_expire`.
     STREAM_TO_EXPIRE = "
         SELECT stream_id FROM streams
          WHERE ended_at_ms < $1 AND emptied_at_ms IS NULL AND ended_at_ms IS NOT NULL
@@ -206,7 +210,7 @@ statements! {
                    THEN NULL ELSE installation_id END
          WHERE id = $1";
 
-    /// Of a session whose deletion was requested: whom it names beside `ERASE_SESSION`.
+    /// Removes the users that `ERASE_SESSION` leaves in the row of a session that is to be deleted.
     FORGET_USERS_OF_SESSION = "
         UPDATE sessions SET operator_id = NULL, participant_user_id = NULL, installation_id = NULL
          WHERE id = $1";

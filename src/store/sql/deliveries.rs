@@ -37,6 +37,7 @@ statements! {
          WHERE digest IN (SELECT digest FROM deliveries WHERE received_at_ms < $1 LIMIT $2)";
 
     /// The session is locked: no other transaction takes the same ordinal.
+    // MAX without GROUP BY yields one row even if the session has no stream yet.
     INSERT_STREAM = "
         INSERT INTO streams (stream_id, session_id, ordinal, server_urls, event_ts_ms, generation,
                              interrupts, status, tally, media, created_at_ms, operator_id)
@@ -89,7 +90,7 @@ statements! {
 
     BLANK_DELIVERY = "UPDATE deliveries SET body = '', operator_id = NULL WHERE digest = $1";
 
-    /// Unless it is about a stream that holds data: no deletion would find it later.
+    /// Removes a webhook's body, unless its stream holds data: without data, no deletion would find the body later.
     BLANK_DELIVERY_OF_NO_STREAM = "
         UPDATE deliveries SET body = ''
          WHERE digest = $1

@@ -1,7 +1,7 @@
 //! Offers of entries between nodes.
 
 statements! {
-    /// Unless the stream has the maximum ($6) already.
+    /// Adds an offer, unless its stream has the maximum ($6) already.
     INSERT_OFFER = "
         INSERT INTO handovers (stream_id, epoch, place, at_ms, body)
         SELECT stream_id, CAST($2 AS BIGINT), CAST($3 AS BIGINT), CAST($4 AS BIGINT), $5

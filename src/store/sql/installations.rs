@@ -92,7 +92,7 @@ statements! {
     CONNECTED_INSTALLATIONS =
         select_installation!("status = 'connected' ORDER BY id LIMIT $1");
 
-    /// Grants whose tokens are older than `$1`, oldest first.
+    /// Grants with tokens from before `$1`, oldest first.
     IDLE_INSTALLATIONS = select_installation!(
         "status = 'connected' AND refresh_token IS NOT NULL AND tokens_at_ms < $1
          ORDER BY tokens_at_ms LIMIT $2"

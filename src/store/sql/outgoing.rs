@@ -73,6 +73,7 @@ statements! {
     WANTED_EVENTS = "SELECT events FROM webhook_endpoints WHERE status = 'enabled'";
 
     /// Does nothing if no endpoint subscribes to it.
+    // `events <> replace(…)` means that the list contains the kind, in both databases.
     INSERT_EVENT = "
         INSERT INTO outgoing_events (id, kind, at_ms, session_id, stream_id, seq, data,
                                      created_at_ms)
@@ -142,7 +143,7 @@ statements! {
            SET status = 'waiting', attempts = 0, due_at_ms = $3, claim = NULL
          WHERE endpoint_id = $1 AND event_id = $2";
 
-    /// Counts up to $2.
+    /// Counts waiting deliveries up to $2, which bounds the cost of a long queue.
     COUNT_WAITING = "
         SELECT COUNT(*) FROM (SELECT 1 FROM outgoing_deliveries
                                WHERE endpoint_id = $1 AND due_at_ms IS NOT NULL LIMIT $2)
@@ -189,15 +190,14 @@ statements! {
 
     FORGET_DELIVERIES_OF_EVENT = "DELETE FROM outgoing_deliveries WHERE event_id = $1";
 
-    /// This version can never send it.
+    /// Fails a delivery that this version cannot read.
     FAIL_UNREADABLE = "
         UPDATE outgoing_deliveries
            SET status = 'failed', due_at_ms = NULL, claim = NULL, last_at_ms = $3,
                last_status = NULL, last_error = 'unreadable', last_answer = NULL
          WHERE endpoint_id = $1 AND event_id = $2";
 
-    /// Events about a session ($1) as a whole: there are two at most. The time only spares news that came since:
-    /// what stays is written again without names.
+    /// Events about a session ($1) as a whole, two at most. Those after $2 stay, rewritten without names.
     FORGET_EVENTS_ABOUT_SESSION = "
         DELETE FROM outgoing_events
          WHERE session_id = $1 AND stream_id IS NULL AND created_at_ms <= $2
@@ -246,7 +246,7 @@ statements! {
                  WHERE outgoing_events.stream_id = $1 AND deliveries.last_answer <> ''
                  LIMIT $2)";
 
-    /// None for a personal entry of a revoked stream.
+    /// Selects one entry. No row for a personal entry of a revoked stream (stop reason 8).
     ENTRY = "
         SELECT streams.session_id, streams.ordinal, entries.seq, entries.kind, entries.at_ms,
                entries.body

@@ -1,8 +1,8 @@
 //! Recordings and spools.
 
 statements! {
-    /// If two machines take the next part of a stream at the same time, the second tries again. A daemon that was
-    /// disconnected may have recorded a stream whose data was deleted meanwhile.
+    /// If two machines take the next part of a stream at the same time, the second tries again. A recording is to be
+    /// deleted at once if the stream's data was deleted while its daemon was disconnected.
     INSERT_RECORDING = "
         INSERT INTO recordings (id, session_id, stream_id, ordinal, part, spool, status,
                                 started_at_ms)
@@ -21,8 +21,9 @@ statements! {
 
     UNFINISHED_RECORDINGS = select_recording!("spool = $1 AND status <> 'stored' ORDER BY id");
 
-    /// What has files in the spool $1; with $2, what is stored; and what spools that were not seen since $3 have
-    /// outside of themselves. Of what failed, only what is due at $5; a time after $6 is from a clock that was wrong.
+    /// Recordings to delete that have files in the spool $1, that are stored (with $2), or that belong to a spool
+    /// unseen since $3 and have files outside of it. After a failure, only those due at $5; a time after $6 comes from
+    /// a wrong clock.
     RECORDINGS_TO_DELETE = select_recording!(
         "status = 'deleting'
             AND (delete_at_ms IS NULL OR delete_at_ms <= $5 OR delete_at_ms > $6)
@@ -33,21 +34,21 @@ statements! {
           ORDER BY id LIMIT $4"
     );
 
-    /// A recording's files could not be removed: they are tried again at $2.
+    /// Counts a failed removal of a recording's files; the next try is due at $2.
     DEFER_RECORDING_DELETION = "
         UPDATE recordings SET delete_at_ms = $2, failed_deletions = failed_deletions + 1
          WHERE id = $1";
 
     SET_RECORDING_TARGET = "UPDATE recordings SET target = $2 WHERE id = $1";
 
-    /// What is left of it is in its spool, should that ever be seen again.
+    /// Marks a recording's files outside of its lost spool as deleted. The spool may still return with the others.
     SWEEP_RECORDING = "UPDATE recordings SET swept_at_ms = $2 WHERE id = $1";
 
     SEE_SPOOL = "
         INSERT INTO spools (id, seen_at_ms) VALUES ($1, $2)
         ON CONFLICT (id) DO UPDATE SET seen_at_ms = excluded.seen_at_ms";
 
-    /// It is unknown when these were last seen: their time begins now.
+    /// Adds spools that only recordings mention. It is unknown when they were last seen, so their time begins now.
     NOTE_SPOOLS = "
         INSERT INTO spools (id, seen_at_ms)
         SELECT DISTINCT spool, CAST($1 AS BIGINT) FROM recordings WHERE status <> 'stored'

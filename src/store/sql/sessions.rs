@@ -60,6 +60,7 @@ statements! {
          ORDER BY id DESC LIMIT 1";
 
     /// A session that a program requests; an existing one is locked and stays as it is.
+    // DO UPDATE, because DO NOTHING would neither lock the existing row nor return its id.
     CREATE_SESSION = "
         INSERT INTO sessions (id, product, id_key, instance_id, meeting_id, status, created_at_ms,
                               updated_at_ms)
@@ -80,6 +81,7 @@ statements! {
     PIN_VIDEO = "UPDATE sessions SET video_user_id = $2 WHERE id = $1";
 
     /// Derives a session's status from its streams and, while none is active, from the last start requested since.
+    // Stop reason 6: the meeting has ended (section 10.6).
     REFRESH_SESSION = "
         UPDATE sessions
            SET updated_at_ms = $2,

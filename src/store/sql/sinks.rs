@@ -1,7 +1,7 @@
 //! Positions of sinks; forwards.
 
 statements! {
-    /// Unless there are $7 already.
+    /// Adds a forward, unless its session has $7 already.
     INSERT_FORWARD = "
         INSERT INTO forwards (id, session_id, url, asked, cursor, created_at_ms)
         SELECT $1, $2, $3, $4, $5, CAST($6 AS BIGINT)
