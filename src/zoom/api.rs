@@ -34,7 +34,8 @@ pub struct StatusChange<'a> {
     /// The number of a meeting or webinar, or the id of a Video SDK session or engagement.
     pub target: &'a str,
     pub action: Action,
-    /// The participant whose meeting content is shared. Without it the host, if the token belongs to another user.
+    /// The participant that the app runs for (section 14.1). Without one, the host if the token belongs to another
+    /// user.
     pub participant_user_id: Option<&'a str>,
     pub host_id: Option<&'a str>,
     /// Whether the meeting has just begun, so that Zoom may not know it yet.
@@ -61,7 +62,7 @@ pub enum CallError {
 pub struct Api {
     client: ZoomClient,
     tokens: Tokens,
-    /// The client id of the RTMS app whose streams the requests are about.
+    /// The client id of the RTMS app that receives the streams (section 14.1).
     client_id: String,
     /// Signs the tokens for Video SDK sessions, if it is set.
     video: Option<VideoApi>,
@@ -188,6 +189,7 @@ async fn read_answer(mut answer: Response) -> Result<Accepted, ZoomError> {
         body.extend_from_slice(&chunk);
     }
     if status.is_success() {
+        // `None` for the empty body of most successes.
         let body = json::from_slice(&body);
         return Ok(Accepted { status: status.as_u16(), body });
     }
@@ -206,10 +208,12 @@ fn status_endpoint(product: Product, target: &str) -> (Method, String) {
             (Method::PATCH, format!("/v2/live_meetings/{id}/rtms_app/status"))
         }
         Product::VideoSdk => {
+            // Zoom decodes an id with a slash twice (section 14.3).
             let id = if target.contains('/') { encode_segment(&id) } else { id };
             (Method::PATCH, format!("/v2/videosdk/sessions/{id}/rtms_app/status"))
         }
         Product::ContactCenter => {
+            // Section 14.4 does not mention slashes: as in section 14.3.
             let id = if target.contains('/') { encode_segment(&id) } else { id };
             (Method::PUT, format!("/v2/contact_center/{id}/rtms_app/status"))
         }

@@ -42,6 +42,7 @@ impl Problem {
     /// The problem that an answer reports. Every code between 13200 and 13299 is read like the documented one.
     pub fn of(status: u16, code: Option<i64>) -> Self {
         match (status, code) {
+            // The status first: the body of a failing server may come from a proxy.
             (500.., _) => Self::Unavailable,
             (429, _) | (_, Some(429)) => Self::RateLimited,
             (_, Some(124 | 4700)) => Self::TokenRejected,

@@ -75,6 +75,7 @@ pub fn parse(raw: &[u8], received_at_ms: i64) -> Result<Event, EventError> {
             .map_or(WebhookEffect::Other, WebhookEffect::Meeting),
     };
     Ok(Event::Delivery(Box::new(Delivery {
+        // Of the bytes as received: `body` has been mended.
         digest: hex::encode(Sha256::digest(raw)),
         event,
         event_ts_ms: event_ts(&envelope).unwrap_or(received_at_ms),
@@ -92,6 +93,7 @@ fn parse_envelope(body: &str) -> Result<Map<String, Value>, EventError> {
         Some(Value::Object(envelope)) => Ok(envelope),
         Some(_) => Err(EventError::NotJson { line: 1, column: 0 }),
         None => {
+            // A second pass, only for the position of the mistake.
             let error = serde_json::from_str::<IgnoredAny>(body).err();
             let (line, column) = error.map_or((1, 0), |error| (error.line(), error.column()));
             Err(EventError::NotJson { line, column })
@@ -152,6 +154,7 @@ impl<'a> Payload<'a> {
         let field = |object: Option<&'a Map<String, Value>>| {
             object.and_then(|object| object.get(key)).filter(|value| !value.is_null())
         };
+        // Flat fields take precedence (section 13.6).
         field(self.flat).or_else(|| field(self.nested))
     }
 
@@ -174,6 +177,7 @@ impl<'a> Payload<'a> {
                 instance,
                 server_urls: self.server_urls()?,
                 account_id: self.optional("account_id"),
+                // Webinars have both since May 2026 (section 13.6).
                 meeting_id: self.optional("meeting_id").or_else(|| self.optional("webinar_id")),
                 operator_id: self.optional("operator_id"),
             }),
@@ -256,6 +260,7 @@ impl<'a> Payload<'a> {
 
     fn server_urls(&self) -> Result<String, EventError> {
         self.get("server_urls")
+            // `short_text` would accept a number.
             .filter(|value| value.is_string())
             .and_then(|value| short_text(Some(value), MAX_SERVER_URLS_BYTES))
             .ok_or_else(|| wrong_field("payload.server_urls", "must be a text of one or more URLs"))
@@ -266,7 +271,7 @@ fn wrong_field(field: &'static str, problem: &'static str) -> EventError {
     EventError::Field { field, problem }
 }
 
-/// A short string, or a number as its digits, without a NUL, which Postgres cannot store.
+/// A short string, or a number as its digits. Rejects control characters; Postgres cannot store a NUL.
 fn short_text(value: Option<&Value>, max_bytes: usize) -> Option<String> {
     let text = match value? {
         Value::String(text) => text.clone(),

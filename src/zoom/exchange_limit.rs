@@ -80,6 +80,7 @@ impl ExchangeLimit {
         if browser.is_some_and(|browser| waiting.browsers.contains(browser)) {
             return None;
         }
+        // The address first, so that a flood from one does not use up the common rate.
         let own = waiting.addresses.of(address, now).reserve(EACH, now, MAX_WAIT)?;
         let common = waiting.all.reserve(ALL, now, MAX_WAIT)?;
         let browser = browser.map(|browser| {

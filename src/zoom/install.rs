@@ -141,9 +141,11 @@ impl Installer {
         let accepted = self.0.keys.check((self.0.now_ms)(), state, browser)?;
         let turn = self.0.exchanges.turn(address, browser, Instant::now()).await;
         let turn = turn.ok_or(InstallError::Busy)?;
+        // After the wait: a state that was refused as busy can be tried again.
         self.0.use_state(&accepted.id)?;
         let inner = Arc::clone(&self.0);
         let task = self.0.tasks.spawn(async move {
+            // Held until the exchange ends, even if the browser has left.
             let _turn = turn;
             inner.install(&accepted, &code, address).await
         });
@@ -242,6 +244,7 @@ impl Inner {
         mut audit: AuditRow,
     ) -> Result<Uninstalled, UninstallError> {
         let Some(grant) = self.store.grant(id).await? else { return Ok(Uninstalled::Unknown) };
+        // Zoom first: it needs the token that the store then deletes.
         let at_zoom = match grant.installation.status {
             InstallationStatus::Revoked => false,
             _ => match self.end_at_zoom(id).await {

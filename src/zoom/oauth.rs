@@ -102,6 +102,7 @@ impl OAuth {
             ("redirect_uri", &self.settings.redirect_url),
             ("state", state),
             ("code_challenge", &pkce_challenge(verifier.expose())),
+            // Zoom's default is `plain` (section 15.1).
             ("code_challenge_method", "S256"),
         ]);
         format!("{}/oauth/authorize?{query}", self.settings.oauth_base_url)
@@ -116,6 +117,7 @@ impl OAuth {
         let form = [
             ("grant_type", "authorization_code"),
             ("code", code.expose()),
+            // The same as in the authorize URL (section 15.2).
             ("redirect_uri", &self.settings.redirect_url),
             ("code_verifier", verifier.expose()),
         ];
@@ -197,6 +199,7 @@ impl OAuth {
         let Some(Host::Domain(host)) = url.host() else { return None };
         let is_zooms = API_HOSTS
             .iter()
+            // With the dot, so that `evilzoom.us` does not match.
             .any(|own| host.strip_suffix(own).is_some_and(|rest| rest.ends_with('.')));
         let base = url.origin().ascii_serialization();
         let is_usable = is_zooms && !self.settings.api_is_fixed;
@@ -208,12 +211,12 @@ fn form_encoded(pairs: &[(&str, &str)]) -> String {
     form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish()
 }
 
-/// Section 5.4.
+/// The PKCE challenge of a verifier (section 5.4).
 fn pkce_challenge(verifier: &str) -> String {
     URL_SAFE_NO_PAD.encode(Sha256::digest(verifier))
 }
 
-/// Section 5.4.
+/// The value of the `Authorization` header for an app (section 5.4).
 fn basic_header(client: &Credentials) -> String {
     format!("Basic {}", STANDARD.encode(format!("{}:{}", client.id, client.secret.expose())))
 }

@@ -26,6 +26,7 @@ pub struct Pauses {
 impl Default for Pauses {
     fn default() -> Self {
         Self {
+            // The waits of section 14.1.
             not_live: vec![Duration::from_secs(5), Duration::from_secs(10)],
             unavailable: vec![Duration::from_millis(500), Duration::from_secs(2)],
             rate_limited: Duration::from_secs(1),
@@ -99,6 +100,7 @@ pub fn wait_ms(header: &str, now_ms: i64) -> Option<u64> {
 }
 
 fn date_ms(text: &str) -> Option<i64> {
+    // Zoom sends ISO 8601 in `Retry-After` (section 14.5); HTTP defines a form of RFC 2822.
     let iso = text.parse::<Timestamp>().ok();
     let date = iso.or_else(|| Some(jiff::fmt::rfc2822::parse(text).ok()?.timestamp()))?;
     Some(date.as_millisecond())

@@ -41,8 +41,8 @@ const fn zoom_limit() -> Duration {
     limit
 }
 
-/// Retries temporary failures unless the daemon stops. Retries a refresh whose answer was lost, too: if Zoom then
-/// rejects the used token, the grant was already lost.
+/// Retries temporary failures unless the daemon stops. Retries a refresh after a lost answer, too: if Zoom then rejects
+/// the used token, the grant was already lost.
 pub async fn ask_zoom<T, F: Future<Output = Result<T, OAuthError>>>(
     stopping: &CancellationToken,
     ask: impl Fn() -> F,
@@ -67,6 +67,7 @@ pub async fn store_result<T, F: Future<Output = Result<T, StoreError>>>(
     let tries = async {
         for pause in STORE_PAUSES {
             match write().await {
+                // The write may have been committed, which a repetition does not harm.
                 Err(StoreError::Unavailable(_)) => sleep(pause).await,
                 done => return done,
             }

@@ -70,6 +70,7 @@ impl WebhookKey {
             .chain_update(body)
             .verify_slice(&tag)
             .map_err(|_| SignatureError::Wrong)?;
+        // After the signature: only the age of a genuine webhook is worth reporting (section 13.2).
         let age_s = now_ms.div_euclid(1000) - signed_at_s;
         if age_s.unsigned_abs() > u64::from(tolerance_s) {
             return Err(SignatureError::OutOfWindow { age_s, tolerance_s });
@@ -112,7 +113,7 @@ impl PlainToken {
 /// The key under which handshakes send a conversation's id. Zoom's documents disagree (conflict 19.3).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct HandshakeIds {
-    /// The products whose id is sent as `meeting_uuid`. Other ids are sent under the key of their webhook.
+    /// The products that send their id as `meeting_uuid`. Other ids are sent under the key of their webhook.
     pub as_meeting: Vec<Product>,
 }
 
@@ -152,6 +153,7 @@ fn hmac_with(secret: &Secret<String>) -> HmacSha256 {
 
 fn parse_seconds(timestamp: &[u8]) -> Option<i64> {
     let digits = std::str::from_utf8(timestamp).ok()?;
+    // `parse` alone would accept a sign.
     let plain = digits.bytes().all(|byte| byte.is_ascii_digit());
     (plain && digits.len() <= MAX_TIMESTAMP_DIGITS).then(|| digits.parse().ok())?
 }

@@ -78,6 +78,7 @@ impl StateKeys {
         claim[..8].copy_from_slice(&now_ms.saturating_add(STATE_LIFE_MS).to_be_bytes());
         claim[8..8 + NONCE_BYTES].copy_from_slice(&nonce);
         claim[8 + NONCE_BYTES..].copy_from_slice(&browser_hash(browser));
+        // The first key of the ring signs. A ring has at least one (`KeyRing::parse`).
         let key = &self.0[0];
         let tag = key.signing.clone().chain_update(claim).finalize().into_bytes();
         let state = URL_SAFE_NO_PAD.encode([&claim[..], &tag].concat());

@@ -30,7 +30,7 @@ use crate::seal::KeyRing;
 use crate::secret::Secret;
 use crate::store::{Store, StoreError, StoredGrant};
 
-/// A token is refreshed when less than one part in this many of its life is left.
+/// A token is refreshed when less than one part in this many of its life is left: a tenth (section 15.3).
 const AHEAD: i64 = 10;
 
 /// The owner of the requested token.
@@ -224,6 +224,7 @@ impl Tokens {
             check_connected(installation)?;
         }
         let installation = grant.installation.clone();
+        // A refresh ahead of time must not fail the caller: the valid token is the fallback.
         self.refreshed(&installation, is_still_good.then_some(grant)).await
     }
 
@@ -233,6 +234,7 @@ impl Tokens {
         old: &Installation,
         otherwise: Option<StoredGrant>,
     ) -> Result<Granted, TokenError> {
+        // The row decides, and not this result: another daemon may have refreshed the tokens meanwhile.
         let done = self.join(Key::Installation(old.id, old.generation)).await;
         let grant = self.0.store.grant(old.id).await?;
         let grant = grant

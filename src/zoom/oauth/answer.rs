@@ -99,6 +99,7 @@ pub(super) fn read_refusal(status: u16, body: &[u8]) -> OAuthError {
     };
     let reason = reason.unwrap_or_default().to_ascii_lowercase();
     match error.unwrap_or_default().as_str() {
+        // The reason first: Zoom sends these under more than one `error` (section 15.4).
         _ if reason.contains("redirect") => OAuthError::Misconfigured(
             "ZOOM_OAUTH_REDIRECT_URL is not among the redirect URLs of the app",
         ),

@@ -50,6 +50,7 @@ impl Inner {
             if self.claim(id, generation, claim).await? {
                 // The claim is valid for this generation only, so the tokens are still those that were read.
                 let done = self.refresh_claimed(id, generation, &tokens).await;
+                // For a failure: storing new tokens has cleared the claim.
                 self.store.release_refresh(id, claim).await?;
                 return done;
             }
@@ -89,6 +90,7 @@ impl Inner {
             Some(token) => {
                 retry_policy::ask_zoom(&self.stopping, || self.oauth.refresh(token)).await
             }
+            // Without a refresh token, only a new install helps.
             None => Err(OAuthError::Dead),
         };
         match refreshed {

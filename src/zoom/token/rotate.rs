@@ -37,6 +37,7 @@ pub async fn rotate_keys(store: &Store, ring: &KeyRing) -> Result<Rotated, Rotat
     for _ in 0..MAX_PASSES {
         let pass = rotation_pass(store, ring).await?;
         rotated.resealed += pass.resealed;
+        // Not a sum: every pass meets these rows again.
         rotated.unreadable = pass.unreadable;
         if !pass.has_missed {
             return Ok(rotated);
@@ -68,6 +69,7 @@ async fn rotation_pass(store: &Store, ring: &KeyRing) -> Result<Pass, StoreError
                     let generation = installation.generation;
                     let is_done = store.reseal_tokens(installation.id, generation, &tokens).await?;
                     pass.resealed += u64::from(is_done);
+                    // The daemon that replaced them may have used an old key.
                     pass.has_missed |= !is_done;
                 }
                 Err(error) => {

@@ -25,6 +25,7 @@ struct FlightGuard {
 
 impl Drop for FlightGuard {
     fn drop(&mut self) {
+        // Ignores a poisoned lock, because a panic in a drop can abort the process.
         if let Ok(mut flights) = self.inner.flights.lock() {
             flights.remove(&self.key);
         }
@@ -49,6 +50,7 @@ impl Tokens {
                 Key::Installation(id, generation) => inner.refresh(id, generation).await,
                 Key::Account => inner.fetch_account_token().await,
             };
+            // Before the result is visible, so that a later caller starts a new call.
             drop(guard);
             done
         });
