@@ -198,6 +198,7 @@ pub fn health_address(lookup: impl Fn(&str) -> Option<String>) -> Result<SocketA
 
 /// Reads only the settings of the log, so that mistakes in the others can be logged.
 pub fn log_settings(lookup: impl Fn(&str) -> Option<String>) -> LogSettings {
+    // `Config` reports the mistakes.
     read_log(&mut Reader::new(&lookup)).unwrap_or_default()
 }
 
@@ -347,6 +348,7 @@ fn read_policies(read: &mut Reader<'_>) -> Option<Policies> {
     let auto_stop_s = match read.optional("RTMS_AUTO_STOP_AFTER_SECONDS") {
         None => Some(None),
         Some(_) => read
+            // 30 hours, the longest meeting.
             .number("RTMS_AUTO_STOP_AFTER_SECONDS", 0..=108_000)
             .map(|seconds| Some(seconds).filter(|seconds| *seconds > 0)),
     };
@@ -388,6 +390,7 @@ fn max_subscribers(read: &mut Reader<'_>, max_connections: Option<u64>) -> Optio
             format!("at most three quarters of MAX_CONNECTIONS, which is {share} here: raise MAX_CONNECTIONS or lower this"),
         );
     }
+    // Only the default is lowered: a value that was set is an error above.
     Some(max_subscribers.min(share))
 }
 

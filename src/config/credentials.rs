@@ -4,6 +4,7 @@
 /// character.
 pub(super) fn percent_decoded(url: &str) -> Option<String> {
     let (_, rest) = url.split_once("://")?;
+    // These characters end the authority, so the rest of a password with one of them is in the tail.
     let (authority, tail) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
     let before_query = tail.split('?').next().unwrap_or_default();
     // In `?user=me@host` the @ belongs to a value.

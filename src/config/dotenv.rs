@@ -76,6 +76,7 @@ impl DotEnv {
             Err(error) => return Err(format!("cannot be read: {error}")),
         };
         let unreadable = |error| format!("cannot be read: {error}");
+        // Of the open file, because the path could name another file by now.
         check_access(&file.metadata().map_err(unreadable)?, user)?;
         let mut bytes = Vec::new();
         file.take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(unreadable)?;
@@ -252,6 +253,7 @@ impl Scan {
             match (quote, c) {
                 _ if was_escaped => {}
                 (Quote::Single, '\'') | (Quote::Double, '"') => quote = Quote::None,
+                // In single quotes, `$` and backslashes are plain characters.
                 (Quote::Single, _) => {}
                 (_, '\\') => {
                     self.has_backslash |= quote == Quote::None;

@@ -53,6 +53,7 @@ pub(super) fn read_settings(
         token_keys: token_keys?,
         oauth: oauth::Settings {
             oauth_base_url: oauth_base_url?,
+            // With another base URL, such as a simulator's, tokens must not lead to Zoom.
             api_is_fixed: api_base_url != variables::find_variable("ZOOM_API_BASE_URL").default,
             api_base_url,
             client: client?.clone(),
@@ -143,6 +144,7 @@ fn read_configured(read: &mut Reader<'_>, client: Option<&Credentials>) -> Confi
         (None, Some(_)) => read.wrong("ZOOM_S2S_CLIENT_ID", "set with ZOOM_S2S_CLIENT_SECRET"),
     };
     match (read.optional("ZOOM_ACCOUNT_ID"), own, token) {
+        // Before the ready token, which expires after an hour.
         (Some(account_id), Some(client), _) => Configured::Account { account_id, client },
         (_, _, Some(token)) => Configured::Static(Secret::new(token)),
         _ => Configured::None,

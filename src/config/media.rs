@@ -34,7 +34,7 @@ const FLAGS: [(&str, &str); 2] = [
     ("transcript.identify_language", "TRANSCRIPT_IDENTIFY_LANGUAGE"),
 ];
 
-/// Reads the media parameters of streams whose session has none of its own.
+/// Reads the media parameters of streams in sessions without their own.
 pub(super) fn read_params(read: &mut Reader<'_>) -> Option<Params> {
     let mut overrides = read_overrides(read);
     if overrides.types.is_none() {
@@ -60,6 +60,7 @@ fn read_overrides(read: &mut Reader<'_>) -> ParamsOverrides {
         }
     }
     for (field, name) in FLAGS {
+        // Only if it is set, because the preset provides the default.
         let flag = read.optional(name).and_then(|_| read.flag(name));
         if let Some(flag) = flag {
             *field_at(&mut media, field) = flag.into();

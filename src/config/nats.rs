@@ -23,6 +23,7 @@ pub(super) fn read_settings(read: &mut Reader<'_>) -> Option<Option<Settings>> {
     let stream = read_stream(read);
     let media = read_media(read);
     let buffer = read.number("NATS_MEDIA_BUFFER_BYTES", 64 << 10..=1 << 30);
+    // After the other settings, so that their mistakes are reported even without a broker.
     let Some(url) = url else { return Some(None) };
     if let Some(form) = url.split(',').find_map(percent_decoded) {
         return read.wrong("NATS_URL", form);

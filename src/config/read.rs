@@ -98,6 +98,7 @@ impl<'a> Reader<'a> {
     pub(super) fn required(&mut self, name: &'static str) -> Option<String> {
         let mistakes = self.mistakes.len();
         let value = self.optional(name);
+        // A value with a mistake is not missing.
         if value.is_none() && self.mistakes.len() == mistakes {
             let Variable { about, aliases, .. } = variables::find_variable(name);
             let also = match aliases {

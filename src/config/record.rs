@@ -60,12 +60,13 @@ pub(super) fn read_settings(
         layout: layout?,
         spools: data_dir.join("spool"),
         spool_bytes: spool_bytes?,
+        // The cast fits: 100 at most.
         stream_percent: stream_percent? as u8,
         access: access?,
     })
 }
 
-/// What is not received cannot be recorded.
+/// Rejects the recording of a medium that is not received.
 fn check_received(read: &mut Reader<'_>, recorded: MediaSet, params: &Params) {
     let missing = recorded.without(params.media);
     if !missing.is_empty() {

@@ -30,7 +30,8 @@ pub struct Retention {
     pub audit: Keep,
 }
 
-/// How long the digest of a webhook is kept even if its body is not, because Zoom repeats a webhook for 85 minutes.
+/// How long the digest of a webhook is kept if its body is not, because Zoom repeats a webhook for 85 minutes (section
+/// 13.5).
 const REPEATS: Duration = Duration::from_secs(24 * 60 * 60);
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 const HOUR: Duration = Duration::from_secs(60 * 60);

@@ -38,6 +38,7 @@ pub(super) fn require_secrets(read: &mut Reader<'_>) {
 /// any free port.
 fn addresses_overlap(one: SocketAddr, other: SocketAddr) -> bool {
     let covers = |all: SocketAddr, part: SocketAddr| {
+        // On Linux, `::` also takes the IPv4 addresses by default.
         all.ip().is_unspecified() && (all.is_ipv6() || part.is_ipv4())
     };
     let same_ip = one.ip() == other.ip() || covers(one, other) || covers(other, one);

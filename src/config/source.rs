@@ -37,6 +37,7 @@ impl<E: Fn(&str) -> Option<String>> Source<E> {
         if let Some(value) = (self.environment)(name) {
             return Some(value);
         }
+        // The environment has it under an alias: another value from `.env` would count as a conflict.
         if self.is_in_environment(name) {
             return None;
         }
