@@ -33,11 +33,11 @@ const NEW_MEETING_MS: i64 = 2 * 60 * 1000;
 #[derive(Debug, Clone)]
 pub struct Settings {
     pub policies: Policies,
-    /// How long to wait for the webhook of a stream whose start Zoom accepted; after that the start has timed out.
+    /// How long the webhook of a stream may take after Zoom accepted its start; after that, the start has timed out.
     pub start_timeout: Duration,
     /// How often the worker polls for due rows.
     pub poll_interval: Duration,
-    /// The media parameters of a stream whose session has none of its own.
+    /// The media parameters of streams in sessions without their own.
     pub params: Params,
     /// Whether anything may be recorded.
     pub may_record: bool,
@@ -140,8 +140,10 @@ impl Control {
             action,
             asked_by: &format!("api:{}", act.actor),
             now_ms,
+            // Late enough for any answer and its webhook: it only takes effect if this daemon dies meanwhile.
             until_ms: now_ms + ms(LONGEST_CALL) + ms(self.settings.start_timeout),
             media: options.media.filter(|_| chosen.is_ok()),
+            // A caller that may not use the installations must not cancel planned starts either.
             may_drop_plans: !matches!(chosen, Err(TokenError::NotAllowed)),
             act,
         };
@@ -175,8 +177,8 @@ impl Control {
         Ok(Requested { session: snapshot.session, accepted, chosen: asked.chosen })
     }
 
-    /// Sets the participant whose video the session's streams request from now on. Returns the active stream, if any:
-    /// its runner finds the choice in the store.
+    /// Selects the participant for the individual video of the session's streams. Returns the active stream, if any:
+    /// its runner reads the choice from the store.
     pub async fn pin_video(
         &self,
         id: SessionId,
@@ -212,6 +214,7 @@ impl Control {
 
     /// Wakes the worker after a change in the store.
     pub fn wake(&self) {
+        // Keeps a permit while the worker is busy, so that no change is missed.
         self.changed.notify_one();
     }
 
@@ -296,6 +299,7 @@ impl Control {
         let is_followed = match action {
             Action::Start => true,
             Action::Stop => policy::active_stream(snapshot).is_some(),
+            // No webhook confirms these (section 3.5).
             Action::Pause | Action::Resume => false,
         };
         let due_at_ms =

@@ -21,6 +21,7 @@ pub(super) fn resolve_params(
     configured: &Params,
     wanted: &MediaParams,
 ) -> Result<MediaParams, MediaError> {
+    // Before serde, which would stop at the first mistake.
     let unknown = unknown_fields(wanted, &to_object(&ParamsOverrides::default()), "media");
     if !unknown.is_empty() {
         return Err(MediaError(unknown));
@@ -77,7 +78,7 @@ fn not_media() -> String {
     format!("media.record must be off, or a list of {}", MediaSet::ALL)
 }
 
-/// Whether a program may choose the participant whose video is streamed. `own` are the complete parameters of the
+/// Whether the parameters let a program choose the participant for video. `own` are the complete parameters of the
 /// session or stream.
 pub(super) fn is_individual(configured: &Params, own: Option<&MediaParams>) -> bool {
     let own = own.map_or_else(|| to_object(configured), Clone::clone);

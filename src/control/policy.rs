@@ -160,6 +160,7 @@ fn auto_start(snapshot: &SessionSnapshot, policies: &Policies) -> Option<Planned
         (AutoStart::Hosts(hosts), Some(host)) => hosts.contains(host),
     };
     let began_at_ms = session.meeting_started_at_ms?;
+    // A stream that has ended is not started again here: `plan_restart` does so after a technical end.
     (is_wanted && snapshot.streams.is_empty()).then(|| Planned {
         action: Action::Start,
         asked_by: "auto_start",
@@ -197,6 +198,7 @@ fn plan_restart(snapshot: &SessionSnapshot, policies: &Policies) -> Option<Plann
             )
     });
     let in_a_row = snapshot.streams.iter().rev().take_while(|stream| died_young(stream)).count();
+    // The first of them was not a restart.
     let restarts = u32::try_from(in_a_row.saturating_sub(1)).unwrap_or(u32::MAX);
     if stop_was_asked || restarts >= policies.restarts {
         return None;
@@ -219,6 +221,7 @@ fn died_young(stream: &StreamRecord) -> bool {
 fn is_technical_end(stream: &StreamRecord) -> bool {
     match stream.stop_reason {
         Some(reason) => reason.is_technical(),
+        // Zoom has given no reason, so the daemon's own outcome decides.
         None => matches!(stream.outcome, Some(Outcome::WindowExpired | Outcome::Gone)),
     }
 }

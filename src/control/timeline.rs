@@ -71,6 +71,7 @@ pub(super) fn build(
     moments.extend(deliveries.iter().map(of_delivery));
     moments.extend(entries.iter().filter_map(of_entry));
     moments.extend(snapshot.streams.iter().flat_map(|stream| of_stream(stream, entries)));
+    // Stable: events of the same millisecond stay in the order above.
     moments.sort_by_key(|moment| moment.at_ms);
     let missing = missing::find_missing(snapshot, entries, media, now_ms);
     Timeline { session: snapshot.session.clone(), moments, missing }
@@ -144,6 +145,7 @@ fn of_answer(action: &ActionRecord, at_ms: i64) -> TimelineEvent {
         Some(code) => format!("{action_name} refused: {code}"),
     };
     if let Some(advice) = &answer.detail {
+        // Writing to a string cannot fail.
         let _ = write!(detail, " ({advice})");
     }
     if let Some(chosen) = &answer.chosen {

@@ -52,6 +52,7 @@ impl Control {
             }
             store_is_away = polled.is_err();
         }
+        // The running actions see the same stop and store that they are due again.
         while running.join_next().await.is_some() {}
     }
 
@@ -68,6 +69,7 @@ impl Control {
         let room = ACTIONS_AT_ONCE.saturating_sub(running.len());
         let limit = u32::try_from(room).unwrap_or(0);
         if limit > 0 {
+            // Longer than any call, so that no other daemon claims an action that is being executed.
             let lease_ms = ms(LONGEST_CALL) * 2;
             for action in self.store.claim_actions(now_ms, lease_ms, limit).await? {
                 running.spawn(Arc::clone(self).carry_out(action, stop.clone()));
@@ -90,6 +92,7 @@ impl Control {
                 }
                 Err(error) => return Err(error),
             };
+            // Even without plans: the mark takes the session off the list, unless it has changed since.
             self.store.reviewed(id, mark, &plans.unwrap_or_default(), now_ms).await?;
         }
         Ok(())
@@ -123,7 +126,7 @@ impl Control {
         let (status, due_at_ms, answer) = match admitted {
             None => return Ok((ActionStatus::Skipped, detail_answer("it was settled meanwhile"))),
             Some(Err(why)) => (ActionStatus::Skipped, None, detail_answer(in_words(why))),
-            // Only crashes during the request lead here: every other end is recorded with its attempt.
+            // Crashes and stops during the request lead here: after a refusal, `after_refusal` ends the last attempt.
             Some(Ok(_)) if action.attempts > MAX_ATTEMPTS => (
                 ActionStatus::Refused,
                 None,
@@ -166,6 +169,7 @@ impl Control {
         if !may_pass || action.attempts >= MAX_ATTEMPTS {
             return (ActionStatus::Refused, None);
         }
+        // The bound keeps the shift in range, whatever the row holds.
         let backoff_ms = ms(RETRY_AFTER) << action.attempts.saturating_sub(1).min(MAX_ATTEMPTS);
         let zooms_ms = match error {
             CallError::Zoom(error) => error.wait_ms,

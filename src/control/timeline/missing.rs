@@ -96,6 +96,7 @@ fn of_stream(stream: &StreamRecord, entries: &[Entry], media: MediaSet) -> Vec<M
         let what = format!("stream {n} was announced and never joined");
         let known = entries.iter().filter(own).find_map(cause_of_end);
         let guesses = match (&known, stream.outcome) {
+            // The entry states the exact cause, so guesses would mislead.
             (Some(_), Some(Outcome::UrlRefused)) => Vec::new(),
             _ => borrowed_texts(likely_causes(stream)),
         };
