@@ -67,6 +67,7 @@ struct Key {
     bytes: Zeroizing<[u8; KEY_BYTES]>,
 }
 
+// Not derived, because that would print the keys.
 impl fmt::Debug for KeyRing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_list().entries(self.0.iter().map(|key| &key.id)).finish()
@@ -91,6 +92,7 @@ impl KeyRing {
     /// Seals `plain` for one place, under a nonce from the operating system.
     pub fn seal(&self, cell: Cell<'_>, plain: &str) -> String {
         let key = &self.0[0];
+        // Random nonces are safe for up to 2^32 texts per key (NIST SP 800-38D).
         let nonce: [u8; NONCE_BYTES] = random_bytes();
         let payload = Payload { msg: plain.as_bytes(), aad: &associated_data(cell) };
         let sealed = key
@@ -131,6 +133,7 @@ impl KeyRing {
 
 impl Key {
     fn new(bytes: Zeroizing<[u8; KEY_BYTES]>) -> Self {
+        // The prefix keeps the id apart from every other hash of the key.
         let hash = Sha256::new().chain_update(b"rtmsd key id").chain_update(bytes.as_slice());
         Self { id: hex::encode(&hash.finalize()[..KEY_ID_BYTES]), bytes }
     }
@@ -164,6 +167,7 @@ pub fn random_bytes<const N: usize>() -> [u8; N] {
 }
 
 fn key_bytes(text: &str) -> Result<Zeroizing<[u8; KEY_BYTES]>, &'static str> {
+    // Hex first: 64 hex digits are also base64, of 48 bytes.
     let bytes = hex::decode(text).or_else(|_| STANDARD.decode(text)).map(Zeroizing::new);
     let bytes = bytes.map_err(|_| "is neither hex nor base64")?;
     let bytes: [u8; KEY_BYTES] =

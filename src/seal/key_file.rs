@@ -69,12 +69,15 @@ fn make_file(folder: &Path, name: &str) -> io::Result<bool> {
     let write = || {
         let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft)?;
         writeln!(file, "{}", hex::encode(random_bytes::<KEY_BYTES>()))?;
+        // Before the file gets its name: after a power cut, an empty key file would stop the next start.
         file.sync_all()?;
+        // Unlike a rename, a link does not replace an existing file.
         fs::hard_link(&draft, &path)
     };
     let linked = write();
     let removed = fs::remove_file(&draft);
     match linked {
+        // The folder too: otherwise a power cut can lose the name, and with it the key.
         Ok(()) => removed.and_then(|()| File::open(folder)?.sync_all()).map(|()| true),
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
         Err(error) => Err(describe_error(&path, &error.to_string())),
