@@ -38,25 +38,34 @@ pub struct Params {
     /// The media to receive; never empty.
     #[serde(rename = "types")]
     pub media: MediaSet,
+    /// Whether each medium has its own socket.
     #[serde(rename = "connection_mode")]
     pub mode: ConnectionMode,
     /// Whether Zoom sends the audio that it buffered between its webhook and the handshake (rtms-protocol.md
     /// section 6.1).
     pub buffer_data: bool,
+    /// The requested format of audio.
     pub audio: AudioParams,
+    /// The requested format of camera video.
     pub video: VideoParams,
+    /// The requested format of shared screens.
     pub share: ShareParams,
+    /// The requested settings of the transcription.
     pub transcript: TranscriptParams,
 }
 
 /// The format of audio. Legal combinations: rtms-protocol.md section 8.2.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct AudioParams {
+    /// The packaging: RTP packets or raw audio.
     pub content_type: AudioContent,
+    /// The codec; fixed for the session (section 8.1).
     pub codec: AudioCodec,
     /// The sample rate; in Hz in JSON and settings.
     pub sample_rate: SampleRate,
+    /// The number of channels.
     pub channels: Channels,
+    /// Whether participants are mixed; `data_opt` on the wire (section 10.9).
     pub streams: AudioStreams,
     /// Milliseconds of sound in one frame: a multiple of 20, at most 1000.
     pub send_rate_ms: u32,
@@ -65,10 +74,13 @@ pub struct AudioParams {
 /// The format of camera video. Legal combinations: rtms-protocol.md section 8.3.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct VideoParams {
+    /// The codec. Zoom sends JPG and PNG at up to 5 pictures a second, H.264 above that.
     pub codec: VideoCodec,
+    /// The size of the pictures.
     pub resolution: Resolution,
     /// Pictures per second.
     pub fps: u32,
+    /// Whose camera Zoom sends; `data_opt` on the wire (section 10.9).
     pub select: VideoSelect,
     /// How long each camera's turn lasts with [`VideoSelect::RoundRobin`], in seconds.
     pub dwell_s: u32,
@@ -77,7 +89,9 @@ pub struct VideoParams {
 /// The format of shared screens. Legal combinations: rtms-protocol.md section 8.3.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct ShareParams {
+    /// The codec. Zoom sends JPG and PNG at up to 1 picture a second, H.264 above that.
     pub codec: VideoCodec,
+    /// The size of the pictures.
     pub resolution: Resolution,
     /// Pictures per second.
     pub fps: u32,
@@ -137,6 +151,7 @@ impl Default for TranscriptParams {
 }
 
 impl Params {
+    /// Returns whether this medium is to be received.
     pub fn wants(&self, medium: Medium) -> bool {
         self.media.contains(medium)
     }

@@ -13,7 +13,9 @@ use crate::model::{ChatGroupEvent, ContactCenterEvent, Participant, UnreadableMe
 /// body.
 #[derive(Debug)]
 pub struct EventUpdate {
+    /// `event_type` (sections 7 and 10.2); 0 if Zoom's number is out of range.
     pub number: u16,
+    /// Zoom's time of the event, Unix milliseconds, if it can be read.
     pub at_ms: Option<i64>,
     raw: Box<RawValue>,
 }
@@ -21,15 +23,25 @@ pub struct EventUpdate {
 /// The content of an EVENT_UPDATE (rtms-protocol.md section 7, the meeting table).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
+    /// 1: the first packet of the session.
     FirstPacket,
+    /// 2: the participant who speaks now.
     ActiveSpeaker(Participant),
+    /// 3: the participants who joined.
     Joined(Vec<Participant>),
+    /// 4: the participants who left, perhaps without names.
     Left(Vec<Participant>),
+    /// 5: the participant who began to share a screen.
     SharingStarted(Participant),
+    /// 6: the sharing ended; Zoom does not say whose.
     SharingStopped,
+    /// 7: Zoom lost its media connection to the meeting.
     MediaInterrupted,
+    /// 8: the participants who turned their cameras on.
     VideoOn(Vec<Participant>),
+    /// 9: the participants who turned their cameras off.
     VideoOff(Vec<Participant>),
+    /// The number of an event that this version does not read.
     Unknown(u16),
 }
 

@@ -33,9 +33,13 @@ pub enum Message {
     StreamState { state: i64, reason: Option<StopReason>, at_ms: Option<i64> },
     /// 9
     SessionState {
+        /// The session inside the stream.
         rtms_session_id: String,
+        /// The state of that session (section 10.4): 4 is RESUMED.
         state: i64,
+        /// Why the session stopped (section 10.6), if Zoom says so.
         reason: Option<StopReason>,
+        /// Zoom's time of the change, Unix milliseconds.
         at_ms: Option<i64>,
     },
     /// 12
@@ -58,13 +62,16 @@ pub enum Message {
 /// to echo.
 #[derive(Debug)]
 pub struct KeepAlive {
+    /// Zoom's `timestamp`, as raw JSON.
     pub timestamp: Option<Box<RawValue>>,
+    /// Zoom's `sequence`, as raw JSON.
     pub sequence: Option<Box<RawValue>>,
 }
 
 /// A message that cannot be read, or that lacks a field without which it means nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Malformed {
+    /// The type of the message, and what cannot be read in it.
     pub kind: Unreadable,
     /// When Zoom made the message, Unix milliseconds, if that can be read.
     pub at_ms: Option<i64>,

@@ -37,9 +37,13 @@ pub enum Outgoing {
 /// The fields that identify the stream and the app in both handshakes.
 #[derive(Debug, Clone)]
 pub struct Handshake {
+    /// The JSON key under which the id of the conversation is sent.
     pub key: IdKey,
+    /// The id of the conversation: a meeting UUID, a session id or an engagement id.
     pub instance_id: String,
+    /// The stream to join, `rtms_stream_id`.
     pub stream_id: StreamId,
+    /// The HMAC that proves knowledge of the client secret (section 5.1).
     pub signature: Secret<String>,
 }
 

@@ -4,6 +4,7 @@ use serde::{Serialize, Serializer};
 
 /// A closed set of named values. Their numbers on the wire are in `wire.rs`.
 pub trait Named: Copy + PartialEq + 'static {
+    /// All values of the set, in the order of their definition.
     const ALL: &'static [Self];
 
     /// The name in settings and API, followed by the other accepted names: those of Zoom's samples.
@@ -131,13 +132,18 @@ setting_values! {
 /// The sample rate of audio (rtms-protocol.md section 10.12). Its names are the rate in Hz.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SampleRate {
+    /// 8000 Hz; 0 on the wire.
     Khz8,
+    /// 16000 Hz; 1 on the wire.
     Khz16,
+    /// 32000 Hz; 2 on the wire.
     Khz32,
+    /// 48000 Hz; 3 on the wire.
     Khz48,
 }
 
 impl SampleRate {
+    /// The rate in samples per second.
     pub fn hz(self) -> u32 {
         match self {
             SampleRate::Khz8 => 8_000,

@@ -10,12 +10,17 @@ use crate::secret::Secret;
 /// Everything that a stream needs from the start.
 #[derive(Debug, Clone)]
 pub struct Setup {
+    /// Zoom's id of the stream, `rtms_stream_id`.
     pub stream_id: StreamId,
+    /// The conversation that the stream belongs to.
     pub instance: Instance,
     /// The handshake's signature (rtms-protocol.md section 5.1); the same on every link.
     pub signature: Secret<String>,
+    /// The media to request, with their formats.
     pub params: Params,
+    /// Decides which URLs the stream may dial.
     pub policy: Policy,
+    /// How long the stream waits for Zoom.
     pub timings: Timings,
 }
 
