@@ -13,6 +13,7 @@ macro_rules! named {
         }
 
         impl $type {
+            /// Every variant, in the order of declaration.
             $visibility const ALL: [Self; [$($name),+].len()] = [$(Self::$variant),+];
 
             /// The name in the store, in settings and in JSON.
@@ -22,6 +23,7 @@ macro_rules! named {
                 }
             }
 
+            /// The variant with this name, spelled exactly as `as_str` returns it; none for any other text.
             $visibility fn parse(name: &str) -> Option<Self> {
                 Self::ALL.into_iter().find(|value| value.as_str() == name)
             }

@@ -7,6 +7,7 @@ use std::fmt;
 pub struct Secret<T>(T);
 
 impl<T> Secret<T> {
+    /// Wraps a value so that no log shows it.
     pub fn new(value: T) -> Self {
         Self(value)
     }

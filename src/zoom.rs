@@ -42,6 +42,8 @@ pub mod video_jwt;
 /// An app's client id and secret: they sign handshakes (section 5.1) and authenticate token requests (section 15.2).
 #[derive(Debug, Clone)]
 pub struct Credentials {
+    /// The client id, which is public.
     pub id: String,
+    /// The client secret, the key of the handshake signature.
     pub secret: Secret<String>,
 }

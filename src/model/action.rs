@@ -10,9 +10,13 @@ named! {
     /// A request to Zoom about the stream of a session (rtms-protocol.md section 14.1).
     #[derive(Hash)]
     pub enum Action {
+        /// Start a stream.
         Start: "start",
+        /// Stop the stream.
         Stop: "stop",
+        /// Pause the stream (rtms-protocol.md section 3.5).
         Pause: "pause",
+        /// Resume the paused stream (section 3.5).
         Resume: "resume",
     }
 }
@@ -25,20 +29,27 @@ pub struct ActionId(pub Uuid);
 /// One request to Zoom, made by an API client or by a policy.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ActionRecord {
+    /// The id under which the API shows the request.
     pub id: ActionId,
+    /// The session whose stream the request starts, stops, pauses or resumes.
     pub session_id: SessionId,
+    /// What Zoom is asked to do.
     pub action: Action,
     /// `api:` and the token's name, or the policy's name.
     pub asked_by: String,
     /// What made a policy ask. A policy asks only once for each cause. None for API clients.
     pub cause: Option<String>,
+    /// How far the request has come.
     pub status: ActionStatus,
+    /// When it was made, Unix milliseconds.
     pub asked_at_ms: i64,
     /// When the next step is due: sending the request, or giving up the wait for its effect.
     pub due_at_ms: Option<i64>,
     /// How many times it was attempted.
     pub attempts: u32,
+    /// When the result became known, Unix milliseconds; none until then.
     pub answered_at_ms: Option<i64>,
+    /// The result; none until it is known.
     pub answer: Option<Answer>,
 }
 
@@ -48,11 +59,13 @@ named! {
     pub enum ActionStatus {
         /// To be sent when `due_at_ms` is reached.
         Due: "due",
+        /// It is being sent.
         Running: "running",
         /// Zoom accepted it.
         Accepted: "accepted",
         /// It took effect: the stream was announced or has ended.
         Confirmed: "confirmed",
+        /// It was not carried out. The answer says why.
         Refused: "refused",
         /// Zoom accepted it, but it had no effect in time.
         TimedOut: "timed_out",
@@ -89,6 +102,7 @@ pub struct ZoomAnswer {
     pub status: u16,
     /// Zoom's error number.
     pub code: Option<i64>,
+    /// Zoom's text for the error.
     pub message: Option<String>,
     /// Zoom's tracking id, for which Zoom's support asks.
     pub tracking_id: Option<String>,
@@ -97,17 +111,20 @@ pub struct ZoomAnswer {
 /// A request that a policy wants to make.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Planned {
+    /// What Zoom is to be asked.
     pub action: Action,
     /// The policy's name.
     pub asked_by: &'static str,
     /// A second plan with the same cause is the same plan.
     pub cause: String,
+    /// When the request is due, Unix milliseconds.
     pub due_at_ms: i64,
 }
 
 /// Everything on which decisions about a session depend.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SessionSnapshot {
+    /// The session itself.
     pub session: Session,
     /// Streams in order of their ordinals.
     pub streams: Vec<StreamRecord>,

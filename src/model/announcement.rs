@@ -11,20 +11,26 @@ pub struct Delivery {
     pub event: String,
     /// When the event happened, Unix milliseconds (not when it was delivered).
     pub event_ts_ms: i64,
+    /// When the webhook arrived, Unix milliseconds.
     pub received_at_ms: i64,
     /// The body as received.
     pub body: String,
+    /// What the webhook changes.
     pub announcement: WebhookEffect,
 }
 
 /// The effect of a webhook on streams and installations (rtms-protocol.md sections 13.6, 15.7).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum WebhookEffect {
+    /// A stream began, or moved to another server.
     Started(StreamStarted),
+    /// A stream ended.
     Stopped(StreamStopped),
+    /// The connection to a stream was interrupted.
     Interrupted(StreamInterrupted),
     /// A meeting or webinar began or ended (section 13.7).
     Meeting(MeetingChanged),
+    /// A user removed the app (section 15.7).
     Deauthorized(Deauthorization),
     /// A notice about starts and limits (section 13.6).
     Notice(Notice),
@@ -50,11 +56,14 @@ impl WebhookEffect {
 /// `rtms_started`: a new stream, or a stream that moved to another server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StreamStarted {
+    /// Zoom's id of the stream.
     pub stream_id: StreamId,
+    /// The conversation to which the stream belongs.
     pub instance: Instance,
     /// The URLs as Zoom sent them: one, or several separated by commas. Checked against the policy before one
     /// is dialled.
     pub server_urls: String,
+    /// Zoom's id of the account, if Zoom sent it.
     pub account_id: Option<String>,
     /// The meeting number that the REST API takes.
     pub meeting_id: Option<String>,
@@ -65,7 +74,9 @@ pub struct StreamStarted {
 /// `rtms_stopped`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StreamStopped {
+    /// Zoom's id of the stream.
     pub stream_id: StreamId,
+    /// The conversation to which the stream belongs.
     pub instance: Instance,
     /// Zoom's stop reason (section 10.6), if it sent one.
     pub stop_reason: Option<StopReason>,
@@ -74,24 +85,33 @@ pub struct StreamStopped {
 /// `rtms_interrupted`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StreamInterrupted {
+    /// Zoom's id of the stream.
     pub stream_id: StreamId,
+    /// The conversation to which the stream belongs.
     pub instance: Instance,
 }
 
 /// `meeting.started`, `meeting.ended` and their equivalents for webinars.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MeetingChanged {
+    /// Whether the conversation began or ended.
     pub change: MeetingChange,
+    /// The meeting or webinar.
     pub instance: Instance,
+    /// Zoom's id of the account, if Zoom sent it.
     pub account_id: Option<String>,
     /// The meeting number that the REST API takes.
     pub meeting_id: Option<String>,
+    /// Zoom's user id of the host, if Zoom sent it.
     pub host_id: Option<String>,
 }
 
+/// What happened to a meeting or webinar (section 13.7).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MeetingChange {
+    /// `meeting.started` or `webinar.started`.
     Started,
+    /// `meeting.ended` or `webinar.ended`.
     Ended,
 }
 
@@ -99,6 +119,7 @@ pub enum MeetingChange {
 /// conversation is read if present, and none is required.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Notice {
+    /// The stream that the notice names.
     pub stream_id: Option<StreamId>,
     /// The id of a conversation of any product.
     pub instance_id: Option<String>,
@@ -111,7 +132,9 @@ pub struct Notice {
 /// A user has removed the app (section 15.7).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Deauthorization {
+    /// Zoom's id of the user who removed the app.
     pub user_id: String,
+    /// Zoom's id of the user's account, if Zoom sent it.
     pub account_id: Option<String>,
     /// Whether the user's data may be kept. True only if Zoom says so, which newer events do not.
     pub may_keep_data: bool,

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 /// content.
 #[derive(Debug, Clone, PartialEq)]
 pub struct AuditRow {
+    /// When it was done, Unix milliseconds.
     pub at_ms: i64,
     /// An API token's name, a Zoom user's id for an install, `zoom` for a webhook, `rtmsd` for the daemon, or
     /// `anonymous` for a refused request without a known token.

@@ -11,6 +11,7 @@ use super::InstallationId;
 pub struct Chosen {
     /// None for a configured token or a Video SDK key, which belong to no installation.
     pub installation_id: Option<InstallationId>,
+    /// Why this token and no other.
     pub reason: ChoiceReason,
 }
 

@@ -15,20 +15,26 @@ pub struct ContactCenterEvent {
     pub name: Option<Cow<'static, str>>,
     /// The party that the event is about.
     pub participant: Option<ContactCenterParty>,
+    /// The event's JSON as Zoom sent it.
     pub raw: RawJson,
 }
 
 /// One party of an engagement. In Zoom's terms the "user" is the agent and the "consumer" the customer.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ContactCenterParty {
+    /// Zoom's id of the party's channel in the call.
     pub channel_id: Option<String>,
     /// `caller` or `callee`.
     pub mode: Option<String>,
     /// A text, unlike a meeting participant's number.
     pub user_id: Option<String>,
+    /// The party's name as shown in Zoom.
     pub display_name: Option<String>,
+    /// The party's phone number as Zoom sent it.
     pub phone_number: Option<String>,
+    /// The id of the queue.
     pub queue_id: Option<String>,
+    /// The name of the queue.
     pub queue_name: Option<String>,
 }
 

@@ -14,6 +14,7 @@ use super::{Cursor, SessionId};
 pub struct ForwardId(pub Uuid);
 
 impl ForwardId {
+    /// Parses a UUID in any form that the `uuid` crate reads; none for any other text.
     pub fn parse(text: &str) -> Option<Self> {
         Uuid::try_parse(text).ok().map(Self)
     }
@@ -28,7 +29,9 @@ impl fmt::Display for ForwardId {
 /// A server to which a session's frames and entries are sent.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Forward {
+    /// The id under which the API shows the forward.
     pub id: ForwardId,
+    /// The session whose frames and entries are sent.
     pub session_id: SessionId,
     /// The URL was allowed when the forward was created. It is checked again before each connection.
     pub url: String,
@@ -36,5 +39,6 @@ pub struct Forward {
     pub asked: Map<String, Value>,
     /// The position up to which entries are known to have arrived.
     pub cursor: Cursor,
+    /// When it was created, Unix milliseconds.
     pub created_at_ms: i64,
 }

@@ -14,10 +14,13 @@ const MAX_ID_BYTES: usize = 256;
 /// Why a text is refused as an identifier.
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum IdError {
+    /// The text has no bytes.
     #[error("must not be empty")]
     Empty,
+    /// The text is too long for an id of Zoom's.
     #[error("is longer than {MAX_ID_BYTES} bytes")]
     TooLong,
+    /// The text contains a space or a control character.
     #[error("contains a space or a control character")]
     Unprintable,
 }
@@ -40,10 +43,12 @@ fn check_id(text: &str) -> Result<&str, IdError> {
 pub struct StreamId(Arc<str>);
 
 impl StreamId {
+    /// Accepts Zoom's text unchanged. It is an error if it is empty, too long or unprintable.
     pub fn parse(text: &str) -> Result<Self, IdError> {
         check_id(text).map(|text| Self(text.into()))
     }
 
+    /// The text as Zoom sent it.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -80,6 +85,7 @@ impl<'de> Deserialize<'de> for StreamId {
 pub struct SessionId(pub Uuid);
 
 impl SessionId {
+    /// Parses a UUID in any form that the `uuid` crate reads; none for any other text.
     pub fn parse(text: &str) -> Option<Self> {
         Uuid::try_parse(text).ok().map(Self)
     }
@@ -146,9 +152,13 @@ named! {
     /// The kind of Zoom conversation that a session is (rtms-protocol.md section 16).
     #[derive(Hash)]
     pub enum Product {
+        /// Zoom Meetings.
         Meeting: "meeting",
+        /// Zoom Webinars.
         Webinar: "webinar",
+        /// A session of the Video SDK.
         VideoSdk: "video_sdk",
+        /// An engagement of Zoom Contact Center.
         ContactCenter: "contact_center",
     }
 }
@@ -169,9 +179,13 @@ named! {
     /// The JSON key under which Zoom names a conversation, in webhooks and in handshakes (sections 13.6, 16).
     #[derive(Hash)]
     pub enum IdKey {
+        /// The UUID of one occurrence of a meeting.
         MeetingUuid: "meeting_uuid",
+        /// The UUID of one occurrence of a webinar.
         WebinarUuid: "webinar_uuid",
+        /// The id of a Video SDK session.
         SessionId: "session_id",
+        /// The id of a Contact Center engagement.
         EngagementId: "engagement_id",
         /// The meeting number, for a meeting that an API client has named but no webhook has announced yet.
         MeetingId: "meeting_id",
@@ -187,12 +201,15 @@ impl IdKey {
 /// The identity of a Zoom conversation: the product, the JSON key of the id, and the id itself.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Instance {
+    /// Zoom's product, which decides what the id means.
     pub product: Product,
+    /// The JSON key under which Zoom sends the id.
     pub key: IdKey,
     id: String,
 }
 
 impl Instance {
+    /// An error if the id is empty, too long or unprintable.
     pub fn new(product: Product, key: IdKey, id: &str) -> Result<Self, IdError> {
         Ok(Self { product, key, id: check_id(id)?.to_owned() })
     }

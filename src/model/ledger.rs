@@ -35,15 +35,20 @@ named! {
 /// received (several people can speak at once), at `end_ms` all of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Gap {
+    /// The start, inclusive.
     pub start_ms: i64,
+    /// The end, exclusive.
     pub end_ms: i64,
+    /// Why the data was or may have been lost.
     pub cause: GapCause,
 }
 
 /// A gap that has not ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OpenGap {
+    /// The start, Unix milliseconds, inclusive.
     pub start_ms: i64,
+    /// Why the data is or may be missing.
     pub cause: GapCause,
 }
 
@@ -51,6 +56,7 @@ pub struct OpenGap {
 /// Unix milliseconds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Account {
+    /// The medium whose coverage this is.
     pub medium: Medium,
     /// The time from which the medium is expected.
     pub since_ms: i64,
@@ -66,6 +72,7 @@ pub struct Account {
     pub gaps: Vec<Gap>,
     /// The number of older gaps, which are only in the stream's log.
     pub earlier_gaps: u64,
+    /// The gap that has not ended, if there is one.
     pub open: Option<OpenGap>,
     /// Frames that were received although their time lies in a closed gap. The rest of the received count lies
     /// outside of the gaps.
@@ -89,18 +96,23 @@ pub struct Account {
 /// Frames with the same time.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Newest {
+    /// The time of the frames, Unix milliseconds.
     pub at_ms: i64,
+    /// How many frames have that time.
     pub count: FrameCount,
 }
 
 /// Frames, lines or messages, and the bytes of their payload.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FrameCount {
+    /// The number of frames, lines or messages.
     pub frames: u64,
+    /// The bytes of their payload.
     pub bytes: u64,
 }
 
 impl FrameCount {
+    /// Adds the frames and bytes of `other` to these.
     pub fn add(&mut self, other: Self) {
         self.frames += other.frames;
         self.bytes += other.bytes;
@@ -113,6 +125,7 @@ impl Gap {
         (self.start_ms..self.end_ms).contains(&at_ms)
     }
 
+    /// The length in milliseconds.
     pub fn length_ms(&self) -> i64 {
         self.end_ms.saturating_sub(self.start_ms)
     }
@@ -194,6 +207,7 @@ pub struct MediumLedger<'a> {
 }
 
 impl<'a> MediumLedger<'a> {
+    /// The view of an account, with the received counts from the stream's tally.
     pub fn of(account: &'a Account, tally: &Tally) -> Self {
         Self {
             medium: account.medium,

@@ -16,21 +16,37 @@ named! {
     /// The type of an event.
     #[derive(Hash)]
     pub enum EventKind {
+        /// A session became live.
         SessionStarted: "session.started",
+        /// A session ended.
         SessionEnded: "session.ended",
+        /// A stream started.
         StreamStarted: "stream.started",
+        /// A stream was interrupted.
         StreamInterrupted: "stream.interrupted",
+        /// A stream was paused.
         StreamPaused: "stream.paused",
+        /// A paused stream was resumed.
         StreamResumed: "stream.resumed",
+        /// A stream ended.
         StreamEnded: "stream.ended",
+        /// A transcript line arrived.
         TranscriptLine: "transcript.line",
+        /// A chat message arrived.
         ChatMessage: "chat.message",
+        /// A participant joined.
         ParticipantJoined: "participant.joined",
+        /// A participant left.
         ParticipantLeft: "participant.left",
+        /// All files of a recording are stored.
         RecordingReady: "recording.ready",
+        /// A gap ended and was recorded.
         GapRecorded: "gap.recorded",
+        /// The tokens of an installation can no longer be used.
         InstallationNeedsReconnect: "installation.needs_reconnect",
+        /// Stored data was deleted.
         DataDeleted: "data.deleted",
+        /// An endpoint was disabled.
         EndpointDisabled: "endpoint.disabled",
         /// Sent only on request, to test an endpoint.
         Test: "test",
@@ -56,11 +72,15 @@ impl EventKind {
 pub struct OutgoingEvent {
     /// Derived from the event's content, so that the same event has the same id however often it is emitted.
     pub id: String,
+    /// What happened.
     pub kind: EventKind,
     /// When it happened, Unix milliseconds.
     pub at_ms: i64,
+    /// The session that it is about.
     pub session_id: Option<SessionId>,
+    /// The stream that it is about.
     pub stream_id: Option<StreamId>,
+    /// Where its `data` comes from.
     pub content: Content,
 }
 
@@ -86,10 +106,12 @@ impl OutgoingEvent {
         }
     }
 
+    /// Sets the session that the event is about.
     pub fn in_session(self, id: SessionId) -> Self {
         Self { session_id: Some(id), ..self }
     }
 
+    /// Sets the stream that the event is about.
     pub fn in_stream(self, id: &StreamId) -> Self {
         Self { stream_id: Some(id.clone()), ..self }
     }
@@ -110,6 +132,7 @@ impl OutgoingEvent {
         })
     }
 
+    /// An event about a session, with its id, product and conversation as data.
     pub fn of_session(kind: EventKind, session: &Session, at_ms: i64) -> Self {
         let data = json!({
             "session_id": session.id,
@@ -147,6 +170,7 @@ impl OutgoingEvent {
             .in_stream(&stream.stream_id)
     }
 
+    /// `installation.needs_reconnect`: the user must install the app again.
     pub fn needs_reconnect(installation: &Installation, at_ms: i64) -> Self {
         let id = installation.id.to_string();
         let data = json!({

@@ -14,6 +14,7 @@ use crate::named::named;
 pub struct RecordingId(pub Uuid);
 
 impl RecordingId {
+    /// Parses a UUID in any form that the `uuid` crate reads; none for any other text.
     pub fn parse(text: &str) -> Option<Self> {
         Uuid::try_parse(text).ok().map(Self)
     }
@@ -39,15 +40,21 @@ impl fmt::Display for SpoolId {
 /// The part of a stream that one spool has recorded. A stream that moves to another machine has a part on each.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Recording {
+    /// The id under which the API shows the recording.
     pub id: RecordingId,
+    /// The session of the stream.
     pub session_id: SessionId,
+    /// Zoom's id of the recorded stream.
     pub stream_id: StreamId,
     /// The number of the stream within its session, from 1.
     pub ordinal: u32,
     /// The number of this part within the stream, from 1.
     pub part: u32,
+    /// The spool that recorded it.
     pub spool: SpoolId,
+    /// How far the recording has come.
     pub status: RecordingStatus,
+    /// When the recording began, Unix milliseconds.
     pub started_at_ms: i64,
     /// When the last file was closed.
     pub finished_at_ms: Option<i64>,
@@ -67,6 +74,7 @@ named! {
         Recording: "recording",
         /// Its files are complete and being uploaded.
         Uploading: "uploading",
+        /// All of its files are stored.
         Stored: "stored",
         /// Its files were lost before they were stored.
         Failed: "failed",
@@ -89,11 +97,14 @@ pub struct RecordedFile {
     /// The speaker of the file; none for a file of all participants.
     #[serde(flatten)]
     pub speaker: Speaker,
+    /// The media type, as in the header `Content-Type`.
     pub content_type: String,
+    /// The size of the file.
     pub bytes: u64,
     /// The SHA-256 of the file in hex.
     pub sha256: String,
     /// Zoom's time of the first and the last frame or line in it, Unix milliseconds.
     pub first_ms: Option<i64>,
+    /// See `first_ms`.
     pub last_ms: Option<i64>,
 }

@@ -14,11 +14,15 @@ use crate::named::named;
 /// One live or past Zoom conversation, as the API returns it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Session {
+    /// rtmsd's id of the session.
     pub id: SessionId,
     /// Zoom's identity of the conversation. Until a webhook announces it, that is the meeting number.
     pub instance: Instance,
+    /// Zoom's id of the account, if a webhook or an answer named it.
     pub account_id: Option<String>,
+    /// The meeting number that the REST API takes.
     pub meeting_id: Option<String>,
+    /// Zoom's id of the user who started the app in the meeting.
     pub operator_id: Option<String>,
     /// The Zoom user who hosts the meeting.
     pub host_id: Option<String>,
@@ -30,11 +34,17 @@ pub struct Session {
     pub metadata: Option<Metadata>,
     /// The media parameters that its next streams request; none for the configured ones.
     pub media: Option<MediaParams>,
+    /// Derived from its streams and requests.
     pub status: SessionStatus,
+    /// When Zoom said that the meeting began, Unix milliseconds.
     pub meeting_started_at_ms: Option<i64>,
+    /// When Zoom said that the meeting ended, Unix milliseconds.
     pub meeting_ended_at_ms: Option<i64>,
+    /// When it was created, Unix milliseconds.
     pub created_at_ms: i64,
+    /// When it last changed, Unix milliseconds.
     pub updated_at_ms: i64,
+    /// When it ended, Unix milliseconds; none until then.
     pub ended_at_ms: Option<i64>,
 }
 
@@ -63,9 +73,13 @@ pub struct NewSession {
     pub product: Option<Product>,
     /// The number of a meeting or webinar, the id of a Video SDK session or of an engagement.
     pub meeting_id: String,
+    /// The participant for whom the app is to run.
     pub participant_user_id: Option<String>,
+    /// The installation whose token is to be used; none lets rtmsd choose.
     pub installation_id: Option<String>,
+    /// A JSON object that the API returns with the session.
     pub metadata: Option<Metadata>,
+    /// The media parameters that its streams request; none for the configured ones.
     pub media: Option<MediaParams>,
 }
 
@@ -82,6 +96,7 @@ named! {
         StartRefused: "start_refused",
         /// A stream is announced but not live yet.
         Connecting: "connecting",
+        /// At least one stream is live.
         Live: "live",
         /// There is no stream now; another may follow.
         Stopped: "stopped",
@@ -93,10 +108,13 @@ named! {
 /// One RTMS stream of a session, as stored.
 #[derive(Debug, Clone, PartialEq)]
 pub struct StreamRecord {
+    /// Zoom's id of the stream.
     pub stream_id: StreamId,
+    /// The session to which it belongs.
     pub session_id: SessionId,
     /// Which stream of its session this is, from 1.
     pub ordinal: u32,
+    /// The conversation that its webhook named.
     pub instance: Instance,
     /// The URLs in the newest start webhook.
     pub server_urls: String,
@@ -108,6 +126,7 @@ pub struct StreamRecord {
     pub epoch: i64,
     /// The number of `rtms_interrupted` webhooks.
     pub interrupts: i64,
+    /// Where the stream is in its life.
     pub status: StreamStatus,
     /// When the stop webhook arrived: Zoom has ended the stream, even if its sockets do not show it yet.
     pub stop_seen_at_ms: Option<i64>,
@@ -117,8 +136,11 @@ pub struct StreamRecord {
     pub outcome: Option<Outcome>,
     /// Zoom's time of the first packet.
     pub first_packet_ms: Option<i64>,
+    /// What was received, by medium.
     pub tally: Tally,
+    /// The messages of unknown types, counted.
     pub unknown_messages: UnknownMessages,
+    /// The unreadable parts of messages, counted.
     pub unreadable_messages: UnreadableMessages,
     /// The media parameters that it requests, from its session at the announcement; none for the configured ones.
     pub media: Option<MediaParams>,
@@ -128,7 +150,9 @@ pub struct StreamRecord {
     pub video_user_id: Option<UserId>,
     /// The coverage of each medium; empty before the stream was first run.
     pub ledger: Vec<Account>,
+    /// When it was first announced, Unix milliseconds.
     pub created_at_ms: i64,
+    /// When it ended, Unix milliseconds; none until then.
     pub ended_at_ms: Option<i64>,
 }
 
@@ -148,10 +172,13 @@ named! {
     pub enum StreamStatus {
         /// The stream is known from a webhook but not joined yet.
         Announced: "announced",
+        /// Data can arrive.
         Live: "live",
         /// A link was lost and is being rebuilt.
         Interrupted: "interrupted",
+        /// Zoom sends no media until it is resumed (section 3.5).
         Paused: "paused",
+        /// It is over for good.
         Ended: "ended",
     }
 }
@@ -181,10 +208,15 @@ named! {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Tally {
+    /// Frames of audio (section 6.12).
     pub audio: MediumTally,
+    /// Frames of video (section 6.13).
     pub video: MediumTally,
+    /// Frames of the shared screen (section 6.14).
     pub share: MediumTally,
+    /// Transcript lines (section 6.15).
     pub transcript: MediumTally,
+    /// Chat messages (section 6.16).
     pub chat: MediumTally,
 }
 
@@ -216,10 +248,12 @@ impl Tally {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct MediumTally {
+    /// Frames, lines or messages.
     pub frames: u64,
     /// Payload bytes, without the base64 encoding.
     pub bytes: u64,
     /// Zoom's time of the first and the last frame, Unix milliseconds.
     pub first_ms: Option<i64>,
+    /// See `first_ms`.
     pub last_ms: Option<i64>,
 }

@@ -17,10 +17,13 @@ const MAX_ID_BYTES: usize = 256;
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Speaker {
+    /// Zoom's id of the user; none if Zoom named no user.
     #[serde(deserialize_with = "stored_user_id")]
     pub user_id: Option<SpeakerUserId>,
+    /// The name shown in Zoom.
     #[serde(rename = "user_name")]
     pub name: Option<String>,
+    /// The channel of the speaker's party in a Contact Center call.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub channel_id: Option<ChannelId>,
 }
@@ -29,7 +32,9 @@ pub struct Speaker {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 #[serde(untagged)]
 pub enum SpeakerUserId {
+    /// A participant's number in a meeting.
     Number(UserId),
+    /// A text, as in Contact Center.
     Text(Arc<str>),
 }
 
@@ -41,21 +46,27 @@ pub struct ChannelId(Arc<str>);
 /// Identifies a speaker within a stream.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum SpeakerKey {
+    /// A party of a call, by its channel.
     Channel(ChannelId),
+    /// A user, by id.
     User(SpeakerUserId),
 }
 
 /// A [`Speaker`], borrowed from its message.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SpeakerRef<'a> {
+    /// Zoom's id of the user, if the message has one.
     pub user_id: Option<UserIdRef<'a>>,
+    /// The id of the party's channel, if the message has one.
     pub channel_id: Option<Cow<'a, str>>,
 }
 
 /// A [`SpeakerUserId`], borrowed from a message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum UserIdRef<'a> {
+    /// A participant's number in a meeting.
     Number(UserId),
+    /// A text, as in Contact Center.
     Text(Cow<'a, str>),
 }
 
@@ -64,6 +75,7 @@ pub enum UserIdRef<'a> {
 pub struct SpeakerFilter {
     /// A participant's number, or a text id.
     pub user_id: Option<Arc<str>>,
+    /// The channel of one party of a call.
     pub channel_id: Option<ChannelId>,
 }
 
@@ -174,6 +186,7 @@ impl ChannelId {
         bounded_id(text).map(|text| Self(text.into()))
     }
 
+    /// The id as Zoom sent it.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -201,6 +214,7 @@ impl SpeakerRef<'_> {
         }
     }
 
+    /// Copies the ids out of the message.
     pub fn to_speaker(&self) -> Speaker {
         let user_id = match &self.user_id {
             Some(UserIdRef::Number(number)) => SpeakerUserId::number(*number),
@@ -213,6 +227,7 @@ impl SpeakerRef<'_> {
 }
 
 impl SpeakerFilter {
+    /// Whether the speaker matches every field that is set. No speaker matches only a filter without fields.
     pub fn takes(&self, speaker: Option<&Speaker>) -> bool {
         let user_id = speaker.and_then(|speaker| speaker.user_id.as_ref());
         let is_user = |wanted: &Arc<str>| match user_id {

@@ -14,6 +14,7 @@ const MAX_KINDS: usize = 64;
 pub struct Unreadable {
     /// The message's type; 0 if it cannot be read.
     pub msg_type: u16,
+    /// What the message carried.
     pub lost: Lost,
     /// The missing or malformed field, or `not_json`, `no_msg_type` or `too_large`.
     pub reason: Cow<'static, str>,
@@ -32,6 +33,7 @@ pub enum Lost {
 }
 
 impl Unreadable {
+    /// A kind of unreadable message whose reason is a fixed text.
     pub const fn new(msg_type: u16, lost: Lost, reason: &'static str) -> Self {
         Self { msg_type, lost, reason: Cow::Borrowed(reason) }
     }
@@ -55,6 +57,7 @@ impl UnreadableMessages {
         self.add_many(kind, Seen { count: 1, first_ms: None });
     }
 
+    /// Adds the counts of `others` to these.
     pub fn add_all(&mut self, others: Self) {
         for (kind, seen) in others.0 {
             self.add_many(kind, seen);
@@ -70,14 +73,17 @@ impl UnreadableMessages {
         self
     }
 
+    /// Whether nothing unreadable was counted.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
+    /// The counted kinds, each once.
     pub fn kinds(&self) -> impl Iterator<Item = &Unreadable> {
         self.0.keys()
     }
 
+    /// How many unreadable parts of this kind were counted.
     pub fn count(&self, kind: &Unreadable) -> u64 {
         self.0.get(kind).map_or(0, |seen| seen.count)
     }

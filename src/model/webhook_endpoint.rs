@@ -14,6 +14,7 @@ use crate::named::named;
 pub struct EndpointId(pub Uuid);
 
 impl EndpointId {
+    /// Parses a UUID in any form that the `uuid` crate reads; none for any other text.
     pub fn parse(text: &str) -> Option<Self> {
         Uuid::try_parse(text).ok().map(Self)
     }
@@ -28,25 +29,32 @@ impl fmt::Display for EndpointId {
 /// An endpoint to which webhooks are sent, without its secrets.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WebhookEndpoint {
+    /// The id under which the API shows the endpoint.
     pub id: EndpointId,
+    /// How it was created.
     pub source: EndpointSource,
     /// The URL. Its path may contain a secret of the owner's, so only administrators see it, and no log contains it.
     pub url: String,
+    /// The owner's text about the endpoint.
     pub description: String,
     /// The events that it receives; empty means all.
     pub events: Vec<EventKind>,
+    /// Whether it receives webhooks, or why not.
     pub status: EndpointStatus,
     /// When the first delivery failed since the last success.
     pub failing_since_ms: Option<i64>,
     /// Until when the previous secret signs in addition to the current one.
     pub previous_until_ms: Option<i64>,
+    /// When it was created, Unix milliseconds.
     pub created_at_ms: i64,
+    /// When it last changed, Unix milliseconds.
     pub updated_at_ms: i64,
 }
 
 named! {
     /// How an endpoint was created.
     pub enum EndpointSource {
+        /// By an API client.
         Api: "api",
         /// In the setting `WEBHOOKS_OUT`. The API cannot change it.
         Configuration: "configuration",
@@ -56,6 +64,7 @@ named! {
 named! {
     /// Whether an endpoint receives webhooks, or why not.
     pub enum EndpointStatus {
+        /// It receives webhooks.
         Enabled: "enabled",
         /// An administrator disabled it.
         Disabled: "disabled",

@@ -33,18 +33,23 @@ const NOTICES: [&str; 4] = [
 pub enum Event {
     /// Zoom checks that the daemon has the secret token (section 13.3). Not stored.
     UrlValidation {
+        /// The token that the answer must repeat and sign.
         plain_token: PlainToken,
     },
+    /// Every other event.
     Delivery(Box<Delivery>),
 }
 
 /// Why a body is not an event. Never quotes the body.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum EventError {
+    /// The text is not a JSON object. The position is where reading failed.
     #[error("the body is not a JSON object (line {line}, column {column})")]
     NotJson { line: usize, column: usize },
+    /// The JSON nests too deep to be read safely.
     #[error("the body nests deeper than {MAX_DEPTH} levels")]
     TooDeep,
+    /// A necessary field is missing or malformed.
     #[error("`{field}` {problem}")]
     Field { field: &'static str, problem: &'static str },
 }

@@ -28,10 +28,13 @@ pub struct SignatureHeaders<'a> {
 /// Why a webhook request is rejected as not from Zoom.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum SignatureError {
+    /// The request has no header with this name.
     #[error("the header {0} is missing")]
     Missing(&'static str),
+    /// The header with this name cannot be read.
     #[error("the header {0} is malformed")]
     Malformed(&'static str),
+    /// The signature is another secret token's, or the body or the timestamp was changed.
     #[error("the signature does not match the body, the timestamp and the secret token")]
     Wrong,
     /// The signature is valid. The age is negative for a timestamp in the future.
@@ -39,7 +42,9 @@ pub enum SignatureError {
     OutOfWindow { age_s: i64, tolerance_s: u32 },
 }
 
+/// The header with the time of signing (section 13.2).
 pub const TIMESTAMP_HEADER: &str = "x-zm-request-timestamp";
+/// The header with the signature (section 13.2).
 pub const SIGNATURE_HEADER: &str = "x-zm-signature";
 
 /// The app's secret token, ready to verify webhooks. It is not the client secret.
@@ -47,6 +52,7 @@ pub const SIGNATURE_HEADER: &str = "x-zm-signature";
 pub struct WebhookKey(HmacSha256);
 
 impl WebhookKey {
+    /// Prepares the HMAC-SHA256 of the secret token.
     pub fn new(secret_token: &Secret<String>) -> Self {
         Self(hmac_with(secret_token))
     }
@@ -99,12 +105,14 @@ impl WebhookKey {
 pub struct PlainToken(String);
 
 impl PlainToken {
+    /// Accepts ASCII letters, digits, `_` and `-` up to a fixed length; none for any other text.
     pub fn parse(text: &str) -> Option<Self> {
         let harmless = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
         let fits = (1..=MAX_PLAIN_TOKEN_BYTES).contains(&text.len());
         (fits && text.bytes().all(harmless)).then(|| Self(text.to_owned()))
     }
 
+    /// The token as Zoom sent it.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -136,6 +144,7 @@ pub struct HandshakeKey {
 }
 
 impl HandshakeKey {
+    /// Prepares the HMAC-SHA256 of the client secret (section 5.1).
     pub fn new(client_id: &str, client_secret: &Secret<String>) -> Self {
         Self { client_id: client_id.to_owned(), keyed: hmac_with(client_secret) }
     }
