@@ -24,12 +24,16 @@ pub struct Policy {
 /// Why a URL is refused. Never quotes the URL, because it comes from outside.
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum EndpointError {
+    /// The text cannot be parsed as a URL, is too long, or has no host or port.
     #[error("is not a URL")]
     NotAUrl,
+    /// The scheme is not `wss`, and is not an allowed `ws` to a loopback host.
     #[error("is not wss:// (ws:// needs RTMS_ALLOW_WS and a loopback host)")]
     Scheme,
+    /// The host is not on the list of allowed hosts.
     #[error("names a host that RTMS_ALLOWED_HOSTS does not list")]
     Host,
+    /// The URL has a user name or password, which could disguise its host.
     #[error("carries a user name or password")]
     Credentials,
 }
@@ -44,6 +48,8 @@ pub struct Endpoint {
 }
 
 impl Policy {
+    /// Makes a policy from host names, or suffixes that begin with a dot, in any case. `allow_ws` allows `ws://` to
+    /// loopback hosts.
     pub fn new(allowed_hosts: Vec<String>, allow_ws: bool) -> Self {
         let allowed_hosts = allowed_hosts.into_iter().map(|host| host.to_ascii_lowercase());
         Self { allowed_hosts: allowed_hosts.collect(), allow_ws }
@@ -119,14 +125,17 @@ fn without_fragment(mut url: Url) -> String {
 }
 
 impl Endpoint {
+    /// The host as a name to resolve: lower case, an IPv6 address without brackets, a domain without a final dot.
     pub fn host(&self) -> &str {
         &self.host
     }
 
+    /// The TCP port; the scheme's default if the URL names none.
     pub fn port(&self) -> u16 {
         self.port
     }
 
+    /// Whether the URL is `wss://`; otherwise it is `ws://`.
     pub fn is_tls(&self) -> bool {
         self.tls
     }

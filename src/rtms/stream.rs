@@ -43,11 +43,13 @@ const MAX_UNKNOWN: usize = 64;
 /// An event that the state machine handles.
 #[derive(Debug)]
 pub enum Input {
+    /// The driver connected the link's socket, after the WebSocket upgrade.
     Opened(LinkId),
     /// A whole message arrived.
     Received(LinkId, Bytes),
     /// A message too large to be read, with its first bytes.
     TooLarge(LinkId, Bytes),
+    /// The link's socket closed, or its dial failed.
     Lost(LinkId, LossReason),
     /// Zoom announced the stream again, on the same server or another (rtms-protocol.md section 3.6, case A).
     Moved(Endpoint),
@@ -55,6 +57,7 @@ pub enum Input {
     Interrupted,
     /// Zoom's webhook reports the end of the stream.
     Stopped {
+        /// Zoom's reason (rtms-protocol.md section 10.6), if it gave one.
         reason: Option<StopReason>,
     },
     /// An API client chose a participant: subscribe to their video.
@@ -68,6 +71,7 @@ pub enum Input {
 pub enum Output {
     /// Connect. An older socket of this link was hung up before.
     Dial(LinkId, Endpoint),
+    /// Send a message on the link's socket.
     Send(LinkId, Outgoing),
     /// Drop the socket or the dial. Nothing more is read from it.
     HangUp(LinkId, HangUp),
@@ -75,7 +79,9 @@ pub enum Output {
     Frame(MediaFrame),
     /// The next entry. `at_ms` is Zoom's time. Without it the feed uses the time of arrival.
     Note {
+        /// When it happened, Unix milliseconds.
         at_ms: Option<i64>,
+        /// The content of the entry.
         body: EntryBody,
     },
     /// A change of the links, for the ledger.
@@ -98,6 +104,7 @@ pub enum HangUp {
 /// How a stream ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct End {
+    /// What ended the stream: Zoom, rtmsd or a failure.
     pub outcome: Outcome,
     /// Zoom's reason (rtms-protocol.md section 10.6), if it gave one.
     pub stop_reason: Option<StopReason>,
@@ -247,6 +254,7 @@ impl Stream {
         media.chain(self.signaling.deadline()).chain(own).min()
     }
 
+    /// The status that the API reports: live only if signaling and all wanted media links are live.
     pub fn status(&self) -> StreamStatus {
         let wanted = || self.media.iter().filter(|media| !media.link.is_down());
         match self.phase {

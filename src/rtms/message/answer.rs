@@ -11,6 +11,7 @@ use super::reader::{Fields, Reader};
 pub struct HandshakeAnswer {
     /// 0 is success (section 10.3).
     pub status_code: i64,
+    /// Zoom's explanation of a refusal, for logs. Empty if Zoom gives none.
     pub reason: String,
     /// The media URLs by key. Only message 2 has them.
     urls: Vec<(String, String)>,

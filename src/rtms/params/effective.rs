@@ -17,44 +17,63 @@ use super::{
 /// this version. A field that Zoom does not mention is as requested.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Effective {
+    /// The granted format of audio.
     pub audio: Option<EffectiveAudio>,
+    /// The granted format of camera video.
     pub video: Option<EffectiveVideo>,
+    /// The granted format of shared screens.
     pub share: Option<EffectiveShare>,
+    /// The granted settings of the transcription.
     pub transcript: Option<EffectiveTranscript>,
 }
 
 /// See [`super::AudioParams`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct EffectiveAudio {
+    /// The packaging: RTP packets or raw audio.
     pub content_type: Option<AudioContent>,
+    /// The codec of the audio frames.
     pub codec: Option<AudioCodec>,
+    /// The sample rate; in Hz in JSON.
     pub sample_rate: Option<SampleRate>,
+    /// The number of channels.
     pub channels: Option<Channels>,
+    /// Whether participants are mixed.
     pub streams: Option<AudioStreams>,
+    /// Milliseconds of sound in one frame.
     pub send_rate_ms: Option<u32>,
 }
 
 /// See [`super::VideoParams`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct EffectiveVideo {
+    /// The codec of the pictures.
     pub codec: Option<VideoCodec>,
+    /// The size of the pictures.
     pub resolution: Option<Resolution>,
+    /// Pictures per second.
     pub fps: Option<u32>,
+    /// Whose camera Zoom sends. Individual selection and round robin have one number on the wire.
     pub select: Option<VideoSelect>,
 }
 
 /// See [`super::ShareParams`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct EffectiveShare {
+    /// The codec of the pictures.
     pub codec: Option<VideoCodec>,
+    /// The size of the pictures.
     pub resolution: Option<Resolution>,
+    /// Pictures per second.
     pub fps: Option<u32>,
 }
 
 /// See [`super::TranscriptParams`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct EffectiveTranscript {
+    /// The spoken language.
     pub language: Option<Language>,
+    /// Whether Zoom identifies the spoken language.
     pub identify_language: Option<bool>,
 }
 
@@ -63,6 +82,7 @@ pub struct EffectiveTranscript {
 pub struct Difference {
     /// The field's name with its medium: `audio.codec`.
     pub field: String,
+    /// The requested value, as JSON.
     pub asked: Value,
     /// Null if this version does not know Zoom's value.
     pub given: Value,
