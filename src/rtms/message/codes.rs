@@ -20,7 +20,7 @@ pub mod msg_type {
     pub const EVENT_UPDATE: u16 = 6;
     /// App to Zoom: media may flow; sent on signaling after each accepted media handshake (section 6.7).
     pub const CLIENT_READY_ACK: u16 = 7;
-    /// Zoom reports the stream's state, a [`stream_state`] (section 6.8).
+    /// Zoom reports the stream's state, a [`super::stream_state`] (section 6.8).
     pub const STREAM_STATE_UPDATE: u16 = 8;
     /// Zoom reports the state of a session inside the stream (sections 6.9 and 10.4).
     pub const SESSION_STATE_UPDATE: u16 = 9;
