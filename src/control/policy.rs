@@ -40,23 +40,31 @@ named! {
     /// Why a request is not sent to Zoom. The names are the API's error codes; the texts say what to do.
     #[derive(Error)]
     pub enum Refusal {
+        /// A start, while a stream is live.
         #[error("the stream is already live")]
         AlreadyLive: "already_live",
+        /// A start, while an earlier one awaits its stream.
         #[error("a start was requested, and its stream may still arrive: wait for it")]
         AlreadyRequested: "already_requested",
+        /// A pause of a paused stream.
         #[error("the stream is already paused")]
         AlreadyPaused: "already_paused",
+        /// A stop, pause or resume without a stream.
         #[error("this session has no stream now: start one first")]
         NoStream: "no_stream",
+        /// A start, while a stop awaits the end of its stream.
         #[error("a stop was requested, and its stream has not ended yet: try again later")]
         Stopping: "stopping",
         /// Only a start was planned, and this request dropped it.
         #[error("the planned start was dropped")]
         PlanDropped: "plan_dropped",
+        /// A start for a session that has ended.
         #[error("this meeting is over: create a session for the next one")]
         SessionEnded: "session_ended",
+        /// A request for one participant's video, while the media parameters do not permit it (section 6.19).
         #[error("this session's media parameters must include video with select individual")]
         VideoNotIndividual: "video_not_individual",
+        /// A request without the meeting's number, which the REST API takes (section 14.1).
         #[error("Zoom needs the meeting's number, and no webhook contained it: create a session with it")]
         NumberUnknown: "meeting_number_unknown",
     }

@@ -14,7 +14,9 @@ use crate::named::named;
 /// One numbered row of a stream's log.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Entry {
+    /// The session of the stream.
     pub session_id: SessionId,
+    /// Zoom's id of the stream.
     pub stream_id: StreamId,
     /// Which stream of its session this is, from 1.
     pub stream_ordinal: u32,
@@ -22,6 +24,7 @@ pub struct Entry {
     pub seq: u64,
     /// When it happened, in Unix milliseconds: Zoom's time if it sent one, else the time of arrival.
     pub at_ms: i64,
+    /// What happened.
     pub body: EntryBody,
 }
 
@@ -37,22 +40,33 @@ impl Entry {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum EntryBody {
+    /// A phrase that somebody said (section 6.15).
     Transcript(TranscriptLine),
     // Boxed, like the other rare large kinds: every queued entry has the size of the largest variant.
+    /// A chat message, or a change of one (section 6.16).
     Chat(Box<ChatMessage>),
+    /// A participant joined (section 7).
     ParticipantJoined(Participant),
+    /// A participant left.
     ParticipantLeft(Participant),
+    /// A participant became the active speaker.
     ActiveSpeaker(Participant),
+    /// A participant began to share the screen.
     SharingStarted(Participant),
+    /// The sharing of the screen ended; Zoom does not say whose.
     SharingStopped {},
+    /// A participant turned the camera on.
     VideoOn(Participant),
+    /// A participant turned the camera off.
     VideoOff(Participant),
     /// Zoom's answer to the request for one participant's video (section 6.19).
     VideoSubscription {
+        /// The participant whose video was requested.
         #[serde(flatten)]
         person: Participant,
         /// Whether the video is now subscribed, or was already.
         is_subscribed: bool,
+        /// Zoom's status code (section 10.3).
         status_code: i64,
     },
     /// A chat group or its members changed (section 7, events 10 to 14).
@@ -63,22 +77,30 @@ pub enum EntryBody {
     FirstPacket {},
     /// Zoom's state of the stream (rtms-protocol.md section 10.5), with the reason (10.6) if it sent one.
     StreamState {
+        /// The state's name.
         state: Cow<'static, str>,
+        /// The stop reason.
         reason: Option<StopReason>,
     },
     /// Zoom's state of one session inside the stream (section 10.4).
     SessionState {
+        /// Zoom's id of the session inside the stream, not the id of an rtmsd session.
         rtms_session_id: String,
+        /// The state's name.
         state: Cow<'static, str>,
+        /// The stop reason.
         reason: Option<StopReason>,
     },
     /// A link became usable: `signaling`, `all`, `audio`, …
     LinkUp {
+        /// `signaling`, `all` or the name of a medium.
         link: Cow<'static, str>,
     },
     /// A link was lost and is being rebuilt.
     LinkDown {
+        /// As in `link_up`.
         link: Cow<'static, str>,
+        /// Why it was lost, as text for people.
         cause: String,
     },
     /// Zoom's server failed over and announced the stream again.
@@ -87,39 +109,57 @@ pub enum EntryBody {
     PickedUp {},
     /// Entries that were lost because the store was unavailable for longer than the buffer lasts.
     EntriesLost {
+        /// How many entries were lost.
         count: u64,
     },
     /// Another daemon that ran the stream received the next `count` entries while this one was not connected.
     /// `start_ms` and `end_ms` are the times of the first and last of them, Unix milliseconds.
     HandedOver {
+        /// How many entries the other daemon received.
         count: u64,
+        /// The time of the first of them.
         start_ms: i64,
+        /// The time of the last of them.
         end_ms: i64,
     },
     /// Stands in the store for an entry that was delivered live but, as configured, is not stored.
     NotKept {
+        /// The kind of the entry that is not stored.
         what: Cow<'static, str>,
     },
     /// A span in which a medium was or may have been lost (see [`super::Gap`]). Recorded when it has ended.
     Gap {
+        /// The medium.
         medium: Medium,
+        /// The start, Unix milliseconds, inclusive.
         start_ms: i64,
+        /// The end, Unix milliseconds, exclusive.
         end_ms: i64,
+        /// Why the data was or may have been lost.
         cause: GapCause,
     },
     /// The totals of one medium at the end of a stream: what was received, and how much time is missing.
     Summary {
+        /// The medium.
         medium: Medium,
+        /// Frames, lines or messages that were received.
         frames: u64,
+        /// The bytes of their payload.
         bytes: u64,
+        /// The number of gaps.
         gaps: u64,
+        /// For how many milliseconds the medium was expected, without pauses.
         expected_ms: i64,
+        /// The part of `expected_ms` that lies in no gap.
         covered_ms: i64,
+        /// The length of all pauses in milliseconds.
         paused_ms: i64,
     },
     /// The last entry of a stream.
     Ended {
+        /// How it ended: the name of an [`Outcome`](super::Outcome).
         outcome: Cow<'static, str>,
+        /// The stop reason (section 10.6), if Zoom sent one.
         reason: Option<StopReason>,
         /// Why the stream could not continue, as text for people.
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -131,30 +171,55 @@ named! {
     /// The kinds of [`EntryBody`], for filters and columns.
     #[derive(Hash)]
     pub enum EntryKind {
+        /// The kind of [`EntryBody::Transcript`].
         Transcript: "transcript",
+        /// The kind of [`EntryBody::Chat`].
         Chat: "chat",
+        /// The kind of [`EntryBody::ParticipantJoined`].
         ParticipantJoined: "participant_joined",
+        /// The kind of [`EntryBody::ParticipantLeft`].
         ParticipantLeft: "participant_left",
+        /// The kind of [`EntryBody::ActiveSpeaker`].
         ActiveSpeaker: "active_speaker",
+        /// The kind of [`EntryBody::SharingStarted`].
         SharingStarted: "sharing_started",
+        /// The kind of [`EntryBody::SharingStopped`].
         SharingStopped: "sharing_stopped",
+        /// The kind of [`EntryBody::VideoOn`].
         VideoOn: "video_on",
+        /// The kind of [`EntryBody::VideoOff`].
         VideoOff: "video_off",
+        /// The kind of [`EntryBody::VideoSubscription`].
         VideoSubscription: "video_subscription",
+        /// The kind of [`EntryBody::ChatGroup`].
         ChatGroup: "chat_group",
+        /// The kind of [`EntryBody::ContactCenterEvent`].
         ContactCenterEvent: "contact_center_event",
+        /// The kind of [`EntryBody::FirstPacket`].
         FirstPacket: "first_packet",
+        /// The kind of [`EntryBody::StreamState`].
         StreamState: "stream_state",
+        /// The kind of [`EntryBody::SessionState`].
         SessionState: "session_state",
+        /// The kind of [`EntryBody::LinkUp`].
         LinkUp: "link_up",
+        /// The kind of [`EntryBody::LinkDown`].
         LinkDown: "link_down",
+        /// The kind of [`EntryBody::Moved`].
         Moved: "moved",
+        /// The kind of [`EntryBody::PickedUp`].
         PickedUp: "picked_up",
+        /// The kind of [`EntryBody::EntriesLost`].
         EntriesLost: "entries_lost",
+        /// The kind of [`EntryBody::HandedOver`].
         HandedOver: "handed_over",
+        /// The kind of [`EntryBody::NotKept`].
         NotKept: "not_kept",
+        /// The kind of [`EntryBody::Gap`].
         Gap: "gap",
+        /// The kind of [`EntryBody::Summary`].
         Summary: "summary",
+        /// The kind of [`EntryBody::Ended`].
         Ended: "ended",
     }
 }
@@ -162,11 +227,14 @@ named! {
 /// One phrase of a speaker.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TranscriptLine {
+    /// Who said it.
     #[serde(flatten)]
     pub speaker: Speaker,
+    /// The phrase.
     pub text: String,
     /// Unix milliseconds.
     pub start_ms: i64,
+    /// Unix milliseconds.
     pub end_ms: i64,
     /// Zoom's language number (section 10.15).
     pub language: Option<i64>,
@@ -178,15 +246,20 @@ pub struct TranscriptLine {
 /// One chat message or an operation on one (section 6.16).
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ChatMessage {
+    /// The sender's number in the meeting.
     pub user_id: Option<UserId>,
+    /// The sender's name.
     pub user_name: Option<String>,
+    /// The text; empty if the message has none.
     pub text: String,
     /// 1 new, 2 delete, 3 update, 4 reaction added, 5 reaction removed.
     pub operation: Option<i64>,
     /// `new`, `delete`, `update`, `add_reaction` or `remove_reaction`.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub operation_name: Option<Cow<'static, str>>,
+    /// Zoom's id of the message.
     pub message_id: Option<String>,
+    /// The id of the message to which it replies.
     pub parent_message_id: Option<String>,
     /// The chat session in which it was written.
     #[serde(skip_serializing_if = "Option::is_none", default)]
@@ -194,8 +267,10 @@ pub struct ChatMessage {
     /// The recipient of a private message.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub receiver: Option<Participant>,
+    /// The files attached to the message.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub files: Vec<ChatFile>,
+    /// The ids of the files removed from the message.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub deleted_file_ids: Vec<String>,
 }
@@ -208,40 +283,58 @@ pub struct ChatSession {
     pub number: Option<i64>,
     /// `everyone`, `individual`, `chat_group`, …; none for a number that this version does not know.
     pub name: Option<Cow<'static, str>>,
+    /// Zoom's id of the chat session.
     pub id: Option<String>,
 }
 
 /// A file in a chat message.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ChatFile {
+    /// Zoom's id of the file.
     pub id: Option<String>,
+    /// The file's name.
     pub name: Option<String>,
+    /// The file's size.
     pub size_bytes: Option<u64>,
 }
 
 /// A change of a chat group. Zoom does not publish the fields, so each is read if present.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ChatGroupEvent {
+    /// What changed.
     pub change: ChatGroupChange,
+    /// Zoom's id of the group.
     pub group_id: Option<String>,
+    /// The group's name.
     pub group_name: Option<String>,
+    /// The members that the event names.
     pub members: Vec<ChatGroupMember>,
+    /// The event's JSON as Zoom sent it.
     pub raw: RawJson,
 }
 
+/// What happened to a chat group (section 7, events 10 to 14).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ChatGroupChange {
+    /// The group was created.
     Created,
+    /// The group was deleted.
     Deleted,
+    /// Members were added.
     MembersAdded,
+    /// Members were removed.
     MembersDeleted,
+    /// A member's status changed.
     MemberStatusChanged,
 }
 
+/// A member of a chat group.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ChatGroupMember {
+    /// The member's number in the meeting.
     pub user_id: UserId,
+    /// The member's name, if the event has it.
     pub user_name: Option<String>,
     /// `in_chat_group`, `in_breakout_room`, … (section 10.16).
     pub status: Option<Cow<'static, str>>,
@@ -253,8 +346,10 @@ pub struct ChatGroupMember {
 pub struct RawJson(Value);
 
 impl RawJson {
+    /// The longest text that is kept.
     pub const MAX_BYTES: usize = 4096;
 
+    /// Parses the text. Null if it is not JSON, longer than `MAX_BYTES` or nested too deep.
     pub fn of(text: &str) -> Self {
         // The value nests deeper in its stored entry, and serde_json writes any depth but refuses to read more
         // than 128 levels.
@@ -269,8 +364,10 @@ impl RawJson {
     }
 }
 
+/// A participant of the meeting.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Participant {
+    /// The participant's number in the meeting, which is no Zoom account's id.
     pub user_id: UserId,
     /// The name in the message, or else in the stream's roster.
     pub user_name: Option<String>,
@@ -330,6 +427,7 @@ impl EntryBody {
         }
     }
 
+    /// The kind, without the content.
     pub fn kind(&self) -> EntryKind {
         match self {
             EntryBody::Transcript(_) => EntryKind::Transcript,

@@ -42,6 +42,7 @@ named! {
     pub enum DeliveryStatus {
         /// To be sent, for the first time or again.
         Waiting: "waiting",
+        /// The receiver accepted it.
         Delivered: "delivered",
         /// Every attempt has failed.
         Failed: "failed",

@@ -21,7 +21,9 @@ const MAX_INSTALLATIONS: usize = 256;
 named! {
     /// What a token permits.
     pub enum Scope {
+        /// Read only.
         Read: "read",
+        /// Read, and control sessions and streams.
         Control: "control",
         /// Everything.
         Admin: "admin",
