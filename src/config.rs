@@ -232,7 +232,7 @@ fn read_database(read: &mut Reader<'_>) -> Option<Location> {
             "a postgres:// URL; leave it out for the embedded SQLite file in DATA_DIR",
         );
     }
-    match credentials::percent_decoded(&url) {
+    match credentials::unescaped_advice(&url) {
         Some(form) => read.wrong("DATABASE_URL", form),
         None if Url::parse(&url).is_err() => read.wrong(
             "DATABASE_URL",
@@ -302,7 +302,7 @@ fn read_policy(read: &mut Reader<'_>) -> Option<Policy> {
 fn read_proxy(read: &mut Reader<'_>) -> Option<ProxyRules> {
     let no_proxy = read.text("NO_PROXY");
     let Some(url) = read.optional("HTTPS_PROXY") else { return Some(ProxyRules::default()) };
-    if let Some(form) = credentials::percent_decoded(&url) {
+    if let Some(form) = credentials::unescaped_advice(&url) {
         return read.wrong("HTTPS_PROXY", form);
     }
     match ProxyRules::read(&url, &no_proxy) {

@@ -157,15 +157,16 @@ impl Control {
             Err((refusal, session)) => return Err(ControlError::Refused(refusal, session)),
         };
         let asked = self.ask_as(chosen, &snapshot.session, action).await;
-        if let (Err(_), Some(media)) = (&asked.answer, begin.media) {
-            let before = snapshot.session.media.as_ref();
-            self.store.restore_media(session_id, media, before).await?;
-        }
         let (status, due_at_ms) = match &asked.answer {
             Ok(_) => self.accepted(action, &snapshot),
             Err(_) => (ActionStatus::Refused, None),
         };
+        // Before anything else that can fail: Zoom has answered, and the audit trail must say so.
         self.answer(id, status, due_at_ms, &asked).await?;
+        if let (Err(_), Some(media)) = (&asked.answer, begin.media) {
+            let before = snapshot.session.media.as_ref();
+            self.store.restore_media(session_id, media, before).await?;
+        }
         let accepted = asked.answer.map_err(|error| match error {
             CallError::Zoom(error) => ControlError::Zoom(error),
             CallError::Token(TokenError::Store(error)) => ControlError::Store(error),

@@ -2,7 +2,7 @@
 
 /// Advice for a URL with a reserved character in its user name or password; `None` for a valid URL. Quotes only that
 /// character.
-pub(super) fn percent_decoded(url: &str) -> Option<String> {
+pub(super) fn unescaped_advice(url: &str) -> Option<String> {
     let (_, rest) = url.split_once("://")?;
     // These characters end the authority, so the rest of a password with one of them is in the tail.
     let (authority, tail) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
@@ -42,7 +42,7 @@ mod tests {
             ("postgres://ana:s3?cret@db.corp/rtmsd", "written %3F"),
             ("nats://ana:1#2@broker", "written %23"),
         ] {
-            let advice = percent_decoded(url).unwrap_or_else(|| panic!("{url}"));
+            let advice = unescaped_advice(url).unwrap_or_else(|| panic!("{url}"));
             assert!(advice.contains(code), "{url}: {advice}");
             assert!(!advice.contains("cret") && !advice.contains("corp"), "{advice}");
         }
@@ -58,7 +58,7 @@ mod tests {
             "nats://t0ken@broker:4222",
             "proxy.corp:3128",
         ] {
-            assert_eq!(percent_decoded(url), None, "{url}");
+            assert_eq!(unescaped_advice(url), None, "{url}");
         }
     }
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use percent_encoding::percent_decode_str;
 use url::Url;
 
-use super::credentials::percent_decoded;
+use super::credentials::unescaped_advice;
 use super::read::Reader;
 use crate::model::MediaSet;
 use crate::secret::Secret;
@@ -25,7 +25,7 @@ pub(super) fn read_settings(read: &mut Reader<'_>) -> Option<Option<Settings>> {
     let buffer = read.number("NATS_MEDIA_BUFFER_BYTES", 64 << 10..=1 << 30);
     // After the other settings, so that their mistakes are reported even without a broker.
     let Some(url) = url else { return Some(None) };
-    if let Some(form) = url.split(',').find_map(percent_decoded) {
+    if let Some(form) = url.split(',').find_map(unescaped_advice) {
         return read.wrong("NATS_URL", form);
     }
     let Some((servers, login)) = parse_servers(&url) else {
