@@ -88,7 +88,10 @@ pub struct OutgoingEvent {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Content {
     /// The stream's entry with this number, read at delivery: a deleted entry is not sent.
-    Entry { seq: u64 },
+    Entry {
+        /// The number of the entry.
+        seq: u64,
+    },
     /// A JSON object without meeting content.
     Data(Value),
 }

@@ -22,21 +22,45 @@ use crate::model::{Account, FrameCount, Gap, GapCause, MediaSet, Medium};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Change {
     /// A media link's handshake was accepted. Mixed audio has a frame every `audio_step_ms`.
-    Up { link: LinkId, audio_step_ms: Option<u32> },
+    Up {
+        /// The link.
+        link: LinkId,
+        /// The time between two frames of mixed audio, milliseconds.
+        audio_step_ms: Option<u32>,
+    },
     /// A link was lost. The loss of signaling is the loss of all media.
-    Down { link: LinkId, cause: GapCause },
+    Down {
+        /// The link.
+        link: LinkId,
+        /// Why the link was lost.
+        cause: GapCause,
+    },
     /// A keep-alive arrived.
     Alive(LinkId),
     /// Zoom's server failed over, and all links were lost.
     Moved,
     /// Zoom stopped sending because the stream is paused (section 3.5).
-    Paused { at_ms: Option<i64> },
+    Paused {
+        /// Zoom's time, Unix milliseconds, if it gave one.
+        at_ms: Option<i64>,
+    },
     /// Zoom sends everything again: states 1 and 6 (rtms-protocol.md section 10.5).
-    Resumed { at_ms: Option<i64> },
+    Resumed {
+        /// Zoom's time, Unix milliseconds, if it gave one.
+        at_ms: Option<i64>,
+    },
     /// Zoom cannot send although the links are up: state 2 with a reason other than a link.
-    Interrupted { at_ms: Option<i64> },
+    Interrupted {
+        /// Zoom's time, Unix milliseconds, if it gave one.
+        at_ms: Option<i64>,
+    },
     /// An unreadable frame, line or message arrived.
-    Unreadable { medium: Medium, at_ms: Option<i64> },
+    Unreadable {
+        /// The medium of what arrived.
+        medium: Medium,
+        /// Zoom's time, Unix milliseconds, if it gave one.
+        at_ms: Option<i64>,
+    },
 }
 
 /// The accounts of all media that a stream wants.

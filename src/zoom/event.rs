@@ -45,13 +45,23 @@ pub enum Event {
 pub enum EventError {
     /// The text is not a JSON object. The position is where reading failed.
     #[error("the body is not a JSON object (line {line}, column {column})")]
-    NotJson { line: usize, column: usize },
+    NotJson {
+        /// The line, from 1.
+        line: usize,
+        /// The column, from 1.
+        column: usize,
+    },
     /// The JSON nests too deep to be read safely.
     #[error("the body nests deeper than {MAX_DEPTH} levels")]
     TooDeep,
     /// A necessary field is missing or malformed.
     #[error("`{field}` {problem}")]
-    Field { field: &'static str, problem: &'static str },
+    Field {
+        /// The name of the field.
+        field: &'static str,
+        /// What is wrong with it.
+        problem: &'static str,
+    },
 }
 
 /// Reads a webhook body with a verified signature. Only necessary fields are required: an event that is not about an

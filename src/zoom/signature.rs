@@ -39,7 +39,12 @@ pub enum SignatureError {
     Wrong,
     /// The signature is valid. The age is negative for a timestamp in the future.
     #[error("the signed timestamp is {age_s} s old, {tolerance_s} s are allowed")]
-    OutOfWindow { age_s: i64, tolerance_s: u32 },
+    OutOfWindow {
+        /// The age of the timestamp, seconds.
+        age_s: i64,
+        /// The allowed age, seconds.
+        tolerance_s: u32,
+    },
 }
 
 /// The header with the time of signing (section 13.2).

@@ -30,7 +30,14 @@ pub enum Message {
     /// 6
     Event(EventUpdate),
     /// 8
-    StreamState { state: i64, reason: Option<StopReason>, at_ms: Option<i64> },
+    StreamState {
+        /// The state of the stream (section 10.5).
+        state: i64,
+        /// Why the state changed (section 10.6), if Zoom says so.
+        reason: Option<StopReason>,
+        /// Zoom's time, Unix milliseconds, if it gave one.
+        at_ms: Option<i64>,
+    },
     /// 9
     SessionState {
         /// The session inside the stream.
@@ -51,7 +58,12 @@ pub enum Message {
     /// 18
     Chat(Option<i64>, ChatMessage),
     /// 29
-    VideoAnswer { user_id: UserId, status_code: i64 },
+    VideoAnswer {
+        /// The participant.
+        user_id: UserId,
+        /// The status (section 10.3); 0 is success.
+        status_code: i64,
+    },
     /// 11, 20, 22: known, but they change nothing.
     Noted,
     /// A number that this version does not know.

@@ -19,19 +19,41 @@ const SEQUENCE: u32 = 1;
 #[derive(Debug, Clone)]
 pub enum Outgoing {
     /// 1 (section 6.1)
-    SignalingHandshake { who: Handshake, buffer_data: bool },
+    SignalingHandshake {
+        /// The stream and the app.
+        who: Handshake,
+        /// Whether Zoom keeps what it sends before the links are up.
+        buffer_data: bool,
+    },
     /// 3 (section 6.3)
-    MediaHandshake { who: Handshake, media_type: u32, media_params: Value },
+    MediaHandshake {
+        /// The stream and the app.
+        who: Handshake,
+        /// The bit mask of the link's media (section 10.8).
+        media_type: u32,
+        /// The parameters that are asked for (section 8).
+        media_params: Value,
+    },
     /// 5 (section 6.5)
     Subscribe(Vec<u16>),
     /// 7 (section 6.7)
     Ready(StreamId),
     /// Message 13 (section 6.11). Without a timestamp to echo it carries the time of sending.
-    KeepAlive { timestamp: Option<Box<RawValue>>, sequence: Option<Box<RawValue>> },
+    KeepAlive {
+        /// The `timestamp` of the request, as Zoom wrote it.
+        timestamp: Option<Box<RawValue>>,
+        /// The `sequence` of the request, as Zoom wrote it.
+        sequence: Option<Box<RawValue>>,
+    },
     /// 21 (section 6.18)
     Close(StreamId),
     /// 28 (section 6.19). Without a time, [`Outgoing::stamp`] sets the time of sending.
-    SubscribeVideo { user_id: UserId, at_ms: Option<i64> },
+    SubscribeVideo {
+        /// The participant.
+        user_id: UserId,
+        /// Zoom's time, Unix milliseconds, if it gave one.
+        at_ms: Option<i64>,
+    },
 }
 
 /// The fields that identify the stream and the app in both handshakes.

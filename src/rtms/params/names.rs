@@ -34,7 +34,7 @@ macro_rules! setting_values {
         $(#[$about])*
         #[derive(Debug, Clone, Copy, PartialEq, Eq)]
         pub enum $type {
-            $($variant),+
+            $(#[doc = concat!("`", $name, "`")] $variant),+
         }
 
         impl $crate::rtms::params::Named for $type {
