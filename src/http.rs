@@ -21,17 +21,17 @@ use crate::zoom::signature::WebhookKey;
 
 mod audit;
 mod audit_rows;
-/// Authentication by bearer token.
+// Authentication by bearer token.
 pub mod auth;
 mod body;
 mod client_address;
 mod connections;
 mod control;
-/// CORS: pages of other origins.
+// CORS: pages of other origins.
 pub mod cors;
 mod counters;
 mod docs;
-/// Bounds on streamed answers.
+// Bounds on streamed answers.
 pub mod download;
 mod envelope;
 mod error;
@@ -47,7 +47,7 @@ mod live;
 mod new_ticket;
 mod notices;
 mod oauth;
-/// The OpenAPI document.
+// The OpenAPI document.
 pub mod openapi;
 mod ops;
 mod range;
@@ -56,10 +56,10 @@ mod readiness;
 mod recordings;
 mod request;
 mod routes;
-/// The accept loop and its limits.
+// The accept loop and its limits.
 pub mod server;
 mod sessions;
-/// Tickets for browser requests that cannot send a token.
+// Tickets for browser requests that cannot send a token.
 pub mod tickets;
 mod transcript;
 mod video;

@@ -5,70 +5,70 @@
 //! a stream with them. The other modules are the daemon's; they are public for its binary, tests and benchmarks, and
 //! change without notice.
 
-/// The composition root.
+// The composition root.
 #[doc(hidden)]
 pub mod app;
-/// The command line.
+// The command line.
 #[doc(hidden)]
 pub mod cli;
-/// The wall clock.
+// The wall clock.
 #[doc(hidden)]
 pub mod clock;
-/// Settings from the environment and `.env`.
+// Settings from the environment and `.env`.
 #[doc(hidden)]
 pub mod config;
-/// What is asked of Zoom for a session, and when.
+// What the daemon asks Zoom for, and when.
 #[doc(hidden)]
 pub mod control;
-/// HTTP: webhook, REST API, server-sent events, health.
+// HTTP: webhook, REST API, server-sent events, health.
 #[doc(hidden)]
 pub mod http;
-/// Entries and frames from streams to whoever wants them.
+// Entries and frames from streams to their consumers.
 #[doc(hidden)]
 pub mod hub;
-/// Lenient JSON reading (pure).
+// Lenient JSON reading (pure).
 #[doc(hidden)]
 pub mod json;
-/// The values that everything speaks of (pure).
+// The values that everything speaks of (pure).
 pub mod model;
-/// A macro for enums whose variants have names.
+// A macro for enums whose variants have names.
 mod named;
-/// Shared networking: name resolution, address racing, proxies, WebSocket and HTTP clients.
+// Shared networking: name resolution, address racing, proxies, WebSocket and HTTP clients.
 #[doc(hidden)]
 pub mod net;
-/// Token buckets.
+// Token buckets.
 #[doc(hidden)]
 pub mod rate;
-/// One RTMS stream: messages, state machine, driver.
+// The protocol of one RTMS stream: messages, parameters, state machine (pure).
 pub mod rtms;
-/// Tokens at rest: sealed to their table, row and column.
+// Tokens at rest: sealed to their table, row and column.
 #[doc(hidden)]
 pub mod seal;
-/// Values that must not be printed.
+// Values that must not be printed.
 pub mod secret;
-/// What is live: one owned task per stream.
+// What is live: one owned task per stream.
 #[doc(hidden)]
 pub mod sessions;
-/// Zoom's side, to develop and test against.
+// Zoom's side, to develop and test against.
 #[doc(hidden)]
 pub mod simulator;
-/// Recordings, brokers, outgoing webhooks, forwarding.
+// Recordings, brokers, outgoing webhooks, forwarding.
 #[doc(hidden)]
 pub mod sinks;
-/// Everything that outlives the process.
+// Everything that outlives the process.
 #[doc(hidden)]
 pub mod store;
-/// Logs.
+// Logs.
 #[doc(hidden)]
 pub mod telemetry;
-/// The TLS client side.
+// The TLS client side.
 #[doc(hidden)]
 pub mod tls;
-/// What was said, as text.
+// What was said, as text.
 #[doc(hidden)]
 pub mod transcript;
-/// The pages that people see.
+// The pages that people see.
 #[doc(hidden)]
 pub mod web;
-/// What Zoom's cloud looks like from outside a stream.
+// What Zoom's cloud looks like from outside a stream.
 pub mod zoom;

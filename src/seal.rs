@@ -1,6 +1,6 @@
 //! AES-256-GCM with a ring of keys: a sealed text opens only in the table, row and column for which it was sealed.
 
-/// Generated secrets in files of the data folder.
+// Generated secrets in files of the data folder.
 pub mod key_file;
 
 use std::fmt;

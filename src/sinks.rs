@@ -3,21 +3,21 @@
 //! A sink has one function `build(settings, &Context)`. It returns the handle that HTTP calls, if there is one, and a
 //! [`Runner`], which the daemon runs until it stops.
 
-/// Relays entries, deletions and frames to any broker.
+// Relays entries, deletions and frames to any broker.
 pub mod broker;
-/// Frames and entries on WebSockets that the daemon opens to other servers.
+// Frames and entries on WebSockets that the daemon opens to other servers.
 pub mod forward;
-/// Frames and entries on WebSockets of subscribers.
+// Frames and entries on WebSockets of subscribers.
 pub mod live;
-/// Messages for any broker (pure).
+// Messages for any broker (pure).
 pub mod message;
-/// NATS: entries to JetStream, frames to core subjects.
+// NATS: entries to JetStream, frames to core subjects.
 pub mod nats;
-/// Recordings: every stream as files that common tools play.
+// Recordings: every stream as files that common tools play.
 pub mod record;
-/// Relays every stored entry to one sink, in order and at least once.
+// Relays every stored entry to one sink, in order and at least once.
 pub mod relay;
-/// Outgoing webhooks: events to endpoints of other parties.
+// Outgoing webhooks: events to endpoints of other parties.
 pub mod webhooks;
 
 use std::sync::Arc;

@@ -1,8 +1,8 @@
 //! Transcripts: a session's lines in order, corrected and rendered as text, for downloads and recordings.
 
-/// The formats of a transcript.
+// The formats of a transcript.
 pub mod format;
-/// Reading lines from the store.
+// Reading lines from the store.
 pub mod lines;
 mod window;
 

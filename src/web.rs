@@ -1,8 +1,8 @@
 //! The HTML pages for people: one plain layout without scripts and external resources.
 
-/// The API reference.
+// The API reference.
 pub mod docs;
-/// The page at `/`.
+// The page at `/`.
 pub mod home;
 
 use std::sync::LazyLock;

@@ -2,40 +2,40 @@
 
 use crate::secret::Secret;
 
-/// The REST API: start, stop, pause, resume.
+// The REST API: start, stop, pause, resume.
 #[doc(hidden)]
 pub mod api;
-/// The HTTP client for Zoom's REST API and OAuth.
+// The HTTP client for Zoom's REST API and OAuth.
 #[doc(hidden)]
 pub mod client;
-/// Errors of Zoom's REST API (pure).
+// Errors of Zoom's REST API (pure).
 #[doc(hidden)]
 pub mod error;
-/// Webhook payloads of every product (pure).
+// Webhook payloads of every product (pure).
 pub mod event;
-/// Rate limits for exchanging authorization codes.
+// Rate limits for exchanging authorization codes.
 mod exchange_limit;
-/// The install flow: to Zoom's consent page and back.
+// The install flow: to Zoom's consent page and back.
 #[doc(hidden)]
 pub mod install;
-/// Zoom's OAuth endpoints.
+// Zoom's OAuth endpoints.
 #[doc(hidden)]
 pub mod oauth;
-/// Whether and when a request to Zoom is retried (pure).
+// Whether and when a request to Zoom is retried (pure).
 #[doc(hidden)]
 pub mod retry;
-/// Retries of OAuth calls and of storing their tokens.
+// Retries of OAuth calls and of storing their tokens.
 #[doc(hidden)]
 pub mod retry_policy;
-/// Webhook, URL-validation and handshake signatures (pure).
+// Webhook, URL-validation and handshake signatures (pure).
 pub mod signature;
-/// The `state` of an install: signed, expiring, bound to a browser (pure).
+// The `state` of an install: signed, expiring, bound to a browser (pure).
 #[doc(hidden)]
 pub mod state;
-/// Valid access tokens on demand.
+// Valid access tokens on demand.
 #[doc(hidden)]
 pub mod token;
-/// The token of the Video SDK's REST API (pure).
+// The token of the Video SDK's REST API (pure).
 #[doc(hidden)]
 pub mod video_jwt;
 

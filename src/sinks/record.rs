@@ -1,21 +1,21 @@
 //! Recordings: every stream as files that common tools play.
 //!
-//! While a stream runs, its frames are written to files in the spool, a folder on this machine ([`stream_recorder`]).
-//! When it has ended, the files are closed, texts and a manifest are written beside them ([`finalize`]), and everything
-//! is uploaded ([`upload`]) to a folder or an object store ([`target`]). A row in the store holds the status of a
+//! While a stream runs, its frames are written to files in the spool, a folder on this machine (`stream_recorder`).
+//! When it has ended, the files are closed, texts and a manifest are written beside them (`finalize`), and everything
+//! is uploaded (`upload`) to a folder or an object store ([`target`]). A row in the store holds the status of a
 //! recording, so that a restart continues at any step; the spool holds its content, so that no other daemon works on
 //! it.
 
 mod disk_quota;
 mod finalize;
-/// Folders and file names.
+// Folders and file names.
 pub mod layout;
 mod leftovers;
 mod recorder;
 mod removal;
 mod spool;
 mod stream_recorder;
-/// The destination of recordings.
+// The destination of recordings.
 pub mod target;
 mod texts;
 pub mod track;

@@ -3,14 +3,14 @@
 //! Events are stored with one row for each subscribed endpoint; the daemon that claims a row first sends it. Emitting
 //! an event never waits for an endpoint.
 
-/// The allowed addresses (pure).
+// The allowed addresses (pure).
 pub mod address;
 mod body;
 mod client;
-/// The times of retries (pure).
+// The times of retries (pure).
 pub mod schedule;
 mod secrets;
-/// The signatures (pure).
+// The signatures (pure).
 pub mod signature;
 mod worker;
 

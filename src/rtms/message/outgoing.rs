@@ -47,7 +47,7 @@ pub enum Outgoing {
     },
     /// 21 (section 6.18)
     Close(StreamId),
-    /// 28 (section 6.19). Without a time, [`Outgoing::stamp`] sets the time of sending.
+    /// 28 (section 6.19). Without a time, `Outgoing::stamp` sets the time of sending.
     SubscribeVideo {
         /// The participant.
         user_id: UserId,
