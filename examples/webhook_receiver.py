@@ -10,6 +10,7 @@ your own machine needs WEBHOOKS_ALLOWED_HOSTS=127.0.0.1.
 import json
 import os
 import sys
+import threading
 from collections import OrderedDict
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -21,6 +22,8 @@ REMEMBERED = 10_000
 hook = Webhook(os.environ["WEBHOOK_SECRET"])
 # In production a table of your database, written in the transaction that processes the event.
 seen: OrderedDict[str, None] = OrderedDict()
+# Each delivery has a thread of its own: without the lock two could take one event, or print into one line.
+one_at_a_time = threading.Lock()
 
 
 class Receiver(BaseHTTPRequestHandler):
@@ -32,13 +35,17 @@ class Receiver(BaseHTTPRequestHandler):
             event = hook.verify(self.rfile.read(length), {k.lower(): v for k, v in self.headers.items()})
         except WebhookVerificationError:
             return self.answer(401)
-        event_id = self.headers["webhook-id"]
-        if event_id not in seen:
-            seen[event_id] = None
-            if len(seen) > REMEMBERED:
-                seen.popitem(last=False)
-            print(json.dumps({"id": event_id, "type": event["type"], "data": event["data"]}), flush=True)
+        with one_at_a_time:
+            self.take(self.headers["webhook-id"], event)
         self.answer(204)
+
+    def take(self, event_id: str, event: dict) -> None:
+        if event_id in seen:
+            return
+        seen[event_id] = None
+        if len(seen) > REMEMBERED:
+            seen.popitem(last=False)
+        print(json.dumps({"id": event_id, "type": event["type"], "data": event["data"]}), flush=True)
 
     def answer(self, status: int) -> None:
         self.send_response(status)
@@ -48,8 +55,13 @@ class Receiver(BaseHTTPRequestHandler):
         pass
 
 
+class Server(ThreadingHTTPServer):
+    # Connections that wait to be accepted: events come in bursts, and five is Python's default.
+    request_queue_size = 128
+
+
 if __name__ == "__main__":
-    server = ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1]) if len(sys.argv) > 1 else 5000), Receiver)
+    server = Server(("127.0.0.1", int(sys.argv[1]) if len(sys.argv) > 1 else 5000), Receiver)
     print(json.dumps({"listening": f"http://127.0.0.1:{server.server_port}/"}), flush=True)
     try:
         server.serve_forever()
