@@ -21,6 +21,7 @@ mod meeting;
 mod oauth;
 mod params;
 mod picture;
+mod planned;
 mod quirk;
 mod report;
 mod rest;
@@ -202,7 +203,7 @@ impl Simulator {
 
     /// Makes the next `count` calls of this kind fail, after the failures that are already planned.
     pub fn fail_calls(&self, call: Call, count: u32, how: Trouble) {
-        self.state.fault_plan.plan(call, count, how);
+        self.state.fault_plan.planned.plan(call, count, how);
     }
 
     /// Removes the app for a user: revokes their tokens and sends `app_deauthorized` (section 15.7).

@@ -144,7 +144,7 @@ fn default_count() -> u32 {
 async fn fail_calls(State(state): State<Arc<SimulatorState>>, Body(body): Body) -> Response {
     match serde_json::from_slice::<Planned>(&body) {
         Ok(planned) => {
-            state.fault_plan.plan(planned.call, planned.count, planned.how);
+            state.fault_plan.planned.plan(planned.call, planned.count, planned.how);
             Json(json!({})).into_response()
         }
         Err(error) => error_response(StatusCode::BAD_REQUEST, &error.to_string()),

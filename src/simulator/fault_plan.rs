@@ -1,6 +1,5 @@
 //! Planned failures of OAuth and REST calls, and a count of all answers.
 
-use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -13,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::control::{Call, Trouble};
 use super::lock;
 use super::oauth::TokenError;
+use super::planned::Planned;
 use super::report::CallReport;
 use super::rest::ApiError;
 use crate::clock;
@@ -22,7 +22,7 @@ const HANG: Duration = Duration::from_secs(120);
 /// The periods of the two rate limits of section 14.5: calls a second and calls a day.
 const SECOND_MS: i64 = 1_000;
 const DAY_MS: i64 = 24 * 3_600 * SECOND_MS;
-/// The most planned failures (each with its count) that wait at one time; further ones are ignored.
+/// The most planned failures, each with its count.
 const MAX_PLANNED: usize = 1_000;
 
 /// Closes the connection that carried a request, without an answer.
@@ -32,29 +32,13 @@ pub(super) struct HangUp(pub CancellationToken);
 /// The planned failures, in order for each kind of call, and how the calls were answered.
 #[derive(Default)]
 pub(super) struct FaultPlan {
-    planned: Mutex<VecDeque<(Call, u32, Trouble)>>,
+    pub planned: Planned<Call, Trouble, MAX_PLANNED>,
     calls: Mutex<CallReport>,
 }
 
 impl FaultPlan {
-    /// Plans a failure for the next `count` calls of this kind, after the failures that are already planned.
-    pub(super) fn plan(&self, call: Call, count: u32, trouble: Trouble) {
-        let mut planned = lock(&self.planned);
-        if count > 0 && planned.len() < MAX_PLANNED {
-            planned.push_back((call, count, trouble));
-        }
-    }
-
     fn next(&self, call: Call) -> Option<Trouble> {
-        let mut planned = lock(&self.planned);
-        let index = planned.iter().position(|(of, ..)| *of == call)?;
-        let (_, left, trouble) = &mut planned[index];
-        let trouble = *trouble;
-        *left -= 1;
-        if *left == 0 {
-            planned.remove(index);
-        }
-        Some(trouble)
+        self.planned.next(|of| *of == call)
     }
 
     pub(super) fn report(&self) -> CallReport {
@@ -158,9 +142,9 @@ mod tests {
     #[test]
     fn planned_failures_apply_in_order_and_only_to_their_kind_of_call() {
         let troubles = FaultPlan::default();
-        troubles.plan(Call::Status, 2, Trouble::NotStarted);
-        troubles.plan(Call::Token, 1, Trouble::Drop);
-        troubles.plan(Call::Status, 1, Trouble::RateLimit);
+        troubles.planned.plan(Call::Status, 2, Trouble::NotStarted);
+        troubles.planned.plan(Call::Token, 1, Trouble::Drop);
+        troubles.planned.plan(Call::Status, 1, Trouble::RateLimit);
         assert_eq!(troubles.next(Call::User), None);
         let next = || troubles.next(Call::Status);
         assert_eq!(next(), Some(Trouble::NotStarted));

@@ -376,7 +376,7 @@ impl Meeting {
             }
             Verb::Camera { user_id, on } => self.set_camera_of(now, *user_id, *on),
             Verb::FailCalls { call, count, how } => {
-                self.shared.state.fault_plan.plan(*call, *count, *how);
+                self.shared.state.fault_plan.planned.plan(*call, *count, *how);
                 Ok(())
             }
             Verb::Deauthorize { user_id } => {

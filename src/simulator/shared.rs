@@ -1,22 +1,24 @@
 //! What a meeting shares with its streams: identity, clock, quirks, planned faults and the meeting's state.
 
-use std::collections::{BTreeSet, VecDeque};
-use std::sync::{Arc, Mutex};
+use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 use super::control::{HandshakeFault, LinkName};
 use super::event::{Event, MeetingIdentity};
-use super::handshake::HandshakeKind;
-use super::lock;
+use super::planned::Planned;
 use super::quirk::{Quirk, Quirks};
 use super::settings::Settings;
 use super::state::SimulatorState;
 use super::webhook::Mailbox;
 
-/// The most planned handshake faults (each with its count) that wait at one time; further ones are ignored.
+/// The most planned handshake faults, each with its count.
 const MAX_PLANNED: usize = 100;
+
+/// Planned handshake faults, in order for each link.
+pub(super) type HandshakeFaults = Planned<LinkName, HandshakeFault, MAX_PLANNED>;
 
 /// Converts between real time and script time: milliseconds since the meeting began, scaled by the speed.
 #[derive(Debug, Clone, Copy)]
@@ -86,31 +88,4 @@ pub(super) struct MeetingState {
     pub speaker: Option<usize>,
     pub sharer: Option<usize>,
     pub cameras: BTreeSet<usize>,
-}
-
-/// Planned handshake faults, in order for each link.
-#[derive(Default)]
-pub(super) struct HandshakeFaults(Mutex<VecDeque<(LinkName, u32, HandshakeFault)>>);
-
-impl HandshakeFaults {
-    /// Plans a fault for the next `count` handshakes of this link, after the faults that are already planned.
-    pub(super) fn plan(&self, link: LinkName, count: u32, fault: HandshakeFault) {
-        let mut planned = lock(&self.0);
-        if count > 0 && planned.len() < MAX_PLANNED {
-            planned.push_back((link, count, fault));
-        }
-    }
-
-    /// Takes the next planned fault that applies to this handshake.
-    pub(super) fn next(&self, kind: &HandshakeKind) -> Option<HandshakeFault> {
-        let mut planned = lock(&self.0);
-        let index = planned.iter().position(|(link, ..)| kind.is_for(*link))?;
-        let (_, left, fault) = &mut planned[index];
-        let fault = *fault;
-        *left -= 1;
-        if *left == 0 {
-            planned.remove(index);
-        }
-        Some(fault)
-    }
 }

@@ -16,7 +16,7 @@ const MAX_IDLE_SOCKETS: usize = 32;
 impl Stream {
     /// Applies the next planned fault to this handshake. Returns the outbox if the handshake continues.
     pub(super) fn apply_fault(&mut self, handshake: &Handshake, outbox: Outbox) -> Option<Outbox> {
-        match self.shared.handshake_faults.next(&handshake.kind) {
+        match self.shared.handshake_faults.next(|link| handshake.kind.is_for(*link)) {
             None => return Some(outbox),
             Some(HandshakeFault::Slow { for_ms }) => {
                 // Queued before the answer, so it delays the answer too.
