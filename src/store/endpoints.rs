@@ -86,7 +86,7 @@ impl Store {
             id.to_string(),
             change.url.as_deref(),
             change.description.as_deref(),
-            change.events.as_deref().map(events_text),
+            change.events.as_deref().map(events_column),
             status.map(EndpointStatus::as_str),
             act.at_ms,
         ];
@@ -198,14 +198,9 @@ pub(super) fn endpoint_id(text: &str) -> Result<EndpointId, StoreError> {
     rows::read_text("endpoint id", text, EndpointId::parse)
 }
 
-/// Formats kinds for the statements: each between commas, so that no kind matches a part of another. Empty means all.
-fn events_text(events: &[EventKind]) -> String {
-    let mut list = String::new();
-    for kind in events {
-        let comma = if list.is_empty() { "," } else { "" };
-        list = list + comma + kind.as_str() + ",";
-    }
-    list
+/// Formats the kinds for their column; empty means all.
+fn events_column(events: &[EventKind]) -> String {
+    sql::between_commas(events.iter().map(|kind| kind.as_str()))
 }
 
 /// Skips kinds that this version does not know.
@@ -219,7 +214,7 @@ fn values_of(new: &NewEndpoint, now_ms: i64) -> Vec<Bind<'_>> {
         new.source.as_str().into(),
         new.url.as_str().into(),
         new.description.as_str().into(),
-        events_text(&new.events).into(),
+        events_column(&new.events).into(),
         new.secrets.current.as_str().into(),
         new.secrets.previous.as_deref().into(),
         EndpointStatus::Enabled.as_str().into(),

@@ -80,7 +80,7 @@ impl Store {
         kinds: &[EntryKind],
         limit: u32,
     ) -> Result<Vec<Entry>, StoreError> {
-        let kinds = kinds_text(kinds);
+        let kinds = sql::between_commas(kinds.iter().map(|kind| kind.as_str()));
         self.database
             .run(|| async {
                 let mut reader = self.database.reader().await?;
@@ -193,16 +193,6 @@ async fn read_after(
         }
     }
     Ok(entries)
-}
-
-/// The format of `ENTRIES_AFTER`: between commas; empty for all.
-fn kinds_text(kinds: &[EntryKind]) -> String {
-    let mut list = String::new();
-    for kind in kinds {
-        let comma = if list.is_empty() { "," } else { "" };
-        list = list + comma + kind.as_str() + ",";
-    }
-    list
 }
 
 fn values_of<'a>(appends: &[&'a Append]) -> Vec<Bind<'a>> {

@@ -159,6 +159,17 @@ pub use sinks::*;
 pub use streams::*;
 pub use tickets::*;
 
+/// Formats names for the statements that search in them: each between commas, so that no name matches a part of another.
+/// Without names it is empty.
+pub(super) fn between_commas(names: impl Iterator<Item = &'static str>) -> String {
+    let mut list = String::new();
+    for name in names {
+        let comma = if list.is_empty() { "," } else { "" };
+        list = list + comma + name + ",";
+    }
+    list
+}
+
 /// All statements with their names.
 pub fn all_statements() -> impl Iterator<Item = &'static (&'static str, &'static str)> {
     let all = [
