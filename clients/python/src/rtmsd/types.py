@@ -114,14 +114,8 @@ class VideoParams:
 
 
 @dataclass
-class DeskshareParams:
+class DeskshareParams(VideoParams):
     """See `VideoParams`."""
-
-    content_type: int = 3
-    codec: int = 7
-    resolution: int = 2
-    data_opt: int = 3
-    fps: int = 30
 
 
 @dataclass
@@ -151,7 +145,7 @@ _CAMEL = {
     "srcLanguage": "src_language",
     "enableLid": "enable_lid",
 }
-for _cls in (AudioParams, VideoParams, DeskshareParams, TranscriptParams):
+for _cls in (AudioParams, VideoParams, TranscriptParams):
     for _name, _snake in _CAMEL.items():
         if _snake in _cls.__dataclass_fields__:
             _alias(_cls, _name, _snake)
