@@ -8,6 +8,8 @@
 
 #[path = "chaos/run.rs"]
 mod run;
+#[path = "support/seeded.rs"]
+mod seeded;
 
 use std::process::ExitCode;
 
@@ -36,18 +38,7 @@ struct Args {
 #[tokio::main]
 async fn main() -> ExitCode {
     let args = Args::parse();
-    rlimit::increase_nofile_limit(u64::MAX).expect("the limit of open files can be raised");
-    let seed = args.seed.unwrap_or_else(rand::random);
-    println!("seed                   {seed}");
+    let seed = seeded::begin(args.seed);
     let Args { streams, seconds, kills, .. } = args;
-    match run(&Plan { streams, seconds, kills, seed }).await {
-        Ok(figures) => {
-            println!("{figures}");
-            ExitCode::SUCCESS
-        }
-        Err(problem) => {
-            eprintln!("{problem}");
-            ExitCode::FAILURE
-        }
-    }
+    seeded::finish(run(&Plan { streams, seconds, kills, seed }).await, |_| true)
 }

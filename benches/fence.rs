@@ -26,6 +26,8 @@ mod proxy;
 mod reader;
 #[path = "fence/round.rs"]
 mod round;
+#[path = "support/seeded.rs"]
+mod seeded;
 #[path = "support/zoom.rs"]
 mod zoom;
 
@@ -61,19 +63,8 @@ struct Args {
 #[tokio::main]
 async fn main() -> ExitCode {
     let args = Args::parse();
-    rlimit::increase_nofile_limit(u64::MAX).expect("the limit of open files can be raised");
-    let seed = args.seed.unwrap_or_else(rand::random);
-    println!("seed                   {seed}");
-    match run(&args, seed).await {
-        Ok(figures) => {
-            println!("{figures}");
-            ExitCode::from(u8::from(!figures.breaches.is_empty()))
-        }
-        Err(problem) => {
-            eprintln!("{problem}");
-            ExitCode::FAILURE
-        }
-    }
+    let seed = seeded::begin(args.seed);
+    seeded::finish(run(&args, seed).await, |figures| figures.breaches.is_empty())
 }
 
 async fn run(args: &Args, seed: u64) -> Result<Figures, Problem> {
