@@ -89,7 +89,7 @@ async fn serve_webhooks(listener: TcpListener, effects: mpsc::Sender<WebhookEffe
         }
     };
     let app = Router::new().route("/webhook", post(answer));
-    axum::serve(listener, app).await.expect("a listener accepts for ever");
+    axum::serve(listener, app).await.expect("a listener accepts until the process ends");
 }
 
 /// The whole duty of a driver: sockets, clock and randomness. The state machine decides everything else.
@@ -162,7 +162,7 @@ fn setup(started: &StreamStarted) -> Setup {
     }
 }
 
-/// What a webhook tells the stream; none if it is about another one.
+/// The input that a webhook is for the stream; none if it is about another one.
 fn input(effect: WebhookEffect, own: &StreamStarted) -> Option<Input> {
     if effect.stream_id() != Some(&own.stream_id) {
         return None;
@@ -214,7 +214,7 @@ impl Sockets {
 
     fn send(&self, link: LinkId, text: String) {
         if let Some(socket) = self.open.get(&link) {
-            // A socket whose task has ended is lost, and the stream hears so.
+            // A socket whose task has ended is lost, which the stream must know.
             let _ = socket.outbox.send(Message::text(text));
         }
     }

@@ -57,7 +57,7 @@ pub(crate) struct Totals {
 }
 
 /// Compares one medium's ledger with the frames that were made. Outside the gaps every frame must have been sent, and
-/// exactly those received. Inside them no more may have been received than sent.
+/// exactly those received. Inside them at most what was sent may have been received.
 pub(crate) fn compare(ledger: &Ledger, made: &Made) -> Result<Totals, String> {
     let of_medium = made.media.get(&ledger.medium).map(Vec::as_slice).unwrap_or_default();
     if made.is_cut || ledger.earlier_gaps > 0 {

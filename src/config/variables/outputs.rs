@@ -6,9 +6,9 @@ pub(super) const LIVE: &[Variable] = &[
     variable(
         "MAX_SUBSCRIBERS",
         "512",
-        "the most live subscribers, at most three quarters of MAX_CONNECTIONS, and no more if this is not set; further \
-         ones are refused. An eighth is kept for forwards and tokens with admin, and a token may take three quarters of \
-         the rest",
+        "the most live subscribers; further ones are refused. It must not exceed three quarters of MAX_CONNECTIONS, to \
+         which the default is lowered. An eighth is kept for forwards and tokens with admin, and a token may take three \
+         quarters of the rest",
     ),
     variable(
         "LIVE_BUFFER_BYTES",
