@@ -2,6 +2,7 @@
 
 mod action;
 mod announcement;
+mod app;
 mod audit;
 mod belief;
 mod choice;
@@ -31,6 +32,7 @@ pub use announcement::{
     Deauthorization, Delivery, MeetingChange, MeetingChanged, Notice, StreamInterrupted,
     StreamStarted, StreamStopped, WebhookEffect,
 };
+pub use app::{AppName, AppNameError, AppScope};
 pub use audit::AuditRow;
 pub use belief::{MAX_AHEAD_MS, MAX_LATE_MS, MAX_MEETING_MS, MAX_WEBHOOK_DELAY_MS, believed};
 pub use choice::{ChoiceReason, Chosen};
