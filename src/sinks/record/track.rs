@@ -37,14 +37,27 @@ use wav::WavTrack;
 /// Writes the frames of one medium of one participant, or of one mixed stream.
 pub struct Track {
     path: PathBuf,
-    writer: Writer,
+    writer: Box<dyn TrackWriter>,
 }
 
-enum Writer {
-    Wav(WavTrack),
-    Ogg(OggTrack),
-    Mp4(Mp4Track),
-    Pictures(Pictures),
+/// Writes a track's frames in one file format. [`Track`] documents the methods and adds the path to errors.
+trait TrackWriter: Send {
+    fn write(&mut self, at_ms: i64, payload: &Bytes) -> io::Result<()>;
+
+    /// A format that writes every frame at once has nothing to do.
+    fn sync(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn finish(self: Box<Self>) -> io::Result<Finished>;
+
+    fn counts(&self) -> Counts;
+
+    fn bytes(&self) -> u64;
+
+    fn held_bytes(&self) -> usize {
+        0
+    }
 }
 
 /// Counts of the frames since the track was created or resumed.
@@ -157,79 +170,49 @@ impl Track {
     /// Continues the files of a finished track or a killed process, cutting off incomplete data; starts anew if there
     /// are none. A file of another format stays as it is, and a further one begins.
     pub fn resume(path: &Path, kind: TrackKind, origin_ms: i64) -> Result<Self, TrackError> {
-        let writer = match kind {
-            TrackKind::Wav(format) => WavTrack::open(path, format, origin_ms).map(Writer::Wav),
-            TrackKind::Ogg { channels } => {
-                OggTrack::open(path, channels, origin_ms).map(Writer::Ogg)
-            }
-            TrackKind::Mp4 => Mp4Track::open(path, origin_ms).map(Writer::Mp4),
-            TrackKind::Pictures => Pictures::open(path, origin_ms).map(Writer::Pictures),
-        };
-        let writer = writer.map_err(TrackError::at(path))?;
+        let writer = open_writer(path, kind, origin_ms).map_err(TrackError::at(path))?;
         Ok(Self { path: path.to_owned(), writer })
     }
 
     /// Writes a frame. `at_ms`: its time, Unix milliseconds. Slightly late frames are sorted; repeated ones and
     /// impossible times are dropped and counted.
     pub fn write(&mut self, at_ms: i64, payload: &Bytes) -> Result<(), TrackError> {
-        let written = match &mut self.writer {
-            Writer::Wav(wav) => wav.write(at_ms, payload),
-            Writer::Ogg(ogg) => ogg.write(at_ms, payload),
-            Writer::Mp4(mp4) => mp4.write(at_ms, payload),
-            Writer::Pictures(pictures) => pictures.write(at_ms, payload),
-        };
-        written.map_err(TrackError::at(&self.path))
+        self.writer.write(at_ms, payload).map_err(TrackError::at(&self.path))
     }
 
     /// After this, written frames are in files that play: sizes in headers are correct. For video, the newest picture
     /// is held back, because its duration is not known yet.
     pub fn sync(&mut self) -> Result<(), TrackError> {
-        let synced = match &mut self.writer {
-            Writer::Wav(wav) => wav.sync(),
-            Writer::Ogg(ogg) => ogg.sync(),
-            Writer::Mp4(mp4) => mp4.sync(),
-            Writer::Pictures(_) => Ok(()),
-        };
-        synced.map_err(TrackError::at(&self.path))
+        self.writer.sync().map_err(TrackError::at(&self.path))
     }
 
     /// Writes the rest and describes the files. After an error the files are as a killed process leaves them: resume
     /// and finish again.
     pub fn finish(self) -> Result<Finished, TrackError> {
-        let finished = match self.writer {
-            Writer::Wav(wav) => wav.finish(),
-            Writer::Ogg(ogg) => ogg.finish(),
-            Writer::Mp4(mp4) => mp4.finish(),
-            Writer::Pictures(pictures) => pictures.finish(),
-        };
-        finished.map_err(TrackError::at(&self.path))
+        self.writer.finish().map_err(TrackError::at(&self.path))
     }
 
     /// The counts of the frames so far.
     pub fn counts(&self) -> Counts {
-        match &self.writer {
-            Writer::Wav(wav) => wav.counts(),
-            Writer::Ogg(ogg) => ogg.counts(),
-            Writer::Mp4(mp4) => mp4.counts(),
-            Writer::Pictures(pictures) => pictures.counts(),
-        }
+        self.writer.counts()
     }
 
     /// The bytes in memory after a [`Track::sync`].
     pub fn held_bytes(&self) -> usize {
-        match &self.writer {
-            Writer::Mp4(mp4) => mp4.held_bytes(),
-            Writer::Wav(_) | Writer::Ogg(_) | Writer::Pictures(_) => 0,
-        }
+        self.writer.held_bytes()
     }
 
     /// How many bytes the files have grown since the track was created or resumed, including silence as holes.
     pub fn bytes(&self) -> u64 {
-        match &self.writer {
-            Writer::Wav(wav) => wav.bytes(),
-            Writer::Ogg(ogg) => ogg.bytes(),
-            Writer::Mp4(mp4) => mp4.bytes(),
-            Writer::Pictures(pictures) => pictures.bytes(),
-        }
+        self.writer.bytes()
     }
+}
+
+fn open_writer(path: &Path, kind: TrackKind, origin_ms: i64) -> io::Result<Box<dyn TrackWriter>> {
+    Ok(match kind {
+        TrackKind::Wav(format) => Box::new(WavTrack::open(path, format, origin_ms)?),
+        TrackKind::Ogg { channels } => Box::new(OggTrack::open(path, channels, origin_ms)?),
+        TrackKind::Mp4 => Box::new(Mp4Track::open(path, origin_ms)?),
+        TrackKind::Pictures => Box::new(Pictures::open(path, origin_ms)?),
+    })
 }

@@ -15,7 +15,7 @@ use bytes::Bytes;
 use self::boxes::{ParameterSets, Sample};
 use self::part::{Part, Reopened};
 use super::order::{Timed, fits_origin};
-use super::{Counts, Finished, TrackFile, parts};
+use super::{Counts, Finished, TrackFile, TrackWriter, parts};
 
 /// The most picture parameter sets that a file can refer to.
 const MAX_PPS: usize = 255;
@@ -81,40 +81,6 @@ impl Mp4Track {
         // Its last key frame may have had others before it.
         self.sets_in_band = true;
         self.part = Some(part);
-    }
-
-    pub(super) fn write(&mut self, at_ms: i64, payload: &Bytes) -> io::Result<()> {
-        if !fits_origin(self.origin_ms, at_ms) {
-            self.counts.absurd += 1;
-            return Ok(());
-        }
-        self.take(&Timed { at_ms, payload: payload.clone() })
-    }
-
-    pub(super) fn sync(&mut self) -> io::Result<()> {
-        let Some(part) = &mut self.part else { return Ok(()) };
-        let synced = part.sync();
-        // The fragment is lost, and the pictures that depend on it cannot be decoded.
-        self.needs_key |= synced.is_err();
-        synced
-    }
-
-    pub(super) fn finish(mut self) -> io::Result<Finished> {
-        self.close_part()?;
-        Ok(Finished { files: self.earlier, counts: self.counts })
-    }
-
-    pub(super) fn counts(&self) -> Counts {
-        self.counts
-    }
-
-    /// The bytes in memory after a `sync`.
-    pub(super) fn held_bytes(&self) -> usize {
-        self.part.as_ref().map_or(0, Part::held_bytes)
-    }
-
-    pub(super) fn bytes(&self) -> u64 {
-        self.bytes + self.part.as_ref().map_or(0, |part| part.added)
     }
 
     fn take(&mut self, frame: &Timed) -> io::Result<()> {
@@ -197,6 +163,41 @@ impl Mp4Track {
             self.earlier.push(file);
         }
         Ok(())
+    }
+}
+
+impl TrackWriter for Mp4Track {
+    fn write(&mut self, at_ms: i64, payload: &Bytes) -> io::Result<()> {
+        if !fits_origin(self.origin_ms, at_ms) {
+            self.counts.absurd += 1;
+            return Ok(());
+        }
+        self.take(&Timed { at_ms, payload: payload.clone() })
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        let Some(part) = &mut self.part else { return Ok(()) };
+        let synced = part.sync();
+        // The fragment is lost, and the pictures that depend on it cannot be decoded.
+        self.needs_key |= synced.is_err();
+        synced
+    }
+
+    fn finish(mut self: Box<Self>) -> io::Result<Finished> {
+        self.close_part()?;
+        Ok(Finished { files: self.earlier, counts: self.counts })
+    }
+
+    fn counts(&self) -> Counts {
+        self.counts
+    }
+
+    fn held_bytes(&self) -> usize {
+        self.part.as_ref().map_or(0, Part::held_bytes)
+    }
+
+    fn bytes(&self) -> u64 {
+        self.bytes + self.part.as_ref().map_or(0, |part| part.added)
     }
 }
 

@@ -16,7 +16,7 @@ use bytes::Bytes;
 use self::packet::SAMPLES_PER_MS;
 use self::page::{BEGINS, MAX_PAGE_BYTES, Packets};
 use super::order::{self, ReorderBuffer, Timed, Turn, fits_origin};
-use super::{Counts, Finished, TrackFile, parts};
+use super::{Counts, Finished, TrackFile, TrackWriter, parts};
 
 /// Each of the two headers has a page of its own.
 const HEADER_PAGES: u32 = 2;
@@ -97,7 +97,30 @@ impl OggTrack {
         })
     }
 
-    pub(super) fn write(&mut self, at_ms: i64, payload: &Bytes) -> io::Result<()> {
+    fn put(&mut self, frame: &Timed) -> io::Result<()> {
+        let Some(samples) = packet::packet_samples(&frame.payload) else { return Ok(()) };
+        let exact = (frame.at_ms - self.origin_ms) as u64 * SAMPLES_PER_MS;
+        if exact + order::drift_tolerance(samples, SAMPLES_PER_MS) <= self.resumed {
+            self.counts.late += 1;
+            return Ok(());
+        }
+        let next = self.file.granule;
+        let Some(position) = order::frame_position(exact, next, samples, SAMPLES_PER_MS) else {
+            self.counts.overlapped += 1;
+            return Ok(());
+        };
+        // Opus packets have no timestamps: a pause is filled with packets.
+        for silence in packet::silent_packets(position - next, self.channels) {
+            self.file.push(&silence)?;
+        }
+        self.file.push(&frame.payload)?;
+        self.counts.written += 1;
+        Ok(())
+    }
+}
+
+impl TrackWriter for OggTrack {
+    fn write(&mut self, at_ms: i64, payload: &Bytes) -> io::Result<()> {
         // Packets never span pages here, so each must fit an empty one.
         let mut room = Packets::default();
         if packet::packet_samples(payload).is_none() || !room.push(payload) {
@@ -119,48 +142,27 @@ impl OggTrack {
         Ok(())
     }
 
-    pub(super) fn sync(&mut self) -> io::Result<()> {
+    fn sync(&mut self) -> io::Result<()> {
         while let Some(frame) = self.order.pop_any() {
             self.put(&frame)?;
         }
         self.file.flush()
     }
 
-    pub(super) fn finish(mut self) -> io::Result<Finished> {
+    fn finish(mut self: Box<Self>) -> io::Result<Finished> {
         self.sync()?;
         let mut files = self.earlier;
         files.push(self.file.close(self.origin_ms)?);
         Ok(Finished { files, counts: self.counts })
     }
 
-    pub(super) fn counts(&self) -> Counts {
+    fn counts(&self) -> Counts {
         self.counts
     }
 
-    pub(super) fn bytes(&self) -> u64 {
+    fn bytes(&self) -> u64 {
         let silence_ms = self.reach_ms.saturating_sub(self.file.len_ms());
         self.file.bytes + u64::try_from(silence_ms).unwrap_or_default() / SILENCE_MS_PER_BYTE
-    }
-
-    fn put(&mut self, frame: &Timed) -> io::Result<()> {
-        let Some(samples) = packet::packet_samples(&frame.payload) else { return Ok(()) };
-        let exact = (frame.at_ms - self.origin_ms) as u64 * SAMPLES_PER_MS;
-        if exact + order::drift_tolerance(samples, SAMPLES_PER_MS) <= self.resumed {
-            self.counts.late += 1;
-            return Ok(());
-        }
-        let next = self.file.granule;
-        let Some(position) = order::frame_position(exact, next, samples, SAMPLES_PER_MS) else {
-            self.counts.overlapped += 1;
-            return Ok(());
-        };
-        // Opus packets have no timestamps: a pause is filled with packets.
-        for silence in packet::silent_packets(position - next, self.channels) {
-            self.file.push(&silence)?;
-        }
-        self.file.push(&frame.payload)?;
-        self.counts.written += 1;
-        Ok(())
     }
 }
 

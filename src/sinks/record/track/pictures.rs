@@ -9,7 +9,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use super::order::MAX_SPAN_MS;
-use super::{Counts, Finished, TrackFile};
+use super::{Counts, Finished, TrackFile, TrackWriter};
 
 /// The most images of one track: more than 27 hours at one per second.
 pub(super) const MAX_PICTURES: usize = 100_000;
@@ -72,7 +72,25 @@ impl Pictures {
         Ok(pictures)
     }
 
-    pub(super) fn write(&mut self, at_ms: i64, payload: &Bytes) -> io::Result<()> {
+    fn list(&mut self, file: String, bytes: u64) -> io::Result<()> {
+        let offset_ms = offset_ms(&file).unwrap_or_default();
+        let line = Line { file, at_ms: self.origin_ms + offset_ms, offset_ms, bytes };
+        let mut text = serde_json::to_vec(&line).expect("plain fields always serialize");
+        text.push(b'\n');
+        if let Err(error) = self.index.write_all(&text) {
+            // Half a line would run into the next one.
+            self.index.set_len(self.index_bytes)?;
+            return Err(error);
+        }
+        self.index_bytes += text.len() as u64;
+        self.bytes += text.len() as u64;
+        self.lines.push(line);
+        Ok(())
+    }
+}
+
+impl TrackWriter for Pictures {
+    fn write(&mut self, at_ms: i64, payload: &Bytes) -> io::Result<()> {
         let offset_ms = at_ms.saturating_sub(self.origin_ms);
         let Some(extension) = image_extension(payload) else {
             self.counts.unreadable += 1;
@@ -102,7 +120,7 @@ impl Pictures {
         Ok(())
     }
 
-    pub(super) fn finish(self) -> io::Result<Finished> {
+    fn finish(self: Box<Self>) -> io::Result<Finished> {
         self.index.sync_all()?;
         if let Err(error) = fs::remove_file(self.folder.join(UNFINISHED))
             && error.kind() != io::ErrorKind::NotFound
@@ -123,28 +141,12 @@ impl Pictures {
         Ok(Finished { files, counts: self.counts })
     }
 
-    pub(super) fn counts(&self) -> Counts {
+    fn counts(&self) -> Counts {
         self.counts
     }
 
-    pub(super) fn bytes(&self) -> u64 {
+    fn bytes(&self) -> u64 {
         self.bytes
-    }
-
-    fn list(&mut self, file: String, bytes: u64) -> io::Result<()> {
-        let offset_ms = offset_ms(&file).unwrap_or_default();
-        let line = Line { file, at_ms: self.origin_ms + offset_ms, offset_ms, bytes };
-        let mut text = serde_json::to_vec(&line).expect("plain fields always serialize");
-        text.push(b'\n');
-        if let Err(error) = self.index.write_all(&text) {
-            // Half a line would run into the next one.
-            self.index.set_len(self.index_bytes)?;
-            return Err(error);
-        }
-        self.index_bytes += text.len() as u64;
-        self.bytes += text.len() as u64;
-        self.lines.push(line);
-        Ok(())
     }
 }
 

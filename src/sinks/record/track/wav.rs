@@ -13,7 +13,7 @@ use bytes::Bytes;
 pub(super) use self::file::{Over, WavFile};
 pub use self::format::{Coding, WavFormat};
 use super::order::{self, ReorderBuffer, Timed, Turn, fits_origin};
-use super::{Counts, Finished, TrackFile, parts};
+use super::{Counts, Finished, TrackFile, TrackWriter, parts};
 
 /// The audio of one voice or of one mixed stream.
 pub(super) struct WavTrack {
@@ -142,52 +142,6 @@ impl WavTrack {
         })
     }
 
-    pub(super) fn write(&mut self, at_ms: i64, payload: &Bytes) -> io::Result<()> {
-        if whole_samples(self.file.format, payload).is_empty() {
-            self.counts.unreadable += 1;
-            return Ok(());
-        }
-        if !fits_origin(self.origin_ms, at_ms) {
-            self.counts.absurd += 1;
-            return Ok(());
-        }
-        let since_ms = (at_ms - self.origin_ms) as u64;
-        match self.order.push(Timed { at_ms, payload: payload.clone() }) {
-            Turn::Waits => self.reach = self.reach.max(self.place.end(since_ms, payload.len())),
-            Turn::Repeated => self.counts.repeated += 1,
-            Turn::Clashes => self.counts.late += 1,
-            Turn::Missed(frame) => {
-                self.fill_in(since_ms * self.place.bytes_per_ms, &frame.payload)?;
-            }
-        }
-        while let Some(frame) = self.order.pop() {
-            self.put(&frame)?;
-        }
-        Ok(())
-    }
-
-    pub(super) fn sync(&mut self) -> io::Result<()> {
-        while let Some(frame) = self.order.pop_any() {
-            self.put(&frame)?;
-        }
-        self.file.sync()
-    }
-
-    pub(super) fn finish(mut self) -> io::Result<Finished> {
-        self.sync()?;
-        let mut files = self.earlier;
-        files.push(close_file(self.file, self.origin_ms)?);
-        Ok(Finished { files, counts: self.counts })
-    }
-
-    pub(super) fn counts(&self) -> Counts {
-        self.counts
-    }
-
-    pub(super) fn bytes(&self) -> u64 {
-        self.file.added + self.reach.saturating_sub(self.file.len())
-    }
-
     fn put(&mut self, frame: &Timed) -> io::Result<()> {
         let since_ms = (frame.at_ms - self.origin_ms) as u64;
         let bytes = whole_samples(self.file.format, &frame.payload).len();
@@ -223,5 +177,53 @@ impl WavTrack {
         self.file.put(position, sound, Over::Replace)?;
         self.counts.count_written(sound.len() == payload.len());
         Ok(())
+    }
+}
+
+impl TrackWriter for WavTrack {
+    fn write(&mut self, at_ms: i64, payload: &Bytes) -> io::Result<()> {
+        if whole_samples(self.file.format, payload).is_empty() {
+            self.counts.unreadable += 1;
+            return Ok(());
+        }
+        if !fits_origin(self.origin_ms, at_ms) {
+            self.counts.absurd += 1;
+            return Ok(());
+        }
+        let since_ms = (at_ms - self.origin_ms) as u64;
+        match self.order.push(Timed { at_ms, payload: payload.clone() }) {
+            Turn::Waits => self.reach = self.reach.max(self.place.end(since_ms, payload.len())),
+            Turn::Repeated => self.counts.repeated += 1,
+            Turn::Clashes => self.counts.late += 1,
+            Turn::Missed(frame) => {
+                self.fill_in(since_ms * self.place.bytes_per_ms, &frame.payload)?;
+            }
+        }
+        while let Some(frame) = self.order.pop() {
+            self.put(&frame)?;
+        }
+        Ok(())
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        while let Some(frame) = self.order.pop_any() {
+            self.put(&frame)?;
+        }
+        self.file.sync()
+    }
+
+    fn finish(mut self: Box<Self>) -> io::Result<Finished> {
+        self.sync()?;
+        let mut files = self.earlier;
+        files.push(close_file(self.file, self.origin_ms)?);
+        Ok(Finished { files, counts: self.counts })
+    }
+
+    fn counts(&self) -> Counts {
+        self.counts
+    }
+
+    fn bytes(&self) -> u64 {
+        self.file.added + self.reach.saturating_sub(self.file.len())
     }
 }

@@ -16,7 +16,7 @@ pub(super) struct Open {
 }
 
 pub(super) enum Writer {
-    Track(Box<Track>),
+    Track(Track),
     Mix(Box<Mix>),
 }
 
@@ -69,7 +69,7 @@ impl Writer {
             TrackKind::Wav(format) if is_mix => {
                 Mix::resume(path, format, origin_ms).map(|mix| Self::Mix(Box::new(mix)))
             }
-            kind => Track::resume(path, kind, origin_ms).map(|track| Self::Track(Box::new(track))),
+            kind => Track::resume(path, kind, origin_ms).map(Self::Track),
         }
     }
 

@@ -171,7 +171,7 @@ fn a_page_that_cannot_be_written_becomes_silence() {
     assert!(track.sync().is_err());
     track.file.file = writable;
     write(&mut track, 40, 3);
-    track.finish().unwrap();
+    Box::new(track).finish().unwrap();
     assert_eq!(voices(&path), [(0, 1), (40, 3)]);
 }
 
