@@ -52,6 +52,7 @@ impl<B: Broker> Frames<B> {
                 Some(_) = publishing.join_next() => {}
             }
         }
+        // The streams have ended, so each task ends with its queue.
         while broker.is_up() && publishing.join_next().await.is_some() {}
         if broker.is_up() {
             broker.flush().await;
@@ -84,8 +85,10 @@ async fn account_of(store: &Store, session_id: SessionId) -> Option<String> {
 /// in the tap, where an overflow becomes a gap in the ledger.
 async fn next(broker: &impl Broker, tap: &mut Tap) -> Option<Arc<Frame>> {
     if timeout(TIMEOUT, up(broker)).await.is_err() {
+        // The tap drops new frames before they are queued and reports them, so an outage costs no memory.
         tap.refuse(true);
         tokio::select! {
+            // Biased: once the broker is back, no further queued frame is dropped.
             biased;
             () = up(broker) => tap.refuse(false),
             () = drop_frames(tap) => return None,
