@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use clap::Parser;
 use futures_util::StreamExt;
 use rtmsd::secret::Secret;
-use rtmsd::simulator::{self, Report, Script, Settings, Simulator};
+use rtmsd::simulator::{self, Report, Script, Settings, Simulator, ZoomApp};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::process::{Child, Command};
 use tokio::task::JoinSet;
@@ -145,9 +145,12 @@ async fn read(port: u16, path: String, frames: Arc<AtomicU64>) {
 async fn start_zoom(args: &Args, meetings: u32, tls_dir: &Path, port: u16) -> Simulator {
     let length = RAMP_LIMIT.as_secs() as u32 + args.seconds;
     let settings = Settings {
-        client_secret: Secret::new("bench-secret".into()),
-        secret_token: Secret::new("token-of-the-load-bench".into()),
-        webhook_url: Some(format!("http://127.0.0.1:{port}/webhook")),
+        app: ZoomApp {
+            client_secret: Secret::new("bench-secret".into()),
+            secret_token: Secret::new("token-of-the-load-bench".into()),
+            webhook_url: Some(format!("http://127.0.0.1:{port}/webhook")),
+            ..ZoomApp::default()
+        },
         skip_url_validation: true,
         script: Script::load(length),
         meetings,

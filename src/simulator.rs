@@ -5,6 +5,7 @@
 //! shares only the enumerations of `rtms::message` with the daemon, so a mistake in one of them does not hide in
 //! the other. Section numbers in this folder are those of rtms-protocol.md.
 
+mod app;
 mod audio;
 mod body;
 mod command;
@@ -49,19 +50,20 @@ use tokio::time::{Instant, timeout};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
+use app::Apps;
 pub use command::{SimulateArgs, Verdict, command};
 pub use control::{Call, ControlError, CutKind, HandshakeFault, LinkName, Trouble, Verb};
+use directory::Address;
 pub use frame_log::{FrameLog, LoggedFrame};
 pub use quirk::Quirk;
 pub use report::{
-    CallReport, KeepAliveReport, MediumReport, OAuthReport, Report, StrayReport, StreamReport,
-    Validation, WebhookReport,
+    AppReport, CallReport, KeepAliveReport, MediumReport, OAuthReport, Report, StrayReport,
+    StreamReport, Validation, WebhookReport,
 };
 pub use script::{Script, ScriptError};
-pub use settings::{Consent, Duplicates, OAuthSettings, Settings, Start, Timings, User};
+pub use settings::{Consent, Duplicates, OAuthSettings, Settings, Start, Timings, User, ZoomApp};
 use state::SimulatorState;
 pub use tls::TlsFiles;
-use webhook::WebhookSender;
 
 /// How long a shutdown waits for meetings to end their streams and for the last webhooks, and then for open sockets.
 const SHUTDOWN_GRACE: Duration = Duration::from_secs(5);
@@ -110,12 +112,14 @@ pub async fn start(settings: Settings, listener: TcpListener) -> Result<Simulato
         None => format!("ws://127.0.0.1:{}", addr.port()),
     };
     let stop = CancellationToken::new();
-    let webhook_sender = WebhookSender::new(&settings, tls.as_ref(), stop.clone())?;
-    let state = Arc::new(SimulatorState::new(settings, origin, webhook_sender, stop));
+    let apps = Apps::new(&settings, tls.as_ref(), &stop)?;
+    let state = Arc::new(SimulatorState::new(settings, origin, apps, stop));
     state.connections.spawn(server::accept_connections(state.clone(), listener, acceptor));
     // Meetings wait for this task's result: a stream announced to an endpoint that is not up yet would be lost.
-    let validating = state.clone();
-    state.connections.spawn(async move { validating.webhook_sender.validate().await });
+    for app in state.apps.iter() {
+        let webhook_sender = app.webhook_sender.clone();
+        state.connections.spawn(async move { webhook_sender.validate().await });
+    }
     for _ in 0..state.settings.meetings {
         meeting::open_meeting(&state)?;
     }
@@ -131,12 +135,21 @@ fn check_settings(settings: &Settings) -> Result<(), SimulatorError> {
     if !positive(settings.speed) || !positive(settings.timings.time_scale) {
         return Err(SimulatorError::Setting("speed and time_scale must be positive numbers"));
     }
+    let users = settings.users();
+    let is_user = |id: &String| users.iter().any(|user| user.id == *id);
+    if !settings.operators.iter().all(is_user) {
+        return Err(SimulatorError::Setting("every operator must be a user who can sign in"));
+    }
+    let has_twin = |(index, id): (usize, &String)| settings.operators[..index].contains(id);
+    if settings.operators.iter().enumerate().any(has_twin) {
+        return Err(SimulatorError::Setting("every operator may be named once"));
+    }
     Ok(())
 }
 
 /// Ends every meeting after `wait`, counted from the moment when meetings can begin.
 async fn end_after(state: Arc<SimulatorState>, wait: Duration) {
-    state.webhook_sender.validated().await;
+    state.apps.validated().await;
     tokio::select! {
         () = state.stop.cancelled() => return,
         () = tokio::time::sleep(wait) => {}
@@ -147,7 +160,7 @@ async fn end_after(state: Arc<SimulatorState>, wait: Duration) {
 async fn end_all(state: &SimulatorState) {
     for meeting_id in state.directory.live_meetings() {
         // Ignore the error: the meeting has already ended.
-        let _ = state.directory.perform(&meeting_id, Verb::End).await;
+        let _ = state.directory.perform(&meeting_id, &Address::All, Verb::End).await;
     }
 }
 
@@ -182,14 +195,14 @@ impl Simulator {
         self.state.directory.live_meetings()
     }
 
-    /// Performs an action on a live meeting or its stream.
+    /// Performs an action on a live meeting, and on the stream of every app in it.
     pub async fn perform(&self, meeting_id: &str, verb: Verb) -> Result<(), ControlError> {
-        self.state.directory.perform(meeting_id, verb).await
+        self.state.directory.perform(meeting_id, &Address::All, verb).await
     }
 
-    /// Waits until the webhook endpoint is validated or refused, and returns which.
+    /// Waits until the webhook endpoint of the first app is validated or refused, and returns which.
     pub async fn validated(&self) -> Validation {
-        self.state.webhook_sender.validated().await
+        self.state.apps.first().webhook_sender.validated().await
     }
 
     /// The URL at which a browser starts to install the app, without its query.
@@ -206,9 +219,9 @@ impl Simulator {
         self.state.fault_plan.planned.plan(call, count, how);
     }
 
-    /// Removes the app for a user: revokes their tokens and sends `app_deauthorized` (section 15.7).
+    /// Removes the first app for a user: revokes their tokens and sends `app_deauthorized` (section 15.7).
     pub fn deauthorize(&self, user_id: &str) {
-        self.state.deauthorize(user_id);
+        self.state.deauthorize(self.state.apps.first(), user_id);
     }
 
     /// The base URL of the simulator's own API, which offers these methods over HTTP: see `console`.
@@ -218,7 +231,7 @@ impl Simulator {
 
     /// Expires every access token without notice: the next call with one is answered 401/124.
     pub fn expire_access_tokens(&self) {
-        lock(&self.state.grants).expire_access_tokens();
+        self.state.apps.expire_access_tokens();
     }
 
     /// What the simulator has sent and received up to now.
@@ -249,7 +262,9 @@ impl Simulator {
         self.state.cut.cancel();
         self.state.connections.wait().await;
         // Last: a meeting's end may have queued a retry.
-        self.state.webhook_sender.finish().await;
+        for app in self.state.apps.iter() {
+            app.webhook_sender.finish().await;
+        }
         self.report()
     }
 }

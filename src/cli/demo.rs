@@ -22,7 +22,7 @@ use crate::rtms::stream::Timings;
 use crate::seal::key_file;
 use crate::secret::Secret;
 use crate::sessions::Leases;
-use crate::simulator::{self, Script, Simulator, Start};
+use crate::simulator::{self, Script, Simulator, Start, ZoomApp};
 use crate::telemetry::LogSettings;
 
 /// The demo's port, unless another program uses it.
@@ -168,10 +168,12 @@ async fn start_simulator(
         Some(path) => Script::read(path).map_err(said)?,
     };
     let settings = simulator::Settings {
-        client_id: secrets.client_id.clone(),
-        client_secret: Secret::new(secrets.client_secret.clone()),
-        secret_token: Secret::new(secrets.secret_token.clone()),
-        webhook_url: Some(format!("http://{address}/webhook")),
+        app: ZoomApp {
+            client_id: secrets.client_id.clone(),
+            client_secret: Secret::new(secrets.client_secret.clone()),
+            secret_token: Secret::new(secrets.secret_token.clone()),
+            webhook_url: Some(format!("http://{address}/webhook")),
+        },
         script,
         start: Start::Auto,
         access_token: Some(Secret::new(secrets.access_token.clone())),

@@ -5,13 +5,14 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
+use serde::Deserialize;
 use serde_json::json;
 use tokio::net::TcpListener;
 use url::Url;
 
 use super::{
     Consent, Duplicates, OAuthSettings, Quirk, Report, Script, Settings, Simulator, SimulatorError,
-    Start, Timings, Validation,
+    Start, Timings, Validation, ZoomApp,
 };
 use crate::secret::Secret;
 
@@ -53,6 +54,9 @@ pub struct SimulateArgs {
     /// What starts a stream: the meeting itself, or a REST call
     #[arg(long, value_enum, default_value_t = StartArg::Auto)]
     start: StartArg,
+    /// A user who brings every app to the meeting, repeatable: each gets a stream of their own; by default the host
+    #[arg(long = "operator", value_name = "USER_ID")]
+    operators: Vec<String>,
     /// A deviation of Zoom's messages that clients must tolerate; repeatable
     #[arg(long = "quirk", value_name = "NAME", value_parser = Quirk::parse)]
     quirks: Vec<Quirk>,
@@ -79,6 +83,9 @@ struct AppArgs {
     client_secret: String,
     #[arg(long, default_value = "demoSecretToken01")]
     secret_token: String,
+    /// A further app in the same meetings, as JSON with client_id, client_secret, secret_token and webhook_url; repeatable
+    #[arg(long = "app", value_name = "JSON", value_parser = parse_app)]
+    more_apps: Vec<ZoomApp>,
     /// A bearer token that REST accepts
     #[arg(long, value_name = "TOKEN")]
     access_token: Option<String>,
@@ -104,6 +111,7 @@ While it runs, the simulator offers an API at the control_url of the ready line:
   GET  /simulator/users                     who can install the app
   POST /simulator/users/{id}/deauthorize    remove the app for a user
   POST /simulator/tokens/expire             expire every access token
+With several apps, ?client_id= limits an action to the streams of one app.
 The verbs are the kinds of `fault` in a script file, and the body holds the other fields of the
 fault. Some of them:
   start, stop {\"reason\":8}, pause, resume, interrupt, fail_over, repeat_announcement, end,
@@ -165,10 +173,14 @@ impl SimulateArgs {
         };
         let app = *self.app;
         let settings = Settings {
-            client_id: app.client_id,
-            client_secret: Secret::new(app.client_secret),
-            secret_token: Secret::new(app.secret_token),
-            webhook_url: Some(self.webhook_url),
+            app: ZoomApp {
+                client_id: app.client_id,
+                client_secret: Secret::new(app.client_secret),
+                secret_token: Secret::new(app.secret_token),
+                webhook_url: Some(self.webhook_url),
+            },
+            more_apps: app.more_apps,
+            operators: self.operators,
             skip_url_validation: self.skip_url_validation,
             script,
             meetings: self.meetings,
@@ -249,6 +261,26 @@ fn http_url(text: &str) -> Result<String, &'static str> {
         Ok(url) if ["http", "https"].contains(&url.scheme()) => Ok(text.to_owned()),
         _ => Err("must start with http:// or https://, as in http://localhost:3000/webhook"),
     }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct AppJson {
+    client_id: String,
+    client_secret: String,
+    secret_token: String,
+    webhook_url: Option<String>,
+}
+
+fn parse_app(text: &str) -> Result<ZoomApp, String> {
+    let app: AppJson = serde_json::from_str(text).map_err(|error| error.to_string())?;
+    let webhook_url = app.webhook_url.map(|url| http_url(&url)).transpose()?;
+    Ok(ZoomApp {
+        client_id: app.client_id,
+        client_secret: Secret::new(app.client_secret),
+        secret_token: Secret::new(app.secret_token),
+        webhook_url,
+    })
 }
 
 fn ready_line(simulator: &Simulator, seed: u64) -> serde_json::Value {

@@ -12,12 +12,15 @@
 //! | `POST /simulator/users/{id}/deauthorize` | removes the app for that user |
 //! | `POST /simulator/tokens/expire` | expires every access token |
 //!
+//! With several apps, `?client_id=` limits an action to the streams of one app, and says for which app a user is
+//! deauthorized (by default the first).
+//!
 //! Answers are JSON; errors are `{"error": text}` with 400, 403, 404 or 409. The API needs no credentials: the
 //! simulator listens on loopback only, and requests from pages of other origins are refused.
 
 use std::sync::Arc;
 
-use axum::extract::{Path, Request, State};
+use axum::extract::{Path, Query, Request, State};
 use axum::http::{StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
@@ -26,10 +29,12 @@ use axum::{Json, Router};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
+use super::app::App;
 use super::body::Body;
 use super::control::{Call, ControlError, Trouble, Verb};
+use super::directory::Address;
+use super::meeting;
 use super::state::SimulatorState;
-use super::{lock, meeting};
 
 pub(super) fn router(state: &Arc<SimulatorState>) -> Router<Arc<SimulatorState>> {
     Router::new()
@@ -66,7 +71,7 @@ fn error_response(status: StatusCode, error: &str) -> Response {
 impl IntoResponse for ControlError {
     fn into_response(self) -> Response {
         let status = match self {
-            Self::NoMeeting => StatusCode::NOT_FOUND,
+            Self::NoMeeting | Self::NoApp => StatusCode::NOT_FOUND,
             Self::NoStream | Self::NoLink | Self::NobodyThere | Self::Full => StatusCode::CONFLICT,
         };
         error_response(status, &self.to_string())
@@ -108,16 +113,36 @@ async fn open_meeting(State(state): State<Arc<SimulatorState>>) -> Result<Respon
 async fn perform_action(
     State(state): State<Arc<SimulatorState>>,
     Path((meeting_id, verb)): Path<(String, String)>,
+    Query(query): Query<AppQuery>,
     Body(body): Body,
 ) -> Response {
     let verb = match verb_of(&verb, &body) {
         Ok(verb) => verb,
         Err(error) => return error_response(StatusCode::BAD_REQUEST, &error.to_string()),
     };
-    match state.directory.perform(&meeting_id, verb).await {
+    let address = match app_of(&state, &query) {
+        Ok(Some(app)) => Address::App(app.index),
+        Ok(None) => Address::All,
+        Err(error) => return error.into_response(),
+    };
+    match state.directory.perform(&meeting_id, &address, verb).await {
         Ok(()) => Json(json!({"meeting_id": meeting_id})).into_response(),
         Err(error) => error.into_response(),
     }
+}
+
+#[derive(Deserialize)]
+struct AppQuery {
+    client_id: Option<String>,
+}
+
+/// The app that the query names, if it names one.
+fn app_of<'a>(
+    state: &'a SimulatorState,
+    query: &AppQuery,
+) -> Result<Option<&'a Arc<App>>, ControlError> {
+    let Some(client_id) = &query.client_id else { return Ok(None) };
+    state.apps.of_client_id(client_id).map(Some).ok_or(ControlError::NoApp)
 }
 
 /// Parses a verb: the same JSON as a script's `fault`, except that its kind is in the path.
@@ -159,16 +184,21 @@ async fn list_users(State(state): State<Arc<SimulatorState>>) -> Json<Value> {
 async fn deauthorize_user(
     State(state): State<Arc<SimulatorState>>,
     Path(user_id): Path<String>,
+    Query(query): Query<AppQuery>,
 ) -> Response {
     // Else a typo would send an event about a user who does not exist.
     if state.user(&user_id).is_none() {
         return error_response(StatusCode::NOT_FOUND, "no such user");
     }
-    state.deauthorize(&user_id);
+    let app = match app_of(&state, &query) {
+        Ok(app) => app.unwrap_or(state.apps.first()),
+        Err(error) => return error.into_response(),
+    };
+    state.deauthorize(app, &user_id);
     Json(json!({"user_id": user_id})).into_response()
 }
 
 async fn expire_tokens(State(state): State<Arc<SimulatorState>>) -> Json<Value> {
-    lock(&state.grants).expire_access_tokens();
+    state.apps.expire_access_tokens();
     Json(json!({}))
 }

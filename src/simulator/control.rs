@@ -201,6 +201,8 @@ pub enum ControlError {
     NoLink,
     #[error("nobody with this user id is in the meeting")]
     NobodyThere,
+    #[error("no app has this client_id")]
+    NoApp,
     #[error("the simulator has reached its limit of meetings or streams; restart it")]
     Full,
 }

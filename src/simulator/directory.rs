@@ -6,14 +6,31 @@ use std::sync::{Arc, Mutex};
 use tokio::sync::{mpsc, oneshot};
 
 use super::control::{ControlError, Verb};
-use super::event::MeetingIdentity;
 use super::frame_log::FrameLog;
 use super::lock;
 use super::meeting::Input;
 use super::report::StreamReport;
+use super::shared::Shared;
 
 /// The most meetings, and the most streams, that one simulator creates; their reports are kept until it ends.
 const MAX_STREAMS: usize = 100_000;
+
+/// Which tasks of a meeting perform an action.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Address {
+    All,
+    /// Those of the app with this index.
+    App(usize),
+    /// The one of this operator of the app, or else of the app's first operator.
+    Operator(usize, String),
+}
+
+/// One task of a meeting.
+struct Player {
+    app: usize,
+    operator_id: String,
+    inbox: mpsc::Sender<Input>,
+}
 
 /// Meetings and streams by id. The lock is held only for a look-up, never across an await.
 #[derive(Default)]
@@ -22,8 +39,8 @@ pub(super) struct Directory(Mutex<Entries>);
 #[derive(Default)]
 struct Entries {
     meetings_made: u64,
-    /// Live meetings by meeting number.
-    meetings: HashMap<String, mpsc::Sender<Input>>,
+    /// The tasks of live meetings by meeting number.
+    meetings: HashMap<String, Vec<Player>>,
     /// Meeting numbers by instance id.
     instances: HashMap<String, String>,
     /// Live streams by stream id. The inbox is that of the stream's meeting.
@@ -45,16 +62,27 @@ impl Directory {
         Ok(entries.meetings_made - 1)
     }
 
-    pub(super) fn add_meeting(&self, identity: &MeetingIdentity, inbox: mpsc::Sender<Input>) {
+    /// Adds one task of a meeting.
+    pub(super) fn add_meeting(&self, shared: &Shared, inbox: mpsc::Sender<Input>) {
+        let (identity, app) = (&shared.identity, shared.app.index);
+        let player = Player { app, operator_id: shared.operator_id.clone(), inbox };
         let mut entries = lock(&self.0);
-        entries.meetings.insert(identity.meeting_id.clone(), inbox);
+        entries.meetings.entry(identity.meeting_id.clone()).or_default().push(player);
         entries.instances.insert(identity.instance_id.clone(), identity.meeting_id.clone());
     }
 
-    pub(super) fn remove_meeting(&self, identity: &MeetingIdentity) {
+    /// Removes one task of a meeting, and the meeting with its last.
+    pub(super) fn remove_meeting(&self, shared: &Shared) {
+        let identity = &shared.identity;
         let mut entries = lock(&self.0);
-        entries.meetings.remove(&identity.meeting_id);
-        entries.instances.remove(&identity.instance_id);
+        let Some(players) = entries.meetings.get_mut(&identity.meeting_id) else { return };
+        players.retain(|player| {
+            player.app != shared.app.index || player.operator_id != shared.operator_id
+        });
+        if players.is_empty() {
+            entries.meetings.remove(&identity.meeting_id);
+            entries.instances.remove(&identity.instance_id);
+        }
     }
 
     pub(super) fn meeting_of_instance(&self, instance_id: &str) -> Option<String> {
@@ -67,16 +95,40 @@ impl Directory {
         ids
     }
 
-    /// Performs an action on a live meeting and waits for the result.
-    pub(super) async fn perform(&self, meeting_id: &str, verb: Verb) -> Result<(), ControlError> {
-        // Cloned, because the inbox may be full and the lock must not be held while waiting for room.
-        let inbox = lock(&self.0).meetings.get(meeting_id).cloned();
-        let inbox = inbox.ok_or(ControlError::NoMeeting)?;
-        let (answer, answered) = oneshot::channel();
-        let input = Input::Do { verb, answer };
-        inbox.send(input).await.map_err(|_| ControlError::NoMeeting)?;
-        // A meeting that ends drops its inbox, and with it the sender of the answer.
-        answered.await.unwrap_or(Err(ControlError::NoMeeting))
+    /// Performs an action on a live meeting and waits for the result. With several tasks, one success is enough.
+    pub(super) async fn perform(
+        &self,
+        meeting_id: &str,
+        address: &Address,
+        verb: Verb,
+    ) -> Result<(), ControlError> {
+        let mut result = Err(ControlError::NoMeeting);
+        for inbox in self.inboxes_of(meeting_id, address) {
+            let (answer, answered) = oneshot::channel();
+            let input = Input::Do { verb: verb.clone(), answer };
+            // A meeting that ends drops its inbox, and with it the sender of the answer.
+            let sent = inbox.send(input).await.is_ok();
+            let outcome = answered.await.ok().filter(|_| sent);
+            let outcome = outcome.unwrap_or(Err(ControlError::NoMeeting));
+            result = if result.is_ok() { result } else { outcome };
+        }
+        result
+    }
+
+    /// Cloned, because an inbox may be full and the lock must not be held while waiting for room.
+    fn inboxes_of(&self, meeting_id: &str, address: &Address) -> Vec<mpsc::Sender<Input>> {
+        let entries = lock(&self.0);
+        let players = entries.meetings.get(meeting_id).map_or(&[][..], Vec::as_slice);
+        let of_app = |app: usize| players.iter().filter(move |player| player.app == app);
+        let chosen: Vec<&Player> = match address {
+            Address::All => players.iter().collect(),
+            Address::App(app) => of_app(*app).collect(),
+            Address::Operator(app, operator) => {
+                let own = of_app(*app).find(|player| player.operator_id == *operator);
+                own.or_else(|| of_app(*app).next()).into_iter().collect()
+            }
+        };
+        chosen.into_iter().map(|player| player.inbox.clone()).collect()
     }
 
     pub(super) fn add_stream(

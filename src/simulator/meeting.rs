@@ -1,4 +1,5 @@
-//! A meeting: one task that plays the script's cues, owns at most one live stream and handles all of its sockets.
+//! A meeting for one operator of one app: one task that plays the script's cues, owns at most one live stream and
+//! handles all of its sockets. With several apps or operators, several tasks play the same meeting.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,8 +22,7 @@ use super::socket::{Loss, Outbox};
 use super::state::SimulatorState;
 use super::status::Refusal;
 use super::stream::Stream;
-use super::webhook::Mailbox;
-use super::{lock, wire};
+use super::wire;
 use crate::clock;
 
 /// How far in the past a fast meeting may begin: five minutes, the usual tolerance of clients (section 11).
@@ -57,18 +57,38 @@ pub(super) struct Meeting {
     is_over: bool,
 }
 
-/// Opens the next meeting, which plays in a task of its own, and returns its meeting number.
+/// Opens the next meeting, which plays in a task for each operator of each app, and returns its meeting number.
 pub(super) fn open_meeting(state: &Arc<SimulatorState>) -> Result<String, ControlError> {
     let index = state.directory.next_meeting()?;
     // The factor keeps the sequences of neighbouring seeds and meetings apart.
-    let mut rng =
-        StdRng::seed_from_u64(state.settings.seed.wrapping_mul(0x9e37).wrapping_add(index));
+    let seed = state.settings.seed.wrapping_mul(0x9e37).wrapping_add(index);
+    let mut rng = StdRng::seed_from_u64(seed);
     let identity = random_identity(&state.settings, index, &mut rng);
     let meeting_id = identity.meeting_id.clone();
-    let (mailbox, deliver_all) = state.webhook_sender.mailbox();
-    // A second task: a slow endpoint must not hold up the meeting.
-    state.plays.spawn(deliver_all);
-    state.plays.spawn(play_meeting(state.clone(), identity, rng, mailbox));
+    // The first task continues the sequence of the identity, as if it were the only one.
+    let mut first_rng = Some(rng);
+    for app in state.apps.iter() {
+        for (place, operator_id) in state.settings.operators().into_iter().enumerate() {
+            // Of its own, because the stream ids of all tasks differ.
+            let own_seed = seed ^ (((app.index as u64) << 48) | ((place as u64) << 32));
+            let rng = first_rng.take().unwrap_or_else(|| StdRng::seed_from_u64(own_seed));
+            let (mailbox, deliver_all) = app.webhook_sender.mailbox();
+            // A second task: a slow endpoint must not hold up the meeting.
+            state.plays.spawn(deliver_all);
+            let shared = Shared {
+                state: state.clone(),
+                app: app.clone(),
+                operator_id,
+                is_first_operator: place == 0,
+                identity: identity.clone(),
+                clock: ScriptClock::new(Instant::now(), 0, state.settings.speed),
+                mailbox,
+                quirks: Arc::new(Quirks::of(&state.settings.all_quirks())),
+                handshake_faults: HandshakeFaults::default(),
+            };
+            state.plays.spawn(play_meeting(shared, rng));
+        }
+    }
     Ok(meeting_id)
 }
 
@@ -102,31 +122,21 @@ fn head_start_ms(settings: &Settings) -> i64 {
 }
 
 /// Waits for the URL validation and plays the meeting to its end.
-async fn play_meeting(
-    state: Arc<SimulatorState>,
-    identity: MeetingIdentity,
-    rng: StdRng,
-    mailbox: Mailbox,
-) {
+async fn play_meeting(mut shared: Shared, rng: StdRng) {
+    let state = shared.state.clone();
+    // All apps, so that they see the same meeting at the same time.
     tokio::select! {
         () = state.stop.cancelled() => return,
-        _ = state.webhook_sender.validated() => {}
+        () = state.apps.validated() => {}
     }
     let (sender, inbox) = mpsc::channel(INBOX);
     let began_unix_ms = clock::now_ms() - head_start_ms(&state.settings);
-    let clock = ScriptClock::new(Instant::now(), began_unix_ms, state.settings.speed);
+    shared.clock = ScriptClock::new(Instant::now(), began_unix_ms, state.settings.speed);
+    let shared = Arc::new(shared);
     // Before the first webhook: a client may answer it at once with a REST call for this meeting.
-    state.directory.add_meeting(&identity, sender.clone());
-    let shared = Arc::new(Shared {
-        state: state.clone(),
-        identity: identity.clone(),
-        clock,
-        mailbox,
-        quirks: Arc::new(Quirks::of(&state.settings.all_quirks())),
-        handshake_faults: HandshakeFaults::default(),
-    });
-    Meeting::new(shared, sender, rng).run(inbox).await;
-    state.directory.remove_meeting(&identity);
+    state.directory.add_meeting(&shared, sender.clone());
+    Meeting::new(shared.clone(), sender, rng).run(inbox).await;
+    state.directory.remove_meeting(&shared);
 }
 
 impl Meeting {
@@ -165,7 +175,7 @@ impl Meeting {
         self.send_lifecycle_event("started");
         if self.shared.settings().start == Start::Auto {
             // Ignore the error: it fails only if the simulator is full, and the report then lacks the stream.
-            let _ = self.start_stream(self.shared.identity.host_id.clone());
+            let _ = self.start_stream(self.shared.operator_id.clone());
         }
     }
 
@@ -360,7 +370,7 @@ impl Meeting {
 
     fn perform(&mut self, now: Instant, verb: &Verb) -> Result<(), ControlError> {
         match verb {
-            Verb::Start => self.start_stream(self.shared.identity.host_id.clone()),
+            Verb::Start => self.start_stream(self.shared.operator_id.clone()),
             Verb::StartAs { user_id } => self.start_stream(user_id.clone()),
             Verb::End => {
                 self.finish(MEETING_ENDED);
@@ -375,16 +385,22 @@ impl Meeting {
                 Ok(())
             }
             Verb::Camera { user_id, on } => self.set_camera_of(now, *user_id, *on),
+            // These concern the whole simulation, and every task of the meeting gets them.
+            Verb::FailCalls { .. } | Verb::Deauthorize { .. } | Verb::ExpireAccessTokens
+                if !self.shared.is_first() =>
+            {
+                Ok(())
+            }
             Verb::FailCalls { call, count, how } => {
                 self.shared.state.fault_plan.planned.plan(*call, *count, *how);
                 Ok(())
             }
             Verb::Deauthorize { user_id } => {
-                self.shared.state.deauthorize(user_id);
+                self.shared.state.deauthorize(&self.shared.app, user_id);
                 Ok(())
             }
             Verb::ExpireAccessTokens => {
-                lock(&self.shared.state.grants).expire_access_tokens();
+                self.shared.state.apps.expire_access_tokens();
                 Ok(())
             }
             verb => {
@@ -420,6 +436,9 @@ impl Meeting {
     }
 
     fn send_lifecycle_event(&self, what: &str) {
+        if !self.shared.is_first_operator {
+            return;
+        }
         let clock = &self.shared.clock;
         let now_ms = self.shared.wire_now(Instant::now());
         if let Some(event) =

@@ -16,9 +16,9 @@ use axum::extract::{RawQuery, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{Html, IntoResponse, Redirect, Response};
 use axum::{Json, Router, middleware, routing};
-use base64::prelude::{BASE64_STANDARD, Engine as _};
 use serde_json::{Value, json};
 
+use super::app::App;
 use super::body::Body;
 use super::control::Call;
 use super::settings::Consent;
@@ -27,8 +27,8 @@ use super::{fault_plan, lock};
 use crate::clock;
 pub(super) use error::TokenError;
 use fields::Fields;
+pub(super) use grants::{Access, Grants, Owner};
 use grants::{ApprovedRequest, Tokens};
-pub(super) use grants::{Grants, Owner};
 use request::{AuthorizeError, AuthorizeRequest};
 
 /// The page loads nothing and cannot be framed.
@@ -93,29 +93,36 @@ fn allow_as(state: &SimulatorState, user_id: Option<&str>) -> Decision {
 
 fn consent_response(state: &SimulatorState, fields: &Fields, decision: Decision) -> Response {
     // Both the page and its form are checked here, since nothing is stored between the two requests.
-    let request = match AuthorizeRequest::read(fields, &state.settings) {
+    let app = fields.get("client_id").and_then(|id| state.apps.of_client_id(id));
+    let request = match AuthorizeRequest::read(fields, app.is_some(), &state.settings.oauth) {
         Ok(request) => request,
         Err(AuthorizeError::Page { code, message }) => {
             return html_response(StatusCode::BAD_REQUEST, page::error_page(code, message));
         }
         Err(AuthorizeError::Redirect(url)) => return Redirect::to(url.as_str()).into_response(),
     };
+    // `read` refuses a request for an unknown app.
+    let app = app.unwrap_or(state.apps.first());
     let target = match decision {
         Decision::Ask => {
             return html_response(
                 StatusCode::OK,
-                page::consent_page(&state.settings, &state.users),
+                page::consent_page(
+                    &app.settings.client_id,
+                    &state.settings.oauth.scopes,
+                    &state.users,
+                ),
             );
         }
         Decision::Deny => {
-            lock(&state.grants).report.denials += 1;
+            lock(&app.grants).report.denials += 1;
             request.refused("access_denied")
         }
         Decision::Allow(user_id) => {
             let redirect_uri = request.redirect_uri.clone();
             let challenge = request.challenge.clone();
             let approved = ApprovedRequest { user_id, redirect_uri, challenge };
-            match lock(&state.grants).issue_code(approved, clock::now_ms()) {
+            match lock(&app.grants).issue_code(approved, clock::now_ms()) {
                 Ok(code) => request.granted(&code),
                 // The only error is `FULL`.
                 Err(_) => request.refused("temporarily_unavailable"),
@@ -143,26 +150,23 @@ async fn token_endpoint(
     Body(body): Body,
 ) -> Response {
     let fields = Fields::read(&body).and(query.unwrap_or_default().as_bytes());
-    match grant_tokens(&state, &headers, &fields) {
+    // Before the grant: a caller without the secret must not use up a code or a refresh token.
+    let app = authenticate_app(&state, &headers);
+    match app.and_then(|app| grant_tokens(&state, app, &fields)) {
         Ok(tokens) => Json(tokens_json(tokens, &state)).into_response(),
         Err(error) => {
-            *lock(&state.grants).report.refusals.entry(error.error).or_default() += 1;
+            let app = app.unwrap_or(state.apps.first());
+            *lock(&app.grants).report.refusals.entry(error.error).or_default() += 1;
             error.into_response()
         }
     }
 }
 
-fn grant_tokens(
-    state: &SimulatorState,
-    headers: &HeaderMap,
-    fields: &Fields,
-) -> Result<Tokens, TokenError> {
-    // Before the grant: a caller without the secret must not use up a code or a refresh token.
-    check_client(state, headers)?;
+fn grant_tokens(state: &SimulatorState, app: &App, fields: &Fields) -> Result<Tokens, TokenError> {
     let now_ms = clock::now_ms();
     let needed = |name| fields.get(name).ok_or(TokenError::FIELD);
     let grant_type = needed("grant_type")?;
-    let mut grants = lock(&state.grants);
+    let mut grants = lock(&app.grants);
     match grant_type {
         "authorization_code" => {
             let (code, redirect_uri) = (needed("code")?, needed("redirect_uri")?);
@@ -178,13 +182,13 @@ fn grant_tokens(
     }
 }
 
-/// Checks the app's Basic credentials (section 5.4).
-fn check_client(state: &SimulatorState, headers: &HeaderMap) -> Result<(), TokenError> {
-    // A plain comparison, not constant-time: the secrets of a simulator need no protection.
-    let pair = format!("{}:{}", state.settings.client_id, state.settings.client_secret.expose());
-    let expected = format!("Basic {}", BASE64_STANDARD.encode(pair));
+/// The app whose Basic credentials the caller sends (section 5.4).
+fn authenticate_app<'a>(
+    state: &'a SimulatorState,
+    headers: &HeaderMap,
+) -> Result<&'a Arc<App>, TokenError> {
     let given = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-    if given == Some(&expected) { Ok(()) } else { Err(TokenError::CLIENT) }
+    given.and_then(|given| state.apps.of_basic_credentials(given)).ok_or(TokenError::CLIENT)
 }
 
 fn tokens_json(tokens: Tokens, state: &SimulatorState) -> Value {
@@ -205,8 +209,8 @@ async fn revoke_endpoint(
     headers: HeaderMap,
     Body(body): Body,
 ) -> Result<Json<Value>, TokenError> {
-    check_client(&state, &headers)?;
+    let app = authenticate_app(&state, &headers)?;
     let fields = Fields::read(&body).and(query.unwrap_or_default().as_bytes());
-    lock(&state.grants).revoke(fields.get("token").ok_or(TokenError::FIELD)?);
+    lock(&app.grants).revoke(fields.get("token").ok_or(TokenError::FIELD)?);
     Ok(Json(json!({"status": "success"})))
 }

@@ -21,6 +21,9 @@ pub struct Report {
     /// Handshakes that named no live stream, and sockets that sent nothing.
     pub strays: StrayReport,
     pub oauth: OAuthReport,
+    /// The webhooks and tokens of every app but the first, if there are several.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub further_apps: Vec<AppReport>,
     pub calls: CallReport,
     /// The number of breaches over all streams and strays.
     pub breaches: u64,
@@ -31,10 +34,21 @@ pub struct Report {
 impl Report {
     /// Whether every client followed the protocol and the webhook endpoint was not refused.
     pub fn is_clean(&self) -> bool {
+        let is_app_clean = |webhooks: &WebhookReport, oauth: &OAuthReport| {
+            oauth.reused_refresh_tokens == 0 && webhooks.validation != Some(Validation::Refused)
+        };
         self.breaches == 0
-            && self.oauth.reused_refresh_tokens == 0
-            && self.webhooks.validation != Some(Validation::Refused)
+            && is_app_clean(&self.webhooks, &self.oauth)
+            && self.further_apps.iter().all(|app| is_app_clean(&app.webhooks, &app.oauth))
     }
+}
+
+/// The webhooks and tokens of one app.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct AppReport {
+    pub client_id: String,
+    pub webhooks: WebhookReport,
+    pub oauth: OAuthReport,
 }
 
 /// The result of the URL validation of section 13.3.
@@ -111,6 +125,10 @@ pub struct StrayReport {
 /// One stream, live or ended.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct StreamReport {
+    /// The app that receives the stream.
+    pub client_id: String,
+    /// The user who brought the app.
+    pub operator_id: String,
     pub meeting_id: String,
     pub instance_id: String,
     pub stream_id: String,

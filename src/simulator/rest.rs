@@ -43,11 +43,11 @@ async fn show_user(
     let caller = Caller::check(&state, &headers, &["user:read:user"])?;
     let host = &state.settings.script.host;
     let user_id = match caller {
-        Caller::User(me) if user_id == "me" || user_id == me => me,
+        Caller::User(_, me) if user_id == "me" || user_id == me => me,
         // A user-managed app can read only the user who installed it.
-        Caller::User(_) => return Err(ApiError::no_user(&user_id)),
-        Caller::Machine | Caller::Trusted if user_id == "me" => host.clone(),
-        Caller::Machine | Caller::Trusted => user_id,
+        Caller::User(..) => return Err(ApiError::no_user(&user_id)),
+        Caller::Machine(_) | Caller::Trusted if user_id == "me" => host.clone(),
+        Caller::Machine(_) | Caller::Trusted => user_id,
     };
     let user = state.user(&user_id).ok_or_else(|| ApiError::no_user(&user_id))?;
     let (first_name, last_name) = user.name.split_once(' ').unwrap_or((&user.name, ""));

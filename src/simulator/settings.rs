@@ -1,5 +1,6 @@
 //! The settings of a simulator: credentials, script, and how Zoom behaves.
 
+mod app;
 mod oauth;
 
 use std::path::PathBuf;
@@ -8,6 +9,7 @@ use std::time::Duration;
 use super::{Quirk, Script};
 use crate::model::Medium;
 use crate::secret::Secret;
+pub use app::ZoomApp;
 pub use oauth::{Consent, OAuthSettings, User};
 
 /// What starts a stream.
@@ -31,12 +33,12 @@ pub enum Duplicates {
 /// Everything that configures a simulator.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    pub client_id: String,
-    pub client_secret: Secret<String>,
-    /// Signs webhooks; not the client secret (section 13.2).
-    pub secret_token: Secret<String>,
-    /// Where webhooks are posted; `None` sends none.
-    pub webhook_url: Option<String>,
+    /// The app of most simulations.
+    pub app: ZoomApp,
+    /// Further apps in the same meetings: each gets its own webhooks and its own stream of every meeting.
+    pub more_apps: Vec<ZoomApp>,
+    /// The users who bring every app to a meeting: one stream for each. If empty, the host alone.
+    pub operators: Vec<String>,
     /// Sends events without the URL validation of section 13.3.
     pub skip_url_validation: bool,
     pub script: Script,
@@ -85,10 +87,9 @@ pub struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         Self {
-            client_id: "demoClientId01".to_owned(),
-            client_secret: Secret::new("demoClientSecret01".to_owned()),
-            secret_token: Secret::new("demoSecretToken01".to_owned()),
-            webhook_url: None,
+            app: ZoomApp::default(),
+            more_apps: Vec::new(),
+            operators: Vec::new(),
             skip_url_validation: false,
             script: Script::built_in(),
             meetings: 1,
@@ -121,6 +122,14 @@ impl Settings {
     /// The quirks of the settings and of the script.
     pub(super) fn all_quirks(&self) -> Vec<Quirk> {
         self.quirks.iter().chain(&self.script.quirks).copied().collect()
+    }
+
+    /// The users who bring the apps to a meeting.
+    pub(super) fn operators(&self) -> Vec<String> {
+        match &self.operators[..] {
+            [] => vec![self.script.host.clone()],
+            operators => operators.to_vec(),
+        }
     }
 
     /// The users of these settings, or by default those of the script. The host comes first and is added if missing.

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::app::App;
 use super::control::{HandshakeFault, LinkName};
 use super::event::{Event, MeetingIdentity};
 use super::planned::Planned;
@@ -54,6 +55,12 @@ impl ScriptClock {
 /// What a meeting and its streams share.
 pub(super) struct Shared {
     pub state: Arc<SimulatorState>,
+    /// The app that receives the streams.
+    pub app: Arc<App>,
+    /// The user who brings the app to the meeting.
+    pub operator_id: String,
+    /// Whether this is the app's first operator, with whom the app receives the meeting's own webhooks.
+    pub is_first_operator: bool,
     pub identity: MeetingIdentity,
     pub clock: ScriptClock,
     pub mailbox: Mailbox,
@@ -64,6 +71,11 @@ pub(super) struct Shared {
 impl Shared {
     pub(super) fn settings(&self) -> &Settings {
         &self.state.settings
+    }
+
+    /// Whether actions that concern the whole simulation are performed here, and so only once.
+    pub(super) fn is_first(&self) -> bool {
+        self.app.index == 0 && self.is_first_operator
     }
 
     /// Queues a webhook, with the quirks applied.

@@ -7,17 +7,16 @@ use std::sync::{Arc, Mutex};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::app::{App, Apps};
 use super::audio::Encoder;
 use super::directory::Directory;
 use super::event;
 use super::fault_plan::FaultPlan;
 use super::lock;
-use super::oauth::Grants;
 use super::params::AudioParams;
 use super::picture;
 use super::report::{Report, StrayReport};
 use super::settings::{Settings, User};
-use super::webhook::WebhookSender;
 use crate::clock;
 
 /// One simulator's shared state.
@@ -25,7 +24,7 @@ pub(super) struct SimulatorState {
     pub settings: Settings,
     /// The base URL of WebSockets: `ws://127.0.0.1:1234` or `wss://localhost:1234`.
     pub origin: String,
-    pub webhook_sender: Arc<WebhookSender>,
+    pub apps: Apps,
     /// Ends meetings, requests and the accept loop; open sockets send a Close frame.
     pub stop: CancellationToken,
     /// Drops the sockets that have not closed in time.
@@ -37,7 +36,6 @@ pub(super) struct SimulatorState {
     pub directory: Directory,
     /// The users who can sign in. The first is the host, so the list is never empty.
     pub users: Vec<User>,
-    pub grants: Mutex<Grants>,
     pub fault_plan: Arc<FaultPlan>,
     /// Sockets that named no live stream.
     pub strays: Mutex<StrayReport>,
@@ -50,22 +48,20 @@ impl SimulatorState {
     pub(super) fn new(
         settings: Settings,
         origin: String,
-        webhook_sender: WebhookSender,
+        apps: Apps,
         stop: CancellationToken,
     ) -> Self {
         let users = settings.users();
-        let grants = Mutex::new(Grants::new(settings.oauth.clone(), settings.seed));
         Self {
             settings,
             origin,
-            webhook_sender: Arc::new(webhook_sender),
+            apps,
             stop,
             cut: CancellationToken::new(),
             plays: TaskTracker::new(),
             connections: TaskTracker::new(),
             directory: Directory::default(),
             users,
-            grants,
             fault_plan: Arc::default(),
             strays: Mutex::default(),
             encoders: Mutex::default(),
@@ -93,13 +89,12 @@ impl SimulatorState {
         self.next_socket.fetch_add(1, Ordering::Relaxed)
     }
 
-    /// Revokes a user's tokens and sends `app_deauthorized` (section 15.7).
-    pub(super) fn deauthorize(&self, user_id: &str) {
-        lock(&self.grants).revoke_user(user_id);
-        let settings = &self.settings;
-        let (account_id, client_id) = (&settings.script.account_id, &settings.client_id);
+    /// Revokes the tokens that a user gave an app, and sends it `app_deauthorized` (section 15.7).
+    pub(super) fn deauthorize(&self, app: &App, user_id: &str) {
+        lock(&app.grants).revoke_user(user_id);
+        let (account_id, client_id) = (&self.settings.script.account_id, &app.settings.client_id);
         let event = event::app_deauthorized(account_id, user_id, client_id, clock::now_ms());
-        let webhook_sender = self.webhook_sender.clone();
+        let webhook_sender = app.webhook_sender.clone();
         self.plays.spawn(async move { webhook_sender.deliver(event).await });
     }
 
@@ -116,12 +111,13 @@ impl SimulatorState {
         let strays = lock(&self.strays).clone();
         let of_streams: u64 = streams.iter().map(|stream| stream.breach_count).sum();
         Report {
-            webhooks: self.webhook_sender.report(),
+            webhooks: self.apps.first().webhook_sender.report(),
             breaches: of_streams + strays.breaches.len() as u64,
             streams,
             strays,
             calls: self.fault_plan.report(),
-            oauth: lock(&self.grants).report.clone(),
+            oauth: lock(&self.apps.first().grants).report.clone(),
+            further_apps: self.apps.further_reports(),
             payloads: picture::PAYLOADS.into_iter().collect(),
         }
     }

@@ -120,6 +120,8 @@ impl Stream {
         let (id, session_id) = ids;
         let report = shared.state.directory.add_stream(
             StreamReport {
+                client_id: shared.app.settings.client_id.clone(),
+                operator_id: operator_id.clone(),
                 meeting_id: shared.identity.meeting_id.clone(),
                 instance_id: shared.identity.instance_id.clone(),
                 stream_id: id.clone(),
@@ -219,10 +221,10 @@ impl Stream {
         if stale || handshake.instance_id != self.shared.identity.instance_id {
             return Err(Refusal::STREAM_ID);
         }
-        let settings = self.shared.settings();
+        let app = &self.shared.app.settings;
         let expected = super::signature::handshake(
-            &settings.client_id,
-            settings.client_secret.expose(),
+            &app.client_id,
+            app.client_secret.expose(),
             &handshake.instance_id,
             &self.id,
         );

@@ -12,7 +12,7 @@ use tokio_util::task::TaskTracker;
 
 use super::event::{self, Event};
 use super::report::{Validation, WebhookReport};
-use super::settings::{Settings, Timings};
+use super::settings::{Settings, Timings, ZoomApp};
 use super::{SimulatorError, lock, signature, tls};
 use crate::clock;
 use crate::secret::Secret;
@@ -26,7 +26,7 @@ const MAX_ANSWER_BYTES: usize = 64 << 10;
 /// How many events of one meeting may wait for earlier ones.
 const MAILBOX: usize = 256;
 
-/// Sends events to the configured endpoint.
+/// Sends the events of one app to its endpoint.
 pub(super) struct WebhookSender {
     client: Client,
     url: Option<String>,
@@ -66,7 +66,9 @@ enum Outcome {
 
 impl WebhookSender {
     pub(super) fn new(
+        app: &ZoomApp,
         settings: &Settings,
+        seed: u64,
         own_ca: Option<&tls::TlsFiles>,
         stop: CancellationToken,
     ) -> Result<Self, SimulatorError> {
@@ -81,16 +83,16 @@ impl WebhookSender {
             .build()?;
         Ok(Self {
             client,
-            url: settings.webhook_url.clone(),
-            client_id: settings.client_id.clone(),
-            secret_token: settings.secret_token.clone(),
+            url: app.webhook_url.clone(),
+            client_id: app.client_id.clone(),
+            secret_token: app.secret_token.clone(),
             timings: settings.timings.clone(),
             validation: watch::Sender::new(
                 settings.skip_url_validation.then_some(Validation::Skipped),
             ),
             report: Mutex::default(),
             // A sequence of its own: the number of attempts must not change the ids of meetings.
-            rng: Mutex::new(StdRng::seed_from_u64(settings.seed ^ 0x77eb)),
+            rng: Mutex::new(StdRng::seed_from_u64(seed ^ 0x77eb)),
             stop,
             retries: TaskTracker::new(),
         })

@@ -1,6 +1,6 @@
 //! The library for other programs: the example drives a stream of the simulator with its own sockets.
 
-use rtmsd::simulator::{Settings, start};
+use rtmsd::simulator::{Settings, ZoomApp, start};
 use tokio::net::TcpListener;
 use tokio::time::timeout;
 
@@ -14,7 +14,8 @@ mod own_sockets;
 async fn the_example_receives_a_transcript_with_its_own_sockets() {
     let webhooks = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/webhook", webhooks.local_addr().unwrap());
-    let settings = Settings { webhook_url: Some(url), speed: 20.0, ..Settings::default() };
+    let app = ZoomApp { webhook_url: Some(url), ..ZoomApp::default() };
+    let settings = Settings { app, speed: 20.0, ..Settings::default() };
     let simulator = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let simulator = start(settings, simulator).await.unwrap();
     let mut printed = Vec::new();

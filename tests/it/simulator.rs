@@ -1,5 +1,6 @@
 //! Tests of the simulator with raw WebSocket clients and a small webhook endpoint.
 
+mod apps;
 mod command;
 mod console;
 mod faults;

@@ -1,14 +1,13 @@
 //! The HTML pages of the authorize endpoint (pure).
 
-use crate::simulator::settings::{Settings, User};
+use crate::simulator::settings::User;
 
 /// The page that asks the user. Its form posts to the page's own URL, including the query.
-pub(super) fn consent_page(settings: &Settings, users: &[User]) -> String {
+pub(super) fn consent_page(client_id: &str, scopes: &[String], users: &[User]) -> String {
     let people: String =
         users.iter().enumerate().map(|(index, user)| user_button(index, user)).collect();
-    let scopes =
-        settings.oauth.scopes.iter().map(|scope| format!("<li>{}</li>", escape_html(scope)));
-    let scopes: String = scopes.collect();
+    let scopes: String =
+        scopes.iter().map(|scope| format!("<li>{}</li>", escape_html(scope))).collect();
     html_page(&format!(
         "<h1>Allow this app?</h1>\
          <p><b>{}</b> asks for access to your Zoom account. This is the simulator: nobody's \
@@ -17,7 +16,7 @@ pub(super) fn consent_page(settings: &Settings, users: &[User]) -> String {
          <ul>{scopes}</ul>\
          <button name=\"decision\" value=\"allow\">Allow</button> \
          <button name=\"decision\" value=\"deny\">Deny</button></form>",
-        escape_html(&settings.client_id)
+        escape_html(client_id)
     ))
 }
 
@@ -76,7 +75,7 @@ mod tests {
             name: "<b>Ana</b> & 'Bo'".to_owned(),
             email: "a@example.com".to_owned(),
         };
-        let html = consent_page(&Settings::default(), &[user]);
+        let html = consent_page("client", &[], &[user]);
         assert!(!html.contains("<script>") && !html.contains("<b>Ana"));
         assert!(html.contains("&lt;b&gt;Ana&lt;/b&gt; &amp; &#39;Bo&#39;"));
     }

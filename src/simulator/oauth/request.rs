@@ -4,7 +4,7 @@ use url::Url;
 
 use super::fields::Fields;
 use super::grants::PkceChallenge;
-use crate::simulator::settings::Settings;
+use crate::simulator::settings::OAuthSettings;
 
 /// A valid authorize request, on which a user may decide.
 #[derive(Debug)]
@@ -26,12 +26,17 @@ pub(super) enum AuthorizeError {
 }
 
 impl AuthorizeRequest {
-    pub(super) fn read(fields: &Fields, settings: &Settings) -> Result<Self, AuthorizeError> {
-        if fields.get("client_id") != Some(&settings.client_id) {
+    /// Checks a request. `is_known_app` says whether its `client_id` is that of an app.
+    pub(super) fn read(
+        fields: &Fields,
+        is_known_app: bool,
+        settings: &OAuthSettings,
+    ) -> Result<Self, AuthorizeError> {
+        if !is_known_app {
             return Err(AuthorizeError::Page { code: 4702, message: "Invalid client_id" });
         }
         let redirect_uri = fields.get("redirect_uri").unwrap_or_default();
-        let target = allowed_redirect(redirect_uri, &settings.oauth.redirect_uris)
+        let target = allowed_redirect(redirect_uri, &settings.redirect_uris)
             .ok_or(AuthorizeError::Page { code: 4709, message: "Invalid redirect URI" })?;
         let mut request = Self {
             redirect_uri: redirect_uri.to_owned(),
@@ -45,7 +50,7 @@ impl AuthorizeRequest {
             return refuse(&request, "unsupported_response_type");
         }
         let scopes = fields.get("scope").unwrap_or_default();
-        let is_ours = |scope| settings.oauth.scopes.iter().any(|ours| ours == scope);
+        let is_ours = |scope| settings.scopes.iter().any(|ours| ours == scope);
         if !scopes.split_whitespace().all(is_ours) {
             return refuse(&request, "invalid_scope");
         }
@@ -98,7 +103,6 @@ fn allowed_redirect(redirect_uri: &str, allow_list: &[String]) -> Option<Url> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::simulator::settings::OAuthSettings;
 
     const GOOD: &str = "response_type=code&client_id=demoClientId01\
         &redirect_uri=http%3A%2F%2F127.0.0.1%2Fcb%3Fa%3D1&state=s%26t";
@@ -108,8 +112,9 @@ mod tests {
             redirect_uris: vec!["http://127.0.0.1/cb?a=1".to_owned()],
             ..OAuthSettings::default()
         };
-        let settings = Settings { oauth, ..Settings::default() };
-        AuthorizeRequest::read(&Fields::read(query.as_bytes()), &settings)
+        let fields = Fields::read(query.as_bytes());
+        let is_known_app = fields.get("client_id") == Some("demoClientId01");
+        AuthorizeRequest::read(&fields, is_known_app, &oauth)
     }
 
     #[test]

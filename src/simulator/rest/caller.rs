@@ -4,19 +4,22 @@ use axum::http::{HeaderMap, header};
 
 use super::error::ApiError;
 use super::jwt;
+use std::sync::Arc;
+
 use crate::clock;
-use crate::simulator::lock;
+use crate::simulator::app::App;
 use crate::simulator::oauth::Owner;
 use crate::simulator::state::SimulatorState;
 
 /// An authenticated caller.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone)]
 pub(super) enum Caller {
-    /// The bearer of `Settings::access_token` or of a Video SDK JWT, who may act for every user.
+    /// The bearer of `Settings::access_token` or of a Video SDK JWT, who may act for every user of every app.
     Trusted,
-    User(String),
-    /// The bearer of a token without a user.
-    Machine,
+    /// A user of this app.
+    User(Arc<App>, String),
+    /// The bearer of a token without a user, of this app.
+    Machine(Arc<App>),
 }
 
 impl Caller {
@@ -43,16 +46,16 @@ impl Caller {
         if state.settings.access_token.as_ref().is_some_and(|own| own.expose() == token) {
             return Ok(Self::Trusted);
         }
-        let grants = lock(&state.grants);
-        let access = grants.access(token, clock::now_ms()).ok_or_else(ApiError::invalid_token)?;
+        let found = state.apps.of_access_token(token, clock::now_ms());
+        let (app, access) = found.ok_or_else(ApiError::invalid_token)?;
         // A server-to-server token has the `:admin` variants only.
         let is_wanted = |scope: &str| scopes.contains(&scope.trim_end_matches(":admin"));
         if !access.scope.split(' ').any(is_wanted) {
             return Err(ApiError::missing_scope(scopes));
         }
-        Ok(match &access.owner {
-            Owner::User(user_id) => Self::User(user_id.clone()),
-            Owner::Account | Owner::App => Self::Machine,
+        Ok(match access.owner {
+            Owner::User(user_id) => Self::User(app.clone(), user_id),
+            Owner::Account | Owner::App => Self::Machine(app.clone()),
         })
     }
 }

@@ -10,8 +10,10 @@ use super::caller::Caller;
 use super::error::ApiError;
 use crate::clock;
 use crate::model::Product;
+use crate::simulator::app::App;
 use crate::simulator::body::Body;
 use crate::simulator::control::{ControlError, Verb};
+use crate::simulator::directory::Address;
 use crate::simulator::lock;
 use crate::simulator::state::SimulatorState;
 
@@ -89,21 +91,20 @@ async fn update_status(
         ApiError::invalid_field("action", "The body is not a JSON object with an action.")
     })?;
     let settings = update.settings.unwrap_or_default();
-    if settings.client_id.is_some_and(|client_id| client_id != state.settings.client_id) {
-        return Err(ApiError::app_not_authorized());
-    }
+    let app = find_app(state, &caller, settings.client_id.as_deref())?;
     // A simulator plays one product, so the path of another one finds nothing.
     if !products.contains(&state.settings.script.product) {
         return Err(ApiError::no_meeting(meeting_id));
     }
     // Also for a stop or a pause: the caller needs the same rights for each action.
-    let operator = find_operator(state, caller, settings.participant_user_id)?;
+    let operator = find_operator(state, &app, caller, settings.participant_user_id)?;
+    let address = Address::Operator(app.index, operator.clone());
     let verb = verb_of(&update.action, state, operator)?;
-    match state.directory.perform(meeting_id, verb).await {
+    match state.directory.perform(meeting_id, &address, verb).await {
         // Zoom's answer to a stop without a stream is not published. The wanted state holds, so this is a success.
         Ok(()) | Err(ControlError::NoStream | ControlError::NoLink) => Ok(success_status(state)),
         Err(ControlError::NoMeeting) => Err(ApiError::no_meeting(meeting_id)),
-        Err(ControlError::Full | ControlError::NobodyThere) => {
+        Err(ControlError::Full | ControlError::NobodyThere | ControlError::NoApp) => {
             Err(ApiError::new(StatusCode::TOO_MANY_REQUESTS, 429, "Too many streams."))
         }
     }
@@ -113,24 +114,50 @@ fn success_status(state: &SimulatorState) -> StatusCode {
     StatusCode::from_u16(state.settings.rest_success).unwrap_or(StatusCode::NO_CONTENT)
 }
 
+/// The app whose stream the call concerns: the named one, or else that of the token. A token of one app cannot act
+/// for another.
+fn find_app(
+    state: &SimulatorState,
+    caller: &Caller,
+    client_id: Option<&str>,
+) -> Result<Arc<App>, ApiError> {
+    let named = match client_id {
+        Some(client_id) => {
+            Some(state.apps.of_client_id(client_id).ok_or_else(ApiError::app_not_authorized)?)
+        }
+        None => None,
+    };
+    let own = match caller {
+        Caller::User(app, _) | Caller::Machine(app) => Some(app),
+        Caller::Trusted => None,
+    };
+    if let (Some(named), Some(own)) = (named, own)
+        && named.index != own.index
+    {
+        return Err(ApiError::app_not_authorized());
+    }
+    Ok(named.or(own).unwrap_or(state.apps.first()).clone())
+}
+
 /// The Zoom user who runs the app: the named participant, or else the owner of the token, or for a token without a
 /// user the host. That user must have installed the app.
 fn find_operator(
     state: &SimulatorState,
+    app: &App,
     caller: Caller,
     participant: Option<String>,
 ) -> Result<String, ApiError> {
     let host = &state.settings.script.host;
     let user_id = match caller {
-        Caller::User(owner) => participant.unwrap_or(owner),
-        Caller::Machine => participant.unwrap_or_else(|| host.clone()),
+        Caller::User(_, owner) => participant.unwrap_or(owner),
+        Caller::Machine(_) => participant.unwrap_or_else(|| host.clone()),
         Caller::Trusted => return Ok(participant.unwrap_or_else(|| host.clone())),
     };
     if state.user(&user_id).is_none() || (state.settings.hosts_only && user_id != *host) {
         return Err(ApiError::not_a_host());
     }
     // Installed by that user, not only by the caller (section 14.1, preconditions).
-    if !lock(&state.grants).has_installed(&user_id, clock::now_ms()) {
+    if !lock(&app.grants).has_installed(&user_id, clock::now_ms()) {
         return Err(ApiError::app_not_authorized());
     }
     Ok(user_id)

@@ -1,7 +1,7 @@
 //! Every product, from its announcement to its end, with its own names and secrets.
 
 use rtmsd::secret::Secret;
-use rtmsd::simulator::{Script, Settings};
+use rtmsd::simulator::{Script, Settings, ZoomApp};
 use serde_json::json;
 
 use crate::support::kit::{Home, Scene, zoom};
@@ -44,10 +44,12 @@ fn with_video_sdk() -> Home {
 #[tokio::test]
 async fn a_video_sdk_session_is_joined_with_the_pair_and_secret_of_its_own_app() {
     let settings = Settings {
-        client_id: "demoSdkKey01".into(),
-        client_secret: Secret::new("demoSdkSecret01".into()),
-        secret_token: Secret::new("demoVideoToken01".into()),
-        webhook_url: Some("/webhook/video".into()),
+        app: ZoomApp {
+            client_id: "demoSdkKey01".into(),
+            client_secret: Secret::new("demoSdkSecret01".into()),
+            secret_token: Secret::new("demoVideoToken01".into()),
+            webhook_url: Some("/webhook/video".into()),
+        },
         ..zoom(script("session"))
     };
     plays(with_video_sdk(), settings, "video_sdk").await;

@@ -11,7 +11,7 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use futures_util::{SinkExt, StreamExt};
 use hmac::{Hmac, KeyInit, Mac};
-use rtmsd::simulator::{Script, Settings, Simulator, Timings, start};
+use rtmsd::simulator::{Script, Settings, Simulator, Timings, ZoomApp, start};
 use serde_json::{Value, json};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
@@ -227,7 +227,8 @@ impl Scene {
 
 pub(crate) async fn simulate(settings: Settings, endpoint: &Endpoint) -> Simulator {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let settings = Settings { webhook_url: Some(endpoint.url.clone()), ..settings };
+    let app = ZoomApp { webhook_url: Some(endpoint.url.clone()), ..settings.app };
+    let settings = Settings { app, ..settings };
     start(settings, listener).await.unwrap()
 }
 

@@ -6,7 +6,9 @@ mod post;
 mod script;
 mod webhooks;
 
-use rtmsd::simulator::{MediumReport, Settings, Simulator, StreamReport, Timings, Verb, start};
+use rtmsd::simulator::{
+    MediumReport, Settings, Simulator, StreamReport, Timings, Verb, ZoomApp, start,
+};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 
@@ -66,9 +68,14 @@ impl Zoom {
 
     async fn open_on(settings: Settings, tls: Option<TempDir>) -> Self {
         let post = Post::open().await;
-        let settings = Settings {
+        let to_post = |app: &ZoomApp| {
             // A test names the path, where it is not the usual one.
-            webhook_url: Some(post.url(settings.webhook_url.as_deref().unwrap_or("/webhook"))),
+            let path = app.webhook_url.as_deref().unwrap_or("/webhook");
+            ZoomApp { webhook_url: Some(post.url(path)), ..app.clone() }
+        };
+        let settings = Settings {
+            app: to_post(&settings.app),
+            more_apps: settings.more_apps.iter().map(to_post).collect(),
             tls_dir: tls.as_ref().map(|folder| folder.path().to_owned()),
             ..settings
         };

@@ -1,0 +1,167 @@
+//! Several apps in one simulation: each has its own credentials, endpoint, grants and streams of the same meetings.
+
+use std::sync::Arc;
+
+use axum::response::IntoResponse;
+use base64::prelude::{BASE64_STANDARD, Engine as _};
+use rtmsd::secret::Secret;
+use rtmsd::simulator::{
+    Consent, OAuthSettings, Settings, Simulator, SimulatorError, Start, User, Verb, ZoomApp, start,
+};
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+use url::Url;
+
+use super::kit::{
+    CLIENT_ID, Client, Endpoint, Hook, handshake, hmac_hex, http, settings, simulate,
+};
+
+const ACME: [&str; 3] = ["acmeClientId01", "acmeClientSecret01", "acmeSecretToken01"];
+const CALLBACK: &str = "http://127.0.0.1:9/callback";
+
+fn acme(endpoint: Option<&Endpoint>) -> ZoomApp {
+    let [client_id, client_secret, secret_token] = ACME.map(str::to_owned);
+    ZoomApp {
+        client_id,
+        client_secret: Secret::new(client_secret),
+        secret_token: Secret::new(secret_token),
+        webhook_url: endpoint.map(|endpoint| endpoint.url.clone()),
+    }
+}
+
+/// An endpoint that answers the URL validation with ACME's secret token.
+async fn acme_endpoint() -> Endpoint {
+    Endpoint::answering(Arc::new(|hook: &Hook| {
+        let plain = hook.body["payload"]["plainToken"].as_str().unwrap_or_default();
+        let encrypted = hmac_hex(ACME[2], plain);
+        axum::Json(json!({"plainToken": plain, "encryptedToken": encrypted})).into_response()
+    }))
+    .await
+}
+
+fn is_signed_with(hook: &Hook, token: &str) -> bool {
+    let timestamp = hook.headers["x-zm-request-timestamp"].to_str().unwrap();
+    let signature = hmac_hex(token, &format!("v0:{timestamp}:{}", hook.raw));
+    hook.headers["x-zm-signature"] == format!("v0={signature}")
+}
+
+/// Sends message 1 of a stream, signed by an app, and returns the status code of the answer.
+async fn status_of_handshake(started: &Value, [id, secret, _]: [&str; 3]) -> Value {
+    let mut client = Client::connect(started["server_urls"].as_str().unwrap()).await;
+    let mut message = handshake(started, "meeting_uuid", 1);
+    let text = |key: &str| started[key].as_str().unwrap().to_owned();
+    let signed = format!("{id},{},{}", text("meeting_uuid"), text("rtms_stream_id"));
+    message["signature"] = hmac_hex(secret, &signed).into();
+    client.send(&message).await;
+    client.receive().await["status_code"].take()
+}
+
+#[tokio::test]
+async fn each_app_gets_its_own_stream_of_the_same_meeting() {
+    let (mut first, mut second) = (Endpoint::good().await, acme_endpoint().await);
+    let settings = Settings { more_apps: vec![acme(Some(&second))], ..settings() };
+    let _simulator = simulate(settings, &first).await;
+    let own = first.next("meeting.rtms_started").await;
+    let other = second.next("meeting.rtms_started").await;
+    assert!(is_signed_with(&own, super::kit::SECRET_TOKEN) && is_signed_with(&other, ACME[2]));
+    assert_eq!(other.headers["clientid"], ACME[0]);
+    let (own, other) = (&own.body["payload"], &other.body["payload"]);
+    assert_eq!(own["meeting_uuid"], other["meeting_uuid"]);
+    assert_ne!(own["rtms_stream_id"], other["rtms_stream_id"]);
+    // Only the app that a stream belongs to can join it.
+    assert_eq!(status_of_handshake(other, ACME).await, 0);
+    assert_eq!(status_of_handshake(own, ACME).await, 3);
+    assert_eq!(status_of_handshake(own, [CLIENT_ID, super::kit::CLIENT_SECRET, ""]).await, 0);
+}
+
+#[tokio::test]
+async fn each_operator_gets_a_stream_of_their_own_and_the_app_one_notice_of_the_meeting() {
+    let mut endpoint = Endpoint::good().await;
+    let operators = ["u-ana", "u-bo"].map(str::to_owned);
+    let user = |id: &String| User { id: id.clone(), name: id.clone(), email: String::new() };
+    let users = operators.iter().map(user).collect();
+    let oauth = OAuthSettings { users, ..OAuthSettings::default() };
+    let settings = Settings { operators: operators.to_vec(), oauth, ..settings() };
+    let simulator = simulate(settings, &endpoint).await;
+    let mut seen = Vec::new();
+    for _ in 0..2 {
+        let payload = endpoint.next("meeting.rtms_started").await.body["payload"].take();
+        seen.push(payload["operator_id"].as_str().unwrap().to_owned());
+    }
+    seen.sort();
+    assert_eq!(seen, operators);
+    let meeting = simulator.live_meetings().pop().unwrap();
+    simulator.perform(&meeting, Verb::End).await.unwrap();
+    simulator.finished().await;
+    let delivered = simulator.shutdown().await.webhooks.delivered;
+    let count = |event: &str| delivered.get(event).copied().unwrap_or_default();
+    assert_eq!((count("meeting.started"), count("meeting.ended")), (1, 1));
+    assert_eq!(count("meeting.rtms_stopped"), 2);
+}
+
+/// Installs an app as the host and returns the access token.
+async fn installed(simulator: &Simulator, [id, secret]: [&str; 2]) -> String {
+    let query = [("response_type", "code"), ("client_id", id), ("redirect_uri", CALLBACK)];
+    let url = Url::parse_with_params(&simulator.authorize_url(), query).unwrap();
+    let answer = http().get(url).send().await.unwrap();
+    let back = Url::parse(answer.headers()["location"].to_str().unwrap()).unwrap();
+    let code = back.query_pairs().find(|(key, _)| key == "code").unwrap().1.into_owned();
+    let form = [("grant_type", "authorization_code"), ("code", &*code), ("redirect_uri", CALLBACK)];
+    let basic = BASE64_STANDARD.encode(format!("{id}:{secret}"));
+    let body = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(form).finish();
+    let answer = http()
+        .post(simulator.token_url())
+        .header("authorization", format!("Basic {basic}"))
+        .header("content-type", "application/x-www-form-urlencoded")
+        .body(body);
+    let answer = answer.send().await.unwrap();
+    assert_eq!(answer.status(), 200);
+    let tokens: Value = serde_json::from_str(&answer.text().await.unwrap()).unwrap();
+    tokens["access_token"].as_str().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn a_token_of_one_app_starts_only_that_apps_stream() {
+    let (mut first, mut second) = (Endpoint::good().await, acme_endpoint().await);
+    let settings = Settings {
+        start: Start::Rest,
+        oauth: OAuthSettings { consent: Consent::Allow, ..OAuthSettings::default() },
+        more_apps: vec![acme(Some(&second))],
+        ..settings()
+    };
+    let simulator = simulate(settings, &first).await;
+    let meeting = first.next("meeting.started").await.body["payload"]["object"]["id"].take();
+    second.next("meeting.started").await;
+    let token = installed(&simulator, [ACME[0], ACME[1]]).await;
+    let url = format!(
+        "{}/v2/live_meetings/{}/rtms_app/status",
+        simulator.base_url(),
+        meeting.as_str().unwrap()
+    );
+    let start = async |client_id: &str| {
+        let body = json!({"action": "start", "settings": {"client_id": client_id}});
+        http().patch(&url).bearer_auth(&token).json(&body).send().await.unwrap().status().as_u16()
+    };
+    assert_eq!(start(CLIENT_ID).await, 403, "the token is another app's");
+    assert_eq!(start("unknown").await, 403);
+    assert_eq!(start(ACME[0]).await, 204);
+    second.next("meeting.rtms_started").await;
+    assert!(!first.rest().contains(&"meeting.rtms_started".to_owned()));
+    let report = simulator.report();
+    assert_eq!(report.streams.len(), 1);
+    assert_eq!(report.streams[0].client_id, ACME[0]);
+    assert_eq!((report.oauth.exchanges, report.further_apps[0].oauth.exchanges), (0, 1));
+}
+
+#[tokio::test]
+async fn apps_with_one_client_id_and_unknown_operators_are_mistakes() {
+    let attempt = async |settings: Settings| {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        start(settings, listener).await.map(drop)
+    };
+    let twin = Settings { more_apps: vec![ZoomApp::default()], ..settings() };
+    let stranger = Settings { operators: vec!["nobody".to_owned()], ..settings() };
+    for settings in [twin, stranger] {
+        assert!(matches!(attempt(settings).await, Err(SimulatorError::Setting(_))));
+    }
+}
