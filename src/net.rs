@@ -1,5 +1,5 @@
-//! Network parts that several modules share: name resolution, address racing, proxies, WebSocket and HTTP clients, and
-//! the check for public addresses.
+//! Network parts that several modules share: name resolution, address racing, proxies, WebSocket and HTTP clients,
+//! retries, and the check for public addresses.
 
 mod dial;
 mod http_client;
@@ -7,6 +7,8 @@ pub mod proxy;
 pub mod public_addr;
 mod race;
 mod resolver;
+pub mod retry;
+pub mod retry_after;
 mod tunnel;
 
 use std::sync::Arc;

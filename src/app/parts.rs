@@ -13,6 +13,7 @@ use super::upkeep;
 use crate::config::Retention;
 use crate::control::Control;
 use crate::http::{Counters, Refusals};
+use crate::net::retry::Doubling;
 use crate::sinks::Runner;
 use crate::store::Store;
 use crate::zoom::token::Tokens;
@@ -102,7 +103,7 @@ async fn keep_running<S: Send>(
     mut state: S,
     start: impl for<'a> Fn(&'a mut S) -> Running<'a>,
 ) {
-    let mut wait = FIRST_WAIT;
+    let mut waits = Doubling::new(FIRST_WAIT, LONGEST_WAIT);
     loop {
         let started = Instant::now();
         // A panic may interrupt a change of `state`, so a part keeps in it only what it needs to start.
@@ -112,8 +113,9 @@ async fn keep_running<S: Send>(
         }
         counters.part_restarted(name);
         if started.elapsed() >= STABLE_AFTER {
-            wait = FIRST_WAIT;
+            waits.restart();
         }
+        let wait = waits.next_wait();
         let (cause, wait_s) = (if ended.is_err() { "a panic" } else { "its end" }, wait.as_secs());
         tracing::error!(
             part = name,
@@ -125,7 +127,6 @@ async fn keep_running<S: Send>(
             () = stop.cancelled() => return,
             () = sleep(wait) => {}
         }
-        wait = (wait * 2).min(LONGEST_WAIT);
     }
 }
 

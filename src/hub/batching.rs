@@ -6,6 +6,7 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use tokio::time::{sleep, timeout};
 
+use crate::net::retry::{Doubling, retry};
 use crate::store::{Store, StoreError};
 
 /// The approximate most bytes in one transaction. At 100 kB/s it finishes within the store's timeout.
@@ -61,7 +62,7 @@ impl Batcher {
         attempt: impl for<'b> Fn(&'b [T]) -> Sending<'b, R>,
     ) -> Sent<R> {
         let mut sent = Sent { answers: Vec::new(), replaced: Vec::new() };
-        let (mut at, mut outage, mut unanswered) = (0, Outage::default(), 0);
+        let (mut at, mut outage, mut unanswered) = (0, Outage::new(), 0);
         while at < items.len() {
             let batch = self.next_batch(&items[at..], kind);
             let mut done = attempt(batch).await;
@@ -147,36 +148,40 @@ fn batch_bytes<T>(batch: &[T], kind: &Kind<T>) -> usize {
 pub(super) async fn until_answered<T, F: Future<Output = Result<T, StoreError>>>(
     attempt: impl Fn() -> F,
 ) -> Result<T, StoreError> {
-    let mut outage = Outage::default();
-    loop {
-        match attempt().await {
-            Err(error @ StoreError::Unavailable(_)) => outage.wait(&error).await,
-            answer => {
-                outage.is_over();
-                return answer;
-            }
-        }
-    }
+    let mut outage = Outage::new();
+    let answer = retry(outage.waits.clone(), |error| outage.includes(error), attempt).await;
+    outage.is_over();
+    answer
 }
 
-/// The state of an outage: the wait before the next try.
-#[derive(Default)]
+/// An outage of the store: logged once, with the waits between the tries.
 struct Outage {
-    next_wait: Option<Duration>,
+    waits: Doubling,
+    is_logged: bool,
 }
 
 impl Outage {
+    fn new() -> Self {
+        Self { waits: Doubling::new(FIRST_RETRY, LAST_RETRY), is_logged: false }
+    }
+
     async fn wait(&mut self, error: &StoreError) {
-        if self.next_wait.is_none() {
+        self.includes(error);
+        sleep(self.waits.next_wait()).await;
+    }
+
+    /// Whether the store is unavailable. Logs the first such error.
+    fn includes(&mut self, error: &StoreError) -> bool {
+        let is_away = matches!(error, StoreError::Unavailable(_));
+        if is_away && !std::mem::replace(&mut self.is_logged, true) {
             tracing::warn!(%error, "the store is unavailable; retrying until it answers");
         }
-        let wait = self.next_wait.unwrap_or(FIRST_RETRY);
-        sleep(wait).await;
-        self.next_wait = Some((wait * 2).min(LAST_RETRY));
+        is_away
     }
 
     fn is_over(&mut self) {
-        if self.next_wait.take().is_some() {
+        self.waits.restart();
+        if std::mem::take(&mut self.is_logged) {
             tracing::info!("the store answers again");
         }
     }

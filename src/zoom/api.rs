@@ -10,12 +10,13 @@ use tokio::time::{sleep, timeout};
 
 use super::client::{ZoomClient, request_failure};
 use super::error::ZoomError;
-use super::retry::{Next, Pauses, Tries, wait_ms};
+use super::retry::{Next, Pauses, Tries};
 use super::token::{Candidates, Granted, TokenError, Tokens};
 use super::{Credentials, video_jwt};
 use crate::clock;
 use crate::json;
 use crate::model::{Action, ChoiceReason, Chosen, Product};
+use crate::net::retry_after::wait_ms;
 
 /// The most bytes of an answer that are parsed.
 const MAX_BODY_BYTES: usize = 64 * 1024;

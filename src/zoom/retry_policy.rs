@@ -3,11 +3,12 @@
 
 use std::time::Duration;
 
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::client::TOTAL_TIMEOUT;
 use super::oauth::OAuthError;
+use crate::net::retry::{retry, retry_unless_stopped};
 use crate::store::{StoreError, TRANSACTION_TIMEOUT};
 
 /// Pauses between the tries at Zoom. The client's own limit bounds each try.
@@ -47,33 +48,16 @@ pub async fn ask_zoom<T, F: Future<Output = Result<T, OAuthError>>>(
     stopping: &CancellationToken,
     ask: impl Fn() -> F,
 ) -> Result<T, OAuthError> {
-    for pause in ZOOM_PAUSES {
-        match ask().await {
-            Err(error) if error.is_temporary() => {
-                if stopping.run_until_cancelled(sleep(pause)).await.is_none() {
-                    return Err(error);
-                }
-            }
-            done => return done,
-        }
-    }
-    ask().await
+    retry_unless_stopped(stopping, ZOOM_PAUSES, |error| error.is_temporary(), ask).await
 }
 
 /// Stores new tokens, and retries while the store is unavailable, because no other copy exists.
 pub async fn store_result<T, F: Future<Output = Result<T, StoreError>>>(
     write: impl Fn() -> F,
 ) -> Result<T, StoreError> {
-    let tries = async {
-        for pause in STORE_PAUSES {
-            match write().await {
-                // The write may have been committed, which a repetition does not harm.
-                Err(StoreError::Unavailable(_)) => sleep(pause).await,
-                done => return done,
-            }
-        }
-        write().await
-    };
+    // The write may have been committed, which a repetition does not harm.
+    let is_temporary = |error: &StoreError| matches!(error, StoreError::Unavailable(_));
+    let tries = retry(STORE_PAUSES, is_temporary, write);
     timeout(STORE_LIMIT, tries).await.unwrap_or_else(|_| Err(StoreError::timed_out()))
 }
 

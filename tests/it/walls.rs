@@ -18,13 +18,14 @@ const CRATES: [(&str, &[&str]); 9] = [
 ];
 
 /// Modules without sockets, clock or dice: time and randomness are arguments there.
-const PURE: [&str; 33] = [
+const PURE: [&str; 34] = [
     "json",
     "http/range",
     "hub/times",
     "sinks/record/layout",
     "net/proxy",
     "net/public_addr",
+    "net/retry_after",
     "sinks/webhooks/address",
     "sinks/webhooks/body",
     "sinks/webhooks/schedule",

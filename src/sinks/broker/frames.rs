@@ -1,5 +1,6 @@
 //! Publishes frames to a broker, with one task per stream, so that none waits for another.
 
+use std::iter;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::Broker;
 use crate::hub::{Frame, LeftOut, SinkStream, Tap, Tapped};
 use crate::model::SessionId;
+use crate::net::retry::retry;
 use crate::sinks::message::Message;
 use crate::store::Store;
 
@@ -19,8 +21,8 @@ use crate::store::Store;
 const TIMEOUT: Duration = Duration::from_secs(30);
 /// How often a disconnected broker is checked.
 const POLL_INTERVAL: Duration = Duration::from_millis(50);
-/// How often the store is asked for a session's account, once a second.
-const ACCOUNT_TRIES: u32 = 5;
+/// How often and after what wait the store is asked again for a session's account.
+const ACCOUNT_RETRIES: usize = 4;
 const ACCOUNT_RETRY: Duration = Duration::from_secs(1);
 
 /// The frames of all streams that run here.
@@ -72,13 +74,8 @@ async fn publish<B: Broker>(broker: Arc<B>, store: Store, session_id: SessionId,
 
 /// `None` if no webhook named it, or the store is unavailable.
 async fn account_of(store: &Store, session_id: SessionId) -> Option<String> {
-    for _ in 0..ACCOUNT_TRIES {
-        if let Ok(session) = store.session(session_id).await {
-            return session?.account_id;
-        }
-        sleep(ACCOUNT_RETRY).await;
-    }
-    None
+    let waits = iter::repeat_n(ACCOUNT_RETRY, ACCOUNT_RETRIES);
+    retry(waits, |_| true, || store.session(session_id)).await.ok()??.account_id
 }
 
 /// The next frame when the broker is connected; `None` when the stream has ended. While the broker is away, frames wait

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use tokio::sync::Semaphore;
-use tokio::time::sleep;
 
 use crate::model::{Cursor, SessionId};
+use crate::net::retry::{Doubling, retry_until_ok};
 use crate::store::{Store, StoreError};
 
 /// Consumers that come back after a restart take turns, session by session, for their first pages.
@@ -25,8 +25,10 @@ pub(super) enum Begin {
 pub(super) async fn first_cursor(store: &Store, session: SessionId, begin: Begin) -> Cursor {
     match begin {
         Begin::After(cursor) => cursor,
-        Begin::Now => retry(|| store.newest(session)).await,
-        Begin::Since(opened_ms) => retry(|| cursor_before(store, session, opened_ms)).await,
+        Begin::Now => until_answered(|| store.newest(session)).await,
+        Begin::Since(opened_ms) => {
+            until_answered(|| cursor_before(store, session, opened_ms)).await
+        }
     }
 }
 
@@ -48,14 +50,9 @@ async fn cursor_before(
 }
 
 /// Retries a call to the store until it succeeds.
-pub(super) async fn retry<T, F: Future<Output = Result<T, StoreError>>>(ask: impl Fn() -> F) -> T {
-    loop {
-        match ask().await {
-            Ok(answer) => return answer,
-            Err(error) => {
-                tracing::warn!(%error, "the store is unavailable; a live subscriber waits for it")
-            }
-        }
-        sleep(RETRY).await;
-    }
+pub(super) async fn until_answered<T, F: Future<Output = Result<T, StoreError>>>(
+    ask: impl Fn() -> F,
+) -> T {
+    let failed = |error, _| tracing::warn!(%error, "the store is unavailable; a live subscriber waits for it");
+    retry_until_ok(Doubling::new(RETRY, RETRY), failed, ask).await
 }

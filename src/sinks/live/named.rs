@@ -10,7 +10,7 @@ use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::sleep;
 
-use super::begin::{FIRST_READS, retry};
+use super::begin::{FIRST_READS, until_answered};
 use crate::model::{Cursor, Product, SessionId};
 use crate::store::Store;
 
@@ -74,7 +74,7 @@ struct Due {
 async fn take_due(store: &Store, idle: &mut Named, product: Option<Product>) -> Due {
     let ids: Vec<SessionId> = idle.keys().copied().collect();
     let turn = FIRST_READS.acquire().await;
-    let known = retry(|| store.known_sessions(&ids)).await;
+    let known = until_answered(|| store.known_sessions(&ids)).await;
     drop(turn);
     let mut due = Due::default();
     idle.retain(|id, after| {

@@ -7,7 +7,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::{StreamExt, stream};
-use tokio::time::sleep;
 
 use super::Shared;
 use super::finalize::{Finish, FinishError, MANIFEST, blocking};
@@ -15,6 +14,7 @@ use super::layout::Subject;
 use super::spool::{RecordingMeta, Spool};
 use super::target::{Shipment, TargetError};
 use crate::model::{RecordedFile, Recording, RecordingStatus, SpoolId, StreamRecord};
+use crate::net::retry::{Doubling, retry_until_ok};
 use crate::store::{NewRecording, StoreError};
 
 /// The waits between tries.
@@ -234,21 +234,17 @@ async fn persistently<T, E: Display, F: Future<Output = Result<T, E>>>(
     what: &'static str,
     attempt: impl Fn() -> F,
 ) -> T {
-    let mut wait = FIRST_RETRY;
-    loop {
-        match attempt().await {
-            Ok(done) if wait > FIRST_RETRY => {
-                tracing::info!(what, "recordings: an operation that failed before has succeeded");
-                return done;
-            }
-            Ok(done) => return done,
-            // At the first failure, and then once a minute.
-            Err(error) if wait == FIRST_RETRY || wait == LAST_RETRY => {
-                tracing::warn!(what, %error, "recordings: an operation failed; retrying until it succeeds");
-            }
-            Err(_) => {}
+    let mut has_failed = false;
+    let failed = |error: E, wait| {
+        has_failed = true;
+        // At the first failure, and then once a minute.
+        if wait == FIRST_RETRY || wait == LAST_RETRY {
+            tracing::warn!(what, %error, "recordings: an operation failed; retrying until it succeeds");
         }
-        sleep(wait).await;
-        wait = (wait * 2).min(LAST_RETRY);
+    };
+    let done = retry_until_ok(Doubling::new(FIRST_RETRY, LAST_RETRY), failed, attempt).await;
+    if has_failed {
+        tracing::info!(what, "recordings: an operation that failed before has succeeded");
     }
+    done
 }

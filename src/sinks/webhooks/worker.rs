@@ -14,8 +14,8 @@ use super::schedule::{self, Verdict};
 use super::{Webhooks, body, secrets, signature};
 use crate::model::{Content, EndpointId, EndpointStatus, ms};
 use crate::net::Network;
+use crate::net::retry_after::wait_ms;
 use crate::store::{Attempt, ClaimedDelivery, DeliveryStatus, StoreError, StoredEndpoint};
-use crate::zoom::retry::wait_ms;
 
 /// The most requests to one endpoint at a time.
 const PER_ENDPOINT: usize = 4;
