@@ -3,35 +3,18 @@
 use uuid::Uuid;
 
 use super::audit::{ASKED, insert_audit_as, settle_audit};
-use super::database::{Bind, Connection, binds, row, transaction};
-use super::rows::{self, ActionRow, SessionRow, StreamRow};
+use super::database::{Bind, Connection, binds, transaction};
+use super::rows::{self, ActionRow};
 use super::sessions::{media_text, refresh_session};
+use super::snapshots::lock_snapshot;
 use super::{Store, StoreError, sql};
 use crate::model::{
     Action, ActionId, ActionRecord, ActionStatus, Answer, AuditRow, InstallationId, MediaParams,
-    Planned, Session, SessionId, SessionSnapshot,
+    Planned, SessionId, SessionSnapshot,
 };
 
-/// Decisions consider only this many of a session's actions, the newest.
-const MAX_ACTIONS: i64 = 500;
 /// The most late actions that one call considers; the others follow at the next poll.
 const TIME_OUTS_AT_ONCE: i64 = 100;
-
-row! {
-    /// A webhook about one of a session's streams, without its body.
-    #[derive(Debug, Clone, PartialEq, Eq)]
-    pub struct DeliveryBrief {
-        pub event: String,
-        pub event_ts_ms: i64,
-        pub received_at_ms: i64,
-        /// The number of the stream in its session, from 1.
-        pub ordinal: Option<i64>,
-        /// `changed`, `notice`, or `none` for a delivery that was late or repeated.
-        pub effect: String,
-        /// The body of a notice, unless it is too long.
-        pub notice: Option<String>,
-    }
-}
 
 /// An action that a program requests.
 #[derive(Debug, Clone, Copy)]
@@ -58,16 +41,6 @@ pub struct Begun {
 }
 
 impl Store {
-    /// Everything that decisions about a session depend on; `None` if the session is unknown.
-    pub async fn snapshot(&self, id: SessionId) -> Result<Option<SessionSnapshot>, StoreError> {
-        self.database
-            .run(|| async {
-                let mut reader = self.database.reader().await?;
-                read_standing(&mut reader.connection(), id).await
-            })
-            .await
-    }
-
     /// Begins an action that a program requests, if `admit` permits it, and writes its audit row. Nothing else changes
     /// the session in between. Without an answer by `until_ms` the action counts as timed out. `None` if the session is
     /// unknown.
@@ -251,16 +224,6 @@ impl Store {
             late.into_iter().next()
         })
     }
-
-    /// The webhooks about a session's streams, in order of arrival.
-    pub async fn deliveries_of(
-        &self,
-        id: SessionId,
-        limit: u32,
-    ) -> Result<Vec<DeliveryBrief>, StoreError> {
-        let values = binds![id.to_string(), i64::from(limit)];
-        self.database.all(sql::DELIVERIES_OF_SESSION, values).await
-    }
 }
 
 /// The installation used for Zoom, how it was chosen, and the HTTP status of Zoom's answer.
@@ -387,32 +350,4 @@ async fn lock_action(
     // After the read, which is safe: an action never moves to another session.
     tx.execute(sql::LOCK_SESSION, binds![action.session_id.to_string()]).await?;
     Ok(Some(action))
-}
-
-async fn lock_snapshot(
-    tx: &mut Connection<'_>,
-    id: SessionId,
-) -> Result<Option<SessionSnapshot>, StoreError> {
-    let locked: Option<(String,)> = tx.optional(sql::LOCK_SESSION, binds![id.to_string()]).await?;
-    match locked {
-        Some(_) => read_standing(tx, id).await,
-        None => Ok(None),
-    }
-}
-
-async fn read_standing(
-    tx: &mut Connection<'_>,
-    id: SessionId,
-) -> Result<Option<SessionSnapshot>, StoreError> {
-    let text = id.to_string();
-    let row: Option<SessionRow> = tx.optional(sql::SESSION, binds![&*text]).await?;
-    let Some(row) = row else { return Ok(None) };
-    let streams: Vec<StreamRow> = tx.all(sql::STREAMS_OF_SESSION, binds![&*text]).await?;
-    let actions: Vec<ActionRow> =
-        tx.all(sql::ACTIONS_OF_SESSION, binds![&*text, MAX_ACTIONS]).await?;
-    Ok(Some(SessionSnapshot {
-        session: Session::try_from(row)?,
-        streams: rows::readable_rows(streams),
-        actions: rows::readable_rows(actions),
-    }))
 }

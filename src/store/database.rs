@@ -1,7 +1,7 @@
 //! The two kinds of database pools and the few differences between them.
 
-use crate::model::StopReason;
-use std::borrow::Cow;
+mod bind;
+
 use std::fs::File;
 use std::future::Future;
 use std::sync::Arc;
@@ -11,10 +11,12 @@ use sqlx::pool::PoolConnection;
 use sqlx::postgres::PgRow;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{
-    Arguments, ConnectOptions, Connection as _, Encode, FromRow, PgConnection, PgPool, Postgres,
-    Sqlite, SqliteConnection, SqlitePool, Type,
+    ConnectOptions, Connection as _, FromRow, PgConnection, PgPool, Postgres, Sqlite,
+    SqliteConnection, SqlitePool,
 };
 
+use self::bind::bind_arguments;
+pub(super) use self::bind::{Bind, binds};
 use super::pool_mode::PoolMode;
 use super::{StoreError, sql};
 
@@ -68,18 +70,6 @@ pub(super) enum Connection<'c> {
     Postgres(&'c mut PgConnection, PoolMode),
     Sqlite(&'c mut SqliteConnection),
 }
-
-/// A value for a placeholder such as `$1`.
-pub(super) enum Bind<'a> {
-    Text(Option<Cow<'a, str>>),
-    Integer(Option<i64>),
-}
-
-/// Converts values to [`Bind`]s.
-macro_rules! binds {
-    ($($value:expr),* $(,)?) => { &[$($crate::store::database::Bind::from($value)),*] };
-}
-pub(super) use binds;
 
 /// Declares a row struct with every field read from the column of its name, in both databases. Replaces sqlx's derive,
 /// because sqlx's macro crate builds sqlx, its drivers and SQLite a second time.
@@ -363,69 +353,5 @@ impl Connection<'_> {
             let query = query.persistent(keeps);
             Ok(query.fetch_all(&mut **connection).await?)
         })
-    }
-}
-
-fn bind_arguments<DB>(binds: &[Bind<'_>]) -> Result<DB::Arguments, sqlx::Error>
-where
-    DB: sqlx::Database,
-    Option<i64>: for<'q> Encode<'q, DB> + Type<DB>,
-    for<'q> Option<&'q str>: Encode<'q, DB> + Type<DB>,
-{
-    let mut arguments = DB::Arguments::default();
-    for bind in binds {
-        match bind {
-            Bind::Text(text) => arguments.add(text.as_deref()),
-            Bind::Integer(number) => arguments.add(*number),
-        }
-        .map_err(sqlx::Error::Encode)?;
-    }
-    Ok(arguments)
-}
-
-/// Replaces NUL characters with U+FFFD: Postgres cannot store them, and would reject the whole row.
-fn without_nul(text: Cow<'_, str>) -> Cow<'_, str> {
-    if text.contains('\0') { text.replace('\0', "\u{FFFD}").into() } else { text }
-}
-
-impl<'a> From<&'a str> for Bind<'a> {
-    fn from(text: &'a str) -> Self {
-        Bind::Text(Some(without_nul(text.into())))
-    }
-}
-
-impl From<String> for Bind<'_> {
-    fn from(text: String) -> Self {
-        Bind::Text(Some(without_nul(text.into())))
-    }
-}
-
-impl<'a> From<Option<&'a str>> for Bind<'a> {
-    fn from(text: Option<&'a str>) -> Self {
-        Bind::Text(text.map(|text| without_nul(text.into())))
-    }
-}
-
-impl From<Option<String>> for Bind<'_> {
-    fn from(text: Option<String>) -> Self {
-        Bind::Text(text.map(|text| without_nul(text.into())))
-    }
-}
-
-impl From<i64> for Bind<'_> {
-    fn from(number: i64) -> Self {
-        Bind::Integer(Some(number))
-    }
-}
-
-impl From<Option<StopReason>> for Bind<'_> {
-    fn from(reason: Option<StopReason>) -> Self {
-        reason.map(|reason| reason.0).into()
-    }
-}
-
-impl From<Option<i64>> for Bind<'_> {
-    fn from(number: Option<i64>) -> Self {
-        Bind::Integer(number)
     }
 }

@@ -9,7 +9,7 @@ use super::sessions::{
 use super::streams::{lock_stream, revoke_stream};
 use super::{Recorded, Store, StoreError, sql};
 use crate::model::{
-    Delivery, Instance, Notice, StopReason, StreamId, StreamInterrupted, StreamRecord,
+    Delivery, Instance, Notice, SessionId, StopReason, StreamId, StreamInterrupted, StreamRecord,
     StreamStarted, StreamStopped, WebhookEffect,
 };
 
@@ -32,6 +32,22 @@ row! {
     }
 }
 
+row! {
+    /// A webhook about one of a session's streams, without its body.
+    #[derive(Debug, Clone, PartialEq, Eq)]
+    pub struct DeliveryBrief {
+        pub event: String,
+        pub event_ts_ms: i64,
+        pub received_at_ms: i64,
+        /// The number of the stream in its session, from 1.
+        pub ordinal: Option<i64>,
+        /// `changed`, `notice`, or `none` for a delivery that was late or repeated.
+        pub effect: String,
+        /// The body of a notice, unless it is too long.
+        pub notice: Option<String>,
+    }
+}
+
 /// How long Zoom waits for signaling to reconnect (section 3.6).
 const SIGNALING_WINDOW_MS: i64 = 60_000;
 
@@ -40,6 +56,16 @@ impl Store {
     pub async fn account_notices(&self, limit: u32) -> Result<Vec<AccountNotice>, StoreError> {
         let values = binds![i64::from(limit), MAX_NOTICE_CHARS];
         self.database.all(sql::NOTICES_OF_ACCOUNT, values).await
+    }
+
+    /// The webhooks about a session's streams, in order of arrival.
+    pub async fn deliveries_of(
+        &self,
+        id: SessionId,
+        limit: u32,
+    ) -> Result<Vec<DeliveryBrief>, StoreError> {
+        let values = binds![id.to_string(), i64::from(limit)];
+        self.database.all(sql::DELIVERIES_OF_SESSION, values).await
     }
 
     /// Deletes deliveries received before `before_ms`. Returns how many. After an error, some are deleted and the next

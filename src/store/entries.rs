@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::fmt::Write;
 use std::sync::LazyLock;
 
-use super::database::{Bind, Connection, binds, transaction};
+use super::database::{Bind, Connection, binds, row, transaction};
 use super::handovers::take_offers;
 use super::rows::{self, EntryRow, HeadRow};
 use super::{Append, Store, StoreError, sql};
@@ -25,6 +25,17 @@ static INSERT_ENTRIES: LazyLock<Texts> =
     LazyLock::new(|| statement_texts(sql::INSERT_ENTRIES_HEAD, COLUMNS, sql::INSERT_ENTRIES_TAIL));
 static FENCED: LazyLock<Texts> =
     LazyLock::new(|| statement_texts(sql::FENCED_HEAD, HELD_COLUMNS, sql::FENCED_TAIL));
+
+row! {
+    struct PlacedEntryRow {
+        session_id: String,
+        ordinal: i64,
+        seq: i64,
+        kind: String,
+        at_ms: i64,
+        body: String,
+    }
+}
 
 impl Store {
     /// Writes entries in multi-row statements, in one transaction. Writes nothing for streams that have another epoch
@@ -87,6 +98,18 @@ impl Store {
                 read_after(&mut reader.connection(), id, cursor, &kinds, limit).await
             })
             .await
+    }
+
+    /// One entry; `None` if it was deleted.
+    pub async fn entry(&self, stream: &StreamId, seq: u64) -> Result<Option<Entry>, StoreError> {
+        let values = binds![stream.as_str(), stored_seq(seq)];
+        let row: Option<PlacedEntryRow> = self.database.optional(sql::ENTRY, values).await?;
+        let Some(row) = row else { return Ok(None) };
+        let session_id = rows::session_id(&row.session_id)?;
+        let ordinal = rows::read_number("ordinal", row.ordinal)?;
+        let PlacedEntryRow { seq, kind, at_ms, body, .. } = row;
+        let entry = EntryRow { seq, kind, at_ms, body };
+        Ok(rows::or_passed_over(entry.into_entry(session_id, stream.clone(), ordinal)))
     }
 
     /// The cursor of a reader that has seen everything.

@@ -2,10 +2,12 @@
 //! parts, inside the deletion's transactions.
 
 use super::database::{Connection, binds};
-use super::outgoing::{
+use super::erase_events::{
     blank_some_answers, forget_events, forget_some_events_of_stream, rewrite_session_events,
 };
 use super::recordings::delete_recordings_of_stream;
+use super::rows;
+use super::sessions::refresh_session;
 use super::{StoreError, sql};
 
 /// The most entries deleted in one transaction, so that webhooks are not held up.
@@ -154,4 +156,54 @@ pub(super) async fn erase_some_about_user(
     forget_events(tx, sql::FORGET_EVENTS_ABOUT_INSTALLATIONS, values).await?;
     tx.execute(sql::FORGET_ADDRESSES_OF_USER, binds![user_id, of.deletion]).await?;
     Ok(None)
+}
+
+/// Deletes a session's rows. Its streams must be empty.
+pub(super) async fn delete_rows_of_session(
+    tx: &mut Connection<'_>,
+    session: &str,
+) -> Result<Gone, StoreError> {
+    delete_streams_of_session(tx, session, None).await?;
+    delete_row_of_session(tx, session).await
+}
+
+/// Deletes the rows of a session that a deletion collected. A session that has been used since the request stays,
+/// without those rows.
+pub(super) async fn delete_collected_rows(
+    tx: &mut Connection<'_>,
+    session: &str,
+    deletion: &str,
+    now_ms: i64,
+) -> Result<Gone, StoreError> {
+    let entries = delete_streams_of_session(tx, session, Some(deletion)).await?;
+    let (is_used,): (i64,) = tx.one(sql::SESSION_IS_USED, binds![session, deletion]).await?;
+    if is_used > 0 {
+        tx.execute(sql::CLOSE_COLLECTED_ACTIONS, binds![session, deletion]).await?;
+        refresh_session(tx, rows::session_id(session)?, now_ms).await?;
+        return Ok(Gone { entries, ..Gone::default() });
+    }
+    let gone = delete_row_of_session(tx, session).await?;
+    Ok(Gone { entries, ..gone })
+}
+
+/// Deletes a session's ended streams with their last entries. Returns the number of these entries.
+async fn delete_streams_of_session(
+    tx: &mut Connection<'_>,
+    session: &str,
+    deletion: Option<&str>,
+) -> Result<u64, StoreError> {
+    // Under the lock, a stream that is announced again either keeps its last entry or starts anew.
+    tx.execute(sql::LOCK_SESSION, binds![session]).await?;
+    let entries =
+        tx.execute(sql::DELETE_LAST_ENTRIES_OF_SESSION, binds![session, deletion]).await?;
+    tx.execute(sql::DELETE_STREAMS_OF_SESSION, binds![session, deletion]).await?;
+    Ok(entries)
+}
+
+async fn delete_row_of_session(tx: &mut Connection<'_>, session: &str) -> Result<Gone, StoreError> {
+    let deliveries = tx.execute(sql::BLANK_DELIVERIES_OF_SESSION, binds![session]).await?;
+    tx.execute(sql::FORGET_KEPT_ANSWERS, binds![session]).await?;
+    tx.execute(sql::DELETE_ACTIONS_OF_SESSION, binds![session]).await?;
+    tx.execute(sql::DELETE_SESSION, binds![session]).await?;
+    Ok(Gone { deliveries, ..Gone::default() })
 }

@@ -3,30 +3,19 @@
 
 use std::collections::HashSet;
 
-use serde_json::Value;
 use uuid::Uuid;
 
 use super::audit::insert_audit;
-use super::database::{Bind, Connection, binds, row, transaction};
+use super::database::{Connection, binds, row, transaction};
 use super::endpoints::{endpoint_id, parse_events, read_endpoint};
-use super::rows::{self, EntryRow, SessionRow};
+use super::rows::{self, EventRow};
 use super::status_events::emit;
 use super::{Store, StoreError, StoredEndpoint, sql};
-use crate::model::{
-    AuditRow, Content, EndpointId, Entry, EventKind, OutgoingEvent, Session, StreamId,
-};
+use crate::model::{AuditRow, Content, EndpointId, EventKind, OutgoingEvent};
 use crate::named::named;
 
 /// The most events written in one transaction, which must end within the store's limit.
 const EVENTS_PER_TRANSACTION: usize = 100;
-/// The most events deleted in one transaction, with their deliveries, so that other writers are not held up.
-const PRUNE_ROWS: u32 = 200;
-
-/// The most answers deleted in one transaction.
-const ANSWERS_PER_STEP: u32 = 500;
-/// The most events that one transaction of a deletion deletes, with their deliveries.
-const EVENTS_PER_STEP: u32 = 200;
-
 /// A delivery claimed by this caller until its lease expires.
 #[derive(Debug, Clone)]
 pub struct ClaimedDelivery {
@@ -255,108 +244,6 @@ impl Store {
         let rows: Vec<LogRow> = self.database.all(sql::DELIVERIES_OF_ENDPOINT, values).await?;
         Ok(rows::readable_rows(rows))
     }
-
-    /// Deletes events written before `before_ms`, with their deliveries. Those that still wait for an endpoint stay
-    /// unless they were written before `waiting_before_ms`. Returns how many were deleted.
-    pub async fn prune_events(
-        &self,
-        before_ms: i64,
-        waiting_before_ms: i64,
-    ) -> Result<u64, StoreError> {
-        let mut pruned = 0;
-        loop {
-            let rows = transaction!(self.database, |tx| {
-                let values = binds![before_ms, i64::from(PRUNE_ROWS), waiting_before_ms];
-                forget_events(&mut tx, sql::PRUNE_EVENTS, values).await?
-            })?;
-            pruned += rows;
-            if rows < u64::from(PRUNE_ROWS) {
-                return Ok(pruned);
-            }
-        }
-    }
-
-    /// One entry; `None` if it was deleted.
-    pub async fn entry(&self, stream: &StreamId, seq: u64) -> Result<Option<Entry>, StoreError> {
-        // A number beyond `i64` finds nothing.
-        let values = binds![stream.as_str(), i64::try_from(seq).unwrap_or(i64::MAX)];
-        let row: Option<PlacedEntryRow> = self.database.optional(sql::ENTRY, values).await?;
-        let Some(row) = row else { return Ok(None) };
-        let session_id = rows::session_id(&row.session_id)?;
-        let ordinal = rows::read_number("ordinal", row.ordinal)?;
-        let PlacedEntryRow { seq, kind, at_ms, body, .. } = row;
-        let entry = EntryRow { seq, kind, at_ms, body };
-        Ok(rows::or_passed_over(entry.into_entry(session_id, stream.clone(), ordinal)))
-    }
-}
-
-/// Deletes part of what endpoints answered about a stream, because it may repeat the stream's content. True if more is
-/// left.
-pub(super) async fn blank_some_answers(
-    tx: &mut Connection<'_>,
-    stream: &str,
-) -> Result<bool, StoreError> {
-    let values = binds![stream, i64::from(ANSWERS_PER_STEP)];
-    Ok(tx.execute(sql::BLANK_ANSWERS, values).await? == u64::from(ANSWERS_PER_STEP))
-}
-
-/// Deletes part of a stream's events: those about people, and delivered ones. Waiting events about the stream's status
-/// only are still sent. True if more is left.
-pub(super) async fn forget_some_events_of_stream(
-    tx: &mut Connection<'_>,
-    stream: &str,
-) -> Result<bool, StoreError> {
-    let values = binds![stream, i64::from(EVENTS_PER_STEP)];
-    let events = forget_events(tx, sql::FORGET_EVENTS_OF_STREAM, values).await?;
-    Ok(events == u64::from(EVENTS_PER_STEP))
-}
-
-/// Deletes part of a session's events with their deliveries: those that `deletion` collected, or all events without a
-/// deletion. True if more is left.
-pub(super) async fn forget_some_of_session(
-    tx: &mut Connection<'_>,
-    session: &str,
-    deletion: Option<&str>,
-) -> Result<bool, StoreError> {
-    let values = binds![session, i64::from(EVENTS_PER_STEP), deletion];
-    let events = forget_events(tx, sql::FORGET_EVENTS_OF_SESSION, values).await?;
-    Ok(events == u64::from(EVENTS_PER_STEP))
-}
-
-/// Rewrites the events about a session as a whole after its row has changed, because they repeat it.
-pub(super) async fn rewrite_session_events(
-    tx: &mut Connection<'_>,
-    session: &str,
-) -> Result<(), StoreError> {
-    let row: Option<SessionRow> = tx.optional(sql::SESSION, binds![session]).await?;
-    let Some(row) = row else { return Ok(()) };
-    let session = Session::try_from(row)?;
-    let values = binds![session.id.to_string()];
-    let rows: Vec<EventRow> = tx.all(sql::EVENTS_ABOUT_SESSION, values).await?;
-    for row in rows {
-        let kind = rows::read_text("event kind", &row.kind, EventKind::parse)?;
-        let event = OutgoingEvent::of_session(kind, &session, row.at_ms);
-        if let Content::Data(data) = event.content {
-            tx.execute(sql::REWRITE_EVENT, binds![&*row.id, data.to_string()]).await?;
-        }
-        // Answers may repeat the names that the endpoint was sent.
-        tx.execute(sql::BLANK_ANSWERS_TO_EVENT, binds![&*row.id]).await?;
-    }
-    Ok(())
-}
-
-/// Deletes events by a statement that returns their ids, and then the deliveries of exactly these events. Returns how
-/// many.
-pub(super) async fn forget_events(
-    tx: &mut Connection<'_>,
-    statement: &'static str,
-    values: &[Bind<'_>],
-) -> Result<u64, StoreError> {
-    let events: Vec<(String,)> = tx.all(statement, values).await?;
-    for (event,) in &events {
-        tx.execute(sql::FORGET_DELIVERIES_OF_EVENT, binds![&**event]).await?;
-    }
-    Ok(events.len() as u64)
 }
 
 async fn note_health(
@@ -400,52 +287,6 @@ async fn read_event(
             tx.execute(sql::FAIL_UNREADABLE, binds![endpoint.to_string(), id, now_ms]).await?;
             Ok(None)
         }
-    }
-}
-
-row! {
-    struct EventRow {
-        id: String,
-        kind: String,
-        at_ms: i64,
-        session_id: Option<String>,
-        stream_id: Option<String>,
-        seq: Option<i64>,
-        data: Option<String>,
-    }
-}
-
-impl TryFrom<EventRow> for OutgoingEvent {
-    type Error = StoreError;
-
-    fn try_from(row: EventRow) -> Result<Self, StoreError> {
-        let data = || -> Result<Value, StoreError> {
-            let text = row.data.as_deref().unwrap_or("null");
-            serde_json::from_str(text).map_err(|_| StoreError::Row(format!("event {}", row.id)))
-        };
-        let content = match row.seq {
-            Some(seq) => Content::Entry { seq: rows::read_number("seq", seq)? },
-            None => Content::Data(data()?),
-        };
-        Ok(Self {
-            kind: rows::read_text("event kind", &row.kind, EventKind::parse)?,
-            at_ms: row.at_ms,
-            session_id: row.session_id.as_deref().map(rows::session_id).transpose()?,
-            stream_id: row.stream_id.as_deref().map(rows::stream_id).transpose()?,
-            content,
-            id: row.id,
-        })
-    }
-}
-
-row! {
-    struct PlacedEntryRow {
-        session_id: String,
-        ordinal: i64,
-        seq: i64,
-        kind: String,
-        at_ms: i64,
-        body: String,
     }
 }
 

@@ -1,9 +1,8 @@
 //! Retention: deletes the logs of ended streams, old sessions and old audit rows.
 
 use super::database::{Connection, binds, row, transaction};
-use super::deletions::delete_rows_of_session;
-use super::erase::delete_some_entries;
-use super::outgoing::{blank_some_answers, forget_some_of_session};
+use super::erase::{delete_rows_of_session, delete_some_entries};
+use super::erase_events::{blank_some_answers, forget_some_of_session};
 use super::{Store, StoreError, sql};
 
 /// The statement for entries to delete when their retention is over.

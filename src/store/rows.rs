@@ -3,14 +3,15 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 use uuid::Uuid;
 
 use super::StoreError;
 use super::database::row;
 use crate::model::{
-    Action, ActionId, ActionRecord, ActionStatus, Answer, Entry, EntryBody, IdKey, Instance,
-    Outcome, Product, Session, SessionId, SessionStatus, StopReason, StreamId, StreamRecord,
-    StreamStatus, UserId,
+    Action, ActionId, ActionRecord, ActionStatus, Answer, Content, Entry, EntryBody, EventKind,
+    IdKey, Instance, Outcome, OutgoingEvent, Product, Session, SessionId, SessionStatus,
+    StopReason, StreamId, StreamRecord, StreamStatus, UserId,
 };
 
 row! {
@@ -97,6 +98,18 @@ row! {
         pub kind: String,
         pub at_ms: i64,
         pub body: String,
+    }
+}
+
+row! {
+    pub(super) struct EventRow {
+        pub(super) id: String,
+        pub(super) kind: String,
+        pub(super) at_ms: i64,
+        session_id: Option<String>,
+        stream_id: Option<String>,
+        seq: Option<i64>,
+        data: Option<String>,
     }
 }
 
@@ -251,6 +264,29 @@ impl TryFrom<ActionRow> for ActionRecord {
             attempts: read_number("attempts", row.attempts)?,
             answered_at_ms: row.answered_at_ms,
             answer,
+        })
+    }
+}
+
+impl TryFrom<EventRow> for OutgoingEvent {
+    type Error = StoreError;
+
+    fn try_from(row: EventRow) -> Result<Self, StoreError> {
+        let data = || -> Result<Value, StoreError> {
+            let text = row.data.as_deref().unwrap_or("null");
+            serde_json::from_str(text).map_err(|_| StoreError::Row(format!("event {}", row.id)))
+        };
+        let content = match row.seq {
+            Some(seq) => Content::Entry { seq: read_number("seq", seq)? },
+            None => Content::Data(data()?),
+        };
+        Ok(Self {
+            kind: read_text("event kind", &row.kind, EventKind::parse)?,
+            at_ms: row.at_ms,
+            session_id: row.session_id.as_deref().map(session_id).transpose()?,
+            stream_id: row.stream_id.as_deref().map(stream_id).transpose()?,
+            content,
+            id: row.id,
         })
     }
 }
