@@ -5,25 +5,27 @@ mod dotenv;
 mod install;
 mod media;
 mod nats;
+mod policies;
 mod products;
 mod read;
 mod record;
 mod retention;
 mod serve;
+mod server;
 mod source;
 mod variables;
 mod webhooks;
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use url::Url;
 
-use crate::control::{AutoStart, Policies};
+use crate::control::Policies;
+use crate::http::TrustedProxies;
 use crate::http::auth::ApiTokens;
 use crate::http::cors::AllowedOrigins;
-use crate::http::{ForwardedHeader, TrustedProxies, check_webhook_path};
 use crate::net::proxy::ProxyRules;
 use crate::rtms::endpoint::Policy;
 use crate::rtms::params::Params;
@@ -111,13 +113,13 @@ impl Config {
 
     fn read(read: &mut Reader<'_>) -> Option<Self> {
         // Read all of them before the first `?`, so that every mistake is found.
-        let address = listen_address(read);
-        let admin_address = admin_address(read);
+        let address = server::listen_address(read);
+        let admin_address = server::admin_address(read);
         let database = read_database(read);
-        let api_tokens = api_tokens(read);
+        let api_tokens = server::api_tokens(read);
         let api_rate_limit = read.number("API_RATE_LIMIT_PER_SECOND", 1..=1_000_000);
-        let cors = read_cors(read);
-        let webhook_path = webhook_path(read);
+        let cors = server::read_cors(read);
+        let webhook_path = server::webhook_path(read);
         let webhook_secret = read.secret("ZOOM_SECRET_TOKEN");
         let webhook_tolerance_s = read.number("WEBHOOK_TIMESTAMP_TOLERANCE_SECONDS", 1..=86_400);
         let client = read_client(read);
@@ -131,7 +133,7 @@ impl Config {
         let rtms_ca_file = read.optional("RTMS_CA_FILE").map(PathBuf::from);
         let ca_file = read.optional("CA_FILE").map(PathBuf::from);
         let proxy = read_proxy(read);
-        let policies = read_policies(read);
+        let policies = policies::read_policies(read);
         let start_timeout_s = read.number("RTMS_START_TIMEOUT_SECONDS", 1..=3600);
         let at_shutdown = at_shutdown(read);
         let shutdown_grace_s = read.number("SHUTDOWN_GRACE_SECONDS", 0..=600);
@@ -139,8 +141,8 @@ impl Config {
         let entry_buffer_bytes = read.number("ENTRY_BUFFER_BYTES", 64 * 1024..=usize::MAX as u64);
         let max_streams = read.number("MAX_STREAMS", 1..=1_000_000);
         let max_connections = read.number("MAX_CONNECTIONS", 1..=1_000_000);
-        let trusted_proxies = trusted_proxies(read);
-        let max_subscribers = max_subscribers(read, max_connections);
+        let trusted_proxies = server::trusted_proxies(read);
+        let max_subscribers = server::max_subscribers(read, max_connections);
         let retention = retention::read_settings(read);
         let recordings = record::read_settings(read, retention, params.as_ref());
         let live_buffer_bytes = read.number("LIVE_BUFFER_BYTES", 64 * 1024..=1 << 30);
@@ -192,7 +194,7 @@ impl Config {
 /// The address for health checks: `ADMIN_ADDR`, else the main address.
 pub fn health_address(lookup: impl Fn(&str) -> Option<String>) -> Result<SocketAddr, ConfigErrors> {
     let mut read = Reader::new(&lookup);
-    let (main, admin) = (listen_address(&mut read), admin_address(&mut read));
+    let (main, admin) = (server::listen_address(&mut read), server::admin_address(&mut read));
     read.finish(main.zip(admin).map(|(main, admin)| admin.unwrap_or(main)))
 }
 
@@ -200,21 +202,6 @@ pub fn health_address(lookup: impl Fn(&str) -> Option<String>) -> Result<SocketA
 pub fn log_settings(lookup: impl Fn(&str) -> Option<String>) -> LogSettings {
     // `Config` reports the mistakes.
     read_log(&mut Reader::new(&lookup)).unwrap_or_default()
-}
-
-fn listen_address(read: &mut Reader<'_>) -> Option<SocketAddr> {
-    let host = read.parsed::<IpAddr>("HOST", "an IP address, such as 127.0.0.1");
-    let port = read.number("PORT", 0..=65535);
-    Some(SocketAddr::new(host?, u16::try_from(port?).ok()?))
-}
-
-/// Reads `ADMIN_ADDR`: `None` for a mistake, `Some(None)` if it is not set.
-fn admin_address(read: &mut Reader<'_>) -> Option<Option<SocketAddr>> {
-    let Some(text) = read.optional("ADMIN_ADDR") else { return Some(None) };
-    match text.parse() {
-        Ok(address) => Some(Some(address)),
-        Err(_) => read.wrong("ADMIN_ADDR", "an IP address and a port, such as 127.0.0.1:3001"),
-    }
 }
 
 fn data_dir(read: &mut Reader<'_>) -> PathBuf {
@@ -240,47 +227,6 @@ fn read_database(read: &mut Reader<'_>) -> Option<Location> {
             must be percent-encoded (: is %3A, @ is %40)",
         ),
         None => Some(Location::Postgres(Secret::new(url))),
-    }
-}
-
-fn api_tokens(read: &mut Reader<'_>) -> Option<ApiTokens> {
-    let Some(text) = read.optional("API_TOKENS") else { return Some(ApiTokens::default()) };
-    match ApiTokens::parse(&text) {
-        Ok(tokens) if tokens.is_empty() => {
-            read.wrong("API_TOKENS", "at least one name:token; leave it out to use none")
-        }
-        Ok(tokens) => Some(tokens),
-        Err(mistakes) => {
-            for mistake in mistakes {
-                let what = format!(
-                    "name:token or name:token:scope+scope, separated by commas; number {} {}",
-                    mistake.position, mistake.problem
-                );
-                read.wrong::<()>("API_TOKENS", what);
-            }
-            None
-        }
-    }
-}
-
-fn read_cors(read: &mut Reader<'_>) -> Option<AllowedOrigins> {
-    match AllowedOrigins::parse(&read.text("CORS_ALLOWED_ORIGINS")) {
-        Ok(origins) => Some(origins),
-        Err(problem) => {
-            let form = "exact origins, such as https://app.example.com or http://localhost:5173, separated \
-                        by commas";
-            read.wrong("CORS_ALLOWED_ORIGINS", format!("{form}; {problem}"))
-        }
-    }
-}
-
-fn webhook_path(read: &mut Reader<'_>) -> Option<String> {
-    let path = read.text("WEBHOOK_PATH");
-    match check_webhook_path(&path) {
-        Ok(()) => Some(path),
-        Err(problem) => {
-            read.wrong("WEBHOOK_PATH", format!("a path such as /webhook; it {problem}"))
-        }
     }
 }
 
@@ -311,19 +257,6 @@ fn read_proxy(read: &mut Reader<'_>) -> Option<ProxyRules> {
     }
 }
 
-fn trusted_proxies(read: &mut Reader<'_>) -> Option<TrustedProxies> {
-    let headers = [
-        ("x-forwarded-for", ForwardedHeader::XForwardedFor),
-        ("forwarded", ForwardedHeader::Forwarded),
-    ];
-    let header = read.one_of("FORWARDED_HEADER", &headers);
-    let name = "TRUSTED_PROXIES";
-    let text = read.text(name);
-    TrustedProxies::parse(&text, header?).or_else(|| {
-        read.wrong(name, "addresses or networks such as 10.0.0.0/8, separated by commas")
-    })
-}
-
 /// The servers to which sessions may be forwarded.
 fn read_targets(read: &mut Reader<'_>) -> Option<Targets> {
     let hosts = read_hosts(read, "FORWARD_ALLOWED_HOSTS");
@@ -341,57 +274,6 @@ fn read_hosts(read: &mut Reader<'_>, name: &'static str) -> Option<Vec<String>> 
         host.trim_start_matches('.').chars().all(|c| c.is_ascii_alphanumeric() || "-.:".contains(c))
     };
     if hosts.iter().all(is_host) { Some(hosts) } else { read.wrong(name, HOSTS_FORM) }
-}
-
-fn read_policies(read: &mut Reader<'_>) -> Option<Policies> {
-    let auto_start = auto_start(read);
-    let auto_stop_s = match read.optional("RTMS_AUTO_STOP_AFTER_SECONDS") {
-        None => Some(None),
-        Some(_) => read
-            // 30 hours, the longest meeting.
-            .number("RTMS_AUTO_STOP_AFTER_SECONDS", 0..=108_000)
-            .map(|seconds| Some(seconds).filter(|seconds| *seconds > 0)),
-    };
-    let restarts = read.number("RTMS_RESTART_ATTEMPTS", 0..=10);
-    let restart_after_s = read.number("RTMS_RESTART_AFTER_SECONDS", 0..=600);
-    Some(Policies {
-        auto_start: auto_start?,
-        auto_stop_after: auto_stop_s?.map(Duration::from_secs),
-        restarts: u32::try_from(restarts?).ok()?,
-        restart_after: Duration::from_secs(restart_after_s?),
-    })
-}
-
-fn auto_start(read: &mut Reader<'_>) -> Option<AutoStart> {
-    let text = read.text("RTMS_AUTO_START");
-    let hosts: Vec<&str> = text.split(',').map(str::trim).filter(|host| !host.is_empty()).collect();
-    match text.to_ascii_lowercase().as_str() {
-        "off" => Some(AutoStart::Off),
-        "all" => Some(AutoStart::All),
-        // None of these is a Zoom user id: the operator probably meant off or all.
-        "on" | "true" | "false" | "yes" | "no" | "1" | "0" | "none" => not_auto_start(read),
-        _ if hosts.is_empty() => not_auto_start(read),
-        _ => Some(AutoStart::Hosts(hosts.into_iter().map(str::to_owned).collect())),
-    }
-}
-
-fn not_auto_start(read: &mut Reader<'_>) -> Option<AutoStart> {
-    read.wrong("RTMS_AUTO_START", "off, all, or the hosts' Zoom user ids, separated by commas")
-}
-
-/// Event streams hold a request's slot each: they must leave some for everything else.
-fn max_subscribers(read: &mut Reader<'_>, max_connections: Option<u64>) -> Option<u64> {
-    let is_set = read.optional("MAX_SUBSCRIBERS").is_some();
-    let max_subscribers = read.number("MAX_SUBSCRIBERS", 1..=1_000_000)?;
-    let share = (max_connections? * 3 / 4).max(1);
-    if is_set && max_subscribers > share {
-        return read.wrong(
-            "MAX_SUBSCRIBERS",
-            format!("at most three quarters of MAX_CONNECTIONS, which is {share} here: raise MAX_CONNECTIONS or lower this"),
-        );
-    }
-    // Only the default is lowered: a value that was set is an error above.
-    Some(max_subscribers.min(share))
 }
 
 fn at_shutdown(read: &mut Reader<'_>) -> Option<AtShutdown> {

@@ -15,7 +15,7 @@ pub(super) fn require_secrets(read: &mut Reader<'_>) {
         read.required("TOKEN_ENCRYPTION_KEYS");
     }
     if let (Some(main), Some(Some(admin))) =
-        (super::listen_address(read), super::admin_address(read))
+        (super::server::listen_address(read), super::server::admin_address(read))
         && addresses_overlap(main, admin)
     {
         read.mistake("ADMIN_ADDR", "is taken by HOST and PORT: choose another port");

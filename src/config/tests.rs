@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use super::*;
+use crate::control::AutoStart;
 use crate::model::{MediaSet, Medium, Product};
 use crate::rtms::params::{
     AudioCodec, AudioStreams, ConnectionMode, Language, Preset, SampleRate, VideoCodec, VideoSelect,
