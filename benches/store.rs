@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use futures_util::future::join_all;
 use rtmsd::model::{
-    Delivery, Entry, EntryBody, IdKey, Instance, Product, Speaker, StreamId, StreamRecord,
+    AppName, Delivery, Entry, EntryBody, IdKey, Instance, Product, Speaker, StreamId, StreamRecord,
     StreamStarted, TranscriptLine, UserId, WebhookEffect,
 };
 use rtmsd::secret::Secret;
@@ -75,6 +75,7 @@ async fn announce(store: &Store, name: &str, event_ts_ms: i64) -> StreamRecord {
         operator_id: None,
     };
     let delivery = Delivery {
+        app: AppName::default(),
         digest: name.to_owned(),
         event: "meeting.rtms_started".into(),
         event_ts_ms,

@@ -18,7 +18,7 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::routing::post;
 use axum::{Json, Router};
 use futures_util::{SinkExt, StreamExt};
-use rtmsd::model::{EntryBody, Medium, StreamStarted, WebhookEffect};
+use rtmsd::model::{AppName, EntryBody, Medium, StreamStarted, WebhookEffect};
 use rtmsd::rtms::LinkId;
 use rtmsd::rtms::endpoint::{Endpoint, Policy};
 use rtmsd::rtms::ledger::Ledger;
@@ -73,7 +73,7 @@ async fn serve_webhooks(listener: TcpListener, effects: mpsc::Sender<WebhookEffe
         if key.check(signed, &body, now_ms(), 300).is_err() {
             return (StatusCode::UNAUTHORIZED, Json(Value::Null));
         }
-        match event::parse(&body, now_ms()) {
+        match event::parse(&body, &AppName::default(), now_ms()) {
             Ok(Event::UrlValidation { plain_token }) => {
                 let encrypted = key.encrypted_token(&plain_token);
                 let tokens =

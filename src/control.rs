@@ -282,6 +282,7 @@ impl Control {
             (ChoiceReason::Operator, &session.operator_id),
         ];
         let known = Candidates {
+            app: session.app.clone(),
             named: named.or_else(named_before),
             users: users
                 .into_iter()

@@ -3,6 +3,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
+use rtmsd::model::AppName;
 use rtmsd::secret::Secret;
 use rtmsd::zoom::event;
 use rtmsd::zoom::signature::{SignatureHeaders, WebhookKey};
@@ -18,6 +19,6 @@ fuzz_target!(|request: &[u8]| {
         SignatureHeaders { timestamp: Some(timestamp), signature: Some(signature) };
     let forged = key.check(headers, body, NOW_MS, 300);
     assert!(forged.is_err(), "nobody guesses a signature");
-    let _ = event::parse(body, NOW_MS);
-    let _ = event::parse(request, NOW_MS);
+    let _ = event::parse(body, &AppName::default(), NOW_MS);
+    let _ = event::parse(request, &AppName::default(), NOW_MS);
 });

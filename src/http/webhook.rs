@@ -14,7 +14,7 @@ use tokio::time::timeout;
 use super::counters::count;
 use super::error::ApiError;
 use super::{AppState, body};
-use crate::model::{Delivery, WebhookEffect};
+use crate::model::{AppName, Delivery, WebhookEffect};
 use crate::store::{Recorded, StoreError};
 use crate::zoom::event::{self, Event};
 use crate::zoom::signature::{
@@ -161,7 +161,7 @@ async fn answer_webhook(
         }
         ApiError::Signature(error)
     })?;
-    match event::parse(&raw, now_ms).map_err(ApiError::Event)? {
+    match event::parse(&raw, &AppName::default(), now_ms).map_err(ApiError::Event)? {
         Event::UrlValidation { plain_token } => Ok(validation_response(key, &plain_token)),
         Event::Delivery(delivery) if !speaks_for.includes(&delivery.event) => {
             Err(ApiError::OtherApp)

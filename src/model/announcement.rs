@@ -1,11 +1,15 @@
 //! Webhooks received from Zoom: what each one means for streams and installations.
 
-use super::{Instance, StopReason, StreamId};
+use sha2::{Digest, Sha256};
+
+use super::{AppName, Instance, StopReason, StreamId};
 
 /// One webhook request received from Zoom, with its signature verified and its body parsed.
 #[derive(Debug, Clone)]
 pub struct Delivery {
-    /// Lower-case hex SHA-256 of the raw body: the same bytes again are the same delivery.
+    /// The app whose secret token signed it. It has effects on what belongs to this app only.
+    pub app: AppName,
+    /// See [`Delivery::digest_of`].
     pub digest: String,
     /// Zoom's event name, e.g. `meeting.rtms_started`.
     pub event: String,
@@ -17,6 +21,19 @@ pub struct Delivery {
     pub body: String,
     /// What the webhook changes.
     pub announcement: WebhookEffect,
+}
+
+impl Delivery {
+    /// Lower-case hex SHA-256 by which a repeated delivery is recognized: of the raw body, and of the name of the app
+    /// unless that is the default one, because Zoom may send two apps the same bytes.
+    pub fn digest_of(app: &AppName, raw: &[u8]) -> String {
+        let mut hash = Sha256::new();
+        if !app.is_default() {
+            // A body is a JSON object, so it never begins with a name and a zero byte.
+            hash = hash.chain_update(app.as_str()).chain_update([0]);
+        }
+        hex::encode(hash.chain_update(raw).finalize())
+    }
 }
 
 /// The effect of a webhook on streams and installations (rtms-protocol.md sections 13.6, 15.7).

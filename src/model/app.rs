@@ -96,6 +96,22 @@ impl AppScope {
         }
     }
 
+    /// Whether every app of `other` is in this scope.
+    pub fn covers(&self, other: &Self) -> bool {
+        match other.names() {
+            None => *self == Self::All,
+            Some(apps) => apps.iter().all(|app| self.includes(app)),
+        }
+    }
+
+    /// The app of a scope with a single one.
+    pub fn only(&self) -> Option<&AppName> {
+        match self.names() {
+            Some([app]) => Some(app),
+            _ => None,
+        }
+    }
+
     /// The only apps of the scope; none if it has all.
     pub fn names(&self) -> Option<&[AppName]> {
         match self {
@@ -126,5 +142,15 @@ mod tests {
         assert!(only.includes(&acme) && !only.includes(&other));
         assert!(AppScope::All.includes(&other));
         assert!(!AppScope::Only([].into()).includes(&acme));
+    }
+
+    #[test]
+    fn a_scope_covers_another_with_no_app_beside_its_own() {
+        let [acme, other] = ["acme", "other"].map(|name| AppName::parse(name).unwrap());
+        let only = AppScope::Only([acme.clone()].into());
+        let both = AppScope::Only([acme, other].into());
+        assert!(both.covers(&only) && !only.covers(&both) && only.covers(&only));
+        assert!(AppScope::All.covers(&both) && AppScope::All.covers(&AppScope::All));
+        assert!(!both.covers(&AppScope::All), "apps may be added later");
     }
 }

@@ -4,6 +4,8 @@ use std::net::IpAddr;
 
 use serde_json::{Value, json};
 
+use super::AppName;
+
 /// One audited action: who did what, to what, from where, and with which outcome. Contains no secret and no meeting
 /// content.
 #[derive(Debug, Clone, PartialEq)]
@@ -15,6 +17,8 @@ pub struct AuditRow {
     pub actor: String,
     /// The client's address; none for actions of Zoom and of the daemon itself.
     pub address: Option<IpAddr>,
+    /// The app that it concerns; none for an action that concerns no app, or several.
+    pub app: Option<AppName>,
     /// What was done, such as `installation.delete`.
     pub action: &'static str,
     /// The id of what it was done to.
@@ -26,17 +30,23 @@ pub struct AuditRow {
 }
 
 impl AuditRow {
-    /// A successful action without a client address.
+    /// A successful action without a client address and an app.
     pub fn new(at_ms: i64, actor: &str, action: &'static str, subject: &str) -> Self {
         Self {
             at_ms,
             actor: actor.to_owned(),
             address: None,
+            app: None,
             action,
             subject: subject.to_owned(),
             outcome: "ok".to_owned(),
             detail: json!({}),
         }
+    }
+
+    /// The same action as one that concerns `app`.
+    pub fn of_app(self, app: &AppName) -> Self {
+        Self { app: Some(app.clone()), ..self }
     }
 
     /// The same action on another subject.

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::AppName;
 use crate::named::named;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -29,6 +30,8 @@ impl fmt::Display for InstallationId {
 pub struct Installation {
     /// The id under which the API shows the installation.
     pub id: InstallationId,
+    /// The app that the user installed.
+    pub app: AppName,
     /// Zoom's id of the user's account.
     pub account_id: String,
     /// The same kind of id as `operator_id` and `host_id` in webhooks (rtms-protocol.md section 15.2).

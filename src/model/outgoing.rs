@@ -4,7 +4,8 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use super::{
-    Entry, EntryKind, Installation, Outcome, Session, SessionId, StopReason, StreamId, StreamRecord,
+    AppName, Entry, EntryKind, Installation, Outcome, Session, SessionId, StopReason, StreamId,
+    StreamRecord,
 };
 use crate::named::named;
 
@@ -76,6 +77,9 @@ pub struct OutgoingEvent {
     pub kind: EventKind,
     /// When it happened, Unix milliseconds.
     pub at_ms: i64,
+    /// The app that it is about; none if it is about no app or several. It is sent to endpoints of that app only, and
+    /// without an app to those of all apps.
+    pub app: Option<AppName>,
     /// The session that it is about.
     pub session_id: Option<SessionId>,
     /// The stream that it is about.
@@ -103,10 +107,16 @@ impl OutgoingEvent {
             id: event_id(kind, subject, at_ms),
             kind,
             at_ms,
+            app: None,
             session_id: None,
             stream_id: None,
             content: Content::Data(data),
         }
+    }
+
+    /// Sets the app that the event is about.
+    pub fn of_app(self, app: &AppName) -> Self {
+        Self { app: Some(app.clone()), ..self }
     }
 
     /// Sets the session that the event is about.
@@ -119,8 +129,8 @@ impl OutgoingEvent {
         Self { stream_id: Some(id.clone()), ..self }
     }
 
-    /// The event that reports this entry; none if its kind is not reported.
-    pub fn of_entry(entry: &Entry) -> Option<Self> {
+    /// The event that reports this entry of a session of `app`; none if its kind is not reported.
+    pub fn of_entry(entry: &Entry, app: &AppName) -> Option<Self> {
         let kind = EventKind::of_entry(entry.body.kind())?;
         // Never cut in practice: the stores number entries with signed integers.
         let seq = i64::try_from(entry.seq).unwrap_or(i64::MAX);
@@ -129,6 +139,7 @@ impl OutgoingEvent {
             id: event_id(kind, entry.stream_id.as_str(), seq),
             kind,
             at_ms: entry.at_ms,
+            app: Some(app.clone()),
             session_id: Some(entry.session_id),
             stream_id: Some(entry.stream_id.clone()),
             content: Content::Entry { seq: entry.seq },
@@ -147,7 +158,9 @@ impl OutgoingEvent {
             "host_id": session.host_id,
             "metadata": session.metadata,
         });
-        Self::new(kind, &session.id.to_string(), at_ms, data).in_session(session.id)
+        Self::new(kind, &session.id.to_string(), at_ms, data)
+            .of_app(&session.app)
+            .in_session(session.id)
     }
 
     /// An event about a stream. `end` holds outcome and stop reason of an ended stream.
@@ -169,6 +182,7 @@ impl OutgoingEvent {
             data["stop_reason"] = json!(stop_reason);
         }
         Self::new(kind, stream.stream_id.as_str(), at_ms, data)
+            .of_app(&stream.app)
             .in_session(stream.session_id)
             .in_stream(&stream.stream_id)
     }
@@ -181,7 +195,7 @@ impl OutgoingEvent {
             "account_id": installation.account_id,
             "user_id": installation.user_id,
         });
-        Self::new(EventKind::InstallationNeedsReconnect, &id, at_ms, data)
+        Self::new(EventKind::InstallationNeedsReconnect, &id, at_ms, data).of_app(&installation.app)
     }
 }
 
@@ -221,7 +235,9 @@ mod tests {
 
     #[test]
     fn the_id_of_an_entrys_event_follows_from_the_entry_and_is_no_other_entrys() {
-        let id = |stream, seq| OutgoingEvent::of_entry(&entry(stream, seq, gap())).unwrap().id;
+        let app = AppName::default();
+        let id =
+            |stream, seq| OutgoingEvent::of_entry(&entry(stream, seq, gap()), &app).unwrap().id;
         assert_eq!(id("s", 3), id("s", 3));
         let others = [id("s", 3), id("s", 4), id("t", 3), id("s3", 3)];
         let distinct: std::collections::BTreeSet<_> = others.iter().collect();
@@ -231,7 +247,8 @@ mod tests {
 
     #[test]
     fn an_entry_without_an_event_of_its_own_is_not_told() {
-        assert_eq!(OutgoingEvent::of_entry(&entry("s", 1, EntryBody::Moved {})), None);
+        let app = AppName::default();
+        assert_eq!(OutgoingEvent::of_entry(&entry("s", 1, EntryBody::Moved {}), &app), None);
     }
 
     #[test]

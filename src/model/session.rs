@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::{
-    Account, Instance, Medium, Product, SessionId, StopReason, StreamId, UnreadableMessages, UserId,
+    Account, AppName, Instance, Medium, Product, SessionId, StopReason, StreamId,
+    UnreadableMessages, UserId,
 };
 use crate::named::named;
 
@@ -16,6 +17,8 @@ use crate::named::named;
 pub struct Session {
     /// rtmsd's id of the session.
     pub id: SessionId,
+    /// The Zoom app whose webhooks and tokens are about it.
+    pub app: AppName,
     /// Zoom's identity of the conversation. Until a webhook announces it, that is the meeting number.
     pub instance: Instance,
     /// Zoom's id of the account, if a webhook or an answer named it.
@@ -69,6 +72,8 @@ pub type MediaParams = Map<String, Value>;
 /// A request to create a session.
 #[derive(Debug, Clone, PartialEq)]
 pub struct NewSession {
+    /// The app that it belongs to.
+    pub app: AppName,
     /// None means a meeting or a webinar, depending on which has the number.
     pub product: Option<Product>,
     /// The number of a meeting or webinar, the id of a Video SDK session or of an engagement.
@@ -112,6 +117,8 @@ pub struct StreamRecord {
     pub stream_id: StreamId,
     /// The session to which it belongs.
     pub session_id: SessionId,
+    /// The app of that session.
+    pub app: AppName,
     /// Which stream of its session this is, from 1.
     pub ordinal: u32,
     /// The conversation that its webhook named.

@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::EventKind;
+use super::{AppScope, EventKind, OutgoingEvent};
 use crate::named::named;
 
 /// rtmsd's own id of a webhook endpoint.
@@ -39,6 +39,8 @@ pub struct WebhookEndpoint {
     pub description: String,
     /// The events that it receives; empty means all.
     pub events: Vec<EventKind>,
+    /// The apps whose events it receives.
+    pub apps: AppScope,
     /// Whether it receives webhooks, or why not.
     pub status: EndpointStatus,
     /// When the first delivery failed since the last success.
@@ -49,6 +51,17 @@ pub struct WebhookEndpoint {
     pub created_at_ms: i64,
     /// When it last changed, Unix milliseconds.
     pub updated_at_ms: i64,
+}
+
+impl WebhookEndpoint {
+    /// Whether an event may be sent to it: one of its apps, or one about no single app if it has all. A test may.
+    pub fn may_receive(&self, event: &OutgoingEvent) -> bool {
+        match &event.app {
+            _ if event.kind == EventKind::Test => true,
+            Some(app) => self.apps.includes(app),
+            None => self.apps == AppScope::All,
+        }
+    }
 }
 
 named! {

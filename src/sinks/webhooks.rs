@@ -32,7 +32,7 @@ use self::worker::Worker;
 use super::relay::{Relay, Relayed};
 use super::{Context, Runner};
 use crate::model::{
-    AuditRow, EndpointId, EndpointSource, EndpointStatus, Entry, EventKind, OutgoingEvent,
+    AppScope, AuditRow, EndpointId, EndpointSource, EndpointStatus, EventKind, OutgoingEvent,
     WebhookEndpoint,
 };
 use crate::seal::{KeyRing, OpenError};
@@ -128,9 +128,8 @@ impl Runner for Task {
     /// Requests that run at the stop are cancelled after a while, and are due again.
     fn run(&mut self, stop: CancellationToken) -> BoxFuture<'_, ()> {
         let webhooks = &self.webhooks;
-        let emit = move |entries: Vec<Relayed>| async move {
-            webhooks.emit_entries(entries.iter().map(|relayed| &relayed.entry)).await
-        };
+        let emit =
+            move |entries: Vec<Relayed>| async move { webhooks.emit_entries(&entries).await };
         let relay = Relay::new(&self.context, NAME);
         let send = self.worker.run(stop.clone());
         Box::pin(async move {
@@ -149,12 +148,9 @@ impl Webhooks {
     }
 
     /// Stores the events of stored entries.
-    pub async fn emit_entries<'a>(
-        &self,
-        entries: impl IntoIterator<Item = &'a Entry>,
-    ) -> Result<(), StoreError> {
-        let events: Vec<_> = entries.into_iter().filter_map(OutgoingEvent::of_entry).collect();
-        self.emit(&events).await
+    pub async fn emit_entries(&self, entries: &[Relayed]) -> Result<(), StoreError> {
+        let event = |relayed: &Relayed| OutgoingEvent::of_entry(&relayed.entry, &relayed.app);
+        self.emit(&entries.iter().filter_map(event).collect::<Vec<_>>()).await
     }
 
     /// Makes the configured endpoints match the configuration.
@@ -175,7 +171,15 @@ impl Webhooks {
         let (id, secret) = (EndpointId(Uuid::now_v7()), secrets::make_secret());
         let sealed = secrets::seal_secrets(&self.0.settings.ring, id, &secret, None);
         let source = EndpointSource::Api;
-        let new = NewEndpoint { id, source, url, description, events, secrets: sealed };
+        let new = NewEndpoint {
+            id,
+            source,
+            url,
+            description,
+            events,
+            apps: AppScope::All,
+            secrets: sealed,
+        };
         let act = act.on(&id.to_string());
         if !self.0.store.create_endpoint(&new, MAX_ENDPOINTS, &act).await? {
             return Err(EndpointError::TooMany);
@@ -305,6 +309,7 @@ impl Webhooks {
             url: endpoint.url.clone(),
             description: endpoint.name.clone(),
             events: endpoint.events.clone(),
+            apps: AppScope::All,
             secrets: secrets::seal_secrets(&self.0.settings.ring, id, current, previous),
         }
     }

@@ -2,7 +2,7 @@
 
 use super::database::{Bind, Connection, binds, row, transaction};
 use super::{Store, StoreError, sql};
-use crate::model::AuditRow;
+use crate::model::{AppName, AuditRow};
 
 /// Selects a page of the audit trail.
 #[derive(Debug, Clone, Default)]
@@ -61,6 +61,8 @@ row! {
         pub at_ms: i64,
         pub actor: String,
         pub address: Option<String>,
+        /// The name of the app that it concerns, if it concerns one.
+        pub app: Option<String>,
         pub action: String,
         pub subject: String,
         pub outcome: String,
@@ -105,7 +107,7 @@ fn new_id() -> String {
     uuid::Uuid::now_v7().to_string()
 }
 
-fn values_of<'a>(id: &'a str, row: &'a AuditRow) -> [Bind<'a>; 8] {
+fn values_of<'a>(id: &'a str, row: &'a AuditRow) -> [Bind<'a>; 9] {
     [
         Bind::from(id),
         Bind::from(row.at_ms),
@@ -115,5 +117,6 @@ fn values_of<'a>(id: &'a str, row: &'a AuditRow) -> [Bind<'a>; 8] {
         Bind::from(&*row.subject),
         Bind::from(&*row.outcome),
         Bind::from(row.detail.to_string()),
+        Bind::from(row.app.as_ref().map(AppName::as_str)),
     ]
 }

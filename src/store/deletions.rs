@@ -9,8 +9,8 @@ use uuid::Uuid;
 use super::audit::insert_audit;
 use super::database::{Connection, binds, row, transaction};
 use super::erase::{Gone, erase_deleted_session};
-use super::{Store, StoreError, sql};
-use crate::model::{AuditRow, SessionId, StreamId};
+use super::{Store, StoreError, rows, sql};
+use crate::model::{AppName, AuditRow, SessionId, StreamRecord};
 use crate::named::named;
 
 /// The audit outcome of a deletion that found nothing.
@@ -25,12 +25,15 @@ pub struct Deleted {
     pub scope: String,
     /// The id of the user, session or stream.
     pub subject: String,
+    /// The app that the data belonged to; `None` for deletions of earlier versions.
+    pub app: Option<AppName>,
 }
 
 row! {
     struct DeletedRow {
         id: String,
         at_ms: i64,
+        app: Option<String>,
         subject: String,
         detail: String,
     }
@@ -42,11 +45,12 @@ impl From<DeletedRow> for Deleted {
         struct Detail {
             scope: Option<String>,
         }
-        let DeletedRow { id, at_ms, subject, detail } = row;
+        let DeletedRow { id, at_ms, app, subject, detail } = row;
         let detail: Detail = serde_json::from_str(&detail).unwrap_or_default();
         // Rows without a scope are deletions of users: older versions had no others.
         let scope = detail.scope.unwrap_or_else(|| Scope::User.as_str().to_owned());
-        Self { id, at_ms, scope, subject }
+        let app = app.and_then(|app| AppName::parse(&app).ok());
+        Self { id, at_ms, scope, subject, app }
     }
 }
 
@@ -76,6 +80,15 @@ named! {
     }
 }
 
+/// What a deletion is about.
+struct Subject<'a> {
+    scope: Scope,
+    /// The id of the user, session or stream.
+    id: &'a str,
+    /// A user's data in other apps stays.
+    app: &'a AppName,
+}
+
 /// The result of a request to delete a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SessionDeletion {
@@ -103,53 +116,54 @@ async fn ask_session_deletion(
 ) -> Result<SessionDeletion, StoreError> {
     let id = id.to_string();
     let session: Option<(String,)> = tx.optional(sql::LOCK_SESSION_TO_DELETE, binds![&*id]).await?;
-    if session.is_none() {
-        return Ok(SessionDeletion::Unknown);
-    }
+    let Some((app,)) = session else { return Ok(SessionDeletion::Unknown) };
+    let app = rows::app_name(&app)?;
     // Under the lock: no stream can start between this check and the request.
     let (running,): (i64,) = tx.one(sql::RUNNING_STREAMS_OF_SESSION, binds![&*id]).await?;
     if running > 0 {
         return Ok(SessionDeletion::Live);
     }
+    let subject = Subject { scope: Scope::Session, id: &id, app: &app };
     let asked: Option<(String,)> = tx.optional(sql::SESSION_DELETION, binds![&*id]).await?;
     match asked {
         None => {
-            let deletion = insert_deletion(tx, Scope::Session, &id, &act.actor, act.at_ms).await?;
+            let deletion = insert_deletion(tx, &subject, &act.actor, act.at_ms).await?;
             prepare(tx, Scope::Session, &deletion, &id, act.at_ms).await?;
         }
         // A repeated request also covers what has arrived since the first.
         Some((deletion,)) => {
-            collect_items(tx, Scope::Session, &deletion, &id).await?;
+            collect_items(tx, &subject, &deletion).await?;
             erase_deleted_session(tx, &id, &deletion, act.at_ms).await?;
             // From the first stream again, because ids do not follow the order of arrival.
             add_counts(tx, &deletion, "", &Gone::default()).await?;
         }
     }
-    insert_audit(tx, act).await?;
+    insert_audit(tx, &act.clone().of_app(&app)).await?;
     Ok(SessionDeletion::Asked)
 }
 
 /// Schedules the deletion of the rest of a revoked stream.
 pub(super) async fn ask_stream_deletion(
     tx: &mut Connection<'_>,
-    stream: &StreamId,
+    stream: &StreamRecord,
     actor: &str,
     now_ms: i64,
 ) -> Result<(), StoreError> {
-    insert_deletion(tx, Scope::Stream, stream.as_str(), actor, now_ms).await.map(drop)
+    let id = stream.stream_id.as_str();
+    let subject = Subject { scope: Scope::Stream, id, app: &stream.app };
+    insert_deletion(tx, &subject, actor, now_ms).await.map(drop)
 }
 
 async fn insert_deletion(
     tx: &mut Connection<'_>,
-    scope: Scope,
-    subject: &str,
+    subject: &Subject<'_>,
     actor: &str,
     now_ms: i64,
 ) -> Result<String, StoreError> {
     let id = Uuid::now_v7().to_string();
-    let values = binds![&*id, scope.as_str(), subject, actor, now_ms];
+    let values = binds![&*id, subject.scope.as_str(), subject.id, actor, now_ms, subject.app];
     tx.execute(sql::INSERT_DELETION, values).await?;
-    collect_items(tx, scope, &id, subject).await?;
+    collect_items(tx, subject, &id).await?;
     Ok(id)
 }
 
@@ -171,32 +185,33 @@ async fn prepare(
 /// Stores the ids of everything that a deletion covers at this moment.
 async fn collect_items(
     tx: &mut Connection<'_>,
-    scope: Scope,
-    id: &str,
-    subject: &str,
+    subject: &Subject<'_>,
+    deletion: &str,
 ) -> Result<(), StoreError> {
-    let statement = match scope {
-        Scope::User => sql::COLLECT_ITEMS_OF_USER,
-        Scope::Session => sql::COLLECT_ITEMS_OF_SESSION,
+    let values = binds![deletion, subject.id, subject.app];
+    match subject.scope {
+        Scope::User => tx.execute(sql::COLLECT_ITEMS_OF_USER, values).await.map(drop),
+        Scope::Session => tx.execute(sql::COLLECT_ITEMS_OF_SESSION, &values[..2]).await.map(drop),
         // It covers one stream, its subject.
-        Scope::Stream => return Ok(()),
-    };
-    tx.execute(statement, binds![id, subject]).await.map(drop)
+        Scope::Stream => Ok(()),
+    }
 }
 
-/// Ends a user's running streams as revoked and schedules the deletion of the stored data. Returns how many streams
+/// Ends a user's running streams in an app as revoked and schedules the deletion of the stored data. Returns how many streams
 /// this ended.
 pub(super) async fn ask_deletion(
     tx: &mut Connection<'_>,
+    app: &AppName,
     user_id: &str,
     actor: &str,
     now_ms: i64,
 ) -> Result<u64, StoreError> {
     // Sessions before their streams: every transaction that locks both uses this order, which prevents deadlocks.
-    let _sessions: Vec<(String,)> = tx.all(sql::LOCK_SESSIONS_OF_OPERATOR, binds![user_id]).await?;
+    let _sessions: Vec<(String,)> =
+        tx.all(sql::LOCK_SESSIONS_OF_OPERATOR, binds![user_id, app]).await?;
     let streams_stopped =
-        tx.execute(sql::REVOKE_STREAMS_OF_OPERATOR, binds![user_id, now_ms]).await?;
-    insert_deletion(tx, Scope::User, user_id, actor, now_ms).await?;
+        tx.execute(sql::REVOKE_STREAMS_OF_OPERATOR, binds![user_id, now_ms, app]).await?;
+    insert_deletion(tx, &Subject { scope: Scope::User, id: user_id, app }, actor, now_ms).await?;
     Ok(streams_stopped)
 }
 

@@ -104,7 +104,7 @@ pub(super) async fn record_delivery(
         }
         WebhookEffect::Meeting(meeting) => {
             let (event_ts_ms, now_ms) = (delivery.event_ts_ms, delivery.received_at_ms);
-            let changed = change_meeting(tx, meeting, event_ts_ms, now_ms).await?;
+            let changed = change_meeting(tx, &delivery.app, meeting, event_ts_ms, now_ms).await?;
             let values = binds![&*delivery.digest, changed.session.to_string()];
             tx.execute(sql::MARK_DELIVERY_SESSION, values).await?;
             if !changed.is_kept {
@@ -113,7 +113,8 @@ pub(super) async fn record_delivery(
             return Ok(Recorded::Session(changed.session));
         }
         WebhookEffect::Deauthorized(gone) => {
-            deauthorize_user(tx, gone, delivery.event_ts_ms, delivery.received_at_ms).await?;
+            let (event_ts_ms, now_ms) = (delivery.event_ts_ms, delivery.received_at_ms);
+            deauthorize_user(tx, &delivery.app, gone, event_ts_ms, now_ms).await?;
             tx.execute(sql::MARK_DELIVERY_EFFECTIVE, binds![&*delivery.digest]).await?;
             false
         }
@@ -132,10 +133,33 @@ pub(super) async fn record_delivery(
     }
 }
 
-/// Whether a webhook about this conversation may change the stream: the key of one app must not sign for a stream of
-/// another.
-fn is_of_app(stream: &StreamRecord, instance: &Instance) -> bool {
-    stream.instance.product.has_app_of(instance.product)
+/// The stream that a webhook names, as the webhook's app sees it.
+enum Named {
+    Unknown,
+    /// Of the app; locked with its session until the transaction ends.
+    Own(Box<StreamRecord>),
+    /// Another app's, which this webhook must not change.
+    Foreign,
+}
+
+/// Finds and locks the stream that a webhook names. The webhook keeps no trace of another app's stream.
+async fn lock_named(
+    tx: &mut Connection<'_>,
+    delivery: &Delivery,
+    stream: &StreamId,
+    instance: &Instance,
+) -> Result<Named, StoreError> {
+    let Some(stream) = lock_stream(tx, stream).await? else { return Ok(Named::Unknown) };
+    let is_own = stream.app == delivery.app && stream.instance.product.has_app_of(instance.product);
+    if is_own {
+        return Ok(Named::Own(Box::new(stream)));
+    }
+    tracing::warn!(
+        stream_id = %stream.stream_id, app = %delivery.app, event = delivery.event,
+        "a webhook names a stream of another app; it is recorded without effect"
+    );
+    tx.execute(sql::DISOWN_DELIVERY, binds![&*delivery.digest]).await?;
+    Ok(Named::Foreign)
 }
 
 async fn apply_interrupt(
@@ -143,12 +167,12 @@ async fn apply_interrupt(
     delivery: &Delivery,
     interrupted: &StreamInterrupted,
 ) -> Result<bool, StoreError> {
-    let stream = lock_stream(tx, &interrupted.stream_id).await?;
+    let StreamInterrupted { stream_id, instance } = interrupted;
+    let named = lock_named(tx, delivery, stream_id, instance).await?;
     // A late copy (section 13.5) must not make a healthy stream reconnect.
-    let is_own = stream.is_some_and(|stream| is_of_app(&stream, &interrupted.instance));
-    let id = interrupted.stream_id.as_str();
-    let is_noted =
-        is_own && !is_stale(delivery) && tx.execute(sql::NOTE_INTERRUPT, binds![id]).await? > 0;
+    let is_noted = matches!(named, Named::Own(_))
+        && !is_stale(delivery)
+        && tx.execute(sql::NOTE_INTERRUPT, binds![stream_id.as_str()]).await? > 0;
     if !is_noted {
         blank_unless_deletable(tx, delivery).await?;
     }
@@ -162,7 +186,8 @@ async fn record_notice(
     notice: &Notice,
 ) -> Result<(), StoreError> {
     let stream_id = notice.stream_id.as_ref().map(StreamId::as_str);
-    let named = binds![stream_id, notice.instance_id.as_deref(), notice.meeting_id.as_deref()];
+    let (instance_id, number) = (notice.instance_id.as_deref(), notice.meeting_id.as_deref());
+    let named = binds![stream_id, instance_id, number, &delivery.app];
     let session: Option<(String, Option<i64>)> = tx.optional(sql::SESSION_OF_NOTICE, named).await?;
     let (session, erased_at_ms) = session.unzip();
     let values = binds![&*delivery.digest, session, notice.operator_id.as_deref()];
@@ -201,6 +226,7 @@ async fn insert_delivery(tx: &mut Connection<'_>, delivery: &Delivery) -> Result
         delivery.received_at_ms,
         delivery.announcement.stream_id().map(StreamId::as_str),
         body,
+        &delivery.app,
     ];
     Ok(tx.execute(sql::INSERT_DELIVERY, values).await? == 1)
 }
@@ -210,13 +236,14 @@ async fn apply_start(
     delivery: &Delivery,
     started: &StreamStarted,
 ) -> Result<StartEffect, StoreError> {
-    let Some(stream) = lock_stream(tx, &started.stream_id).await? else {
-        insert_stream(tx, delivery, started).await?;
-        return Ok(StartEffect::New);
+    let stream = match lock_named(tx, delivery, &started.stream_id, &started.instance).await? {
+        Named::Own(stream) => stream,
+        Named::Foreign => return Ok(StartEffect::Stale),
+        Named::Unknown => {
+            insert_stream(tx, delivery, started).await?;
+            return Ok(StartEffect::New);
+        }
     };
-    if !is_of_app(&stream, &started.instance) {
-        return Ok(StartEffect::Stale);
-    }
     let effect = effect_of_start(&stream, started, delivery.event_ts_ms);
     let statement = match effect {
         StartEffect::Move => sql::MOVE_STREAM,
@@ -251,8 +278,8 @@ async fn insert_stream(
     };
     let now_ms = delivery.received_at_ms;
     // Before the upsert, which would otherwise create a second session beside one that a program requested by number.
-    adopt_session(tx, &started.instance, facts.meeting_id).await?;
-    let session_id = upsert_session(tx, &started.instance, &facts, now_ms).await?;
+    adopt_session(tx, &delivery.app, &started.instance, facts.meeting_id).await?;
+    let session_id = upsert_session(tx, &delivery.app, &started.instance, &facts, now_ms).await?;
     // The session gets new data, which a later deletion has to find.
     tx.execute(sql::UNERASE_SESSION, binds![session_id.to_string()]).await?;
     let values = binds![
@@ -307,13 +334,14 @@ async fn apply_stop(
     delivery: &Delivery,
     stopped: &StreamStopped,
 ) -> Result<bool, StoreError> {
-    let Some(stream) = lock_stream(tx, &stopped.stream_id).await? else {
-        insert_tombstone(tx, delivery, stopped).await?;
-        return Ok(false);
+    let stream = match lock_named(tx, delivery, &stopped.stream_id, &stopped.instance).await? {
+        Named::Own(stream) => stream,
+        Named::Foreign => return Ok(false),
+        Named::Unknown => {
+            insert_tombstone(tx, delivery, stopped).await?;
+            return Ok(false);
+        }
     };
-    if !is_of_app(&stream, &stopped.instance) {
-        return Ok(false);
-    }
     let id = stopped.stream_id.as_str();
     let values = binds![id, delivery.received_at_ms, stopped.stop_reason];
     let is_news = tx.execute(sql::NOTE_STOP, values).await? > 0;
@@ -341,17 +369,16 @@ async fn insert_tombstone(
     delivery: &Delivery,
     stopped: &StreamStopped,
 ) -> Result<(), StoreError> {
-    let session_id =
-        upsert_session(tx, &stopped.instance, &SessionFacts::default(), delivery.received_at_ms)
-            .await?;
+    let (facts, now_ms) = (SessionFacts::default(), delivery.received_at_ms);
+    let session_id = upsert_session(tx, &delivery.app, &stopped.instance, &facts, now_ms).await?;
     let values = binds![
         stopped.stream_id.as_str(),
         session_id.to_string(),
         delivery.event_ts_ms,
         stopped.stop_reason,
-        delivery.received_at_ms,
+        now_ms,
     ];
     tx.execute(sql::INSERT_TOMBSTONE, values).await?;
     blank_unless_deletable(tx, delivery).await?;
-    refresh_session(tx, session_id, delivery.received_at_ms).await
+    refresh_session(tx, session_id, now_ms).await
 }

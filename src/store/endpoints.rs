@@ -4,7 +4,8 @@ use super::database::{Bind, Connection, binds, row, transaction};
 use super::status_events::emit;
 use super::{Store, StoreError, rows, sql};
 use crate::model::{
-    AuditRow, EndpointId, EndpointSource, EndpointStatus, EventKind, OutgoingEvent, WebhookEndpoint,
+    AppScope, AuditRow, EndpointId, EndpointSource, EndpointStatus, EventKind, OutgoingEvent,
+    WebhookEndpoint,
 };
 
 /// The most deliveries deleted in one statement, so that other writers are not held up.
@@ -33,6 +34,8 @@ pub struct NewEndpoint {
     pub description: String,
     /// Empty means all.
     pub events: Vec<EventKind>,
+    /// The apps whose events it receives.
+    pub apps: AppScope,
     pub secrets: SealedSecrets,
 }
 
@@ -176,7 +179,9 @@ impl Store {
         let event = OutgoingEvent::new(EventKind::EndpointDisabled, &id.to_string(), now_ms, data);
         transaction!(self.database, |tx| {
             let is_done = tx.execute(sql::DISABLE_ENDPOINT, values).await? == 1;
-            if is_done {
+            if let (true, Some(disabled)) = (is_done, read_endpoint(&mut tx, id).await?) {
+                let app = disabled.endpoint.apps.only().cloned();
+                let event = OutgoingEvent { app, ..event.clone() };
                 // After the change, so that the event does not go to the disabled endpoint.
                 emit(&mut tx, &event, now_ms).await?;
             }
@@ -219,6 +224,7 @@ fn values_of(new: &NewEndpoint, now_ms: i64) -> Vec<Bind<'_>> {
         new.secrets.previous.as_deref().into(),
         EndpointStatus::Enabled.as_str().into(),
         now_ms.into(),
+        rows::apps_text(&new.apps).into(),
     ]
 }
 
@@ -229,6 +235,7 @@ row! {
         url: String,
         description: String,
         events: String,
+        apps: Option<String>,
         secret: String,
         previous_secret: Option<String>,
         previous_until_ms: Option<i64>,
@@ -250,6 +257,7 @@ impl TryFrom<Row> for StoredEndpoint {
                 url: row.url,
                 description: row.description,
                 events: parse_events(&row.events),
+                apps: rows::read_apps(row.apps.as_deref()),
                 status: rows::read_text("endpoint status", &row.status, EndpointStatus::parse)?,
                 failing_since_ms: row.failing_since_ms,
                 previous_until_ms: row.previous_until_ms,

@@ -22,6 +22,11 @@ pub enum StoreError {
     #[error("the store's schema could not be migrated: {0}")]
     Migrate(#[source] MigrateError),
     #[error(
+        "the store's schema could not be migrated, and is as it was: a row of {table} refers to a row of {parent} \
+         that does not exist; restore the data folder from a backup, or delete that row"
+    )]
+    BrokenReference { table: String, parent: String },
+    #[error(
         "a pooler in statement mode is in front of Postgres, and that mode has no transactions: set its pool_mode to \
          transaction or session"
     )]

@@ -12,7 +12,8 @@ use super::rows;
 use super::status_events::emit;
 use super::{Store, StoreError, sql};
 use crate::model::{
-    AuditRow, Deauthorization, Installation, InstallationId, InstallationStatus, OutgoingEvent,
+    AppName, AuditRow, Deauthorization, Installation, InstallationId, InstallationStatus,
+    OutgoingEvent,
 };
 
 /// The actor of actions that a webhook causes.
@@ -36,6 +37,8 @@ pub struct StoredGrant {
 /// The installing user and the granted scopes.
 #[derive(Debug, Clone)]
 pub struct GrantedTo {
+    /// The installed app.
+    pub app: AppName,
     pub account_id: String,
     pub user_id: String,
     pub display_name: Option<String>,
@@ -80,24 +83,26 @@ impl Store {
         rows.into_iter().map(installation).collect()
     }
 
-    /// The best installation for a meeting: the host's before others of the account, working ones before those that the
+    /// An app's best installation for a meeting: the host's before others of the account, working ones before those that the
     /// user must reconnect. Never a revoked one.
     pub async fn find_grant(
         &self,
+        app: &AppName,
         host_id: Option<&str>,
         account_id: Option<&str>,
     ) -> Result<Option<StoredGrant>, StoreError> {
-        let values = binds![host_id, account_id];
+        let values = binds![host_id, account_id, app];
         let row: Option<Row> = self.database.optional(sql::FIND_INSTALLATION, values).await?;
         row.map(StoredGrant::try_from).transpose()
     }
 
-    /// Up to `limit` connected installations, oldest first.
+    /// Up to `limit` connected installations of an app, oldest first.
     pub async fn connected_installations(
         &self,
+        app: &AppName,
         limit: u32,
     ) -> Result<Vec<Installation>, StoreError> {
-        let values = binds![i64::from(limit)];
+        let values = binds![i64::from(limit), app];
         let rows: Vec<Row> = self.database.all(sql::CONNECTED_INSTALLATIONS, values).await?;
         let installation = |row| StoredGrant::try_from(row).map(|grant| grant.installation);
         rows.into_iter().map(installation).collect()
@@ -236,6 +241,7 @@ async fn upsert_installation(
         &*granted.scope,
         granted.api_base_url.as_deref(),
         obtained_at_ms,
+        &granted.app,
     ];
     let saved: Option<(String,)> = tx.optional(sql::UPSERT_INSTALLATION, values).await?;
     if let Some((id,)) = saved {
@@ -246,7 +252,7 @@ async fn upsert_installation(
         tx.execute(sql::SET_TOKENS, values).await?;
         insert_audit(tx, &installed_row(id, granted, obtained_at_ms)).await?;
     }
-    let values = binds![&*granted.account_id, &*granted.user_id];
+    let values = binds![&*granted.account_id, &*granted.user_id, &granted.app];
     // By user, because a newer install may have kept its row.
     let row: Row = tx.one(sql::INSTALLATION_OF, values).await?;
     Ok(StoredGrant::try_from(row)?.installation)
@@ -258,6 +264,7 @@ fn installed_row(id: InstallationId, granted: &GrantedTo, at_ms: i64) -> AuditRo
         detail: json!({ "account_id": granted.account_id }),
         ..AuditRow::new(at_ms, &granted.user_id, "installation.install", &id.to_string())
     }
+    .of_app(&granted.app)
 }
 
 async fn revoke_in_transaction(
@@ -267,33 +274,36 @@ async fn revoke_in_transaction(
     audit: &AuditRow,
 ) -> Result<bool, StoreError> {
     let row: Option<Row> = tx.optional(sql::INSTALLATION, binds![id.to_string()]).await?;
-    let Some(Row { user_id, .. }) = row else { return Ok(false) };
+    let Some(row) = row else { return Ok(false) };
+    let Installation { app, user_id, .. } = StoredGrant::try_from(row)?.installation;
     let revoked = tx.execute(sql::REVOKE_INSTALLATION, binds![id.to_string(), audit.at_ms]).await?;
     // A repeated revocation may still request the deletion of data.
     if revoked == 0 && !delete_data {
         return Ok(false);
     }
-    let mut audit = audit.clone();
+    let mut audit = audit.clone().of_app(&app);
     audit.detail["installations"] = revoked.into();
     if delete_data {
-        let stopped = ask_deletion(tx, &user_id, &audit.actor, audit.at_ms).await?;
+        let stopped = ask_deletion(tx, &app, &user_id, &audit.actor, audit.at_ms).await?;
         audit.detail["streams_stopped"] = stopped.into();
     }
     insert_audit(tx, &audit).await?;
     Ok(revoked > 0)
 }
 
-/// Forgets a user who removed the app at `event_ts_ms`, unless the user has returned: webhooks are retried for a while.
+/// Forgets a user who removed an app at `event_ts_ms`, unless the user has returned: webhooks are retried for a while.
 pub(super) async fn deauthorize_user(
     tx: &mut Connection<'_>,
+    app: &AppName,
     gone: &Deauthorization,
     event_ts_ms: i64,
     now_ms: i64,
 ) -> Result<(), StoreError> {
     let (user_id, account_id) = (&*gone.user_id, gone.account_id.as_deref());
-    let values = binds![user_id, account_id, event_ts_ms, now_ms];
+    let values = binds![user_id, account_id, event_ts_ms, now_ms, app];
     let revoked = tx.execute(sql::REVOKE_INSTALLATIONS_OF_USER, values).await?;
-    let newer: Vec<Row> = tx.all(sql::INSTALLATIONS_OF_USER, binds![user_id, account_id]).await?;
+    let values = binds![user_id, account_id, app];
+    let newer: Vec<Row> = tx.all(sql::INSTALLATIONS_OF_USER, values).await?;
     let mut streams_stopped = 0;
     let mut detail = json!({
         "may_keep_data": gone.may_keep_data, "installations": revoked,
@@ -301,7 +311,7 @@ pub(super) async fn deauthorize_user(
     });
     // A newer installation means that the user came back: the data is kept (section 15.7).
     if !gone.may_keep_data && newer.is_empty() {
-        streams_stopped = ask_deletion(tx, user_id, ZOOM, now_ms).await?;
+        streams_stopped = ask_deletion(tx, app, user_id, ZOOM, now_ms).await?;
         detail["streams_stopped"] = streams_stopped.into();
     }
     let is_found = revoked > 0 || streams_stopped > 0 || !newer.is_empty();
@@ -310,12 +320,13 @@ pub(super) async fn deauthorize_user(
         detail,
         ..AuditRow::new(now_ms, ZOOM, "installation.deauthorized", user_id)
     };
-    insert_audit(tx, &audit).await
+    insert_audit(tx, &audit.of_app(app)).await
 }
 
 row! {
     struct Row {
         id: String,
+        app: String,
         account_id: String,
         user_id: String,
         display_name: Option<String>,
@@ -342,6 +353,7 @@ impl TryFrom<Row> for StoredGrant {
         Ok(StoredGrant {
             installation: Installation {
                 id: installation_id(&row.id)?,
+                app: rows::app_name(&row.app)?,
                 account_id: row.account_id,
                 user_id: row.user_id,
                 display_name: row.display_name,

@@ -2,14 +2,20 @@
 
 use super::database::binds;
 use super::{Store, StoreError, sql};
+use crate::model::AppName;
 
 /// The most states deleted in one statement.
 const PRUNE_ROWS: u32 = 500;
 
 impl Store {
-    /// Whether this state is used for the first time. Expired ones may be forgotten.
-    pub async fn use_oauth_state(&self, id: &str, expires_at_ms: i64) -> Result<bool, StoreError> {
-        let values = binds![id, expires_at_ms];
+    /// Whether this state of an install of `app` is used for the first time. Expired ones may be forgotten.
+    pub async fn use_oauth_state(
+        &self,
+        app: &AppName,
+        id: &str,
+        expires_at_ms: i64,
+    ) -> Result<bool, StoreError> {
+        let values = binds![id, expires_at_ms, app];
         Ok(self.database.execute(sql::USE_OAUTH_STATE, values).await? == 1)
     }
 

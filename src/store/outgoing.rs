@@ -11,7 +11,7 @@ use super::endpoints::{endpoint_id, parse_events, read_endpoint};
 use super::rows::{self, EventRow};
 use super::status_events::emit;
 use super::{Store, StoreError, StoredEndpoint, sql};
-use crate::model::{AuditRow, Content, EndpointId, EventKind, OutgoingEvent};
+use crate::model::{AppName, AuditRow, Content, EndpointId, EventKind, OutgoingEvent};
 use crate::named::named;
 
 /// The most events written in one transaction, which must end within the store's limit.
@@ -110,8 +110,9 @@ impl Store {
         let Content::Data(data) = &event.content else { return Ok(()) };
         let (id, kind, at_ms) = (&*event.id, event.kind.as_str(), event.at_ms);
         let data = data.to_string();
+        let app = event.app.as_ref().map(AppName::as_str);
         transaction!(self.database, |tx| {
-            let values = binds![id, kind, at_ms, &*data];
+            let values = binds![id, kind, at_ms, &*data, app];
             tx.execute(sql::INSERT_TEST_EVENT, values).await?;
             let due_at_ms = tx.now_ms().await?;
             let values = binds![endpoint.to_string(), id, at_ms, due_at_ms];
@@ -155,6 +156,11 @@ impl Store {
             for (event_id, attempts) in rows {
                 let event = read_event(&mut tx, id, &event_id, now_ms).await?;
                 let Some(event) = event else { continue };
+                // Its apps were changed after the event was addressed to it.
+                if !endpoint.endpoint.may_receive(&event) {
+                    tx.execute(sql::WITHDRAW, binds![id.to_string(), &*event_id]).await?;
+                    continue;
+                }
                 claimed.push(ClaimedDelivery {
                     endpoint: endpoint.clone(),
                     event,

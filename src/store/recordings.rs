@@ -4,6 +4,7 @@ use serde_json::json;
 
 use super::database::{Connection, binds, row, transaction};
 use super::rows;
+use super::sessions::read_app_of_session;
 use super::spools::SPOOL_LOST_AFTER_MS;
 use super::status_events::emit;
 use super::{Store, StoreError, sql};
@@ -174,7 +175,8 @@ impl Store {
         transaction!(self.database, |tx| {
             let is_moved = tx.execute(sql::MOVE_RECORDING, values).await? > 0;
             if is_moved {
-                emit(&mut tx, &event, now_ms).await?;
+                let app = read_app_of_session(&mut tx, recording.session_id).await?;
+                emit(&mut tx, &OutgoingEvent { app, ..event.clone() }, now_ms).await?;
             }
             is_moved
         })

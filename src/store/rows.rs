@@ -6,17 +6,18 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::StoreError;
 use super::database::row;
+use super::{StoreError, sql};
 use crate::model::{
-    Action, ActionId, ActionRecord, ActionStatus, Answer, Content, Entry, EntryBody, EventKind,
-    IdKey, Instance, Outcome, OutgoingEvent, Product, Session, SessionId, SessionStatus,
-    StopReason, StreamId, StreamRecord, StreamStatus, UserId,
+    Action, ActionId, ActionRecord, ActionStatus, Answer, AppName, AppScope, Content, Entry,
+    EntryBody, EventKind, IdKey, Instance, Outcome, OutgoingEvent, Product, Session, SessionId,
+    SessionStatus, StopReason, StreamId, StreamRecord, StreamStatus, UserId,
 };
 
 row! {
     pub(super) struct SessionRow {
         id: String,
+        app: String,
         product: String,
         id_key: String,
         instance_id: String,
@@ -41,6 +42,7 @@ row! {
     pub(super) struct StreamRow {
         stream_id: String,
         session_id: String,
+        app: String,
         ordinal: i64,
         product: String,
         id_key: String,
@@ -106,6 +108,7 @@ row! {
         pub(super) id: String,
         pub(super) kind: String,
         pub(super) at_ms: i64,
+        app: Option<String>,
         session_id: Option<String>,
         stream_id: Option<String>,
         seq: Option<i64>,
@@ -179,6 +182,7 @@ impl TryFrom<SessionRow> for Session {
         let media = row.media.and_then(|text| read_json("media", &row.id, &text));
         Ok(Session {
             id: session_id(&row.id)?,
+            app: app_name(&row.app)?,
             instance: read_instance(&row.product, &row.id_key, &row.instance_id)?,
             account_id: row.account_id,
             meeting_id: row.meeting_id,
@@ -210,6 +214,7 @@ impl TryFrom<StreamRow> for StreamRecord {
         Ok(StreamRecord {
             stream_id: stream_id(&row.stream_id)?,
             session_id: session_id(&row.session_id)?,
+            app: app_name(&row.app)?,
             ordinal: read_number("ordinal", row.ordinal)?,
             instance: read_instance(&row.product, &row.id_key, &row.instance_id)?,
             server_urls: row.server_urls,
@@ -283,6 +288,7 @@ impl TryFrom<EventRow> for OutgoingEvent {
         Ok(Self {
             kind: read_text("event kind", &row.kind, EventKind::parse)?,
             at_ms: row.at_ms,
+            app: row.app.as_deref().map(app_name).transpose()?,
             session_id: row.session_id.as_deref().map(session_id).transpose()?,
             stream_id: row.stream_id.as_deref().map(stream_id).transpose()?,
             content,
@@ -293,6 +299,21 @@ impl TryFrom<EventRow> for OutgoingEvent {
 
 pub(super) fn action_id(text: &str) -> Result<ActionId, StoreError> {
     read_text("action id", text, |text| Uuid::try_parse(text).ok().map(ActionId))
+}
+
+pub(super) fn app_name(text: &str) -> Result<AppName, StoreError> {
+    read_text("app", text, |text| AppName::parse(text).ok())
+}
+
+/// Formats the apps for a column or a filter; `None` for all.
+pub(super) fn apps_text(apps: &AppScope) -> Option<String> {
+    Some(sql::between_commas(apps.names()?.iter().map(AppName::as_str)))
+}
+
+/// Parses the column. A name that this version cannot read must not widen the scope: it is left out.
+pub(super) fn read_apps(text: Option<&str>) -> AppScope {
+    let names = |text: &str| text.split(',').filter_map(|name| AppName::parse(name).ok()).collect();
+    text.map_or(AppScope::All, |text| AppScope::Only(names(text)))
 }
 
 pub(super) fn session_id(text: &str) -> Result<SessionId, StoreError> {

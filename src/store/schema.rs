@@ -53,6 +53,7 @@ const STEPS: &[Step] = steps! {
     26 "retention of sessions" "0026_retention_of_sessions.sql",
     27 "deletion items" "0027_deletion_items.sql",
     28 "recording targets" "0028_recording_targets.sql",
+    29 "apps" "0029_apps.sql",
 };
 
 /// The newest version that this binary knows.
@@ -81,9 +82,39 @@ pub(super) async fn migrate_postgres(connection: &mut PgConnection) -> Result<()
     Ok(transaction.commit().await?)
 }
 
-/// Applies the missing migrations. The caller has locked the folder.
+/// Applies the missing migrations, all or none. The caller has locked the folder.
+///
+/// A migration may copy a table into one with other constraints, which SQLite cannot change: foreign keys are not
+/// enforced meanwhile, and dropping the old table leaves the rows that refer to it. They are checked before the commit.
 pub(super) async fn migrate_sqlite(connection: &mut SqliteConnection) -> Result<(), StoreError> {
-    run_migrations(&migrator(|step| step.sqlite), connection).await
+    // Outside the transaction, in which SQLite ignores this setting.
+    connection.execute("PRAGMA foreign_keys = OFF").await?;
+    let migrated = migrate_in_transaction(connection).await;
+    connection.execute("PRAGMA foreign_keys = ON").await?;
+    migrated
+}
+
+async fn migrate_in_transaction(connection: &mut SqliteConnection) -> Result<(), StoreError> {
+    let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+    let rows_before = changed_rows(&mut transaction).await?;
+    // Each migration is a savepoint in this transaction.
+    run_migrations(&migrator(|step| step.sqlite), &mut *transaction).await?;
+    // Only after a migration, because it reads the whole database.
+    if changed_rows(&mut transaction).await? != rows_before {
+        check_references(&mut transaction).await?;
+    }
+    Ok(transaction.commit().await?)
+}
+
+/// How many rows the connection has changed. Every migration changes one at least: its own.
+async fn changed_rows(connection: &mut SqliteConnection) -> Result<i64, StoreError> {
+    Ok(sqlx::query_scalar("SELECT total_changes()").fetch_one(connection).await?)
+}
+
+async fn check_references(connection: &mut SqliteConnection) -> Result<(), StoreError> {
+    let broken = sqlx::query_as("SELECT \"table\", parent FROM pragma_foreign_key_check LIMIT 1");
+    let broken: Option<(String, String)> = broken.fetch_optional(connection).await?;
+    broken.map_or(Ok(()), |(table, parent)| Err(StoreError::BrokenReference { table, parent }))
 }
 
 async fn run_migrations<C: Migrate>(

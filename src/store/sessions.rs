@@ -9,8 +9,8 @@ use super::rows::{self, SessionRow};
 use super::status_events::{self, emit_session};
 use super::{SessionPage, Store, StoreError, sql};
 use crate::model::{
-    AuditRow, Cursor, IdKey, Instance, MediaParams, MeetingChange, MeetingChanged, NewSession,
-    Product, Session, SessionId, SessionStatus, UserId,
+    AppName, AuditRow, Cursor, IdKey, Instance, MediaParams, MeetingChange, MeetingChanged,
+    NewSession, Product, Session, SessionId, SessionStatus, UserId,
 };
 
 /// A meeting lasts 30 hours at most: after this time without any event, the number belongs to another session.
@@ -36,7 +36,7 @@ impl Store {
         let instance = instance_of(new)?;
         transaction!(self.database, |tx| {
             let made = insert_session(&mut tx, new, &instance, act.at_ms).await?;
-            let act = act.on(&made.session.id.to_string());
+            let act = act.on(&made.session.id.to_string()).of_app(&made.session.app);
             insert_audit(&mut tx, &act).await?;
             made
         })
@@ -62,6 +62,38 @@ impl Store {
         row.map(Session::try_from).transpose()
     }
 
+    /// The app of a session; `None` if the id is unknown.
+    pub async fn app_of_session(&self, id: SessionId) -> Result<Option<AppName>, StoreError> {
+        self.database
+            .run(|| async {
+                let mut reader = self.database.reader().await?;
+                read_app_of_session(&mut reader.connection(), id).await
+            })
+            .await
+    }
+
+    /// Moves the sessions of a product from one app to another, with their webhooks, events and audit rows. Those whose
+    /// conversation the other app has already stay. Returns how many were moved.
+    pub async fn move_product_sessions(
+        &self,
+        product: Product,
+        from: &AppName,
+        to: &AppName,
+    ) -> Result<u64, StoreError> {
+        let values = binds![product.as_str(), from, to];
+        transaction!(self.database, |tx| {
+            let (sessions,): (i64,) = tx.one(sql::COUNT_SESSIONS_TO_MOVE, values).await?;
+            // Else the audit trail would be searched at every start.
+            if sessions == 0 {
+                return Ok(0);
+            }
+            tx.execute(sql::MOVE_DELIVERIES, values).await?;
+            tx.execute(sql::MOVE_EVENTS, values).await?;
+            tx.execute(sql::MOVE_AUDIT, values).await?;
+            tx.execute(sql::MOVE_SESSIONS, values).await?
+        })
+    }
+
     /// Those of the sessions that exist, by id, with how far their entries go.
     pub async fn known_sessions(
         &self,
@@ -72,14 +104,15 @@ impl Store {
             // Padded with the last id, so that the statement's text is always the same. A chunk is never empty.
             let ids = (0..KNOWN_AT_ONCE).map(|index| chunk[index.min(chunk.len() - 1)].to_string());
             let binds: Vec<Bind<'_>> = ids.map(Bind::from).collect();
-            let rows: Vec<(String, String, String, i64, i64)> =
+            let rows: Vec<(String, String, String, String, i64, i64)> =
                 self.database.all(&KNOWN_SESSIONS, &binds).await?;
-            for (id, product, status, ordinal, last_seq) in rows {
+            for (id, app, product, status, ordinal, last_seq) in rows {
                 let product = rows::read_text("product", &product, Product::parse)?;
+                let app = rows::app_name(&app)?;
                 let is_ended = status == SessionStatus::Ended.as_str();
                 let session = known.entry(rows::session_id(&id)?);
                 let newest = Cursor::default();
-                let session = session.or_insert(KnownSession { product, is_ended, newest });
+                let session = session.or_insert(KnownSession { app, product, is_ended, newest });
                 let (ordinal, seq) =
                     (rows::read_number("ordinal", ordinal)?, rows::read_number("seq", last_seq)?);
                 session.newest.advance(ordinal, seq);
@@ -92,6 +125,7 @@ impl Store {
 /// What is known of a session without reading all of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KnownSession {
+    pub app: AppName,
     pub product: Product,
     pub is_ended: bool,
     /// The position of a reader that has seen every entry.
@@ -105,7 +139,8 @@ static KNOWN_SESSIONS: LazyLock<String> = LazyLock::new(|| {
     let places: Vec<String> = (1..=KNOWN_AT_ONCE).map(|place| format!("${place}")).collect();
     // A session without a stream has one row, with the ordinal 0, which no stream has.
     format!(
-        "SELECT sessions.id, sessions.product, sessions.status, COALESCE(streams.ordinal, 0),
+        "SELECT sessions.id, sessions.app, sessions.product, sessions.status,
+                COALESCE(streams.ordinal, 0),
                 COALESCE((SELECT MAX(seq) FROM entries
                            WHERE entries.stream_id = streams.stream_id), 0)
            FROM sessions LEFT JOIN streams ON streams.session_id = sessions.id
@@ -113,6 +148,15 @@ static KNOWN_SESSIONS: LazyLock<String> = LazyLock::new(|| {
         places.join(", ")
     )
 });
+
+/// The app of a session; `None` if the session was deleted.
+pub(super) async fn read_app_of_session(
+    tx: &mut Connection<'_>,
+    id: SessionId,
+) -> Result<Option<AppName>, StoreError> {
+    let row: Option<(String,)> = tx.optional(sql::APP_OF_SESSION, binds![id.to_string()]).await?;
+    row.map(|(app,)| rows::app_name(&app)).transpose()
+}
 
 /// A session that a program requested.
 #[derive(Debug, Clone, PartialEq)]
@@ -130,10 +174,11 @@ pub(super) struct SessionFacts<'a> {
     pub operator_id: Option<&'a str>,
 }
 
-/// Finds or creates the session of `instance` and locks it until the transaction ends. Fills in the information of the
-/// webhook. See [`adopt_session`] for a session that a program created by the meeting's number.
+/// Finds or creates an app's session of `instance` and locks it until the transaction ends. Fills in the information of
+/// the webhook. See [`adopt_session`] for a session that a program created by the meeting's number.
 pub(super) async fn upsert_session(
     tx: &mut Connection<'_>,
+    app: &AppName,
     instance: &Instance,
     facts: &SessionFacts<'_>,
     now_ms: i64,
@@ -148,19 +193,22 @@ pub(super) async fn upsert_session(
         facts.meeting_id,
         facts.operator_id,
         now_ms,
+        app,
     ];
     let (id,): (String,) = tx.one(sql::UPSERT_SESSION, values).await?;
     rows::session_id(&id)
 }
 
-/// Renames a session known by its meeting number to the id that Zoom uses.
+/// Renames an app's session known by its meeting number to the id that Zoom uses.
 pub(super) async fn adopt_session(
     tx: &mut Connection<'_>,
+    app: &AppName,
     instance: &Instance,
     number: Option<&str>,
 ) -> Result<(), StoreError> {
     let Some(number) = number else { return Ok(()) };
-    let values = binds![instance.product.as_str(), instance.key.as_str(), instance.id(), number];
+    let (product, key) = (instance.product.as_str(), instance.key.as_str());
+    let values = binds![product, key, instance.id(), number, app];
     // Only meetings and webinars have numbers, which Zoom reuses for later meetings.
     if tx.execute(sql::ADOPT_SESSION, values).await? == 0 && is_meeting(instance.product) {
         tx.execute(sql::ADOPT_EARLIER_SESSION, values).await?;
@@ -179,22 +227,23 @@ pub(super) struct Changed {
     pub is_kept: bool,
 }
 
-/// Opens or closes the session of a meeting that began or ended.
+/// Opens or closes an app's session of a meeting that began or ended.
 pub(super) async fn change_meeting(
     tx: &mut Connection<'_>,
+    app: &AppName,
     meeting: &MeetingChanged,
     event_ts_ms: i64,
     now_ms: i64,
 ) -> Result<Changed, StoreError> {
-    adopt_session(tx, &meeting.instance, meeting.meeting_id.as_deref()).await?;
-    let is_kept = may_keep(tx, meeting).await?;
+    adopt_session(tx, app, &meeting.instance, meeting.meeting_id.as_deref()).await?;
+    let is_kept = may_keep(tx, app, meeting).await?;
     let facts = SessionFacts {
         account_id: meeting.account_id.as_deref(),
         meeting_id: meeting.meeting_id.as_deref(),
         operator_id: None,
     };
     let facts = if is_kept { facts } else { SessionFacts::default() };
-    let id = upsert_session(tx, &meeting.instance, &facts, now_ms).await?;
+    let id = upsert_session(tx, app, &meeting.instance, &facts, now_ms).await?;
     let (started, ended) = match meeting.change {
         MeetingChange::Started => (Some(event_ts_ms), None),
         MeetingChange::Ended => (None, Some(event_ts_ms)),
@@ -217,8 +266,12 @@ row! {
 
 /// Whether data about people in a meeting's webhook may be stored: not for an erased session. The end of an unknown
 /// meeting may be that of a deleted session: it closes the session and names no one.
-async fn may_keep(tx: &mut Connection<'_>, meeting: &MeetingChanged) -> Result<bool, StoreError> {
-    let values = binds![meeting.instance.product.as_str(), meeting.instance.id()];
+async fn may_keep(
+    tx: &mut Connection<'_>,
+    app: &AppName,
+    meeting: &MeetingChanged,
+) -> Result<bool, StoreError> {
+    let values = binds![meeting.instance.product.as_str(), meeting.instance.id(), app];
     let known: Option<KnownRow> = tx.optional(sql::LOCK_SESSION_OF_INSTANCE, values).await?;
     match (known, meeting.change) {
         (Some(KnownRow { erased_at_ms: Some(_), .. }), _) | (None, MeetingChange::Ended) => {
@@ -250,6 +303,7 @@ async fn insert_session(
                 instance.id(),
                 &*new.meeting_id,
                 now_ms,
+                &new.app,
             ];
             let (id,): (String,) = tx.one(sql::CREATE_SESSION, values).await?;
             id
@@ -273,7 +327,7 @@ pub(super) fn media_text(media: &MediaParams) -> String {
     serde_json::to_string(media).expect("a JSON object becomes JSON")
 }
 
-/// Finds the running meeting with this number. Other products have no numbers: their ids find them.
+/// Finds the app's running meeting with this number. Other products have no numbers: their ids find them.
 async fn find_by_number(
     tx: &mut Connection<'_>,
     new: &NewSession,
@@ -286,7 +340,7 @@ async fn find_by_number(
         Some(Product::VideoSdk | Product::ContactCenter) => return Ok(None),
     };
     let since_ms = now_ms.saturating_sub(FORGOTTEN_AFTER_MS);
-    let values = binds![&*new.meeting_id, one.as_str(), other.as_str(), since_ms];
+    let values = binds![&*new.meeting_id, one.as_str(), other.as_str(), since_ms, &new.app];
     let found: Option<(String,)> = tx.optional(sql::FIND_SESSION_BY_NUMBER, values).await?;
     Ok(found.map(|(id,)| id))
 }

@@ -4,7 +4,7 @@ use super::database::{Connection, binds, row, transaction};
 use super::entries::stored_seq;
 use super::rows::{self, EntryRow};
 use super::{Store, StoreError, sql};
-use crate::model::{Entry, NodeId, Product, StreamId};
+use crate::model::{AppName, Entry, NodeId, Product, StreamId};
 
 /// The streams in one page: each costs a statement.
 const PAGE_STREAMS: u32 = 500;
@@ -22,6 +22,8 @@ pub struct SinkHold {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Relayed {
     pub entry: Entry,
+    /// The app of the session.
+    pub app: AppName,
     pub product: Product,
     /// `None` if no webhook named it.
     pub account_id: Option<String>,
@@ -44,6 +46,7 @@ row! {
         stream_id: String,
         session_id: String,
         ordinal: i64,
+        app: String,
         product: String,
         account_id: Option<String>,
         seen: i64,
@@ -178,6 +181,7 @@ impl SinkPage {
         let stream_id = rows::stream_id(&stream.stream_id)?;
         let session_id = rows::session_id(&stream.session_id)?;
         let ordinal = rows::read_number("ordinal", stream.ordinal)?;
+        let app = rows::app_name(&stream.app)?;
         let product = rows::read_text("product", &stream.product, Product::parse)?;
         // The position passes unreadable entries, too.
         self.reached.push((stream_id.clone(), rows::read_number("seq", last.seq)?));
@@ -185,7 +189,7 @@ impl SinkPage {
             let entry = row.into_entry(session_id, stream_id.clone(), ordinal);
             if let Some(entry) = rows::or_passed_over(entry) {
                 let account_id = stream.account_id.clone();
-                self.entries.push(Relayed { entry, product, account_id });
+                self.entries.push(Relayed { entry, app: app.clone(), product, account_id });
             }
         }
         Ok(())

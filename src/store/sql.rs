@@ -13,7 +13,8 @@ macro_rules! statements {
 macro_rules! select_stream {
     ($condition:literal) => {
         concat!(
-            "SELECT streams.stream_id, streams.session_id, streams.ordinal, sessions.product,
+            "SELECT streams.stream_id, streams.session_id, sessions.app, streams.ordinal,
+                    sessions.product,
                     sessions.id_key, sessions.instance_id, streams.server_urls,
                     streams.event_ts_ms, streams.generation, streams.epoch, streams.interrupts,
                     streams.status,
@@ -32,7 +33,7 @@ macro_rules! select_stream {
 macro_rules! select_session {
     ($condition:literal) => {
         concat!(
-            "SELECT id, product, id_key, instance_id, account_id, meeting_id, operator_id, host_id,
+            "SELECT id, app, product, id_key, instance_id, account_id, meeting_id, operator_id, host_id,
                     participant_user_id, installation_id, metadata, media, status, meeting_started_at_ms,
                     meeting_ended_at_ms, created_at_ms, updated_at_ms, ended_at_ms
                FROM sessions
@@ -57,7 +58,7 @@ macro_rules! select_action {
 macro_rules! select_endpoint {
     ($condition:literal) => {
         concat!(
-            "SELECT id, source, url, description, events, secret, previous_secret, previous_until_ms,
+            "SELECT id, source, url, description, events, apps, secret, previous_secret, previous_until_ms,
                     status, failing_since_ms, created_at_ms, updated_at_ms
                FROM webhook_endpoints
               WHERE ",
@@ -69,7 +70,7 @@ macro_rules! select_endpoint {
 macro_rules! select_installation {
     ($condition:literal) => {
         concat!(
-            "SELECT id, account_id, user_id, display_name, email, scope, api_base_url, status,
+            "SELECT id, app, account_id, user_id, display_name, email, scope, api_base_url, status,
                     access_token, refresh_token, expires_at_ms, tokens_at_ms, generation,
                     created_at_ms, updated_at_ms
                FROM installations
@@ -133,6 +134,17 @@ macro_rules! session_is_over {
     };
 }
 
+/// The sessions of a product ($1) in one app ($2) that can move to another ($3): it does not have the conversation.
+macro_rules! sessions_to_move {
+    () => {
+        "SELECT moving.id FROM sessions AS moving
+          WHERE moving.product = $1 AND moving.app = $2
+            AND NOT EXISTS (SELECT 1 FROM sessions AS others
+                             WHERE others.app = $3 AND others.product = $1
+                               AND others.instance_id = moving.instance_id)"
+    };
+}
+
 mod actions;
 mod deletions;
 mod deliveries;
@@ -161,7 +173,7 @@ pub use tickets::*;
 
 /// Formats names for the statements that search in them: each between commas, so that no name matches a part of another.
 /// Without names it is empty.
-pub(super) fn between_commas(names: impl Iterator<Item = &'static str>) -> String {
+pub(super) fn between_commas<'a>(names: impl Iterator<Item = &'a str>) -> String {
     let mut list = String::new();
     for name in names {
         let comma = if list.is_empty() { "," } else { "" };

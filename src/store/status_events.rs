@@ -5,8 +5,8 @@ use super::database::{Connection, binds};
 use super::rows::SessionRow;
 use super::{StoreError, sql};
 use crate::model::{
-    Content, EventKind, Outcome, OutgoingEvent, Session, SessionId, SessionStatus, StopReason,
-    StreamId, StreamRecord, StreamStatus,
+    AppName, Content, EventKind, Outcome, OutgoingEvent, Session, SessionId, SessionStatus,
+    StopReason, StreamId, StreamRecord, StreamStatus,
 };
 
 /// Writes an event in the transaction of the change that it reports, at `now_ms`. It is due at once, by the database's
@@ -21,6 +21,7 @@ pub(super) async fn emit(
         Content::Data(data) => (None, Some(data.to_string())),
     };
     let (id, kind) = (&*event.id, event.kind.as_str());
+    let app = event.app.as_ref().map(AppName::as_str);
     let values = binds![
         id,
         kind,
@@ -30,11 +31,12 @@ pub(super) async fn emit(
         seq,
         data,
         now_ms,
+        app,
     ];
     // An existing event is addressed to endpoints that subscribed since.
     tx.execute(sql::INSERT_EVENT, values).await?;
     let due_at_ms = tx.now_ms().await?;
-    tx.execute(sql::ADDRESS_EVENT, binds![id, kind, now_ms, due_at_ms]).await.map(drop)
+    tx.execute(sql::ADDRESS_EVENT, binds![id, kind, now_ms, due_at_ms, app]).await.map(drop)
 }
 
 /// The event of a session with this status, if `last_emitted` was its last event.

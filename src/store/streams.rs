@@ -215,23 +215,24 @@ pub(super) async fn revoke_stream(
         return Ok(());
     }
     tx.execute(sql::NOTE_REVOCATION, binds![stream.stream_id.as_str()]).await?;
-    delete_personal_entries(tx, &stream.stream_id, now_ms).await
+    delete_personal_entries(tx, stream, now_ms).await
 }
 
 async fn delete_personal_entries(
     tx: &mut Connection<'_>,
-    stream: &StreamId,
+    stream: &StreamRecord,
     now_ms: i64,
 ) -> Result<(), StoreError> {
-    let entries = tx.execute(sql::DELETE_PERSONAL_ENTRIES, binds![stream.as_str()]).await?;
-    let recordings = delete_recordings_of_stream(tx, stream.as_str()).await?;
+    let id = stream.stream_id.as_str();
+    let entries = tx.execute(sql::DELETE_PERSONAL_ENTRIES, binds![id]).await?;
+    let recordings = delete_recordings_of_stream(tx, id).await?;
     // Further answers are deleted with the rest.
-    blank_some_answers(tx, stream.as_str()).await?;
+    blank_some_answers(tx, id).await?;
     let row = AuditRow {
         detail: serde_json::json!({ "entries": entries, "recordings": recordings }),
-        ..AuditRow::new(now_ms, "zoom", "stream.revoke", stream.as_str())
+        ..AuditRow::new(now_ms, "zoom", "stream.revoke", id)
     };
-    insert_audit(tx, &row).await?;
+    insert_audit(tx, &row.of_app(&stream.app)).await?;
     ask_stream_deletion(tx, stream, "zoom", now_ms).await
 }
 

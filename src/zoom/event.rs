@@ -3,14 +3,13 @@
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::{Map, Value};
-use sha2::{Digest, Sha256};
 use thiserror::Error;
 
 use super::signature::PlainToken;
 use crate::json::{self, MAX_DEPTH, Number};
 use crate::model::{
-    Deauthorization, Delivery, IdKey, Instance, MeetingChange, MeetingChanged, Notice, Product,
-    StopReason, StreamId, StreamInterrupted, StreamStarted, StreamStopped, WebhookEffect,
+    AppName, Deauthorization, Delivery, IdKey, Instance, MeetingChange, MeetingChanged, Notice,
+    Product, StopReason, StreamId, StreamInterrupted, StreamStarted, StreamStopped, WebhookEffect,
 };
 
 /// The longest event name, account, meeting or operator id that is kept, in bytes.
@@ -64,13 +63,13 @@ pub enum EventError {
     },
 }
 
-/// Reads a webhook body with a verified signature. Only necessary fields are required: an event that is not about an
+/// Reads a webhook body with a verified signature of an app. Only necessary fields are required: an event that is not about an
 /// RTMS stream is kept with any payload. Invalid UTF-8 is read as U+FFFD, because Zoom repeats a webhook only after a
 /// 5xx, so rejecting one over a malformed name would lose the meeting.
 ///
 /// # Errors
 /// The body is not a JSON object, nests too deeply to be read back, or lacks a required field.
-pub fn parse(raw: &[u8], received_at_ms: i64) -> Result<Event, EventError> {
+pub fn parse(raw: &[u8], app: &AppName, received_at_ms: i64) -> Result<Event, EventError> {
     let lossy = String::from_utf8_lossy(raw);
     let body = json::mend_text(&lossy);
     let envelope = parse_envelope(&body)?;
@@ -90,8 +89,9 @@ pub fn parse(raw: &[u8], received_at_ms: i64) -> Result<Event, EventError> {
             .map_or(WebhookEffect::Other, WebhookEffect::Meeting),
     };
     Ok(Event::Delivery(Box::new(Delivery {
+        app: app.clone(),
         // Of the bytes as received: `body` has been mended.
-        digest: hex::encode(Sha256::digest(raw)),
+        digest: Delivery::digest_of(app, raw),
         event,
         event_ts_ms: event_ts(&envelope).unwrap_or(received_at_ms),
         received_at_ms,

@@ -15,7 +15,7 @@ use super::oauth::{self, OAuth, OAuthError};
 use super::retry_policy;
 use super::state::{Accepted, Issued, StateError, StateKeys};
 use super::token::{Tokens, Wanted, sealed};
-use crate::model::{AuditRow, Installation, InstallationId, InstallationStatus};
+use crate::model::{AppName, AuditRow, Installation, InstallationId, InstallationStatus};
 use crate::seal::{KeyRing, random_bytes};
 use crate::secret::Secret;
 use crate::store::{GrantedTo, Store, StoreError};
@@ -213,10 +213,12 @@ impl Inner {
     ) -> Result<Installation, InstallError> {
         let user = retry_policy::ask_zoom(&self.stopping, || self.oauth.user(tokens)).await?;
         // The store makes the state work once across all daemons.
-        if !self.store.use_oauth_state(&accepted.id, accepted.expires_at_ms).await? {
+        let app = AppName::default();
+        if !self.store.use_oauth_state(&app, &accepted.id, accepted.expires_at_ms).await? {
             return Err(InstallError::Used);
         }
         let granted = GrantedTo {
+            app,
             account_id: user.account_id,
             user_id: user.id,
             display_name: user.display_name,

@@ -8,5 +8,5 @@ mod kit;
 mod openapi;
 mod policies;
 mod sessions;
-mod store;
+pub(crate) mod store;
 mod timeline;

@@ -1,5 +1,6 @@
 //! The store's contract, on SQLite and on Postgres.
 
+mod apps;
 mod deliveries;
 pub(crate) mod entries;
 mod erasure;
@@ -7,6 +8,7 @@ mod fence;
 mod forwards;
 mod installations;
 mod leases;
+mod migration;
 mod opening;
 mod outgoing;
 mod pooler;

@@ -4,7 +4,8 @@ use uuid::Uuid;
 
 use super::*;
 use crate::model::{
-    ActionRecord, IdKey, Instance, Product, Session, SessionId, StopReason, StreamId, Tally,
+    ActionRecord, AppName, IdKey, Instance, Product, Session, SessionId, StopReason, StreamId,
+    Tally,
 };
 
 const MINUTE_MS: i64 = 60_000;
@@ -12,6 +13,7 @@ const MINUTE_MS: i64 = 60_000;
 fn session() -> Session {
     Session {
         id: SessionId(Uuid::nil()),
+        app: AppName::default(),
         instance: Instance::new(Product::Meeting, IdKey::MeetingUuid, "m==").unwrap(),
         account_id: None,
         meeting_id: Some("5".into()),
@@ -35,6 +37,7 @@ fn stream(ordinal: u32, from_ms: i64, to_ms: Option<i64>, reason: Option<i64>) -
     StreamRecord {
         stream_id: StreamId::parse(&format!("s{ordinal}")).unwrap(),
         session_id: SessionId(Uuid::nil()),
+        app: AppName::default(),
         ordinal,
         instance: session().instance,
         server_urls: "wss://a".into(),

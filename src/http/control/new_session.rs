@@ -4,7 +4,9 @@ use serde_json::Value;
 
 use crate::http::error::ApiError;
 use crate::http::json::parse_fields;
-use crate::model::{IdKey, InstallationId, Instance, MediaParams, Metadata, NewSession, Product};
+use crate::model::{
+    AppName, IdKey, InstallationId, Instance, MediaParams, Metadata, NewSession, Product,
+};
 
 /// The size as JSON, in bytes.
 const MAX_METADATA_BYTES: usize = 8 * 1024;
@@ -55,6 +57,7 @@ pub(super) fn parse_session(body: &[u8]) -> Result<NewSession, ApiError> {
     }
     let product = parse_product(fields.get("product"))?;
     Ok(NewSession {
+        app: AppName::default(),
         product,
         meeting_id: meeting_id(product, fields.get("meeting_id"))?,
         participant_user_id: short_text("participant_user_id", fields.get("participant_user_id"))?,

@@ -9,8 +9,8 @@ use uuid::Uuid;
 use super::*;
 use crate::hub::{Person, StreamInfo};
 use crate::model::{
-    ChannelId, Entry, EntryBody, IdKey, Instance, Product, SessionId, Speaker, SpeakerUserId,
-    StreamId, TranscriptLine, UserId,
+    AppName, ChannelId, Entry, EntryBody, IdKey, Instance, Product, SessionId, Speaker,
+    SpeakerUserId, StreamId, TranscriptLine, UserId,
 };
 use crate::rtms::params::{AudioCodec, Channels, EffectiveAudio, SampleRate};
 
@@ -33,7 +33,12 @@ fn spoken(account_id: Option<&str>) -> Relayed {
         at_ms: 1_732_313_171_881,
         body: EntryBody::Transcript(line),
     };
-    Relayed { entry, product: Product::Meeting, account_id: account_id.map(ToOwned::to_owned) }
+    Relayed {
+        entry,
+        app: AppName::default(),
+        product: Product::Meeting,
+        account_id: account_id.map(ToOwned::to_owned),
+    }
 }
 
 fn heard(speaker: Option<Speaker>) -> Frame {

@@ -30,7 +30,7 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
-    use crate::model::{EntryBody, SessionId, Speaker, StreamId, TranscriptLine, UserId};
+    use crate::model::{AppName, EntryBody, SessionId, Speaker, StreamId, TranscriptLine, UserId};
 
     #[test]
     fn an_entry_has_the_form_of_the_api() {
@@ -50,7 +50,7 @@ mod tests {
             at_ms: 1_732_313_171_881,
             body: EntryBody::Transcript(line),
         };
-        let event = OutgoingEvent::of_entry(&entry).unwrap();
+        let event = OutgoingEvent::of_entry(&entry, &AppName::default()).unwrap();
         let body: Value = serde_json::from_slice(&of_entry(&event, &entry)).unwrap();
         let expected = json!({
             "type": "transcript.line",

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use sqlx::{Arguments, Encode, Type};
 
-use crate::model::StopReason;
+use crate::model::{AppName, StopReason};
 
 /// A value for a placeholder such as `$1`.
 pub(in crate::store) enum Bind<'a> {
@@ -43,6 +43,12 @@ fn without_nul(text: Cow<'_, str>) -> Cow<'_, str> {
 impl<'a> From<&'a str> for Bind<'a> {
     fn from(text: &'a str) -> Self {
         Bind::Text(Some(without_nul(text.into())))
+    }
+}
+
+impl<'a> From<&'a AppName> for Bind<'a> {
+    fn from(app: &'a AppName) -> Self {
+        app.as_str().into()
     }
 }
 

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::{NOTHING_FOUND, Scope, add_counts, collect_items, prepare};
+use super::{NOTHING_FOUND, Scope, Subject, add_counts, collect_items, prepare};
 use crate::model::{AuditRow, EventKind, OutgoingEvent};
 use crate::store::audit::insert_audit;
 use crate::store::database::{Connection, binds, row, transaction};
@@ -10,7 +10,7 @@ use crate::store::erase::{
     Gone, Of, delete_collected_rows, erase_session, erase_some_about_user, erase_some_of_stream,
 };
 use crate::store::erase_events::forget_some_of_session;
-use crate::store::rows::read_text;
+use crate::store::rows::{app_name, read_text};
 use crate::store::status_events::emit;
 use crate::store::{Store, StoreError, sql};
 
@@ -61,6 +61,7 @@ row! {
     struct Pending {
         scope: String,
         subject: String,
+        app: String,
         actor: String,
         asked_at_ms: i64,
         after_stream: String,
@@ -153,10 +154,11 @@ async fn delete_part(tx: &mut Connection<'_>, id: &str, now_ms: i64) -> Result<S
     // Another daemon has finished it.
     let Some(pending) = pending else { return Ok(Step::Part) };
     let scope = read_text("deletion scope", &pending.scope, Scope::parse)?;
+    let app = app_name(&pending.app)?;
     // An older version recorded the request: prepare it now.
     if pending.is_collected < PREPARED {
         if pending.is_collected == 0 {
-            collect_items(tx, scope, id, &pending.subject).await?;
+            collect_items(tx, &Subject { scope, id: &pending.subject, app: &app }, id).await?;
         }
         prepare(tx, scope, id, &pending.subject, now_ms).await?;
         tx.execute(sql::MARK_PREPARED, binds![id]).await?;
@@ -185,7 +187,9 @@ async fn delete_part(tx: &mut Connection<'_>, id: &str, now_ms: i64) -> Result<S
     if scope == Scope::Session && forget_some_of_session(tx, &pending.subject, Some(id)).await? {
         return Ok(Step::Part);
     }
-    end_deletion(tx, id, scope, &pending, now_ms).await.map(Step::Over)
+    end_deletion(tx, id, &Subject { scope, id: &pending.subject, app: &app }, &pending, now_ms)
+        .await
+        .map(Step::Over)
 }
 
 /// Deletes part of a stream's data. The last part also erases the people that its session names.
@@ -210,11 +214,11 @@ async fn delete_stream_part(
 async fn end_deletion(
     tx: &mut Connection<'_>,
     id: &str,
-    scope: Scope,
+    subject: &Subject<'_>,
     pending: &Pending,
     now_ms: i64,
 ) -> Result<Done, StoreError> {
-    let mut gone = pending.gone();
+    let (scope, mut gone) = (subject.scope, pending.gone());
     if scope == Scope::Session {
         // The session was counted when it was erased.
         let last = delete_collected_rows(tx, &pending.subject, id, now_ms).await?;
@@ -227,13 +231,14 @@ async fn end_deletion(
     let data = json!({
         "scope": scope.as_str(), "subject": pending.subject, "recordings_to_remove": gone.recordings,
     });
-    emit(tx, &OutgoingEvent::new(EventKind::DataDeleted, id, now_ms, data), now_ms).await?;
+    let event = OutgoingEvent::new(EventKind::DataDeleted, id, now_ms, data).of_app(subject.app);
+    emit(tx, &event, now_ms).await?;
     let audit = AuditRow {
         outcome: if is_found { "ok" } else { NOTHING_FOUND }.to_owned(),
         detail: pending.detail(scope, &gone),
         ..AuditRow::new(now_ms, &pending.actor, "data.deleted", &pending.subject)
     };
-    insert_audit(tx, &audit).await?;
+    insert_audit(tx, &audit.of_app(subject.app)).await?;
     Ok(Done { id: id.to_owned(), scope, gone, is_found })
 }
 

@@ -72,13 +72,16 @@ statements! {
         UPDATE actions SET status = 'skipped', due_at_ms = NULL
          WHERE session_id = $1 AND action = 'start' AND status IN ('running', 'accepted')";
 
-    /// A stream was announced: confirms all requested starts. Also by number, because a meeting requested by number may
-    /// have another name by now.
+    /// A stream was announced: confirms all requested starts. Also by number within the app, because a meeting requested
+    /// by number may have another name by now.
     CONFIRM_STARTS = "
         UPDATE actions SET status = 'confirmed', due_at_ms = NULL
          WHERE action = 'start' AND status IN ('running', 'accepted')
            AND session_id IN (SELECT id FROM sessions
-                               WHERE id = $1 OR (meeting_id = $2 AND status <> 'ended'))
+                               WHERE id = $1
+                                  OR (meeting_id = $2 AND status <> 'ended'
+                                      AND app = (SELECT announced.app FROM sessions AS announced
+                                                  WHERE announced.id = $1)))
         RETURNING session_id";
 
     /// Of the starts that timed out, only the last can have caused the stream.
@@ -118,8 +121,9 @@ statements! {
                CASE WHEN deliveries.effect = 'notice' AND LENGTH(deliveries.body) <= 2048
                     THEN deliveries.body END AS notice
           FROM deliveries LEFT JOIN streams ON streams.stream_id = deliveries.stream_id
-         WHERE streams.session_id = $1
-            OR (deliveries.session_id = $1 AND deliveries.effect = 'notice')
+         WHERE (streams.session_id = $1
+                OR (deliveries.session_id = $1 AND deliveries.effect = 'notice'))
+           AND deliveries.app = (SELECT app FROM sessions WHERE id = $1)
          ORDER BY deliveries.received_at_ms LIMIT $2";
 
     /// Claims a key that is new or expired.

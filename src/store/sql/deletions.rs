@@ -1,49 +1,53 @@
 //! Deletions, retention and the audit trail.
 
 statements! {
-    /// Locks the sessions in which a stream of a user runs, before those streams.
+    /// Locks an app's ($2) sessions in which a stream of a user runs, before those streams.
     LOCK_SESSIONS_OF_OPERATOR = "
         UPDATE sessions SET status = status
-         WHERE id IN (SELECT session_id FROM streams
+         WHERE app = $2 AND id IN (SELECT session_id FROM streams
                        WHERE operator_id = $1 AND ended_at_ms IS NULL)
         RETURNING id";
 
-    /// Ends a user's running streams as revoked (8). Raises the epoch, so that later writes of their runners are
+    /// Ends a user's running streams in an app ($3) as revoked (8). Raises the epoch, so that later writes of their runners are
     /// rejected.
     REVOKE_STREAMS_OF_OPERATOR = "
         UPDATE streams
            SET stop_seen_at_ms = COALESCE(stop_seen_at_ms, $2), stop_reason = 8, epoch = epoch + 1
-         WHERE operator_id = $1 AND ended_at_ms IS NULL";
+         WHERE operator_id = $1 AND ended_at_ms IS NULL
+           AND (SELECT app FROM sessions WHERE sessions.id = streams.session_id) = $3";
 
     INSERT_DELETION = "
         INSERT INTO deletions (id, scope, subject, actor, asked_at_ms, after_stream, streams, entries,
-                               deliveries, is_collected)
-        VALUES ($1, $2, $3, $4, $5, '', 0, 0, 0, 2)";
+                               deliveries, is_collected, app)
+        VALUES ($1, $2, $3, $4, $5, '', 0, 0, 0, 2, $6)";
 
     /// See `PREPARED`.
     MARK_PREPARED = "UPDATE deletions SET is_collected = 2 WHERE id = $1";
 
-    /// The ids of what a user's ($2) deletion ($1) is about: the user's streams, sessions that name the user, webhooks
+    /// The ids of what a user's ($2) deletion ($1) in an app ($3) is about: the user's streams, sessions that name the user, webhooks
     /// that do, events that ask the user to install again, and acts with the address of the user's browser.
     // `data <> replace(data, id, '')` means that the data contains the id, in both databases and without wildcards.
     COLLECT_ITEMS_OF_USER = "
         INSERT INTO deletion_items (deletion_id, item)
-        SELECT $1, stream_id FROM streams WHERE operator_id = $2
+        SELECT $1, stream_id FROM streams
+          JOIN sessions ON sessions.id = streams.session_id
+         WHERE streams.operator_id = $2 AND sessions.app = $3
         UNION ALL
         SELECT $1, id FROM sessions
-         WHERE operator_id = $2 OR participant_user_id = $2 OR host_id = $2
-            OR installation_id IN (SELECT id FROM installations WHERE user_id = $2)
+         WHERE app = $3
+           AND (operator_id = $2 OR participant_user_id = $2 OR host_id = $2
+                OR installation_id IN (SELECT id FROM installations WHERE user_id = $2))
         UNION ALL
-        SELECT $1, digest FROM deliveries WHERE operator_id = $2
+        SELECT $1, digest FROM deliveries WHERE operator_id = $2 AND app = $3
         UNION ALL
         SELECT $1, outgoing_events.id FROM outgoing_events
-          JOIN installations ON installations.user_id = $2
+          JOIN installations ON installations.user_id = $2 AND installations.app = $3
          WHERE outgoing_events.session_id IS NULL
            AND outgoing_events.kind = 'installation.needs_reconnect'
            AND outgoing_events.data <> replace(outgoing_events.data, installations.id, '')
         UNION ALL
         SELECT $1, id FROM audit
-         WHERE action = 'installation.install' AND actor = $2 AND address IS NOT NULL
+         WHERE action = 'installation.install' AND actor = $2 AND address IS NOT NULL AND app = $3
         ON CONFLICT (deletion_id, item) DO NOTHING";
 
     /// The ids of what a session's ($2) deletion ($1) is about: its streams, its actions, and events about the session
@@ -62,7 +66,7 @@ statements! {
     /// Locks a deletion. No row if another daemon has finished it.
     LOCK_DELETION = "
         UPDATE deletions SET after_stream = after_stream WHERE id = $1
-        RETURNING scope, subject, actor, asked_at_ms, after_stream, streams, sessions, entries,
+        RETURNING scope, subject, app, actor, asked_at_ms, after_stream, streams, sessions, entries,
                   deliveries, recordings, is_collected";
 
     /// Counts the running streams of a user ($1) that the deletion $2 revoked.
@@ -147,7 +151,7 @@ statements! {
 
     MARK_EMPTIED = "UPDATE streams SET emptied_at_ms = $2 WHERE stream_id = $1";
 
-    LOCK_SESSION_TO_DELETE = "UPDATE sessions SET status = status WHERE id = $1 RETURNING id";
+    LOCK_SESSION_TO_DELETE = "UPDATE sessions SET status = status WHERE id = $1 RETURNING app";
 
     RUNNING_STREAMS_OF_SESSION = "
         SELECT COUNT(*) FROM streams WHERE session_id = $1 AND ended_at_ms IS NULL";
@@ -300,8 +304,8 @@ statements! {
         SELECT COUNT(*) FROM recordings WHERE stream_id = $1 AND status = 'deleting'";
 
     INSERT_AUDIT = "
-        INSERT INTO audit (id, at_ms, actor, address, action, subject, outcome, detail)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
+        INSERT INTO audit (id, at_ms, actor, address, action, subject, outcome, detail, app)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
 
     /// The outcome of an action ($1) that was still $4.
     SETTLE_AUDIT = "UPDATE audit SET outcome = $2, detail = $3 WHERE id = $1 AND outcome = $4";
@@ -315,13 +319,13 @@ statements! {
 
     /// Deletions after ($1, $2), in order.
     DELETIONS_AFTER = "
-        SELECT id, at_ms, subject, detail FROM audit
+        SELECT id, at_ms, app, subject, detail FROM audit
          WHERE action = 'data.deleted' AND (at_ms > $1 OR (at_ms = $1 AND id > $2))
          ORDER BY at_ms, id LIMIT $3";
 
     /// Newest first.
     AUDIT = "
-        SELECT id, at_ms, actor, address, action, subject, outcome, detail FROM audit
+        SELECT id, at_ms, actor, address, app, action, subject, outcome, detail FROM audit
          WHERE (CAST($1 AS TEXT) IS NULL OR id < $1) AND (CAST($2 AS TEXT) IS NULL OR actor = $2)
            AND (CAST($3 AS TEXT) IS NULL OR action = $3)
          ORDER BY id DESC LIMIT $4";

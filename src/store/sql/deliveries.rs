@@ -2,8 +2,9 @@
 
 statements! {
     INSERT_DELIVERY = "
-        INSERT INTO deliveries (digest, event, event_ts_ms, received_at_ms, stream_id, effect, body)
-        VALUES ($1, $2, $3, $4, $5, 'none', $6)
+        INSERT INTO deliveries (digest, event, event_ts_ms, received_at_ms, stream_id, effect, body,
+                                app)
+        VALUES ($1, $2, $3, $4, $5, 'none', $6, $7)
         ON CONFLICT (digest) DO NOTHING";
 
     MARK_DELIVERY_EFFECTIVE = "UPDATE deliveries SET effect = 'changed' WHERE digest = $1";
@@ -11,18 +12,22 @@ statements! {
     /// Sets the session of a webhook that names no stream.
     MARK_DELIVERY_SESSION = "UPDATE deliveries SET session_id = $2 WHERE digest = $1";
 
+    /// Separates a webhook from the stream that it names, which belongs to another app.
+    DISOWN_DELIVERY = "UPDATE deliveries SET stream_id = NULL, body = '' WHERE digest = $1";
+
     /// A notice of Zoom about a session or the account, and the user that it names.
     MARK_NOTICE = "
         UPDATE deliveries SET effect = 'notice', session_id = $2, operator_id = $3
          WHERE digest = $1";
 
-    /// The session by any id in the notice; of several the newest.
+    /// The app's ($4) session by any id in the notice; of several the newest.
     SESSION_OF_NOTICE = "
         SELECT id, erased_at_ms FROM sessions
-         WHERE id = (SELECT session_id FROM streams WHERE stream_id = $1)
-            OR (product IN ('meeting', 'webinar', 'video_sdk', 'contact_center')
-                AND instance_id = $2)
-            OR (meeting_id = $3 AND status <> 'ended')
+         WHERE app = $4
+           AND (id = (SELECT session_id FROM streams WHERE stream_id = $1)
+                OR (product IN ('meeting', 'webinar', 'video_sdk', 'contact_center')
+                    AND instance_id = $2)
+                OR (meeting_id = $3 AND status <> 'ended'))
          ORDER BY id DESC LIMIT 1";
 
     /// Long bodies are not read.

@@ -6,16 +6,16 @@ statements! {
     UPSERT_INSTALLATION = "
         INSERT INTO installations (id, account_id, user_id, display_name, email, scope,
                                    api_base_url, status, tokens_at_ms, generation, created_at_ms,
-                                   updated_at_ms, installed_at_ms)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, 'connected', $8, 0, $8, $8, $8)
-        ON CONFLICT (account_id, user_id) DO UPDATE
+                                   updated_at_ms, installed_at_ms, app)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, 'connected', $8, 0, $8, $8, $8, $9)
+        ON CONFLICT (app, account_id, user_id) DO UPDATE
            SET display_name = excluded.display_name, email = excluded.email,
                scope = excluded.scope, api_base_url = excluded.api_base_url,
                status = 'connected'
          WHERE installations.installed_at_ms <= excluded.installed_at_ms
         RETURNING id";
 
-    INSTALLATION_OF = select_installation!("account_id = $1 AND user_id = $2");
+    INSTALLATION_OF = select_installation!("app = $3 AND account_id = $1 AND user_id = $2");
 
     /// Tokens of a new install: Zoom has invalidated the previous ones.
     SET_TOKENS = "
@@ -59,14 +59,14 @@ statements! {
                refresh_until_ms = NULL
          WHERE id = $1 AND status <> 'revoked'";
 
-    /// The installations that a user ($1, in the account $2) removed at $3: later ones stay.
+    /// The installations of an app ($5) that a user ($1, in the account $2) removed at $3: later ones stay.
     REVOKE_INSTALLATIONS_OF_USER = "
         UPDATE installations
            SET status = 'revoked', access_token = NULL, refresh_token = NULL,
                expires_at_ms = NULL, display_name = NULL, email = NULL,
                generation = generation + 1, updated_at_ms = $4, refresh_claim = NULL,
                refresh_until_ms = NULL
-         WHERE user_id = $1 AND (CAST($2 AS TEXT) IS NULL OR account_id = $2)
+         WHERE app = $5 AND user_id = $1 AND (CAST($2 AS TEXT) IS NULL OR account_id = $2)
            AND installed_at_ms <= $3 AND status <> 'revoked'";
 
     INSTALLATION = select_installation!("id = $1");
@@ -76,21 +76,21 @@ statements! {
     );
 
     INSTALLATIONS_OF_USER = select_installation!(
-        "user_id = $1 AND (CAST($2 AS TEXT) IS NULL OR account_id = $2)
+        "app = $3 AND user_id = $1 AND (CAST($2 AS TEXT) IS NULL OR account_id = $2)
             AND status <> 'revoked' ORDER BY id"
     );
 
-    /// The best one for a host (`$1`) or, after it, for an account (`$2`): working ones first, then the host's, then
-    /// the newest tokens.
+    /// An app's (`$3`) best one for a host (`$1`) or, after it, for an account (`$2`): working ones first, then the
+    /// host's, then the newest tokens.
     FIND_INSTALLATION = select_installation!(
-        "(user_id = $1 OR account_id = $2) AND status <> 'revoked'
+        "app = $3 AND (user_id = $1 OR account_id = $2) AND status <> 'revoked'
          ORDER BY CASE WHEN status = 'connected' THEN 0 ELSE 1 END,
                   CASE WHEN user_id = $1 THEN 0 ELSE 1 END, tokens_at_ms DESC, id
          LIMIT 1"
     );
 
     CONNECTED_INSTALLATIONS =
-        select_installation!("status = 'connected' ORDER BY id LIMIT $1");
+        select_installation!("app = $2 AND status = 'connected' ORDER BY id LIMIT $1");
 
     /// Grants with tokens from before `$1`, oldest first.
     IDLE_INSTALLATIONS = select_installation!(
@@ -112,7 +112,7 @@ statements! {
 
     /// One row for the first use of this state.
     USE_OAUTH_STATE = "
-        INSERT INTO oauth_states (id, expires_at_ms) VALUES ($1, $2)
+        INSERT INTO oauth_states (id, expires_at_ms, app) VALUES ($1, $2, $3)
         ON CONFLICT (id) DO NOTHING";
 
     PRUNE_OAUTH_STATES = "

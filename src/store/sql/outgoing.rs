@@ -11,20 +11,21 @@ statements! {
 
     ENDPOINTS = select_endpoint!("1 = 1 ORDER BY created_at_ms, id");
 
-    /// No row if the maximum ($10) is reached.
+    /// No row if the maximum ($11) is reached.
     INSERT_ENDPOINT = "
         INSERT INTO webhook_endpoints (id, source, url, description, events, secret,
-                                       previous_secret, status, created_at_ms, updated_at_ms)
-        SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $9
-         WHERE (SELECT COUNT(*) FROM webhook_endpoints) < $10";
+                                       previous_secret, status, created_at_ms, updated_at_ms, apps)
+        SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $9, CAST($10 AS TEXT)
+         WHERE (SELECT COUNT(*) FROM webhook_endpoints) < $11";
 
     /// Configured endpoints follow the configuration, and are enabled at every start.
     CONFIGURE_ENDPOINT = "
         INSERT INTO webhook_endpoints (id, source, url, description, events, secret,
-                                       previous_secret, status, created_at_ms, updated_at_ms)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $9)
+                                       previous_secret, status, created_at_ms, updated_at_ms, apps)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $9, $10)
         ON CONFLICT (id) DO UPDATE
            SET url = excluded.url, description = excluded.description, events = excluded.events,
+               apps = excluded.apps,
                secret = excluded.secret, previous_secret = excluded.previous_secret,
                status = excluded.status, failing_since_ms = NULL, updated_at_ms = $9";
 
@@ -72,16 +73,18 @@ statements! {
     /// The filters of all endpoints that receive events.
     WANTED_EVENTS = "SELECT events FROM webhook_endpoints WHERE status = 'enabled'";
 
-    /// Does nothing if no endpoint subscribes to it.
+    /// Does nothing if no endpoint subscribes to it. An event of no app ($9) is for endpoints of all apps.
     // `events <> replace(…)` means that the list contains the kind, in both databases.
     INSERT_EVENT = "
         INSERT INTO outgoing_events (id, kind, at_ms, session_id, stream_id, seq, data,
-                                     created_at_ms)
-        SELECT $1, $2, $3, $4, $5, $6, $7, $8
+                                     created_at_ms, app)
+        SELECT $1, $2, $3, $4, $5, $6, $7, $8, CAST($9 AS TEXT)
          WHERE EXISTS (SELECT 1 FROM webhook_endpoints
                         WHERE status = 'enabled'
                           AND (events = ''
-                               OR events <> replace(events, ',' || CAST($2 AS TEXT) || ',', '')))
+                               OR events <> replace(events, ',' || CAST($2 AS TEXT) || ',', ''))
+                          AND (apps IS NULL
+                               OR apps <> replace(apps, ',' || CAST($9 AS TEXT) || ',', '')))
         ON CONFLICT (id) DO NOTHING";
 
     /// Addresses an event to every subscribed endpoint, once to each. Does nothing for an event without a row, so that
@@ -92,13 +95,14 @@ statements! {
         SELECT id, $1, 'waiting', 0, $4, $3 FROM webhook_endpoints
          WHERE status = 'enabled'
            AND (events = '' OR events <> replace(events, ',' || CAST($2 AS TEXT) || ',', ''))
+           AND (apps IS NULL OR apps <> replace(apps, ',' || CAST($5 AS TEXT) || ',', ''))
            AND EXISTS (SELECT 1 FROM outgoing_events WHERE id = $1)
         ON CONFLICT (endpoint_id, event_id) DO NOTHING";
 
     /// An event for one endpoint, whatever its filter.
     INSERT_TEST_EVENT = "
-        INSERT INTO outgoing_events (id, kind, at_ms, data, created_at_ms)
-        VALUES ($1, $2, $3, $4, $3)";
+        INSERT INTO outgoing_events (id, kind, at_ms, data, created_at_ms, app)
+        VALUES ($1, $2, $3, $4, $3, $5)";
 
     ADDRESS_TEST_EVENT = "
         INSERT INTO outgoing_deliveries (endpoint_id, event_id, status, attempts, due_at_ms,
@@ -122,7 +126,7 @@ statements! {
         RETURNING event_id, attempts";
 
     OUTGOING_EVENT = "
-        SELECT id, kind, at_ms, session_id, stream_id, seq, data
+        SELECT id, kind, at_ms, app, session_id, stream_id, seq, data
           FROM outgoing_events WHERE id = $1";
 
     /// Only while the claim is valid.
@@ -190,6 +194,11 @@ statements! {
 
     FORGET_DELIVERIES_OF_EVENT = "DELETE FROM outgoing_deliveries WHERE event_id = $1";
 
+    /// Ends a delivery that the endpoint may not receive.
+    WITHDRAW = "
+        UPDATE outgoing_deliveries SET status = 'withdrawn', due_at_ms = NULL, claim = NULL
+         WHERE endpoint_id = $1 AND event_id = $2";
+
     /// Fails a delivery that this version cannot read.
     FAIL_UNREADABLE = "
         UPDATE outgoing_deliveries
@@ -205,7 +214,7 @@ statements! {
 
     /// See `FORGET_EVENTS_ABOUT_SESSION`.
     EVENTS_ABOUT_SESSION = "
-        SELECT id, kind, at_ms, session_id, stream_id, seq, data
+        SELECT id, kind, at_ms, app, session_id, stream_id, seq, data
           FROM outgoing_events
          WHERE session_id = $1 AND stream_id IS NULL
            AND kind IN ('session.started', 'session.ended')";

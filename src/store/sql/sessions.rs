@@ -7,37 +7,42 @@ statements! {
     /// Finds or creates a session and locks it until the transaction ends.
     UPSERT_SESSION = "
         INSERT INTO sessions (id, product, id_key, instance_id, account_id, meeting_id, operator_id,
-                              status, created_at_ms, updated_at_ms)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, 'connecting', $8, $8)
-        ON CONFLICT (product, instance_id) DO UPDATE
+                              status, created_at_ms, updated_at_ms, app)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, 'connecting', $8, $8, $9)
+        ON CONFLICT (app, product, instance_id) DO UPDATE
            SET account_id = COALESCE(excluded.account_id, sessions.account_id),
                meeting_id = COALESCE(excluded.meeting_id, sessions.meeting_id),
                operator_id = COALESCE(excluded.operator_id, sessions.operator_id)
         RETURNING id";
 
-    /// A meeting known by its number only gets the id that Zoom uses.
+    /// A meeting known by its number only gets the id that Zoom uses, within its app ($5).
     ADOPT_SESSION = "
         UPDATE sessions SET product = $1, id_key = $2, instance_id = $3
-         WHERE product IN ('meeting', 'webinar') AND id_key = 'meeting_id' AND instance_id = $4
+         WHERE app = $5 AND product IN ('meeting', 'webinar') AND id_key = 'meeting_id'
+           AND instance_id = $4
            AND NOT EXISTS (SELECT 1 FROM sessions AS others
-                            WHERE others.product = $1 AND others.instance_id = $3)";
+                            WHERE others.app = $5 AND others.product = $1
+                              AND others.instance_id = $3)";
 
     /// A session of an earlier meeting with the same number, for which a start was requested since, becomes the session
-    /// of the meeting that begins now, because the start was meant for it.
+    /// of the meeting that begins now, because the start was meant for it. Within its app ($5).
     ADOPT_EARLIER_SESSION = "
         UPDATE sessions
            SET product = $1, id_key = $2, instance_id = $3, meeting_started_at_ms = NULL
          WHERE id = (SELECT earlier.id FROM sessions AS earlier
-                      WHERE earlier.meeting_id = $4 AND earlier.product IN ('meeting', 'webinar')
+                      WHERE earlier.app = $5 AND earlier.meeting_id = $4
+                        AND earlier.product IN ('meeting', 'webinar')
                         AND earlier.status IN ('rtms_start_requested', 'start_timed_out')
                         AND earlier.instance_id <> $3
                       ORDER BY earlier.id DESC LIMIT 1)
            AND NOT EXISTS (SELECT 1 FROM sessions AS others
-                            WHERE others.product = $1 AND others.instance_id = $3)";
+                            WHERE others.app = $5 AND others.product = $1
+                              AND others.instance_id = $3)";
 
     /// Changes nothing: see `LOCK_SESSION`.
     LOCK_SESSION_OF_INSTANCE = "
-        UPDATE sessions SET status = status WHERE product = $1 AND instance_id = $2
+        UPDATE sessions SET status = status
+         WHERE app = $3 AND product = $1 AND instance_id = $2
         RETURNING id, host_id, erased_at_ms";
 
     /// Another stream of the session begins.
@@ -55,7 +60,7 @@ statements! {
     /// The session of a meeting number that may still run: not ended, and with a recent event.
     FIND_SESSION_BY_NUMBER = "
         SELECT id FROM sessions
-         WHERE meeting_id = $1 AND product IN ($2, $3) AND status <> 'ended'
+         WHERE app = $5 AND meeting_id = $1 AND product IN ($2, $3) AND status <> 'ended'
            AND updated_at_ms >= $4
          ORDER BY id DESC LIMIT 1";
 
@@ -63,9 +68,9 @@ statements! {
     // DO UPDATE, because DO NOTHING would neither lock the existing row nor return its id.
     CREATE_SESSION = "
         INSERT INTO sessions (id, product, id_key, instance_id, meeting_id, status, created_at_ms,
-                              updated_at_ms)
-        VALUES ($1, $2, $3, $4, $5, 'created', $6, $6)
-        ON CONFLICT (product, instance_id) DO UPDATE SET status = sessions.status
+                              updated_at_ms, app)
+        VALUES ($1, $2, $3, $4, $5, 'created', $6, $6, $7)
+        ON CONFLICT (app, product, instance_id) DO UPDATE SET status = sessions.status
         RETURNING id";
 
     /// The program's values replace stored ones; absent values stay.
@@ -77,6 +82,34 @@ statements! {
                media = COALESCE($5, media),
                erased_at_ms = NULL
          WHERE id = $1";
+
+    APP_OF_SESSION = "SELECT app FROM sessions WHERE id = $1";
+
+    COUNT_SESSIONS_TO_MOVE =
+        concat!("SELECT COUNT(*) FROM (", sessions_to_move!(), ") AS moving");
+
+    /// Webhooks follow their session to another app ($3), also those that name only its stream.
+    MOVE_DELIVERIES = concat!(
+        "UPDATE deliveries SET app = $3
+          WHERE app = $2
+            AND (session_id IN (",
+        sessions_to_move!(),
+        ") OR stream_id IN (SELECT stream_id FROM streams WHERE streams.session_id IN (",
+        sessions_to_move!(),
+        ")))"
+    );
+
+    MOVE_EVENTS = concat!(
+        "UPDATE outgoing_events SET app = $3 WHERE session_id IN (", sessions_to_move!(), ")"
+    );
+
+    MOVE_AUDIT = concat!(
+        "UPDATE audit SET app = $3 WHERE app = $2 AND subject IN (", sessions_to_move!(), ")"
+    );
+
+    /// After what belongs to them.
+    MOVE_SESSIONS =
+        concat!("UPDATE sessions SET app = $3 WHERE id IN (", sessions_to_move!(), ")");
 
     PIN_VIDEO = "UPDATE sessions SET video_user_id = $2 WHERE id = $1";
 

@@ -60,7 +60,7 @@ statements! {
     /// Streams after `$3` with entries that the sink `$1` has not received, among those that run or ended since `$2`.
     /// Two halves, so that each uses its index.
     SINK_NEWS = "
-        SELECT open.stream_id, open.session_id, open.ordinal, sessions.product,
+        SELECT open.stream_id, open.session_id, open.ordinal, sessions.app, sessions.product,
                sessions.account_id, COALESCE(sink_positions.seq, 0) AS seen
           FROM (SELECT stream_id, session_id, ordinal FROM streams WHERE ended_at_ms IS NULL
                 UNION ALL

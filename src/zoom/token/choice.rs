@@ -1,7 +1,7 @@
 //! Chooses the token for a meeting: the order in which installations and the configured token are considered.
 
 use super::{Configured, TokenError, Tokens, Wanted, is_connected};
-use crate::model::{ChoiceReason, Chosen, Installation, InstallationId};
+use crate::model::{AppName, ChoiceReason, Chosen, Installation, InstallationId};
 
 /// The most installations that an ambiguous choice lists.
 const MAX_LISTED: u32 = 20;
@@ -9,6 +9,8 @@ const MAX_LISTED: u32 = 20;
 /// The facts about a meeting from which its token is chosen.
 #[derive(Debug, Clone, Default)]
 pub struct Candidates<'a> {
+    /// The app of the meeting's session. Only its installations are considered.
+    pub app: AppName,
     /// The installation that the caller named.
     pub named: Option<InstallationId>,
     /// Zoom user ids in order of preference, each with its role in the meeting.
@@ -60,7 +62,8 @@ impl Tokens {
         }
         let mut lost = None;
         for (reason, user_id, account_id) in possible_owners(known) {
-            let Some(grant) = self.0.store.find_grant(user_id, account_id).await? else { continue };
+            let found = self.0.store.find_grant(&known.app, user_id, account_id).await?;
+            let Some(grant) = found else { continue };
             let id = grant.installation.id;
             if !known.allows(id) {
                 continue;
@@ -125,7 +128,8 @@ impl Tokens {
     /// The connected installations that the caller may use, at most one more than are listed.
     async fn connected(&self, known: &Candidates<'_>) -> Result<Vec<Installation>, TokenError> {
         let Some(allowed) = known.allowed else {
-            return Ok(self.0.store.connected_installations(MAX_LISTED + 1).await?);
+            let limit = MAX_LISTED + 1;
+            return Ok(self.0.store.connected_installations(&known.app, limit).await?);
         };
         let mut connected = Vec::new();
         // One statement each, because a token is bound to few installations.

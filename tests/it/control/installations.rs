@@ -1,6 +1,6 @@
 //! Which token is used for requests to Zoom, and how the choice is reported.
 
-use rtmsd::model::InstallationId;
+use rtmsd::model::{AppName, InstallationId};
 use rtmsd::seal::KeyRing;
 use rtmsd::secret::Secret;
 use rtmsd::store::GrantedTo;
@@ -22,6 +22,7 @@ async fn bare() -> Kit {
 /// Installs the app for a user. The access token is `token-of-` plus the user.
 async fn install(kit: &Kit, user: &str, account: &str) -> InstallationId {
     let granted = GrantedTo {
+        app: AppName::default(),
         account_id: account.into(),
         user_id: user.into(),
         display_name: None,

@@ -1,7 +1,7 @@
 //! What control needs of the store, on both databases.
 
 use rtmsd::model::{
-    Action, ActionStatus, Answer, MediaParams, NewSession, Planned, Product, SessionId,
+    Action, ActionStatus, Answer, AppName, MediaParams, NewSession, Planned, Product, SessionId,
     SessionStatus, UserId,
 };
 use rtmsd::store::{Begin, IdempotencyKey, Kept, Store, Taken};
@@ -11,8 +11,9 @@ use crate::store::webhooks::{URL, announce, record, started, stream_id};
 use crate::support::audit::act;
 use crate::support::stores::on_both;
 
-fn meeting(number: &str) -> NewSession {
+pub(crate) fn meeting(number: &str) -> NewSession {
     NewSession {
+        app: AppName::default(),
         product: None,
         meeting_id: number.into(),
         participant_user_id: None,

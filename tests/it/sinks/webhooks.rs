@@ -8,11 +8,11 @@ mod verifier;
 
 use rtmsd::clock;
 use rtmsd::model::{
-    EndpointStatus, Entry, EntryBody, EventKind, Outcome, OutgoingEvent, Speaker, StopReason,
-    TranscriptLine, UserId,
+    AppName, EndpointStatus, Entry, EntryBody, EventKind, Outcome, OutgoingEvent, Product, Speaker,
+    StopReason, TranscriptLine, UserId,
 };
 use rtmsd::sinks::webhooks::EndpointError;
-use rtmsd::store::{DeliveryStatus, EndpointChange};
+use rtmsd::store::{DeliveryStatus, EndpointChange, Relayed};
 use tokio::net::TcpListener;
 
 use self::kit::{DAY_MS, HOUR_MS, Kit, by_now, clock, let_pass};
@@ -361,7 +361,9 @@ async fn an_entry_that_was_deleted_before_it_was_sent_is_withdrawn() {
     let entry = Entry { session_id, stream_id, stream_ordinal: 1, seq: 1, at_ms: 5, body };
     kit.store.write_entries(&unclaimed(std::slice::from_ref(&entry))).await.unwrap();
     receiver.reply(500);
-    kit.hooks.emit_entries([&entry, &entry]).await.unwrap();
+    let (app, product, account_id) = (AppName::default(), Product::Meeting, None);
+    let relayed = Relayed { entry, app, product, account_id };
+    kit.hooks.emit_entries(&[relayed.clone(), relayed]).await.unwrap();
     let told = receiver.has(1).await.remove(0);
     assert_eq!(told.json()["data"]["text"], "something private");
     kit.tried(id, told.id(), 1).await;

@@ -12,7 +12,7 @@ use super::outgoing::{self, endpoint};
 use super::webhooks::*;
 use crate::support::audit::act;
 use crate::support::raw::Raw;
-use crate::support::stores::{TestStore, on_both};
+use crate::support::stores::{TestStore, at_schema, on_both};
 use crate::support::words::{at_rest, in_files, in_tables};
 use kit::*;
 
@@ -280,7 +280,7 @@ async fn words_leave_sqlites_log_as_soon_as_no_reader_holds_them() {
 #[tokio::test]
 async fn streams_from_before_have_the_operator_that_their_webhook_named() {
     let folder = tempfile::tempdir().unwrap();
-    for location in kit::old_schemas(folder.path()).await {
+    for location in at_schema(15, folder.path()).await {
         let mut raw = Raw::connect(&location).await;
         for statement in kit::OLD_ROWS {
             raw.execute(statement).await;

@@ -1,7 +1,8 @@
 //! Installations: tokens, claims to refresh, revocation, OAuth states.
 
 use rtmsd::model::{
-    AuditRow, Entry, EntryBody, InstallationId, InstallationStatus, Outcome, Participant, UserId,
+    AppName, AuditRow, Entry, EntryBody, InstallationId, InstallationStatus, Outcome, Participant,
+    UserId,
 };
 use rtmsd::store::{GrantedTo, SealedTokens, Store};
 use serde_json::json;
@@ -12,6 +13,7 @@ use crate::support::stores::on_both;
 
 fn granted(user_id: &str) -> GrantedTo {
     GrantedTo {
+        app: AppName::default(),
         account_id: "acc1".into(),
         user_id: user_id.into(),
         display_name: Some("Ana".into()),
@@ -31,8 +33,19 @@ fn sealed(text: &str) -> SealedTokens {
 }
 
 pub(super) async fn install(store: &Store, user_id: &str, now_ms: i64) -> InstallationId {
+    install_of(store, &AppName::default(), user_id, now_ms).await
+}
+
+/// Installs an app for a user of the account `acc1`.
+pub(super) async fn install_of(
+    store: &Store,
+    app: &AppName,
+    user_id: &str,
+    now_ms: i64,
+) -> InstallationId {
+    let granted = GrantedTo { app: app.clone(), ..granted(user_id) };
     let seal = |id: InstallationId| sealed(&id.to_string());
-    store.save_installation(&granted(user_id), seal, now_ms).await.unwrap().id
+    store.save_installation(&granted, seal, now_ms).await.unwrap().id
 }
 
 pub(super) fn by(actor: &str, id: InstallationId) -> AuditRow {
@@ -146,7 +159,7 @@ async fn a_revoked_installation_has_no_tokens_and_gets_none_from_a_late_refresh(
         }
         let grant = store.grant(id).await.unwrap().unwrap();
         assert_eq!((grant.tokens, grant.installation.display_name), (None, None));
-        assert_eq!(store.find_grant(Some("ana"), None).await.unwrap(), None);
+        assert_eq!(store.find_grant(&AppName::default(), Some("ana"), None).await.unwrap(), None);
         let trail = store.audit_trail(10).await.unwrap();
         let actions: Vec<_> = trail.iter().map(|row| row.action.as_str()).collect();
         assert_eq!(actions, ["installation.delete", "installation.install"]);
@@ -194,12 +207,13 @@ async fn data_is_deleted_in_steps_and_a_restart_continues() {
 async fn a_state_is_used_once() {
     on_both(async |test| {
         let store = &test.store;
-        let uses = (0..8).map(|_| store.use_oauth_state("state", 5000));
+        let app = AppName::default();
+        let uses = (0..8).map(|_| store.use_oauth_state(&app, "state", 5000));
         let first = futures_util::future::join_all(uses).await;
         assert_eq!(first.into_iter().filter(|first| *first.as_ref().unwrap()).count(), 1);
-        assert!(store.use_oauth_state("another", 9000).await.unwrap());
+        assert!(store.use_oauth_state(&app, "another", 9000).await.unwrap());
         assert_eq!(store.prune_oauth_states(5001).await.unwrap(), 1);
-        assert!(!store.use_oauth_state("another", 9000).await.unwrap());
+        assert!(!store.use_oauth_state(&app, "another", 9000).await.unwrap());
     })
     .await;
 }

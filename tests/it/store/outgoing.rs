@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use rtmsd::model::{
-    EndpointId, EndpointSource, EndpointStatus, Entry, EntryBody, EventKind, Outcome,
-    OutgoingEvent, SessionId, Speaker, StopReason, StreamStatus, TranscriptLine, UserId,
+    AppName, AppScope, EndpointId, EndpointSource, EndpointStatus, Entry, EntryBody, EventKind,
+    Outcome, OutgoingEvent, SessionId, Speaker, StopReason, StreamStatus, TranscriptLine, UserId,
 };
 use rtmsd::store::{
     Attempt, DeliveryStatus, EndpointChange, GrantedTo, NewEndpoint, SealedSecrets, SealedTokens,
@@ -26,6 +26,7 @@ const OVER: i64 = 0;
 fn new(events: &[EventKind], source: EndpointSource) -> NewEndpoint {
     let secrets = SealedSecrets { current: "v1.k.one".into(), previous: None };
     NewEndpoint {
+        apps: AppScope::All,
         id: EndpointId(Uuid::now_v7()),
         source,
         url: "https://example.com/".into(),
@@ -37,6 +38,13 @@ fn new(events: &[EventKind], source: EndpointSource) -> NewEndpoint {
 
 pub(super) async fn endpoint(store: &Store, events: &[EventKind]) -> EndpointId {
     let new = new(events, EndpointSource::Api);
+    assert!(store.create_endpoint(&new, MAX, &act("boss", 1)).await.unwrap());
+    new.id
+}
+
+/// An endpoint for all events of these apps.
+pub(super) async fn endpoint_of(store: &Store, apps: AppScope) -> EndpointId {
+    let new = NewEndpoint { apps, ..new(&[], EndpointSource::Api) };
     assert!(store.create_endpoint(&new, MAX, &act("boss", 1)).await.unwrap());
     new.id
 }
@@ -250,6 +258,7 @@ async fn a_lost_grant_emits_its_event_once() {
         let store = &test.store;
         let id = endpoint(store, &[EventKind::InstallationNeedsReconnect]).await;
         let granted = GrantedTo {
+            app: AppName::default(),
             account_id: "acc1".into(),
             user_id: "ana".into(),
             display_name: None,
@@ -277,8 +286,8 @@ async fn deleted_data_is_neither_sent_nor_kept_in_the_log() {
         let session_id = announce(store, "s1").await;
         let (first, second) = (line(session_id, "s1", 1), line(session_id, "s1", 2));
         store.write_entries(&unclaimed(&[first.clone(), second.clone()])).await.unwrap();
-        let emitted = OutgoingEvent::of_entry(&first).unwrap();
-        let waiting = OutgoingEvent::of_entry(&second).unwrap();
+        let emitted = OutgoingEvent::of_entry(&first, &AppName::default()).unwrap();
+        let waiting = OutgoingEvent::of_entry(&second, &AppName::default()).unwrap();
         store.enqueue_events(std::slice::from_ref(&emitted), 10).await.unwrap();
         let claimed = store.claim_deliveries(id, LEASE_MS, 9).await.unwrap();
         let echo = Attempt {

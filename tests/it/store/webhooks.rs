@@ -1,12 +1,11 @@
 //! Deliveries as the webhook handler builds them.
 
 use rtmsd::model::{
-    Deauthorization, Delivery, Entry, IdKey, Instance, MeetingChange, MeetingChanged, NodeId,
-    Notice, Product, SessionId, StopReason, StreamId, StreamInterrupted, StreamRecord,
+    AppName, Deauthorization, Delivery, Entry, IdKey, Instance, MeetingChange, MeetingChanged,
+    NodeId, Notice, Product, SessionId, StopReason, StreamId, StreamInterrupted, StreamRecord,
     StreamStarted, StreamStopped, WebhookEffect,
 };
 use rtmsd::store::{Append, Claim, Recorded, Store, StoreError};
-use sha2::{Digest, Sha256};
 
 /// The number of the meeting `m`, in webhooks that contain it.
 pub(crate) const NUMBER: &str = "91234567890";
@@ -113,14 +112,22 @@ pub(crate) fn notice_of(event_ts_ms: i64, notice: Notice) -> Delivery {
 
 fn delivery(event: &str, event_ts_ms: i64, announcement: WebhookEffect) -> Delivery {
     let body = format!("{event} {event_ts_ms} {announcement:?}");
+    let app = AppName::default();
     Delivery {
-        digest: hex::encode(Sha256::digest(&body)),
+        digest: Delivery::digest_of(&app, body.as_bytes()),
+        app,
         event: event.into(),
         event_ts_ms,
         received_at_ms: event_ts_ms,
         body,
         announcement,
     }
+}
+
+/// The same webhook, signed by another app.
+pub(crate) fn signed_by(app: &AppName, delivery: Delivery) -> Delivery {
+    let digest = Delivery::digest_of(app, delivery.body.as_bytes());
+    Delivery { app: app.clone(), digest, ..delivery }
 }
 
 pub(crate) fn changed(stream: &str) -> Recorded {

@@ -52,33 +52,64 @@ impl Raw {
         .unwrap()
     }
 
-    /// Every row of every table as text, prefixed with the table's name.
-    pub(crate) async fn dump(&mut self) -> Vec<String> {
+    /// The names of all tables.
+    pub(crate) async fn tables(&mut self) -> Vec<String> {
         let tables = match self {
             Raw::Postgres(_) => "SELECT tablename::text FROM pg_tables WHERE schemaname = 'public'",
             Raw::Sqlite(_) => "SELECT name FROM sqlite_schema WHERE type = 'table'",
         };
-        let mut rows = Vec::new();
-        for table in self.texts(tables.to_owned()).await {
-            let found = match self {
-                Raw::Postgres(_) => self.texts(format!("SELECT t::text FROM {table} AS t")).await,
-                Raw::Sqlite(_) => self.rows_of(&table).await,
-            };
-            rows.extend(found.into_iter().map(|row| format!("{table}: {row}")));
-        }
+        self.texts(tables.to_owned()).await
+    }
+
+    /// The names of a table's columns, in order.
+    pub(crate) async fn columns(&mut self, table: &str) -> Vec<String> {
+        let columns = match self {
+            Raw::Postgres(_) => format!(
+                "SELECT column_name::text FROM information_schema.columns
+                  WHERE table_name = '{table}' ORDER BY ordinal_position"
+            ),
+            Raw::Sqlite(_) => format!("SELECT name FROM pragma_table_info('{table}')"),
+        };
+        self.texts(columns).await
+    }
+
+    /// These columns of every row of a table, as sorted texts.
+    pub(crate) async fn rows(&mut self, table: &str, columns: &[String]) -> Vec<String> {
+        let text = |name: &String| match self {
+            Raw::Postgres(_) => format!("COALESCE(CAST(\"{name}\" AS TEXT), 'null')"),
+            Raw::Sqlite(_) => format!(
+                "CASE typeof(\"{name}\") WHEN 'blob' THEN hex(\"{name}\") ELSE COALESCE(\"{name}\", 'null') END"
+            ),
+        };
+        let row = columns.iter().map(text).collect::<Vec<_>>().join(" || '|' || ");
+        let mut rows = self.texts(format!("SELECT {row} FROM \"{table}\"")).await;
+        rows.sort();
         rows
     }
 
-    async fn rows_of(&mut self, table: &str) -> Vec<String> {
-        let columns = format!("SELECT name FROM pragma_table_info('{table}')");
-        let columns = self.texts(columns).await;
-        let text = |column: &String| {
-            format!(
-                "CASE typeof(\"{column}\") WHEN 'blob' THEN hex(\"{column}\") ELSE COALESCE(\"{column}\", '') END"
-            )
+    /// The names of the indexes that are no constraints.
+    pub(crate) async fn indexes(&mut self) -> Vec<String> {
+        let indexes = match self {
+            Raw::Postgres(_) => {
+                "SELECT indexname::text FROM pg_indexes WHERE schemaname = 'public'
+                    AND NOT EXISTS (SELECT 1 FROM pg_constraint WHERE conname = indexname)"
+            }
+            Raw::Sqlite(_) => {
+                "SELECT name FROM sqlite_schema WHERE type = 'index' AND sql IS NOT NULL"
+            }
         };
-        let columns: Vec<String> = columns.iter().map(text).collect();
-        self.texts(format!("SELECT {} FROM \"{table}\"", columns.join(" || ',' || "))).await
+        self.texts(indexes.to_owned()).await
+    }
+
+    /// Every row of every table as text, prefixed with the table's name.
+    pub(crate) async fn dump(&mut self) -> Vec<String> {
+        let mut rows = Vec::new();
+        for table in self.tables().await {
+            let columns = self.columns(&table).await;
+            let found = self.rows(&table, &columns).await;
+            rows.extend(found.into_iter().map(|row| format!("{table}: {row}")));
+        }
+        rows
     }
 
     pub(crate) async fn prepare(&mut self, sql: &'static str) -> Result<(), sqlx::Error> {

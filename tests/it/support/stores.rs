@@ -1,7 +1,12 @@
 //! Fresh stores for cases that must hold on SQLite, on Postgres, and on Postgres behind a pooler.
 
+use std::path::Path;
+
 use rtmsd::secret::Secret;
 use rtmsd::store::{Location, Store};
+use sqlx::migrate::{Migrate, Migrator};
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{ConnectOptions, Connection, PgConnection};
 use tempfile::TempDir;
 
 use super::{pgbouncer, postgres};
@@ -71,4 +76,24 @@ pub(crate) async fn on_both(case: impl AsyncFn(&TestStore)) {
     case(&TestStore::postgres().await).await;
     eprintln!("on Postgres behind PgBouncer:");
     case(&TestStore::pooled().await).await;
+}
+
+/// Empty databases of both kinds, with the schema as it was at this version. SQLite's is in `folder`.
+pub(crate) async fn at_schema(version: i64, folder: &Path) -> [Location; 2] {
+    let file = folder.join("rtmsd.db");
+    let options = SqliteConnectOptions::new().filename(&file).create_if_missing(true);
+    let mut sqlite = options.connect().await.unwrap();
+    migrate_to(version, "sqlite", &mut sqlite).await;
+    sqlite.close().await.unwrap();
+    let url = postgres::copy_of(postgres::EMPTY).await;
+    let mut postgres = PgConnection::connect(&url).await.unwrap();
+    migrate_to(version, "postgres", &mut postgres).await;
+    [Location::Sqlite(file), Location::Postgres(Secret::new(url))]
+}
+
+async fn migrate_to<C: Migrate>(version: i64, store: &str, connection: &mut C) {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("migrations").join(store);
+    let all = Migrator::new(folder).await.unwrap();
+    let old = all.iter().filter(|migration| migration.version <= version).cloned().collect();
+    Migrator::with_migrations(old).run_direct(None, connection, false).await.unwrap();
 }

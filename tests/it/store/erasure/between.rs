@@ -1,7 +1,8 @@
 //! What comes between the request for a deletion and its execution.
 
 use rtmsd::model::{
-    Action, ActionStatus, Answer, MeetingChange, NewSession, NodeId, Outcome, Planned, SessionId,
+    Action, ActionStatus, Answer, AppName, MeetingChange, NewSession, NodeId, Outcome, Planned,
+    SessionId,
 };
 use rtmsd::store::{Begin, Begun, SessionDeletion, Store};
 use serde_json::{Value, json};
@@ -42,6 +43,7 @@ async fn plan(store: &Store, session: SessionId, cause: &str, due_at_ms: i64) {
 
 fn described(metadata: &str) -> NewSession {
     NewSession {
+        app: AppName::default(),
         product: None,
         meeting_id: NUMBER.into(),
         participant_user_id: None,

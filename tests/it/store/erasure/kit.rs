@@ -1,26 +1,19 @@
 //! Meetings with streams of two people's apps, with words in all of their stored data.
 
-use std::path::Path;
-
 use rtmsd::model::{
-    ChatMessage, Entry, EntryBody, MeetingChange, NewSession, OutgoingEvent, Participant,
+    AppName, ChatMessage, Entry, EntryBody, MeetingChange, NewSession, OutgoingEvent, Participant,
     RecordedFile, RecordingId, RecordingStatus, SessionId, Speaker, SpoolId, StopReason,
     TranscriptLine, UserId,
 };
-use rtmsd::secret::Secret;
 use rtmsd::store::{
     Attempt, DeliveryStatus, IdempotencyKey, Kept, Location, NewRecording, SessionPage, Store,
 };
 use serde_json::json;
-use sqlx::migrate::{Migrate, Migrator};
-use sqlx::sqlite::SqliteConnectOptions;
-use sqlx::{ConnectOptions, Connection, PgConnection};
 use uuid::Uuid;
 
 use super::super::outgoing::endpoint;
 use super::super::webhooks::*;
 use crate::support::audit::act;
-use crate::support::postgres;
 use crate::support::stores::TestStore;
 use crate::support::words::{at_rest, in_tables};
 
@@ -66,6 +59,7 @@ impl Operator {
 
 pub(super) async fn create(store: &Store) -> SessionId {
     let new = NewSession {
+        app: AppName::default(),
         product: None,
         meeting_id: NUMBER.into(),
         participant_user_id: None,
@@ -137,7 +131,8 @@ pub(super) async fn fill(store: &Store, of: &Operator, now_ms: i64) {
     let stream = read(store, of.stream).await;
     let entries = entries(of, stream.session_id, stream.ordinal, now_ms);
     store.write_entries(&unclaimed(&entries)).await.unwrap();
-    let events: Vec<_> = entries.iter().take(20).filter_map(OutgoingEvent::of_entry).collect();
+    let event = |entry| OutgoingEvent::of_entry(entry, &stream.app);
+    let events: Vec<_> = entries.iter().take(20).filter_map(event).collect();
     store.enqueue_events(&events, now_ms).await.unwrap();
     record_sound(store, of, &stream.stream_id, stream.session_id, now_ms).await;
     for endpoint in store.endpoints_with_due_deliveries().await.unwrap() {
@@ -273,25 +268,6 @@ pub(super) async fn named(location: &Location, ids: &[&str]) -> Vec<String> {
     };
     rows.retain(|row| !has_to(row));
     rows
-}
-
-/// Both databases as they were before streams had operators.
-pub(super) async fn old_schemas(folder: &Path) -> [Location; 2] {
-    let file = folder.join("rtmsd.db");
-    let options = SqliteConnectOptions::new().filename(&file).create_if_missing(true);
-    let mut sqlite = options.connect().await.unwrap();
-    migrate_to(15, "sqlite", &mut sqlite).await;
-    let url = postgres::copy_of(postgres::EMPTY).await;
-    let mut postgres = PgConnection::connect(&url).await.unwrap();
-    migrate_to(15, "postgres", &mut postgres).await;
-    [Location::Sqlite(file), Location::Postgres(Secret::new(url))]
-}
-
-async fn migrate_to<C: Migrate>(version: i64, store: &str, connection: &mut C) {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("migrations").join(store);
-    let all = Migrator::new(folder).await.unwrap();
-    let old = all.iter().filter(|migration| migration.version <= version).cloned().collect();
-    Migrator::with_migrations(old).run_direct(None, connection, false).await.unwrap();
 }
 
 pub(super) const OLD_ROWS: [&str; 7] = [
