@@ -214,7 +214,7 @@ impl App {
         background.spawn(parts.refusals(Arc::clone(&state.refusals), self.store.clone()));
         let mut control = tokio::spawn(parts.control(Arc::clone(&self.control), &stop));
         let mut streams = tokio::spawn(self.supervisor.run());
-        let (requests, conversations) = (state.requests.clone(), state.conversations.clone());
+        let (requests, live_connections) = (state.requests.clone(), state.live_connections.clone());
         let refusals = Arc::clone(&state.refusals);
         let health = self.admin.map(|admin| (admin, health_router(&state)));
         let stopped = stop_http.clone();
@@ -251,9 +251,9 @@ impl App {
         stop_http.cancel();
         wait_finished(http).await;
         wait_finished(control).await;
-        conversations.close();
-        if timeout(LAST_STEP, conversations.wait()).await.is_err() {
-            tracing::warn!(conversations = conversations.len(), "live consumers are cut");
+        live_connections.close();
+        if timeout(LAST_STEP, live_connections.wait()).await.is_err() {
+            tracing::warn!(live_connections = live_connections.len(), "live consumers are cut");
         }
         requests.close();
         if timeout(LAST_STEP, requests.wait()).await.is_err() {
@@ -306,7 +306,7 @@ impl App {
             readiness: Readiness::default(),
             forwards: Arc::clone(&self.forwards),
             live: self.live.clone(),
-            conversations: TaskTracker::new(),
+            live_connections: TaskTracker::new(),
             draining: self.draining.clone(),
             requests: TaskTracker::new(),
         })

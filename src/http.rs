@@ -129,7 +129,7 @@ pub struct AppState {
     pub live: Live,
     pub forwards: Arc<Forwards>,
     /// WebSockets of live consumers; they end when the daemon drains, and the shutdown waits for them here.
-    pub conversations: TaskTracker,
+    pub live_connections: TaskTracker,
     /// Requests that change something continue if their client hangs up; the shutdown waits for them here.
     pub requests: TaskTracker,
 }

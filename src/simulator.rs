@@ -52,7 +52,7 @@ use tokio_util::sync::CancellationToken;
 
 use app::Apps;
 pub use command::{SimulateArgs, Verdict, command};
-pub use control::{Call, ControlError, CutKind, HandshakeFault, LinkName, Trouble, Verb};
+pub use control::{ApiFault, Call, ControlError, CutKind, HandshakeFault, LinkName, MeetingAction};
 use directory::Address;
 pub use frame_log::{FrameLog, LoggedFrame};
 pub use quirk::Quirk;
@@ -160,7 +160,7 @@ async fn end_after(state: Arc<SimulatorState>, wait: Duration) {
 async fn end_all(state: &SimulatorState) {
     for meeting_id in state.directory.live_meetings() {
         // Ignore the error: the meeting has already ended.
-        let _ = state.directory.perform(&meeting_id, &Address::All, Verb::End).await;
+        let _ = state.directory.perform(&meeting_id, &Address::All, MeetingAction::End).await;
     }
 }
 
@@ -196,8 +196,12 @@ impl Simulator {
     }
 
     /// Performs an action on a live meeting, and on the stream of every app in it.
-    pub async fn perform(&self, meeting_id: &str, verb: Verb) -> Result<(), ControlError> {
-        self.state.directory.perform(meeting_id, &Address::All, verb).await
+    pub async fn perform(
+        &self,
+        meeting_id: &str,
+        action: MeetingAction,
+    ) -> Result<(), ControlError> {
+        self.state.directory.perform(meeting_id, &Address::All, action).await
     }
 
     /// Waits until the webhook endpoint of the first app is validated or refused, and returns which.
@@ -215,7 +219,7 @@ impl Simulator {
     }
 
     /// Makes the next `count` calls of this kind fail, after the failures that are already planned.
-    pub fn fail_calls(&self, call: Call, count: u32, how: Trouble) {
+    pub fn fail_calls(&self, call: Call, count: u32, how: ApiFault) {
         self.state.fault_plan.planned.plan(call, count, how);
     }
 

@@ -61,16 +61,17 @@ async fn try_run(args: DemoArgs, stop: CancellationToken) -> Result<(), String> 
     // Before anything creates a file.
     keep_files_private();
     let listener = bind_listener(args.port).await?;
-    let address = listener.local_addr().map_err(said)?;
+    let address = listener.local_addr().map_err(error_text)?;
     // Port 0: the simulator's URL is known before the daemon's settings are built, so no port is guessed.
-    let zoom = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.map_err(said)?;
-    let zoom_url = format!("http://{}", zoom.local_addr().map_err(said)?);
+    let zoom = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.map_err(error_text)?;
+    let zoom_url = format!("http://{}", zoom.local_addr().map_err(error_text)?);
     let secrets = Secrets::make();
-    let token_key = key_file::read_or_make(&args.data_dir, key_file::TOKEN_KEY).map_err(said)?;
+    let token_key =
+        key_file::read_or_make(&args.data_dir, key_file::TOKEN_KEY).map_err(error_text)?;
     let config = demo_config(address, &zoom_url, &args, &secrets, &token_key.value)?;
     let app = App::build(config, Timings::default(), Leases::default(), Resolver::system())
         .await
-        .map_err(said)?;
+        .map_err(error_text)?;
     let recordings = args.data_dir.join("recordings");
     let show = Show::new(app.store.clone(), app.hub.clone(), recordings, clock::now_ms());
     // Before the simulator, which validates the daemon's webhook endpoint at once.
@@ -89,7 +90,7 @@ async fn try_run(args: DemoArgs, stop: CancellationToken) -> Result<(), String> 
     stop.cancelled().await;
     println!("\nStopping.");
     simulator.shutdown().await;
-    daemon.await.map_err(said)?.map_err(said)
+    daemon.await.map_err(error_text)?.map_err(error_text)
 }
 
 async fn bind_listener(port: Option<u16>) -> Result<TcpListener, String> {
@@ -99,7 +100,7 @@ async fn bind_listener(port: Option<u16>) -> Result<TcpListener, String> {
         None => match bind(PORT).await {
             // Port 3000 is taken. Only an explicit `--port` makes this an error.
             Ok(listener) => Ok(listener),
-            Err(_) => bind(0).await.map_err(said),
+            Err(_) => bind(0).await.map_err(error_text),
         },
     }
 }
@@ -165,7 +166,7 @@ async fn start_simulator(
 ) -> Result<Simulator, String> {
     let script = match &args.script {
         None => Script::built_in(),
-        Some(path) => Script::read(path).map_err(said)?,
+        Some(path) => Script::read(path).map_err(error_text)?,
     };
     let settings = simulator::Settings {
         app: ZoomApp {
@@ -181,9 +182,9 @@ async fn start_simulator(
         seed: rand::random(),
         ..simulator::Settings::default()
     };
-    simulator::start(settings, listener).await.map_err(said)
+    simulator::start(settings, listener).await.map_err(error_text)
 }
 
-fn said(error: impl std::fmt::Display) -> String {
+fn error_text(error: impl std::fmt::Display) -> String {
     error.to_string()
 }

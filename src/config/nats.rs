@@ -10,13 +10,13 @@ use super::read::Reader;
 use crate::model::MediaSet;
 use crate::secret::Secret;
 use crate::sinks::broker::FrameSettings;
-use crate::sinks::nats::{Login, Settings};
+use crate::sinks::nats::{self, Login};
 
 const URL_FORM: &str = "nats://host:port or tls://host:port, with user:password@ before the first host where they are needed; several of \
      one cluster are separated by commas";
 
 /// `None` after a mistake, `Some(None)` if no broker is set.
-pub(super) fn read_settings(read: &mut Reader<'_>) -> Option<Option<Settings>> {
+pub(super) fn read_settings(read: &mut Reader<'_>) -> Option<Option<nats::Settings>> {
     let url = read.optional("NATS_URL");
     let credentials = read.optional("NATS_CREDENTIALS").map(PathBuf::from);
     let subject_prefix = subject_prefix(read);
@@ -31,7 +31,7 @@ pub(super) fn read_settings(read: &mut Reader<'_>) -> Option<Option<Settings>> {
     let Some((servers, login)) = parse_servers(&url) else {
         return read.wrong("NATS_URL", URL_FORM);
     };
-    Some(Some(Settings {
+    Some(Some(nats::Settings {
         servers,
         login,
         credentials,

@@ -4,7 +4,7 @@ use super::read::Reader;
 use super::retention::{Keep, Retention};
 use crate::model::MediaSet;
 use crate::rtms::params::Params;
-use crate::sinks::record::Settings;
+use crate::sinks::record;
 use crate::sinks::record::layout::Layout;
 use crate::sinks::record::target::{Access, Place};
 
@@ -13,7 +13,7 @@ pub(super) fn read_settings(
     read: &mut Reader<'_>,
     retention: Option<Retention>,
     params: Option<&Params>,
-) -> Option<Settings> {
+) -> Option<record::Settings> {
     let data_dir = super::data_dir(read);
     let media = match read.optional("RECORD") {
         None => Some(MediaSet::default()),
@@ -54,7 +54,7 @@ pub(super) fn read_settings(
         Some(false) => Some(Access::Owner),
         None => None,
     };
-    Some(Settings {
+    Some(record::Settings {
         media: media?,
         place: place?,
         layout: layout?,

@@ -17,7 +17,7 @@ use super::envelope::{rfc3339, success, success_as};
 use super::error::ApiError;
 use super::extract::{InPath, PathPart, known_session};
 use crate::model::{AuditRow, Cursor, Forward, ForwardId, SessionId, SessionStatus};
-use crate::sinks::forward::{Doing, MAX_PER_SESSION};
+use crate::sinks::forward::{ForwardStatus, MAX_PER_SESSION};
 use crate::sinks::live::{From, Policy, Request};
 
 /// Creates a forward. It runs while a stream of the session runs.
@@ -29,7 +29,7 @@ pub(super) async fn create(
 ) -> Result<Response, ApiError> {
     let act = caller.trail.act((state.now_ms)(), "forward.create", &id.to_string());
     let forward = make_forward(&state, id, &body, &act).await?;
-    state.forwards.look();
+    state.forwards.wake();
     let data = json!({ "forward": ForwardView::of(&forward, &state) });
     Ok(success_as(StatusCode::CREATED, "forward created", data))
 }
@@ -99,7 +99,7 @@ pub(super) async fn remove(
         known_session(&state.store, session).await?;
         return Err(ApiError::UnknownForward);
     }
-    state.forwards.look();
+    state.forwards.wake();
     Ok(success("forward removed", Value::Null))
 }
 
@@ -125,7 +125,7 @@ struct ForwardView<'a> {
     /// The last entry of each stream that is known to have been delivered, as last stored.
     cursor: String,
     #[serde(flatten)]
-    doing: Doing,
+    doing: ForwardStatus,
     created_at: Option<String>,
     created_at_ms: i64,
 }
@@ -138,7 +138,7 @@ impl<'a> ForwardView<'a> {
             url: forward.url.split(['?', '#']).next().unwrap_or_default(),
             asked: &forward.asked,
             cursor: forward.cursor.to_string(),
-            doing: state.forwards.doing(forward.id),
+            doing: state.forwards.status(forward.id),
             created_at: rfc3339(forward.created_at_ms),
             created_at_ms: forward.created_at_ms,
         }

@@ -72,11 +72,11 @@ fn upgrade_consumer(
         false => Some(Request::read(&asked, session)?),
     };
     // Before the 101: a consumer that is refused gets an HTTP status instead of a close code.
-    let room = state.hub.enter(caller.entrant()).ok_or(ApiError::TooManySubscribers)?;
-    let consumer = Consumer { live: state.live.clone(), session, request, permit: room };
-    let talk = catch_panic(consumer.converse(upgrade), Arc::clone(&state.counters));
+    let permit = state.hub.enter(caller.entrant()).ok_or(ApiError::TooManySubscribers)?;
+    let consumer = Consumer { live: state.live.clone(), session, request, permit };
+    let connection = catch_panic(consumer.serve(upgrade), Arc::clone(&state.counters));
     // On the tracker, because hyper's connection task ends with the upgrade and the shutdown would not wait for it.
-    state.conversations.spawn(talk);
+    state.live_connections.spawn(connection);
     let mut response = response.map(|()| Body::empty());
     // A browser that offers subprotocols fails the connection unless one of them is selected.
     if is_offered {
@@ -93,8 +93,8 @@ fn query_fields(query: &Params) -> Map<String, Value> {
 }
 
 /// Runs a connection; a panic ends only this connection.
-async fn catch_panic(talk: impl Future<Output = ()>, counters: Arc<Counters>) {
-    if AssertUnwindSafe(talk).catch_unwind().await.is_err() {
+async fn catch_panic(connection: impl Future<Output = ()>, counters: Arc<Counters>) {
+    if AssertUnwindSafe(connection).catch_unwind().await.is_err() {
         count(&counters.panics);
         tracing::error!("a live connection's task panicked; the connection is closed");
     }
@@ -110,7 +110,7 @@ struct Consumer {
 }
 
 impl Consumer {
-    async fn converse(mut self, upgrade: OnUpgrade) {
+    async fn serve(mut self, upgrade: OnUpgrade) {
         let upgraded = upgrade.await.ok();
         // The type must be the one that `server` gives to hyper, or the downcast fails.
         let Some(parts) = upgraded.and_then(|io| io.downcast::<TokioIo<Socket>>().ok()) else {

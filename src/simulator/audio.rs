@@ -254,7 +254,7 @@ mod tests {
         send_rate: 20,
     };
 
-    fn said(voice: Voice) -> Utterance {
+    fn utterance(voice: Voice) -> Utterance {
         let text = String::new();
         Utterance { who: 0, text, start_ms: 100, duration_ms: 200, language: 9, voice }
     }
@@ -275,7 +275,7 @@ mod tests {
     #[test]
     fn a_frame_of_l16_at_16_khz_is_640_bytes() {
         let encoder = Encoder::new(L16_16K, &Script::load(1));
-        let frame = encoder.single_voice(&said(Voice::Tone { hz: 200 }), 120);
+        let frame = encoder.single_voice(&utterance(Voice::Tone { hz: 200 }), 120);
         assert_eq!((frame.length, frame.base64.len()), (640, 856));
         assert!(l16(&frame).iter().any(|sample| *sample > 700));
     }
@@ -284,16 +284,16 @@ mod tests {
     fn a_clip_is_resampled_and_followed_by_silence() {
         let clip: Arc<[u8]> = vec![0xaa; 800].into();
         let encoder = Encoder::new(L16_16K, &Script::load(1));
-        let said = said(Voice::Clip(clip));
-        assert!(l16(&encoder.single_voice(&said, 120)).iter().all(|sample| *sample == 32256));
-        assert!(l16(&encoder.single_voice(&said, 240)).iter().all(|sample| *sample == 0));
+        let spoken = utterance(Voice::Clip(clip));
+        assert!(l16(&encoder.single_voice(&spoken, 120)).iter().all(|sample| *sample == 32256));
+        assert!(l16(&encoder.single_voice(&spoken, 240)).iter().all(|sample| *sample == 0));
     }
 
     #[test]
     fn a_frame_that_begins_before_the_utterance_is_silent_up_to_its_start() {
         let encoder = Encoder::new(L16_16K, &Script::load(1));
         let clip: Arc<[u8]> = vec![0xaa; 800].into();
-        let samples = l16(&encoder.single_voice(&said(Voice::Clip(clip)), 90));
+        let samples = l16(&encoder.single_voice(&utterance(Voice::Clip(clip)), 90));
         assert!(samples[..160].iter().all(|sample| *sample == 0));
         assert!(samples[160..].iter().all(|sample| *sample == 32256));
     }
@@ -333,18 +333,18 @@ mod tests {
                 assert!(is_20_ms && code == 0, "config {config}, code {code}");
             }
         }
-        let (encoder, said) = (opus(), said(Voice::Tone { hz: 200 }));
-        assert_eq!(encoder.single_voice(&said, 100), VOICES[0][0]);
-        assert_eq!(encoder.mixed_voices(&[&said, &said], 140), VOICES[0][2]);
+        let (encoder, spoken) = (opus(), utterance(Voice::Tone { hz: 200 }));
+        assert_eq!(encoder.single_voice(&spoken, 100), VOICES[0][0]);
+        assert_eq!(encoder.mixed_voices(&[&spoken, &spoken], 140), VOICES[0][2]);
         let all_ms = 20 * VOICES[0].len() as i64;
         assert!(all_ms > 2_000);
-        assert_eq!(encoder.single_voice(&said, 100 + all_ms), VOICES[0][0]);
+        assert_eq!(encoder.single_voice(&spoken, 100 + all_ms), VOICES[0][0]);
     }
 
     #[test]
     fn overlapping_voices_are_mixed_by_addition() {
         let encoder = Encoder::new(L16_16K, &Script::load(1));
-        let one = said(Voice::Tone { hz: 200 });
+        let one = utterance(Voice::Tone { hz: 200 });
         let alone = l16(&encoder.mixed_voices(&[&one], 120));
         let both = l16(&encoder.mixed_voices(&[&one, &one], 120));
         assert!(alone.iter().zip(both).all(|(one, two)| one * 2 == two));

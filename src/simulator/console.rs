@@ -5,7 +5,7 @@
 //! | `GET /simulator/report` | returns what was sent and received, and the breaches of the protocol |
 //! | `GET /simulator/meetings` | lists the live meetings with their streams |
 //! | `POST /simulator/meetings` | opens one more meeting |
-//! | `POST /simulator/meetings/{id}/{verb}` | performs a [`Verb`] with the fields in the body: `{"reason": 8}` for `stop` |
+//! | `POST /simulator/meetings/{id}/{action}` | performs a [`MeetingAction`] with the fields in the body: `{"reason": 8}` for `stop` |
 //! | `GET /simulator/streams/{id}/frames` | lists every frame of a stream, if `remembers_frames` is set |
 //! | `POST /simulator/calls` | plans failures of calls: `{"call": "status", "count": 2, "how": "rate_limit"}` |
 //! | `GET /simulator/users` | lists the users who can install the app |
@@ -31,7 +31,7 @@ use serde_json::{Map, Value, json};
 
 use super::app::App;
 use super::body::Body;
-use super::control::{Call, ControlError, Trouble, Verb};
+use super::control::{ApiFault, Call, ControlError, MeetingAction};
 use super::directory::Address;
 use super::meeting;
 use super::state::SimulatorState;
@@ -112,12 +112,12 @@ async fn open_meeting(State(state): State<Arc<SimulatorState>>) -> Result<Respon
 
 async fn perform_action(
     State(state): State<Arc<SimulatorState>>,
-    Path((meeting_id, verb)): Path<(String, String)>,
+    Path((meeting_id, action)): Path<(String, String)>,
     Query(query): Query<AppQuery>,
     Body(body): Body,
 ) -> Response {
-    let verb = match verb_of(&verb, &body) {
-        Ok(verb) => verb,
+    let action = match meeting_action(&action, &body) {
+        Ok(action) => action,
         Err(error) => return error_response(StatusCode::BAD_REQUEST, &error.to_string()),
     };
     let address = match app_of(&state, &query) {
@@ -125,7 +125,7 @@ async fn perform_action(
         Ok(None) => Address::All,
         Err(error) => return error.into_response(),
     };
-    match state.directory.perform(&meeting_id, &address, verb).await {
+    match state.directory.perform(&meeting_id, &address, action).await {
         Ok(()) => Json(json!({"meeting_id": meeting_id})).into_response(),
         Err(error) => error.into_response(),
     }
@@ -145,8 +145,8 @@ fn app_of<'a>(
     state.apps.of_client_id(client_id).map(Some).ok_or(ControlError::NoApp)
 }
 
-/// Parses a verb: the same JSON as a script's `fault`, except that its kind is in the path.
-fn verb_of(kind: &str, body: &[u8]) -> serde_json::Result<Verb> {
+/// Parses an action: the same JSON as a script's `fault`, except that its kind is in the path.
+fn meeting_action(kind: &str, body: &[u8]) -> serde_json::Result<MeetingAction> {
     let mut fields: Map<String, Value> =
         if body.is_empty() { Map::new() } else { serde_json::from_slice(body)? };
     fields.insert("kind".to_owned(), kind.into());
@@ -159,7 +159,7 @@ struct Planned {
     call: Call,
     #[serde(default = "default_count")]
     count: u32,
-    how: Trouble,
+    how: ApiFault,
 }
 
 fn default_count() -> u32 {

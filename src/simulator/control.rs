@@ -77,7 +77,7 @@ impl Call {
 /// How a call fails (sections 14.1, 14.5, 15.4).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Trouble {
+pub enum ApiFault {
     /// 429 with `X-RateLimit-Reset`.
     RateLimit,
     /// 429 with `Retry-After` as a date.
@@ -133,7 +133,7 @@ fn default_count() -> u32 {
 /// An action or fault of Zoom's on a meeting or its stream. In scripts: `{"kind": "cut", "link": "signaling"}`.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
-pub enum Verb {
+pub enum MeetingAction {
     /// Starts a stream on behalf of the host. Does nothing while one is live.
     Start,
     /// Starts a stream on behalf of another Zoom user, who becomes its operator.
@@ -180,7 +180,7 @@ pub enum Verb {
         call: Call,
         #[serde(default = "default_count")]
         count: u32,
-        how: Trouble,
+        how: ApiFault,
     },
     /// Removes the app for a user: revokes their tokens and sends `app_deauthorized`. Streams continue.
     Deauthorize { user_id: String },

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use tokio::sync::{mpsc, oneshot};
 
-use super::control::{ControlError, Verb};
+use super::control::{ControlError, MeetingAction};
 use super::frame_log::FrameLog;
 use super::lock;
 use super::meeting::Input;
@@ -100,12 +100,12 @@ impl Directory {
         &self,
         meeting_id: &str,
         address: &Address,
-        verb: Verb,
+        action: MeetingAction,
     ) -> Result<(), ControlError> {
         let mut result = Err(ControlError::NoMeeting);
         for inbox in self.inboxes_of(meeting_id, address) {
             let (answer, answered) = oneshot::channel();
-            let input = Input::Do { verb: verb.clone(), answer };
+            let input = Input::Perform { action: action.clone(), answer };
             // A meeting that ends drops its inbox, and with it the sender of the answer.
             let sent = inbox.send(input).await.is_ok();
             let outcome = answered.await.ok().filter(|_| sent);

@@ -9,7 +9,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use tokio_util::sync::CancellationToken;
 
-use super::control::{Call, Trouble};
+use super::control::{ApiFault, Call};
 use super::lock;
 use super::oauth::TokenError;
 use super::planned::Planned;
@@ -17,7 +17,7 @@ use super::report::CallReport;
 use super::rest::ApiError;
 use crate::clock;
 
-/// How long `Trouble::Hang` holds a call: longer than any client waits.
+/// How long `ApiFault::Hang` holds a call: longer than any client waits.
 const HANG: Duration = Duration::from_secs(120);
 /// The periods of the two rate limits of section 14.5: calls a second and calls a day.
 const SECOND_MS: i64 = 1_000;
@@ -32,12 +32,12 @@ pub(super) struct HangUp(pub CancellationToken);
 /// The planned failures, in order for each kind of call, and how the calls were answered.
 #[derive(Default)]
 pub(super) struct FaultPlan {
-    pub planned: Planned<Call, Trouble, MAX_PLANNED>,
+    pub planned: Planned<Call, ApiFault, MAX_PLANNED>,
     calls: Mutex<CallReport>,
 }
 
 impl FaultPlan {
-    fn next(&self, call: Call) -> Option<Trouble> {
+    fn next(&self, call: Call) -> Option<ApiFault> {
         self.planned.next(|of| *of == call)
     }
 
@@ -55,17 +55,17 @@ pub(super) async fn apply_faults(
     let hang_up = request.extensions().get::<HangUp>().cloned().unwrap_or_default();
     let response = match fault_plan.next(call) {
         None => next.run(request).await,
-        Some(Trouble::Drop) => return hang_up_unanswered(&fault_plan, call, hang_up).await,
-        Some(Trouble::Hang) => {
+        Some(ApiFault::Drop) => return hang_up_unanswered(&fault_plan, call, hang_up).await,
+        Some(ApiFault::Hang) => {
             tokio::time::sleep(HANG).await;
             return hang_up_unanswered(&fault_plan, call, hang_up).await;
         }
-        Some(Trouble::LoseAnswer) => {
+        Some(ApiFault::LoseAnswer) => {
             // The call takes effect; only its answer is lost.
             next.run(request).await;
             return hang_up_unanswered(&fault_plan, call, hang_up).await;
         }
-        Some(trouble) => faulty_response(call, trouble),
+        Some(fault) => faulty_response(call, fault),
     };
     let mut report = lock(&fault_plan.calls);
     let answers = report.answers.entry(call.as_str()).or_default();
@@ -80,30 +80,30 @@ async fn hang_up_unanswered(fault_plan: &FaultPlan, call: Call, hang_up: HangUp)
     std::future::pending().await
 }
 
-fn faulty_response(call: Call, trouble: Trouble) -> Response {
+fn faulty_response(call: Call, fault: ApiFault) -> Response {
     let error = |status, code, message| ApiError::new(status, code, message).into_response();
-    match trouble {
-        Trouble::RateLimit => rate_limited("QPS", reset_at(clock::now_ms())),
-        Trouble::DailyLimit => rate_limited("Daily-limit", next_midnight(clock::now_ms())),
-        Trouble::InvalidToken if call == Call::Token => TokenError::TOKEN.into_response(),
-        Trouble::InvalidToken => ApiError::invalid_token().into_response(),
-        Trouble::MissingScope => ApiError::missing_scope(&["(planned)"]).into_response(),
-        Trouble::NotAuthorized => ApiError::app_not_authorized().into_response(),
-        Trouble::NotHost => ApiError::not_a_host().into_response(),
-        Trouble::NotEligible => {
+    match fault {
+        ApiFault::RateLimit => rate_limited("QPS", reset_at(clock::now_ms())),
+        ApiFault::DailyLimit => rate_limited("Daily-limit", next_midnight(clock::now_ms())),
+        ApiFault::InvalidToken if call == Call::Token => TokenError::TOKEN.into_response(),
+        ApiFault::InvalidToken => ApiError::invalid_token().into_response(),
+        ApiFault::MissingScope => ApiError::missing_scope(&["(planned)"]).into_response(),
+        ApiFault::NotAuthorized => ApiError::app_not_authorized().into_response(),
+        ApiFault::NotHost => ApiError::not_a_host().into_response(),
+        ApiFault::NotEligible => {
             error(StatusCode::FORBIDDEN, 2310, "This account is not eligible for RTMS.")
         }
-        Trouble::NotStarted => error(StatusCode::BAD_REQUEST, 3000, "Meeting has not started."),
-        Trouble::NoMeeting => ApiError::no_meeting("(planned)").into_response(),
-        Trouble::ServerError => {
+        ApiFault::NotStarted => error(StatusCode::BAD_REQUEST, 3000, "Meeting has not started."),
+        ApiFault::NoMeeting => ApiError::no_meeting("(planned)").into_response(),
+        ApiFault::ServerError => {
             error(StatusCode::INTERNAL_SERVER_ERROR, 500, "Internal server error.")
         }
         // Not JSON: this answer imitates a proxy in front of Zoom.
-        Trouble::Unavailable => {
+        ApiFault::Unavailable => {
             (StatusCode::SERVICE_UNAVAILABLE, "<html>503 Service Unavailable</html>")
                 .into_response()
         }
-        Trouble::Drop | Trouble::Hang | Trouble::LoseAnswer => {
+        ApiFault::Drop | ApiFault::Hang | ApiFault::LoseAnswer => {
             unreachable!("apply_faults leaves these calls unanswered")
         }
     }
@@ -141,17 +141,17 @@ mod tests {
 
     #[test]
     fn planned_failures_apply_in_order_and_only_to_their_kind_of_call() {
-        let troubles = FaultPlan::default();
-        troubles.planned.plan(Call::Status, 2, Trouble::NotStarted);
-        troubles.planned.plan(Call::Token, 1, Trouble::Drop);
-        troubles.planned.plan(Call::Status, 1, Trouble::RateLimit);
-        assert_eq!(troubles.next(Call::User), None);
-        let next = || troubles.next(Call::Status);
-        assert_eq!(next(), Some(Trouble::NotStarted));
-        assert_eq!(next(), Some(Trouble::NotStarted));
-        assert_eq!(next(), Some(Trouble::RateLimit));
+        let faults = FaultPlan::default();
+        faults.planned.plan(Call::Status, 2, ApiFault::NotStarted);
+        faults.planned.plan(Call::Token, 1, ApiFault::Drop);
+        faults.planned.plan(Call::Status, 1, ApiFault::RateLimit);
+        assert_eq!(faults.next(Call::User), None);
+        let next = || faults.next(Call::Status);
+        assert_eq!(next(), Some(ApiFault::NotStarted));
+        assert_eq!(next(), Some(ApiFault::NotStarted));
+        assert_eq!(next(), Some(ApiFault::RateLimit));
         assert_eq!(next(), None);
-        assert_eq!(troubles.next(Call::Token), Some(Trouble::Drop));
+        assert_eq!(faults.next(Call::Token), Some(ApiFault::Drop));
     }
 
     #[test]

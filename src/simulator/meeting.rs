@@ -11,7 +11,7 @@ use serde_json::json;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep_until};
 
-use super::control::{ControlError, Verb};
+use super::control::{ControlError, MeetingAction};
 use super::event::{self, MeetingIdentity};
 use super::handshake::Handshake;
 use super::quirk::Quirks;
@@ -41,7 +41,7 @@ pub(super) enum Input {
     /// The client ended a socket.
     Lost { socket: u64, loss: Loss },
     /// An action over the simulator's API or from a test.
-    Do { verb: Verb, answer: oneshot::Sender<Result<(), ControlError>> },
+    Perform { action: MeetingAction, answer: oneshot::Sender<Result<(), ControlError>> },
 }
 
 pub(super) struct Meeting {
@@ -182,9 +182,9 @@ impl Meeting {
     fn handle(&mut self, input: Input) {
         let now = Instant::now();
         match input {
-            Input::Do { verb, answer } => {
+            Input::Perform { action, answer } => {
                 // Ignore the error: the caller has stopped waiting.
-                let _ = answer.send(self.perform(now, &verb));
+                let _ = answer.send(self.perform(now, &action));
             }
             Input::Handshake { socket, handshake, outbox } => {
                 let outbox = outbox.with_quirks(self.shared.quirks.clone());
@@ -306,7 +306,7 @@ impl Meeting {
                 }
             }
             // Ignore the error: without a stream a fault has nothing to break.
-            Cue::Verb(verb) => drop(self.perform(now, verb)),
+            Cue::Action(action) => drop(self.perform(now, action)),
         }
     }
 
@@ -368,44 +368,46 @@ impl Meeting {
         }
     }
 
-    fn perform(&mut self, now: Instant, verb: &Verb) -> Result<(), ControlError> {
-        match verb {
-            Verb::Start => self.start_stream(self.shared.operator_id.clone()),
-            Verb::StartAs { user_id } => self.start_stream(user_id.clone()),
-            Verb::End => {
+    fn perform(&mut self, now: Instant, action: &MeetingAction) -> Result<(), ControlError> {
+        match action {
+            MeetingAction::Start => self.start_stream(self.shared.operator_id.clone()),
+            MeetingAction::StartAs { user_id } => self.start_stream(user_id.clone()),
+            MeetingAction::End => {
                 self.finish(MEETING_ENDED);
                 Ok(())
             }
-            Verb::Quirk { name, on } => {
+            MeetingAction::Quirk { name, on } => {
                 self.shared.quirks.set(*name, *on);
                 Ok(())
             }
-            Verb::FailHandshakes { link, count, how } => {
+            MeetingAction::FailHandshakes { link, count, how } => {
                 self.shared.handshake_faults.plan(*link, *count, *how);
                 Ok(())
             }
-            Verb::Camera { user_id, on } => self.set_camera_of(now, *user_id, *on),
+            MeetingAction::Camera { user_id, on } => self.set_camera_of(now, *user_id, *on),
             // These concern the whole simulation, and every task of the meeting gets them.
-            Verb::FailCalls { .. } | Verb::Deauthorize { .. } | Verb::ExpireAccessTokens
+            MeetingAction::FailCalls { .. }
+            | MeetingAction::Deauthorize { .. }
+            | MeetingAction::ExpireAccessTokens
                 if !self.shared.is_first() =>
             {
                 Ok(())
             }
-            Verb::FailCalls { call, count, how } => {
+            MeetingAction::FailCalls { call, count, how } => {
                 self.shared.state.fault_plan.planned.plan(*call, *count, *how);
                 Ok(())
             }
-            Verb::Deauthorize { user_id } => {
+            MeetingAction::Deauthorize { user_id } => {
                 self.shared.state.deauthorize(&self.shared.app, user_id);
                 Ok(())
             }
-            Verb::ExpireAccessTokens => {
+            MeetingAction::ExpireAccessTokens => {
                 self.shared.state.apps.expire_access_tokens();
                 Ok(())
             }
-            verb => {
+            action => {
                 let stream = self.stream.as_mut().ok_or(ControlError::NoStream)?;
-                stream.perform(now, verb, &self.state)
+                stream.perform(now, action, &self.state)
             }
         }
     }

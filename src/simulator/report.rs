@@ -106,7 +106,7 @@ pub struct OAuthReport {
     /// Codes presented a second time.
     pub reused_codes: u64,
     /// Refresh tokens presented after they were replaced. A client that stores each new token causes none, unless
-    /// an answer was lost (`Trouble::LoseAnswer`).
+    /// an answer was lost (`ApiFault::LoseAnswer`).
     pub reused_refresh_tokens: u64,
     /// Refusals of the token endpoint, by `error`.
     pub refusals: BTreeMap<&'static str, u64>,

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value, json};
 use thiserror::Error;
 
-use super::control::Verb;
+use super::control::MeetingAction;
 use super::quirk::Quirk;
 use super::settings::User;
 use crate::model::Product;
@@ -117,7 +117,7 @@ pub(super) enum Cue {
     /// An engagement event, by index.
     Engagement(usize),
     /// An action or fault, as over the simulator's API.
-    Verb(Verb),
+    Action(MeetingAction),
 }
 
 /// What happens at the end of the timeline.

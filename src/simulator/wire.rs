@@ -197,12 +197,12 @@ pub(super) fn transcript(line: &TranscriptLine<'_>) -> String {
         None => json!({"user_id": line.person.user_id, "user_name": line.person.name}),
     };
     // Attribute 1 is NEW (section 10.14): the simulator never revises a line.
-    let said = json!({
+    let fields = json!({
         "start_time": line.start_ms, "end_time": line.end_ms, "timestamp": line.timestamp_ms,
         "language": line.language, "attribute": 1, "data": line.text,
     });
-    if let (Value::Object(content), Value::Object(said)) = (&mut content, said) {
-        content.extend(said);
+    if let (Value::Object(content), Value::Object(fields)) = (&mut content, fields) {
+        content.extend(fields);
     }
     json!({"msg_type": msg_type::MEDIA_DATA_TRANSCRIPT, "content": content}).to_string()
 }

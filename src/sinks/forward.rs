@@ -37,7 +37,7 @@ const MAX_ALL: u32 = 10_000;
 /// How often the store is polled, and written with what was delivered.
 const POLL_INTERVAL: Duration = Duration::from_secs(2);
 /// The shortest time between two polls, because many streams may change at once.
-const LOOK_PAUSE: Duration = Duration::from_millis(100);
+const POLL_PAUSE: Duration = Duration::from_millis(100);
 /// How long a forward stays after its stream has ended, to send the rest and to wait for another stream.
 const AFTER_STREAM: Duration = Duration::from_secs(5);
 /// How long ago a stream may have ended for its forwards to be polled: far longer than [`AFTER_STREAM`], because the
@@ -49,7 +49,7 @@ const STABLE: Duration = Duration::from_secs(10);
 /// The state of a forward.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "status", rename_all = "snake_case")]
-pub enum Doing {
+pub enum ForwardStatus {
     /// No stream of its session runs here.
     Waiting,
     Connecting,
@@ -80,18 +80,18 @@ pub struct Forwards {
     network: Network,
     /// The wall clock, Unix milliseconds.
     now_ms: fn() -> i64,
-    running: Mutex<HashMap<ForwardId, Running>>,
-    news: Notify,
+    running: Mutex<HashMap<ForwardId, RunningForward>>,
+    wake: Notify,
 }
 
 /// A forward that runs here, or has run here and must not run again.
-struct Running {
+struct RunningForward {
     session_id: SessionId,
     stop: CancellationToken,
-    doing: watch::Receiver<Doing>,
-    arrived: watch::Receiver<Cursor>,
+    status: watch::Receiver<ForwardStatus>,
+    delivered: watch::Receiver<Cursor>,
     /// The position that the store has.
-    noted: Cursor,
+    stored: Cursor,
     /// Since when its session has had no stream here.
     idle_since: Option<Instant>,
 }
@@ -105,19 +105,19 @@ pub fn build(settings: Settings, context: &Context) -> (Arc<Forwards>, Box<dyn R
         network: context.network.for_named_hosts(),
         now_ms: context.now_ms,
         running: Mutex::default(),
-        news: Notify::new(),
+        wake: Notify::new(),
     });
-    let task = ForwardTasks { forwards: Arc::clone(&forwards), tasks: JoinSet::new() };
+    let task = ForwardRunner { forwards: Arc::clone(&forwards), tasks: JoinSet::new() };
     (forwards, Box::new(task))
 }
 
 /// Owns every forward's task.
-struct ForwardTasks {
+struct ForwardRunner {
     forwards: Arc<Forwards>,
     tasks: JoinSet<()>,
 }
 
-impl Runner for ForwardTasks {
+impl Runner for ForwardRunner {
     fn name(&self) -> &'static str {
         "forwards"
     }
@@ -139,13 +139,13 @@ impl Forwards {
     }
 
     /// Wakes the task after a change of the store's forwards.
-    pub fn look(&self) {
-        self.news.notify_one();
+    pub fn wake(&self) {
+        self.wake.notify_one();
     }
 
-    pub fn doing(&self, id: ForwardId) -> Doing {
+    pub fn status(&self, id: ForwardId) -> ForwardStatus {
         let running = self.running();
-        running.get(&id).map_or(Doing::Waiting, |running| running.doing.borrow().clone())
+        running.get(&id).map_or(ForwardStatus::Waiting, |running| running.status.borrow().clone())
     }
 
     async fn run(self: &Arc<Self>, tasks: &mut JoinSet<()>, stop: CancellationToken) {
@@ -156,9 +156,9 @@ impl Forwards {
             }
             tokio::select! {
                 () = stop.cancelled() => {}
-                () = self.news.notified() => {}
+                () = self.wake.notified() => {}
                 // Sleeps inside the branch, so that a burst of changes causes one poll.
-                Ok(()) = changes.changed() => sleep(LOOK_PAUSE).await,
+                Ok(()) = changes.changed() => sleep(POLL_PAUSE).await,
                 () = sleep(POLL_INTERVAL) => {}
                 Some(ended) = tasks.join_next() => {
                     if ended.is_err() {
@@ -168,14 +168,14 @@ impl Forwards {
             }
         }
         while tasks.join_next().await.is_some() {}
-        if let Err(error) = self.note_arrived().await {
+        if let Err(error) = self.store_positions().await {
             tracing::warn!(%error, "cannot store the forwards' positions; the last entries may be sent again");
         }
     }
 
     async fn reconcile(self: &Arc<Self>, tasks: &mut JoinSet<()>) -> Result<(), StoreError> {
         // First: a forward that starts below continues after what was delivered.
-        self.note_arrived().await?;
+        self.store_positions().await?;
         let since_ms = (self.now_ms)().saturating_sub(RECENTLY_MS);
         let forwards = self.live.store.forwards(since_ms, MAX_ALL).await?;
         let here: HashSet<SessionId> =
@@ -208,65 +208,65 @@ impl Forwards {
     }
 
     fn start(self: &Arc<Self>, forward: Forward, tasks: &mut JoinSet<()>) {
-        let (doing, doing_seen) = watch::channel(Doing::Connecting);
-        let (arrived, arrived_seen) = watch::channel(forward.cursor.clone());
+        let (status, status_seen) = watch::channel(ForwardStatus::Connecting);
+        let (delivered, delivered_seen) = watch::channel(forward.cursor.clone());
         let stop = self.live.stop.child_token();
-        let running = Running {
+        let running = RunningForward {
             session_id: forward.session_id,
             stop: stop.clone(),
-            doing: doing_seen,
-            arrived: arrived_seen,
-            noted: forward.cursor.clone(),
+            status: status_seen,
+            delivered: delivered_seen,
+            stored: forward.cursor.clone(),
             idle_since: None,
         };
         self.running().insert(forward.id, running);
-        let task = Task { forwards: Arc::clone(self), forward, doing, arrived, stop };
+        let task = ForwardTask { forwards: Arc::clone(self), forward, status, delivered, stop };
         tasks.spawn(async move {
             let last = task.run().await;
             tracing::info!(forward_id = %task.forward.id, ?last, "a forward has ended");
-            task.doing.send_replace(last);
+            task.status.send_replace(last);
         });
     }
 
     /// Stores the positions of delivered entries, to continue there after a kill.
-    async fn note_arrived(&self) -> Result<(), StoreError> {
+    async fn store_positions(&self) -> Result<(), StoreError> {
         // Collected first: the lock is not held across the writes.
-        let news: Vec<(ForwardId, Cursor)> = self
+        let new: Vec<(ForwardId, Cursor)> = self
             .running()
             .iter()
             .filter_map(|(id, running)| {
-                let arrived = running.arrived.borrow().clone();
-                let is_news = arrived != running.noted;
-                is_news.then_some((*id, arrived))
+                let delivered = running.delivered.borrow().clone();
+                let is_new = delivered != running.stored;
+                is_new.then_some((*id, delivered))
             })
             .collect();
-        for (id, cursor) in news {
+        for (id, cursor) in new {
             self.live.store.note_forwarded(id, &cursor).await?;
             if let Some(running) = self.running().get_mut(&id) {
-                running.noted = cursor;
+                running.stored = cursor;
             }
         }
         Ok(())
     }
 
-    fn running(&self) -> MutexGuard<'_, HashMap<ForwardId, Running>> {
+    fn running(&self) -> MutexGuard<'_, HashMap<ForwardId, RunningForward>> {
         self.running.lock().expect("nothing panics while holding the forwards")
     }
 }
 
 /// The task of one forward.
-struct Task {
+struct ForwardTask {
     forwards: Arc<Forwards>,
     forward: Forward,
-    doing: watch::Sender<Doing>,
-    arrived: watch::Sender<Cursor>,
+    status: watch::Sender<ForwardStatus>,
+    delivered: watch::Sender<Cursor>,
     stop: CancellationToken,
 }
 
-impl Task {
+impl ForwardTask {
     /// Runs the forward. Returns its final state.
-    async fn run(&self) -> Doing {
-        let failed = |error: String| Doing::Failed { error };
+    async fn run(&self) -> ForwardStatus {
+        let failed = |error: String| ForwardStatus::Failed { error };
         let Forward { session_id, url, asked, cursor, .. } = &self.forward;
         let endpoint = match self.forwards.targets.endpoint(url) {
             Ok(endpoint) => endpoint,
@@ -276,7 +276,7 @@ impl Task {
             Ok(request) => request.after(*session_id, cursor.clone()),
             Err(error) => return failed(error.to_string()),
         };
-        let Some(_room) = self.enter().await else { return Doing::Waiting };
+        let Some(_permit) = self.permit().await else { return ForwardStatus::Waiting };
         let mut source = Source::open(&self.forwards.live, request);
         let (mut rng, mut backoff) = (backoff::stream_rng(rand::random()), Backoff::default());
         loop {
@@ -289,16 +289,16 @@ impl Task {
                 backoff.clear();
             }
             if !self.wait(error, backoff.after_loss(&mut rng)).await {
-                return Doing::Waiting;
+                return ForwardStatus::Waiting;
             }
         }
     }
 
     /// Waits for a permit among the subscribers; `None` when the forward must stop.
-    async fn enter(&self) -> Option<Permit> {
+    async fn permit(&self) -> Option<Permit> {
         loop {
-            if let Some(room) = self.forwards.live.hub.enter(Entrant::Privileged) {
-                return Some(room);
+            if let Some(permit) = self.forwards.live.hub.enter(Entrant::Privileged) {
+                return Some(permit);
             }
             let error = "the maximum number of subscribers is connected (MAX_SUBSCRIBERS)";
             if !self.wait(error.to_owned(), POLL_INTERVAL).await {
@@ -308,29 +308,35 @@ impl Task {
     }
 
     /// Connects and runs the connection. Returns an error if it is lost, or the forward's final state.
-    async fn connection(&self, endpoint: &Endpoint, source: &mut Source) -> Result<Doing, String> {
+    async fn connection(
+        &self,
+        endpoint: &Endpoint,
+        source: &mut Source,
+    ) -> Result<ForwardStatus, String> {
         let dial = dial(endpoint, &self.forwards.targets, &self.forwards.network);
         let Some(socket) = self.stop.run_until_cancelled(dial).await else {
-            return Ok(Doing::Waiting);
+            return Ok(ForwardStatus::Waiting);
         };
         let mut socket = socket?;
         // Frames that were queued for the server are stale.
-        source.resume(self.forward.session_id, &self.arrived.borrow());
-        self.doing.send_replace(Doing::Connected);
-        let receipts = DeliveryAcks::new(self.arrived.clone());
-        let talk = Connection::new(&mut socket, source).with_receipts(receipts);
-        match talk.run(&self.stop).await {
-            CloseReason::Session => Ok(Doing::Done),
-            CloseReason::Stopped => Ok(Doing::Waiting),
-            CloseReason::Unsupported(problem) => Ok(Doing::Failed { error: problem.into() }),
-            over => Err(over.to_string()),
+        source.resume(self.forward.session_id, &self.delivered.borrow());
+        self.status.send_replace(ForwardStatus::Connected);
+        let acks = DeliveryAcks::new(self.delivered.clone());
+        let connection = Connection::new(&mut socket, source).with_acks(acks);
+        match connection.run(&self.stop).await {
+            CloseReason::Session => Ok(ForwardStatus::Done),
+            CloseReason::Stopped => Ok(ForwardStatus::Waiting),
+            CloseReason::Unsupported(problem) => {
+                Ok(ForwardStatus::Failed { error: problem.into() })
+            }
+            reason => Err(reason.to_string()),
         }
     }
 
     /// False when the forward must stop.
     async fn wait(&self, error: String, wait: Duration) -> bool {
         tracing::debug!(forward_id = %self.forward.id, error, "a forward is disconnected; connecting again");
-        self.doing.send_replace(Doing::Disconnected { error });
+        self.status.send_replace(ForwardStatus::Disconnected { error });
         self.stop.run_until_cancelled(sleep(wait)).await.is_some()
     }
 }

@@ -2,6 +2,7 @@
 
 mod begin;
 mod connection;
+mod delivery_acks;
 mod encoder;
 mod named;
 mod request;
@@ -9,8 +10,7 @@ mod source;
 mod twilio;
 mod wire;
 
-pub use connection::{
-    CloseReason, Connection, DeliveryAcks, first_text, refuse_request, websocket_config,
-};
+pub use connection::{CloseReason, Connection, first_text, refuse_request, websocket_config};
+pub use delivery_acks::DeliveryAcks;
 pub use request::{Format, From, NAMES, Policy, Request, RequestError};
 pub use source::{Live, Source};

@@ -20,7 +20,7 @@ const POLL_INTERVAL: Duration = Duration::from_millis(500);
 /// Entries read from the store at a time.
 const PAGE: u32 = 200;
 /// How many times the store is polled for the finished recording, which usually takes one or two seconds.
-const STORED_LOOKS: u32 = 40;
+const STORED_POLLS: u32 = 40;
 /// The most file names that are printed: a recording can have many pictures.
 const MAX_NAMES: usize = 20;
 
@@ -108,7 +108,7 @@ impl Show {
 
     /// Prints the location of the recording as soon as it is stored.
     async fn print_recording(&self, session: &Session) {
-        for _ in 0..STORED_LOOKS {
+        for _ in 0..STORED_POLLS {
             let recordings = self.store.recordings_of(session.id).await.unwrap_or_default();
             let Some(recording) = recordings.first() else { return };
             if recording.status == RecordingStatus::Stored {

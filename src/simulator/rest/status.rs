@@ -12,7 +12,7 @@ use crate::clock;
 use crate::model::Product;
 use crate::simulator::app::App;
 use crate::simulator::body::Body;
-use crate::simulator::control::{ControlError, Verb};
+use crate::simulator::control::{ControlError, MeetingAction};
 use crate::simulator::directory::Address;
 use crate::simulator::lock;
 use crate::simulator::state::SimulatorState;
@@ -99,8 +99,8 @@ async fn update_status(
     // Also for a stop or a pause: the caller needs the same rights for each action.
     let operator = find_operator(state, &app, caller, settings.participant_user_id)?;
     let address = Address::Operator(app.index, operator.clone());
-    let verb = verb_of(&update.action, state, operator)?;
-    match state.directory.perform(meeting_id, &address, verb).await {
+    let action = meeting_action(&update.action, state, operator)?;
+    match state.directory.perform(meeting_id, &address, action).await {
         // Zoom's answer to a stop without a stream is not published. The wanted state holds, so this is a success.
         Ok(()) | Err(ControlError::NoStream | ControlError::NoLink) => Ok(success_status(state)),
         Err(ControlError::NoMeeting) => Err(ApiError::no_meeting(meeting_id)),
@@ -163,12 +163,16 @@ fn find_operator(
     Ok(user_id)
 }
 
-fn verb_of(action: &str, state: &SimulatorState, operator: String) -> Result<Verb, ApiError> {
+fn meeting_action(
+    action: &str,
+    state: &SimulatorState,
+    operator: String,
+) -> Result<MeetingAction, ApiError> {
     match action {
-        "start" => Ok(Verb::StartAs { user_id: operator }),
-        "stop" => Ok(Verb::Stop { reason: state.settings.rest_stop_reason }),
-        "pause" => Ok(Verb::Pause),
-        "resume" => Ok(Verb::Resume),
+        "start" => Ok(MeetingAction::StartAs { user_id: operator }),
+        "stop" => Ok(MeetingAction::Stop { reason: state.settings.rest_stop_reason }),
+        "pause" => Ok(MeetingAction::Pause),
+        "resume" => Ok(MeetingAction::Resume),
         _ => Err(ApiError::invalid_field("action", "must be start, stop, pause or resume")),
     }
 }

@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use crate::simulator::control::Verb;
+use crate::simulator::control::MeetingAction;
 use crate::simulator::quirk::Quirk;
 
 #[derive(Deserialize)]
@@ -55,7 +55,7 @@ pub(super) struct Item {
     pub video_off: Option<String>,
     pub pause: Option<Empty>,
     pub resume: Option<Empty>,
-    pub fault: Option<Verb>,
+    pub fault: Option<MeetingAction>,
     /// An event of a Contact Center engagement, such as a pressed key.
     pub engagement: Option<EngagementItem>,
 }

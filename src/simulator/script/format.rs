@@ -10,7 +10,7 @@ use super::{
 };
 use crate::model::Product;
 use crate::rtms::message::event_type::{CONTACT_CENTER_FIRST, CONTACT_CENTER_LAST};
-use crate::simulator::control::Verb;
+use crate::simulator::control::MeetingAction;
 
 const MAX_PEOPLE: usize = 1_000;
 const MAX_ITEMS: usize = 100_000;
@@ -151,9 +151,9 @@ impl<'a> TimelineParser<'a> {
         self.person_cue(item, "video_on", &item.video_on, Cue::VideoOn)?;
         self.person_cue(item, "video_off", &item.video_off, Cue::VideoOff)?;
         self.plain_cue(item, item.share_stop.as_ref().map(|_| Cue::ShareStop));
-        self.plain_cue(item, item.pause.as_ref().map(|_| Cue::Verb(Verb::Pause)));
-        self.plain_cue(item, item.resume.as_ref().map(|_| Cue::Verb(Verb::Resume)));
-        self.plain_cue(item, item.fault.clone().map(Cue::Verb));
+        self.plain_cue(item, item.pause.as_ref().map(|_| Cue::Action(MeetingAction::Pause)));
+        self.plain_cue(item, item.resume.as_ref().map(|_| Cue::Action(MeetingAction::Resume)));
+        self.plain_cue(item, item.fault.clone().map(Cue::Action));
         if let Some(chat) = &item.chat {
             let who = self.find_person("chat.who", &chat.who)?;
             self.chats.push(Chat { who, text: chat.text.clone() });
@@ -276,7 +276,7 @@ fn check_presence(
             Cue::Speak(index) => utterances[*index].who,
             Cue::Chat(index) => chats[*index].who,
             Cue::Leave(who) | Cue::ShareStart(who) | Cue::VideoOn(who) | Cue::VideoOff(who) => *who,
-            Cue::Line(_) | Cue::ShareStop | Cue::Engagement(_) | Cue::Verb(_) => continue,
+            Cue::Line(_) | Cue::ShareStop | Cue::Engagement(_) | Cue::Action(_) => continue,
         };
         let place = format!("timeline at_ms {at_ms}");
         let problem = format!("{} is not in the meeting", people[who].key);
@@ -414,13 +414,15 @@ mod tests {
             {"at_ms": 2, "fault": {"kind": "fail_over"}}
         ]))
         .unwrap();
-        assert!(matches!(script.cues[1].1, Cue::Verb(Verb::Cut { .. })));
-        assert!(matches!(script.cues[2].1, Cue::Verb(Verb::FailOver)));
+        assert!(matches!(script.cues[1].1, Cue::Action(MeetingAction::Cut { .. })));
+        assert!(matches!(script.cues[2].1, Cue::Action(MeetingAction::FailOver)));
     }
 
     #[test]
     fn the_built_in_script_parses_and_every_line_has_a_recorded_voice() {
         let script = Script::built_in();
-        assert!(script.utterances.iter().all(|said| matches!(said.voice, Voice::Clip(_))));
+        assert!(
+            script.utterances.iter().all(|utterance| matches!(utterance.voice, Voice::Clip(_)))
+        );
     }
 }

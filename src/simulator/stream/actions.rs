@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use super::loss::MediaLoss;
 use super::{Stream, build_announcement, reason};
-use crate::simulator::control::{ControlError, CutKind, LinkName, Verb};
+use crate::simulator::control::{ControlError, CutKind, LinkName, MeetingAction};
 use crate::simulator::link::Link;
 use crate::simulator::shared::MeetingState;
 use crate::simulator::wire;
@@ -16,23 +16,25 @@ impl Stream {
     pub(crate) fn perform(
         &mut self,
         now: Instant,
-        verb: &Verb,
+        action: &MeetingAction,
         meeting: &MeetingState,
     ) -> Result<(), ControlError> {
-        match verb {
-            Verb::Stop { reason } => self.end(now, *reason, meeting),
-            Verb::Pause => self.pause(now, true),
-            Verb::Resume => self.pause(now, false),
-            Verb::Interrupt => return self.cut(now, LinkName::Signaling, CutKind::Drop),
-            Verb::FailOver => self.fail_over(now),
-            Verb::RepeatAnnouncement => self.shared.send_webhook(self.announcement.clone()),
-            Verb::Cut { link, how } => return self.cut(now, *link, *how),
-            Verb::Stall { link, for_ms } => {
+        match action {
+            MeetingAction::Stop { reason } => self.end(now, *reason, meeting),
+            MeetingAction::Pause => self.pause(now, true),
+            MeetingAction::Resume => self.pause(now, false),
+            MeetingAction::Interrupt => return self.cut(now, LinkName::Signaling, CutKind::Drop),
+            MeetingAction::FailOver => self.fail_over(now),
+            MeetingAction::RepeatAnnouncement => {
+                self.shared.send_webhook(self.announcement.clone())
+            }
+            MeetingAction::Cut { link, how } => return self.cut(now, *link, *how),
+            MeetingAction::Stall { link, for_ms } => {
                 let wait = Duration::from_millis(*for_ms);
                 // Ignore the result: a full queue is stalled already.
                 return self.for_each_link(*link, |link| _ = link.outbox.stall(wait));
             }
-            Verb::StopKeepAlives { link } => {
+            MeetingAction::StopKeepAlives { link } => {
                 return self.for_each_link(*link, Link::stop_keep_alives);
             }
             _ => unreachable!("the meeting performs the other verbs itself"),

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
@@ -13,12 +12,13 @@ use tokio_tungstenite::tungstenite::protocol::{CloseFrame, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Error, Message, Utf8Bytes};
 use tokio_util::sync::CancellationToken;
 
+use super::delivery_acks::DeliveryAcks;
 use super::encoder::Encoder;
 use super::request::Policy;
 use super::source::{Item, Source};
 use super::wire;
 use crate::hub::Followed;
-use crate::model::{Cursor, Medium};
+use crate::model::Medium;
 
 /// Proxies close connections that are silent for a minute.
 const PING_EVERY: Duration = Duration::from_secs(20);
@@ -35,7 +35,7 @@ const BATCH_BYTES: usize = 64 * 1024;
 /// How often silence is checked for.
 const TICK: Duration = Duration::from_millis(20);
 /// The longest message of a consumer. Twilio's servers send speech back, which is not played.
-const MAX_HEARD_BYTES: usize = 256 * 1024;
+const MAX_MESSAGE_BYTES: usize = 256 * 1024;
 /// More than the longest message, which is a picture in base64.
 const MAX_WRITE_BUFFER_BYTES: usize = 64 * 1024 * 1024;
 
@@ -73,107 +73,64 @@ pub fn websocket_config() -> WebSocketConfig {
         .read_buffer_size(4 * 1024)
         .write_buffer_size(16 * 1024)
         .max_write_buffer_size(MAX_WRITE_BUFFER_BYTES)
-        .max_message_size(Some(MAX_HEARD_BYTES))
-        .max_frame_size(Some(MAX_HEARD_BYTES))
+        .max_message_size(Some(MAX_MESSAGE_BYTES))
+        .max_frame_size(Some(MAX_MESSAGE_BYTES))
 }
 
 /// A connection with a consumer, over a socket of either role.
 pub struct Connection<'a, S> {
     socket: &'a mut WebSocketStream<S>,
     source: &'a mut Source,
-    voice: Encoder,
+    encoder: Encoder,
     out: Vec<Message>,
     out_bytes: usize,
-    heard_at: Instant,
+    received_at: Instant,
     ping_at: Instant,
-    receipts: Option<DeliveryAcks>,
-}
-
-/// Tracks which entries a consumer has received: a pong confirms what was sent before its ping.
-pub struct DeliveryAcks {
-    arrived: watch::Sender<Cursor>,
-    said: Cursor,
-    /// The unanswered ping: its number, and the position that was sent before it.
-    asked: Option<(u64, Cursor)>,
-    last: u64,
-}
-
-impl DeliveryAcks {
-    /// Publishes confirmed positions to `arrived`.
-    pub fn new(arrived: watch::Sender<Cursor>) -> Self {
-        let said = arrived.borrow().clone();
-        Self { said, arrived, asked: None, last: 0 }
-    }
-
-    /// A ping that asks for confirmation of what was sent since the last one.
-    fn ask(&mut self) -> Option<Message> {
-        if self.asked.is_some() || self.said == *self.arrived.borrow() {
-            return None;
-        }
-        self.last += 1;
-        self.asked = Some((self.last, self.said.clone()));
-        Some(ping_message(self.last))
-    }
-
-    /// The unanswered ping: a peer need only answer the newest (RFC 6455 section 5.5.3).
-    fn again(&self) -> Option<Message> {
-        self.asked.as_ref().map(|(number, _)| ping_message(*number))
-    }
-
-    fn pong(&mut self, payload: &[u8]) {
-        let is_answer = |(number, _): &mut (u64, Cursor)| number.to_be_bytes() == payload;
-        if let Some((_, cursor)) = self.asked.take_if(is_answer) {
-            self.arrived.send_replace(cursor);
-        }
-    }
-}
-
-fn ping_message(number: u64) -> Message {
-    Message::Ping(number.to_be_bytes().to_vec().into())
+    acks: Option<DeliveryAcks>,
 }
 
 impl<'a, S: AsyncRead + AsyncWrite + Unpin> Connection<'a, S> {
     pub fn new(socket: &'a mut WebSocketStream<S>, source: &'a mut Source) -> Self {
-        let (voice, now) = (Encoder::of(source), Instant::now());
-        let (heard_at, ping_at) = (now, now + PING_EVERY);
+        let (encoder, now) = (Encoder::new(source), Instant::now());
+        let (received_at, ping_at) = (now, now + PING_EVERY);
         Self {
             socket,
             source,
-            voice,
+            encoder,
             out: Vec::new(),
             out_bytes: 0,
-            heard_at,
+            received_at,
             ping_at,
-            receipts: None,
+            acks: None,
         }
     }
 
     /// Tracks which entries are delivered.
-    pub fn with_receipts(self, receipts: DeliveryAcks) -> Self {
-        Self { receipts: Some(receipts), ..self }
+    pub fn with_acks(self, acks: DeliveryAcks) -> Self {
+        Self { acks: Some(acks), ..self }
     }
 
     /// Runs until everything is sent or the consumer is gone, then closes.
     pub async fn run(mut self, stop: &CancellationToken) -> CloseReason {
-        let over = tokio::select! {
+        let reason = tokio::select! {
             // Biased: a stop is seen even while the consumer keeps the other branch busy.
             biased;
             () = stop.cancelled() => CloseReason::Stopped,
-            over = self.converse() => over,
+            reason = self.serve() => reason,
         };
-        tracing::debug!(?over, "a live connection has ended");
-        if over == CloseReason::Left {
+        tracing::debug!(?reason, "a live connection has ended");
+        if reason == CloseReason::Left {
             // The answer to a client's Close is queued until the next flush (RFC 6455, section 5.5.1).
             let _ = timeout(CLOSE_LIMIT, self.socket.flush()).await;
         } else {
-            self.close(&over).await;
+            self.close(&reason).await;
         }
-        over
+        reason
     }
 
-    async fn converse(&mut self) -> CloseReason {
+    async fn serve(&mut self) -> CloseReason {
         match self.source.hello().await {
-            Ok((session, running)) => self.out = self.voice.hello(session.as_ref(), &running),
+            Ok((session, running)) => self.out = self.encoder.hello(session.as_ref(), &running),
             Err(error) => {
                 tracing::warn!(%error, "cannot read the session for a live consumer; its connection is closed");
                 return CloseReason::Failed;
@@ -181,24 +138,24 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Connection<'a, S> {
         }
         let mut tick_at = Instant::now() + TICK;
         loop {
-            if let Err(over) = self.write().await {
-                return over;
+            if let Err(reason) = self.write().await {
+                return reason;
             }
-            let is_ticking = self.voice.is_ticking();
+            let is_ticking = self.encoder.is_ticking();
             // Not biased, so that a flood of frames starves neither pongs nor pings. Every branch is cancel-safe: the
             // socket keeps a partial message, and `Source::next` says so.
             let step = tokio::select! {
                 item = self.source.next() => self.queue(item),
-                heard = self.socket.next() => self.hear(heard),
+                received = self.socket.next() => self.receive(received),
                 () = sleep_until(self.ping_at) => self.ping(),
                 () = sleep_until(tick_at), if is_ticking => {
                     tick_at = Instant::now() + TICK;
-                    self.voice.tick(&mut self.out);
+                    self.encoder.tick(&mut self.out);
                     Ok(())
                 }
             };
-            if let Err(over) = step {
-                return over;
+            if let Err(reason) = step {
+                return reason;
             }
         }
     }
@@ -220,42 +177,42 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Connection<'a, S> {
                 return Err(CloseReason::TooSlow(*medium, *count));
             }
             Item::Entry(Followed::Entry { entry, .. }, _) => {
-                if let Some(receipts) = &mut self.receipts {
-                    receipts.said.advance(entry.stream_ordinal, entry.seq);
+                if let Some(acks) = &mut self.acks {
+                    acks.sent(entry);
                 }
             }
             Item::Entry(Followed::End { .. }, _) if self.source.request().session.is_some() => {
                 // Frames and entries take separate ways: the end may overtake the last frames.
                 self.queue_rest()?;
-                self.say(item)?;
+                self.encode(item)?;
                 return Err(CloseReason::Session);
             }
             Item::Failed => return Err(CloseReason::Failed),
             _ => {}
         }
-        self.say(item)
+        self.encode(item)
     }
 
     /// Sends the frames that arrived before the end.
     fn queue_rest(&mut self) -> Result<(), CloseReason> {
         while let Some(item) = self.source.try_next() {
-            self.say(&item)?;
+            self.encode(&item)?;
         }
         Ok(())
     }
 
-    fn say(&mut self, item: &Item) -> Result<(), CloseReason> {
-        self.voice.say(item, &mut self.out).map_err(|error| CloseReason::Unsupported(error.0))
+    fn encode(&mut self, item: &Item) -> Result<(), CloseReason> {
+        self.encoder.encode(item, &mut self.out).map_err(|error| CloseReason::Unsupported(error.0))
     }
 
-    fn hear(&mut self, heard: Option<Result<Message, Error>>) -> Result<(), CloseReason> {
-        self.heard_at = Instant::now();
-        match heard {
+    fn receive(&mut self, received: Option<Result<Message, Error>>) -> Result<(), CloseReason> {
+        self.received_at = Instant::now();
+        match received {
             Some(Ok(Message::Close(_)) | Err(_)) | None => return Err(CloseReason::Left),
-            Some(Ok(Message::Text(text))) => self.voice.hear(&text, &mut self.out),
+            Some(Ok(Message::Text(text))) => self.encoder.answer(&text, &mut self.out),
             Some(Ok(Message::Pong(payload))) => {
-                if let Some(receipts) = &mut self.receipts {
-                    receipts.pong(&payload);
+                if let Some(acks) = &mut self.acks {
+                    acks.pong(&payload);
                 }
             }
             Some(Ok(_)) => {}
@@ -264,18 +221,18 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Connection<'a, S> {
     }
 
     fn ping(&mut self) -> Result<(), CloseReason> {
-        if self.heard_at.elapsed() >= SILENCE_LIMIT {
+        if self.received_at.elapsed() >= SILENCE_LIMIT {
             return Err(CloseReason::Silent);
         }
         self.ping_at = Instant::now() + PING_EVERY;
-        let again = self.receipts.as_ref().and_then(DeliveryAcks::again);
-        self.out.push(again.unwrap_or_else(|| Message::Ping(Default::default())));
+        let repeated = self.acks.as_ref().and_then(DeliveryAcks::repeated_ping);
+        self.out.push(repeated.unwrap_or_else(|| Message::Ping(Default::default())));
         Ok(())
     }
 
     async fn write(&mut self) -> Result<(), CloseReason> {
-        if let Some(receipts) = &mut self.receipts {
-            self.out.extend(receipts.ask());
+        if let Some(acks) = &mut self.acks {
+            self.out.extend(acks.ping());
         }
         self.out_bytes = 0;
         let (socket, out) = (&mut *self.socket, &mut self.out);
@@ -290,7 +247,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Connection<'a, S> {
             Ok(Ok(())) => {
                 // A pong may be queued behind a lot of unread data.
                 if began.elapsed() >= BLOCKED {
-                    self.heard_at = Instant::now();
+                    self.received_at = Instant::now();
                 }
                 Ok(())
             }
@@ -298,15 +255,15 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Connection<'a, S> {
         }
     }
 
-    async fn close(&mut self, over: &CloseReason) {
-        self.voice.goodbye(&mut self.out);
-        if let CloseReason::Unsupported(problem) = over {
+    async fn close(&mut self, reason: &CloseReason) {
+        self.encoder.goodbye(&mut self.out);
+        if let CloseReason::Unsupported(problem) = reason {
             self.out.push(Message::text(wire::error_message("unsupported", (*problem).to_owned())));
         }
-        let (code, reason) = close_text(over);
+        let (code, text) = close_text(reason);
         let goodbye = async {
             self.write().await?;
-            close_socket(self.socket, code, reason).await;
+            close_socket(self.socket, code, text).await;
             Ok::<_, CloseReason>(())
         };
         // A peer that does not answer is dropped.
@@ -314,8 +271,8 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Connection<'a, S> {
     }
 }
 
-fn close_text(over: &CloseReason) -> (u16, String) {
-    match over {
+fn close_text(reason: &CloseReason) -> (u16, String) {
+    match reason {
         CloseReason::Session => (1000, "the session has ended".into()),
         CloseReason::Stopped => (1001, "the server has stopped this connection".into()),
         CloseReason::Left => (1000, "the client has left".into()),
@@ -369,49 +326,5 @@ pub async fn first_text<S: AsyncRead + AsyncWrite + Unpin>(
             Message::Close(_) => return None,
             _ => {}
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn asked(receipts: &mut DeliveryAcks) -> Option<Vec<u8>> {
-        match receipts.ask()? {
-            Message::Ping(payload) => Some(payload.to_vec()),
-            _ => None,
-        }
-    }
-
-    #[test]
-    fn a_peer_that_answers_only_the_newest_ping_confirms_by_it() {
-        let arrived = watch::Sender::default();
-        let mut receipts = DeliveryAcks::new(arrived.clone());
-        assert_eq!(receipts.again(), None);
-        receipts.said.advance(1, 5);
-        receipts.ask().unwrap();
-        let Some(Message::Ping(newest)) = receipts.again() else { panic!("no ping is pending") };
-        receipts.pong(&newest);
-        assert_eq!(arrived.borrow().seen(1), 5);
-        assert_eq!(receipts.again(), None);
-    }
-
-    #[test]
-    fn only_what_came_before_an_answered_ping_is_confirmed() {
-        let arrived = watch::Sender::default();
-        let mut receipts = DeliveryAcks::new(arrived.clone());
-        assert_eq!(asked(&mut receipts), None);
-        receipts.said.advance(1, 5);
-        let payload = asked(&mut receipts).unwrap();
-        receipts.said.advance(1, 9);
-        assert_eq!(asked(&mut receipts), None, "one at a time");
-        receipts.pong(b"something");
-        assert_eq!(arrived.borrow().seen(1), 0);
-        receipts.pong(&payload);
-        assert_eq!(arrived.borrow().seen(1), 5);
-        let payload = asked(&mut receipts).unwrap();
-        receipts.pong(&payload);
-        assert_eq!(arrived.borrow().seen(1), 9);
-        assert_eq!(asked(&mut receipts), None);
     }
 }

@@ -6,7 +6,7 @@ use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
 use super::request::Format;
 use super::source::{Item, Source};
 use super::twilio::{NotL16, Twilio};
-use super::wire::{self, Running};
+use super::wire::{self, RunningStream};
 use crate::clock;
 use crate::hub::{Followed, Frame};
 use crate::model::Session;
@@ -19,7 +19,7 @@ pub(super) enum Encoder {
 }
 
 impl Encoder {
-    pub(super) fn of(source: &Source) -> Self {
+    pub(super) fn new(source: &Source) -> Self {
         match source.request().format {
             Format::Json => Self::Json,
             Format::Binary => Self::Binary,
@@ -28,7 +28,11 @@ impl Encoder {
     }
 
     /// The first messages.
-    pub(super) fn hello(&mut self, session: Option<&Session>, running: &[Running]) -> Vec<Message> {
+    pub(super) fn hello(
+        &mut self,
+        session: Option<&Session>,
+        running: &[RunningStream],
+    ) -> Vec<Message> {
         match self {
             Self::Json => vec![Message::text(wire::hello_message("json", session, running))],
             Self::Binary => vec![Message::text(wire::hello_message("binary", session, running))],
@@ -37,7 +41,7 @@ impl Encoder {
     }
 
     /// Adds the messages for an item.
-    pub(super) fn say(&mut self, item: &Item, out: &mut Vec<Message>) -> Result<(), NotL16> {
+    pub(super) fn encode(&mut self, item: &Item, out: &mut Vec<Message>) -> Result<(), NotL16> {
         match self {
             Self::Twilio(twilio) => {
                 if let Item::Frame(frame) = item {
@@ -66,9 +70,9 @@ impl Encoder {
     }
 
     /// Adds the answer to a consumer's message.
-    pub(super) fn hear(&mut self, said: &str, out: &mut Vec<Message>) {
+    pub(super) fn answer(&mut self, text: &str, out: &mut Vec<Message>) {
         if let Self::Twilio(twilio) = self {
-            out.extend(text_messages(twilio.hear(said)));
+            out.extend(text_messages(twilio.answer(text)));
         }
     }
 

@@ -11,13 +11,13 @@ use tokio_util::sync::CancellationToken;
 use super::begin::{Begin, FIRST_READS, first_cursor};
 use super::named::{self, Found};
 use super::request::{From, Request};
-use super::wire::Running;
+use super::wire::RunningStream;
 use crate::hub::{Follow, Followed, Follower, Frame, Hub, StreamInfo, Tap, Tapped};
 use crate::model::{Cursor, EntryBody, Medium, Session, SessionId, Speaker, StreamId};
 use crate::store::{Store, StoreError};
 
 /// The most entries queued for a consumer; others wait in the store.
-const NEWS: usize = 64;
+const MAX_QUEUED_ENTRIES: usize = 64;
 /// How often the store is read for entries of other replicas, for one session and for many.
 const REREAD_ONE: Duration = Duration::from_secs(2);
 const REREAD_EACH: Duration = Duration::from_secs(30);
@@ -68,7 +68,7 @@ pub struct Source {
     /// Where sessions have ended, of many: another stream of one goes on behind that.
     ended: VecDeque<(SessionId, Cursor)>,
     followers: JoinSet<()>,
-    news: mpsc::Receiver<(SessionId, Followed)>,
+    entries: mpsc::Receiver<(SessionId, Followed)>,
     sender: mpsc::Sender<(SessionId, Followed)>,
     ready: VecDeque<Item>,
 }
@@ -76,7 +76,7 @@ pub struct Source {
 impl Source {
     /// Opens a source; frames are queued from now on.
     pub fn open(live: &Live, request: Request) -> Self {
-        let (sender, news) = mpsc::channel(NEWS);
+        let (sender, entries) = mpsc::channel(MAX_QUEUED_ENTRIES);
         // Before the running streams are listed below, so that no frame falls in between.
         let tap = live.hub.tap(request.session, request.wants(), live.buffer_bytes);
         let mut source = Self {
@@ -91,7 +91,7 @@ impl Source {
             found: mpsc::channel(1).1,
             ended: VecDeque::new(),
             followers: JoinSet::new(),
-            news,
+            entries,
             sender,
             ready: VecDeque::new(),
             request,
@@ -110,7 +110,7 @@ impl Source {
     }
 
     /// The first information for a consumer; it is not repeated as an item.
-    pub async fn hello(&mut self) -> Result<(Option<Session>, Vec<Running>), StoreError> {
+    pub async fn hello(&mut self) -> Result<(Option<Session>, Vec<RunningStream>), StoreError> {
         let session = match self.request.session {
             Some(id) => self.live.store.session(id).await?,
             None => None,
@@ -131,9 +131,9 @@ impl Source {
             }
             // Not biased: frames and entries take turns.
             tokio::select! {
-                tapped = self.tap.next() => self.take(tapped),
-                Some((session, followed)) = self.news.recv() => self.note(session, followed),
-                Some(found) = self.found.recv() => self.find(found),
+                tapped = self.tap.next() => self.queue(tapped),
+                Some((session, followed)) = self.entries.recv() => self.queue_entry(session, followed),
+                Some(found) = self.found.recv() => self.follow_found(found),
                 Ok(()) = self.changes.changed() => self.poll_streams(),
                 Some(Err(_)) = self.followers.join_next() => return Item::Failed,
             }
@@ -144,7 +144,7 @@ impl Source {
     pub fn try_next(&mut self) -> Option<Item> {
         if self.ready.is_empty() {
             let tapped = self.tap.try_next()?;
-            self.take(tapped);
+            self.queue(tapped);
         }
         self.ready.pop_front()
     }
@@ -165,12 +165,12 @@ impl Source {
         }
         // Aborts the followers. Their channel is replaced, because it may hold entries that are sent again.
         self.followers = JoinSet::new();
-        (self.sender, self.news) = mpsc::channel(NEWS);
+        (self.sender, self.entries) = mpsc::channel(MAX_QUEUED_ENTRIES);
         self.followed.clear();
         self.follow(session, Begin::After(after.clone()));
     }
 
-    fn running(&self) -> Vec<Running> {
+    fn running(&self) -> Vec<RunningStream> {
         let mut running = match self.request.session {
             Some(session) => self.live.hub.running(session),
             None => self.live.hub.running_all(),
@@ -180,21 +180,21 @@ impl Source {
         running
     }
 
-    fn take(&mut self, tapped: Tapped) {
+    fn queue(&mut self, tapped: Tapped) {
         match tapped {
             Tapped::Frame(frame) => {
-                self.see(&frame.stream);
+                self.note_stream(&frame.stream);
                 self.ready.push_back(Item::Frame(frame));
             }
             Tapped::Dropped(medium, count) => self.ready.push_back(Item::Dropped(medium, count)),
-            Tapped::Over { stream, .. } => self.over(&stream.stream_id),
+            Tapped::Over { stream, .. } => self.note_end(&stream.stream_id),
             // Concerns other sinks only.
             Tapped::Settle => {}
         }
     }
 
     /// Follows a new session when its first stream appears, for a consumer of all sessions.
-    fn see(&mut self, stream: &Arc<StreamInfo>) {
+    fn note_stream(&mut self, stream: &Arc<StreamInfo>) {
         match self.known.get(&stream.stream_id) {
             // The pointer first: it is the same for almost every frame.
             Some(known) if Arc::ptr_eq(known, stream) || known == stream => {}
@@ -208,7 +208,7 @@ impl Source {
         }
     }
 
-    fn over(&mut self, stream: &StreamId) {
+    fn note_end(&mut self, stream: &StreamId) {
         self.ready.extend(self.known.remove(stream).map(Item::Over));
     }
 
@@ -216,26 +216,28 @@ impl Source {
     fn poll_streams(&mut self) {
         let running = self.running();
         for (stream, _) in &running {
-            self.see(stream);
+            self.note_stream(stream);
         }
         // While frames are queued, the end comes after them.
         if self.request.media.is_empty() {
             let runs = |id: &StreamId| running.iter().any(|(stream, _)| stream.stream_id == *id);
             let gone: Vec<_> = self.known.keys().filter(|id| !runs(id)).cloned().collect();
-            gone.iter().for_each(|id| self.over(id));
+            gone.iter().for_each(|id| self.note_end(id));
         }
     }
 
-    fn note(&mut self, session: SessionId, followed: Followed) {
+    fn queue_entry(&mut self, session: SessionId, followed: Followed) {
         match &followed {
             Followed::Entry { entry, .. } if !self.is_wanted(&entry.body) => return,
-            Followed::End { cursor } if self.request.session.is_none() => self.end(session, cursor),
+            Followed::End { cursor } if self.request.session.is_none() => {
+                self.note_session_end(session, cursor)
+            }
             _ => {}
         }
         self.ready.push_back(Item::Entry(followed, session));
     }
 
-    fn end(&mut self, session: SessionId, cursor: &str) {
+    fn note_session_end(&mut self, session: SessionId, cursor: &str) {
         self.followed.remove(&session);
         if self.ended.len() == MAX_ENDED {
             self.ended.pop_front();
@@ -286,7 +288,7 @@ impl Source {
     }
 
     /// A named session has something to give; a stream of it may have begun here meanwhile.
-    fn find(&mut self, found: Found) {
+    fn follow_found(&mut self, found: Found) {
         if self.idle.contains(&found.session) {
             self.follow_in_turn(found.session, Begin::After(found.after), found.turn);
         }

@@ -10,16 +10,16 @@ use std::collections::HashMap;
 use base64::Engine;
 use serde_json::{Value, json};
 
-use self::mixer::{CHUNK_MS, Chunk, Mixer, Place};
+use self::mixer::{CHUNK_MS, Chunk, MixPosition, Mixer};
 use self::resample::Resampler;
 use super::request::{Encoding, Sound};
-use super::wire::{BASE64, Running};
+use super::wire::{BASE64, RunningStream};
 use crate::hub::Frame;
 use crate::model::{Medium, Session, SpeakerKey};
 use crate::rtms::params::{AudioCodec, AudioStreams, Channels, EffectiveAudio, SampleRate};
 
-/// The most voices that are tracked; Zoom sends at most three at a time (rtms-protocol.md section 8.1).
-const MAX_VOICES: usize = 64;
+/// The most speakers that are tracked; Zoom sends at most three at a time (rtms-protocol.md section 8.1).
+const MAX_SPEAKERS: usize = 64;
 /// The longest message of a server that is parsed: a mark is short, speech is long.
 const MAX_MARK_BYTES: usize = 4 * 1024;
 
@@ -34,7 +34,7 @@ pub(super) struct NotL16(pub &'static str);
 pub(super) struct Twilio {
     sound: Sound,
     mixer: Mixer,
-    voices: HashMap<Option<SpeakerKey>, Voice>,
+    speakers: HashMap<Option<SpeakerKey>, SpeakerState>,
     /// The number of the connection's next message.
     sequence: u64,
     stream_sid: String,
@@ -42,10 +42,10 @@ pub(super) struct Twilio {
 }
 
 /// A speaker.
-struct Voice {
+struct SpeakerState {
     rate_hz: u32,
     resampler: Resampler,
-    place: Place,
+    position: MixPosition,
 }
 
 impl Twilio {
@@ -53,7 +53,7 @@ impl Twilio {
         Self {
             sound,
             mixer: Mixer::new(sound.rate_hz),
-            voices: HashMap::new(),
+            speakers: HashMap::new(),
             sequence: 0,
             stream_sid: String::new(),
             call_sid: String::new(),
@@ -61,7 +61,11 @@ impl Twilio {
     }
 
     /// The messages `connected` and `start`.
-    pub(super) fn hello(&mut self, session: Option<&Session>, _running: &[Running]) -> Vec<String> {
+    pub(super) fn hello(
+        &mut self,
+        session: Option<&Session>,
+        _running: &[RunningStream],
+    ) -> Vec<String> {
         let id = session.map_or_else(String::new, |session| session.id.0.simple().to_string());
         (self.stream_sid, self.call_sid) = (format!("MZ{id}"), format!("CA{id}"));
         let about = session.map(|session| {
@@ -99,35 +103,35 @@ impl Twilio {
         // Contact Center sends each party's audio, whatever was requested.
         self.mixer.is_mixed(is_mixed && frame.speaker.is_none());
         let speaker = frame.speaker_key();
-        if self.voices.len() >= MAX_VOICES && !self.voices.contains_key(&speaker) {
+        if self.speakers.len() >= MAX_SPEAKERS && !self.speakers.contains_key(&speaker) {
             // Each voice only loses its resampler's history, which is a click and no gap.
-            self.voices.clear();
+            self.speakers.clear();
         }
-        let new = || Voice::new(rate_hz, self.sound.rate_hz);
-        let voice = self.voices.entry(speaker).or_insert_with(new);
-        if voice.rate_hz != rate_hz {
-            *voice = Voice::new(rate_hz, self.sound.rate_hz);
+        let new = || SpeakerState::new(rate_hz, self.sound.rate_hz);
+        let state = self.speakers.entry(speaker).or_insert_with(new);
+        if state.rate_hz != rate_hz {
+            *state = SpeakerState::new(rate_hz, self.sound.rate_hz);
         }
-        let samples = voice.resampler.process(&mono_samples(&frame.payload, channels));
-        self.mixer.add(now_ms, frame.at_ms, &samples, &mut voice.place);
+        let samples = state.resampler.process(&mono_samples(&frame.payload, channels));
+        self.mixer.add(now_ms, frame.at_ms, &samples, &mut state.position);
         Ok(self.tick(now_ms))
     }
 
     /// The media messages due now.
     pub(super) fn tick(&mut self, now_ms: i64) -> Vec<String> {
-        let mut said = Vec::new();
-        while said.len() < MAX_CHUNKS_AT_ONCE
+        let mut messages = Vec::new();
+        while messages.len() < MAX_CHUNKS_AT_ONCE
             && let Some(chunk) = self.mixer.take(now_ms)
         {
-            said.push(self.media(&chunk));
+            messages.push(self.media(&chunk));
         }
-        said
+        messages
     }
 
     /// Returns a mark at once, because audio that a server sends is not played.
-    pub(super) fn hear(&mut self, said: &str) -> Vec<String> {
+    pub(super) fn answer(&mut self, text: &str) -> Vec<String> {
         let message: Option<Value> =
-            (said.len() <= MAX_MARK_BYTES).then(|| serde_json::from_str(said).ok()).flatten();
+            (text.len() <= MAX_MARK_BYTES).then(|| serde_json::from_str(text).ok()).flatten();
         match message {
             Some(message) if message["event"] == "mark" => {
                 vec![self.message("mark", &json!({ "name": message["mark"]["name"] }))]
@@ -138,13 +142,13 @@ impl Twilio {
 
     /// The remaining audio, and `stop`.
     pub(super) fn goodbye(&mut self) -> Vec<String> {
-        let mut said = Vec::new();
+        let mut messages = Vec::new();
         while let Some(chunk) = self.mixer.take_rest() {
-            said.push(self.media(&chunk));
+            messages.push(self.media(&chunk));
         }
         let stop = json!({"accountSid": account_sid(), "callSid": self.call_sid});
-        said.push(self.message("stop", &stop));
-        said
+        messages.push(self.message("stop", &stop));
+        messages
     }
 
     fn media(&mut self, chunk: &Chunk) -> String {
@@ -181,10 +185,10 @@ impl Twilio {
     }
 }
 
-impl Voice {
+impl SpeakerState {
     fn new(rate_hz: u32, to_hz: u32) -> Self {
         let resampler = Resampler::new(rate_hz, to_hz);
-        Self { rate_hz, resampler, place: Place::default() }
+        Self { rate_hz, resampler, position: MixPosition::default() }
     }
 }
 

@@ -23,7 +23,7 @@ pub(super) static BASE64: LazyLock<Simd> =
 /// All text messages.
 #[derive(Debug, Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
-enum Said<'a> {
+enum WireMessage<'a> {
     Hello {
         version: u32,
         format: &'a str,
@@ -109,12 +109,12 @@ struct FrameHead<'a> {
 }
 
 /// A stream with its present and past participants.
-pub(super) type Running = (Arc<StreamInfo>, Vec<Arc<Person>>);
+pub(super) type RunningStream = (Arc<StreamInfo>, Vec<Arc<Person>>);
 
 pub(super) fn hello_message(
     format: &str,
     session: Option<&Session>,
-    running: &[Running],
+    running: &[RunningStream],
 ) -> String {
     let session = session.map(|session| SessionView {
         id: session.id,
@@ -124,29 +124,30 @@ pub(super) fn hello_message(
         status: session.status,
         metadata: session.metadata.as_ref(),
     });
-    let streams = running.iter().map(|(stream, people)| stream_view(stream, Some(people)));
-    stream_text(&Said::Hello { version: VERSION, format, session, streams: streams.collect() })
+    let streams =
+        running.iter().map(|(stream, people)| stream_view(stream, Some(people))).collect();
+    stream_text(&WireMessage::Hello { version: VERSION, format, session, streams })
 }
 
 pub(super) fn stream_message(stream: &StreamInfo, is_over: bool) -> String {
     let state = if is_over { "over" } else { "running" };
-    stream_text(&Said::Stream { state, stream: stream_view(stream, None) })
+    stream_text(&WireMessage::Stream { state, stream: stream_view(stream, None) })
 }
 
 pub(super) fn entry_message(cursor: &str, entry: &Entry) -> String {
-    stream_text(&Said::Entry { cursor, entry: EntryView::of(entry) })
+    stream_text(&WireMessage::Entry { cursor, entry: EntryView::of(entry) })
 }
 
 pub(super) fn dropped_message(medium: Medium, count: u64) -> String {
-    stream_text(&Said::Dropped { medium: medium.as_str(), count })
+    stream_text(&WireMessage::Dropped { medium: medium.as_str(), count })
 }
 
 pub(super) fn end_message(session_id: SessionId, cursor: &str) -> String {
-    stream_text(&Said::End { session_id, cursor })
+    stream_text(&WireMessage::End { session_id, cursor })
 }
 
 pub(super) fn error_message(code: &str, detail: String) -> String {
-    stream_text(&Said::Error { code, detail })
+    stream_text(&WireMessage::Error { code, detail })
 }
 
 /// A frame as one object, its payload in base64.
@@ -217,8 +218,8 @@ fn stream_view<'a>(stream: &'a StreamInfo, people: Option<&'a [Arc<Person>]>) ->
     }
 }
 
-fn stream_text(said: &Said<'_>) -> String {
-    to_json(said)
+fn stream_text(message: &WireMessage<'_>) -> String {
+    to_json(message)
 }
 
 fn to_json(value: &impl Serialize) -> String {

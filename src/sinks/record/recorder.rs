@@ -25,7 +25,7 @@ use crate::store::StoreError;
 /// How often to poll for streams that ended elsewhere and for deletions.
 const POLL_INTERVAL: Duration = Duration::from_secs(2);
 /// The time limit of each half of a poll.
-const LOOK_LIMIT: Duration = Duration::from_secs(2);
+const POLL_LIMIT: Duration = Duration::from_secs(2);
 /// How often the spool is reported to the store as present, and lost spools are checked.
 const SEEN_EVERY: Duration = Duration::from_secs(60);
 /// How long a stop waits until the last frames are written.
@@ -79,9 +79,9 @@ impl Recorder {
     }
 
     async fn record_all(&mut self, stop: CancellationToken) {
-        self.find_what_was_left().await;
-        let mut look = interval(POLL_INTERVAL);
-        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        self.load_earlier().await;
+        let mut polls = interval(POLL_INTERVAL);
+        polls.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let shared = Arc::clone(&self.shared);
         loop {
             tokio::select! {
@@ -92,9 +92,9 @@ impl Recorder {
                 }
                 Some(ended) = self.completing.join_next_with_id(), if !self.completing.is_empty() => {
                     let id = ended.map_or_else(|panic| panic.id(), |(id, ())| id);
-                    self.ended(id);
+                    self.forget_task(id);
                 }
-                _ = look.tick() => self.poll().await,
+                _ = polls.tick() => self.poll().await,
                 () = shared.wake.notified() => self.poll().await,
             }
         }
@@ -108,14 +108,14 @@ impl Recorder {
     }
 
     /// Loads the recordings of earlier runs.
-    async fn find_what_was_left(&mut self) {
+    async fn load_earlier(&mut self) {
         // Nothing was ever recorded here, so no folder is created either.
         if !self.shared.spools.exists() {
             self.is_reconciled = true;
             return;
         }
-        match self.labels().await {
-            Ok(labels) => self.idle = labels,
+        match self.recordings().await {
+            Ok(recordings) => self.idle = recordings,
             Err(error) => {
                 tracing::error!(%error, "cannot read the recordings of earlier runs; they stay in the spool");
             }
@@ -123,12 +123,12 @@ impl Recorder {
     }
 
     /// Reads the recordings in the spool and counts their sizes.
-    async fn labels(&self) -> io::Result<Vec<RecordingMeta>> {
+    async fn recordings(&self) -> io::Result<Vec<RecordingMeta>> {
         let (spool, quota) = (self.shared.spool().await?, Arc::clone(&self.shared.quota));
         let find = move || {
-            let labels = spool.labels()?;
-            labels.iter().for_each(|meta| quota.set(meta.id, spool.bytes(meta.id)));
-            Ok(labels)
+            let recordings = spool.recordings()?;
+            recordings.iter().for_each(|meta| quota.set(meta.id, spool.bytes(meta.id)));
+            Ok(recordings)
         };
         blocking(find).await
     }
@@ -151,8 +151,8 @@ impl Recorder {
         let (id, cancel) = (meta.id, CancellationToken::new());
         let (shared, cancelled) = (Arc::clone(&self.shared), cancel.clone());
         let task = self.recording.spawn(async move {
-            let left = record_stream(shared, meta.clone(), tap, cancelled).await;
-            (meta, left)
+            let cause = record_stream(shared, meta.clone(), tap, cancelled).await;
+            (meta, cause)
         });
         self.tasks.insert(task.id(), id);
         self.running.insert(id, cancel);
@@ -164,20 +164,20 @@ impl Recorder {
             Ok((task, outcome)) => (task, Some(outcome)),
             Err(panic) => (panic.id(), None),
         };
-        self.ended(task);
+        self.forget_task(task);
         match outcome {
-            Some((meta, left)) => self.left(&meta, left).await,
-            None => self.find_again().await,
+            Some((meta, cause)) => self.after_stop(&meta, cause).await,
+            None => self.reload().await,
         }
     }
 
     /// Decides what follows. The metadata on disk is newer than that from the start of the recording.
-    async fn left(&mut self, meta: &RecordingMeta, left: StopCause) {
+    async fn after_stop(&mut self, meta: &RecordingMeta, cause: StopCause) {
         let Ok(spool) = self.shared.spool().await else { return };
         let id = meta.id;
         // Without it nothing was written, and there is nothing to complete.
         let Ok(meta) = blocking(move || spool.meta(id)).await else { return };
-        match left {
+        match cause {
             // The store knows whether the stream has ended: another daemon may have taken it over from one that
             // believes so.
             StopCause::Ended => {
@@ -189,14 +189,14 @@ impl Recorder {
         }
     }
 
-    async fn find_again(&mut self) {
-        let labels = match self.labels().await {
-            Ok(labels) => labels,
+    async fn reload(&mut self) {
+        let recordings = match self.recordings().await {
+            Ok(recordings) => recordings,
             Err(error) => {
                 return tracing::error!(%error, "cannot read the spool; the recording stays there");
             }
         };
-        self.idle = labels;
+        self.idle = recordings;
         self.idle.retain(|meta| !self.running.contains_key(&meta.id));
     }
 
@@ -215,7 +215,7 @@ impl Recorder {
         self.running.insert(id, cancel);
     }
 
-    fn ended(&mut self, task: Id) {
+    fn forget_task(&mut self, task: Id) {
         if let Some(id) = self.tasks.remove(&task) {
             self.running.remove(&id);
         }
@@ -253,7 +253,7 @@ impl Recorder {
             }
         }
         if self.has_adopted {
-            self.find_again().await;
+            self.reload().await;
             self.has_adopted = false;
         }
         Ok(())
@@ -342,7 +342,7 @@ impl Recorder {
 
 /// Limits the time: a store that does not answer must not delay the next stream.
 async fn in_time(step: impl Future<Output = Result<(), StoreError>>) {
-    match timeout(LOOK_LIMIT, step).await {
+    match timeout(POLL_LIMIT, step).await {
         Ok(Ok(())) => {}
         Ok(Err(error)) => tracing::debug!(%error, "could not check the recordings; trying again"),
         Err(_) => tracing::debug!("checking the recordings took too long; trying again"),

@@ -22,7 +22,7 @@ use crate::model::{MediaSet, Medium, RecordingId, SessionId, Speaker, SpoolId, S
 
 /// The most daemons that may share a data folder.
 const MAX_SPOOLS: u32 = 64;
-const LABEL: &str = "label.json";
+const META_FILE: &str = "label.json";
 
 /// A spool that is locked by this daemon.
 #[derive(Debug)]
@@ -180,7 +180,7 @@ impl Spool {
 
     /// Moves all recordings of another spool here and removes that spool. May be called again. Blocks.
     pub(super) fn adopt(&self, other: &Self) -> io::Result<()> {
-        for meta in other.labels()? {
+        for meta in other.recordings()? {
             // One rename each: a killed process leaves every recording in one of the two spools.
             fs::rename(other.folder_of(meta.id), self.folder_of(meta.id))?;
         }
@@ -189,15 +189,15 @@ impl Spool {
     }
 
     /// The metadata of all recordings here, oldest first. Skips folders without readable metadata.
-    pub(super) fn labels(&self) -> io::Result<Vec<RecordingMeta>> {
-        let mut labels = Vec::new();
+    pub(super) fn recordings(&self) -> io::Result<Vec<RecordingMeta>> {
+        let mut recordings = Vec::new();
         for entry in fs::read_dir(&self.folder)? {
             let path = entry?.path();
             if !path.is_dir() {
                 continue;
             }
-            match read_label(&path) {
-                Ok(meta) => labels.push(meta),
+            match read_meta(&path) {
+                Ok(meta) => recordings.push(meta),
                 Err(error) => {
                     tracing::warn!(folder = %path.display(), %error,
                         "cannot read a recording's metadata; its folder is left alone");
@@ -205,27 +205,27 @@ impl Spool {
             }
         }
         // Version 7 UUIDs rise with time.
-        labels.sort_by_key(|meta| meta.id);
-        Ok(labels)
+        recordings.sort_by_key(|meta| meta.id);
+        Ok(recordings)
     }
 
     pub(super) fn meta(&self, id: RecordingId) -> io::Result<RecordingMeta> {
-        read_label(&self.folder_of(id))
+        read_meta(&self.folder_of(id))
     }
 
     /// Writes a recording's metadata so that it survives a power cut; creates the folder if needed.
-    pub(super) fn keep(&self, meta: &RecordingMeta) -> io::Result<()> {
+    pub(super) fn save(&self, meta: &RecordingMeta) -> io::Result<()> {
         let folder = self.folder_of(meta.id);
         let is_first = !folder.exists();
         fs::create_dir_all(folder.join("files"))?;
-        self.keep_counts(meta)?;
-        parts::sync_folder(&folder.join(LABEL))?;
+        self.save_counts(meta)?;
+        parts::sync_folder(&folder.join(META_FILE))?;
         // A new folder's own name is an entry of the folder above.
         if is_first { parts::sync_folder(&folder) } else { Ok(()) }
     }
 
     /// Like [`Spool::keep`] if only counts have changed: after a power cut the older version may be found.
-    pub(super) fn keep_counts(&self, meta: &RecordingMeta) -> io::Result<()> {
+    pub(super) fn save_counts(&self, meta: &RecordingMeta) -> io::Result<()> {
         let folder = self.folder_of(meta.id);
         let text = serde_json::to_vec(meta).map_err(io::Error::other)?;
         // Written beside and renamed: a reader finds the old version or the new one, never half of it.
@@ -233,7 +233,7 @@ impl Spool {
         let mut file = File::create(&fresh)?;
         file.write_all(&text)?;
         file.sync_all()?;
-        fs::rename(&fresh, folder.join(LABEL))
+        fs::rename(&fresh, folder.join(META_FILE))
     }
 
     /// The folder of a recording's files.
@@ -242,7 +242,7 @@ impl Spool {
     }
 
     pub(super) fn has(&self, id: RecordingId) -> bool {
-        self.folder_of(id).join(LABEL).exists()
+        self.folder_of(id).join(META_FILE).exists()
     }
 
     /// The size of a recording; silence counts, even as a hole that takes no space.
@@ -263,8 +263,8 @@ impl Spool {
     }
 }
 
-fn read_label(folder: &Path) -> io::Result<RecordingMeta> {
-    let text = fs::read(folder.join(LABEL))?;
+fn read_meta(folder: &Path) -> io::Result<RecordingMeta> {
+    let text = fs::read(folder.join(META_FILE))?;
     serde_json::from_slice(&text).map_err(io::Error::other)
 }
 
@@ -319,13 +319,13 @@ mod tests {
         let root = tempdir().unwrap();
         let (one, other) = (meta(), meta());
         let spool = Spool::open(root.path()).unwrap();
-        spool.keep(&other).unwrap();
-        spool.keep(&one).unwrap();
+        spool.save(&other).unwrap();
+        spool.save(&one).unwrap();
         let id = spool.id;
         drop(spool);
         let spool = Spool::open(root.path()).unwrap();
         assert_eq!(spool.id, id);
-        assert_eq!(spool.labels().unwrap(), [one.clone(), other]);
+        assert_eq!(spool.recordings().unwrap(), [one.clone(), other]);
         assert!(spool.bytes(one.id) > 0);
         spool.remove(one.id).unwrap();
         spool.remove(one.id).unwrap();
@@ -357,7 +357,7 @@ mod tests {
         let root = tempdir().unwrap();
         let (old, new) = (Spool::open(root.path()).unwrap(), Spool::open(root.path()).unwrap());
         let meta = meta();
-        old.keep(&meta).unwrap();
+        old.save(&meta).unwrap();
         assert!(new.abandoned().unwrap().is_empty(), "it is still in use");
         let id = old.id;
         drop(old);
@@ -365,7 +365,7 @@ mod tests {
         assert_eq!(found.iter().map(|spool| spool.id).collect::<Vec<_>>(), [id]);
         new.adopt(&found[0]).unwrap();
         drop(found);
-        assert_eq!(new.labels().unwrap(), [meta]);
+        assert_eq!(new.recordings().unwrap(), [meta]);
         assert!(new.abandoned().unwrap().is_empty());
         assert_ne!(Spool::open(root.path()).unwrap().id, id);
     }
@@ -388,7 +388,7 @@ mod tests {
         let spool = Spool::open(root.path()).unwrap();
         fs::create_dir(root.path().join("0/odd")).unwrap();
         fs::write(root.path().join("0/odd/label.json"), "{").unwrap();
-        assert_eq!(spool.labels().unwrap(), []);
+        assert_eq!(spool.recordings().unwrap(), []);
         assert!(root.path().join("0/odd").exists());
     }
 }

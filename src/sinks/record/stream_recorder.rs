@@ -44,7 +44,7 @@ pub(super) async fn record_stream(
 ) -> StopCause {
     let mut reporter =
         StatusReporter { shared: Arc::clone(&shared), last_reported: None, task: JoinSet::new() };
-    let (mut state, mut has_complained) = (None, false);
+    let (mut state, mut has_warned) = (None, false);
     loop {
         let batch = tokio::select! {
             // Drops the frames that were gathered: they belong to a recording that is to be deleted.
@@ -59,7 +59,7 @@ pub(super) async fn record_stream(
             None => match open_writer(&shared, &meta).await {
                 Ok(state) => state,
                 Err(error) => {
-                    if !std::mem::replace(&mut has_complained, true) {
+                    if !std::mem::replace(&mut has_warned, true) {
                         log_write_error(&meta, &error);
                     }
                     // Until the files can be opened, the tap drops further frames and reports them itself.

@@ -75,7 +75,7 @@ pub enum Access {
 
 /// A file to be uploaded.
 #[derive(Debug, Clone, Copy)]
-pub struct Shipment<'a> {
+pub struct FileUpload<'a> {
     /// The path of the source.
     pub from: &'a Path,
     /// The path at the destination.
@@ -159,11 +159,11 @@ impl Target {
     }
 
     /// Moves a file to the destination atomically. Succeeds if it was moved before; never replaces another file.
-    pub async fn take(&self, file: &Shipment<'_>) -> Result<(), TargetError> {
+    pub async fn upload(&self, file: &FileUpload<'_>) -> Result<(), TargetError> {
         match self {
             Self::Folder(folder, access) => {
                 let (from, to, access) = (file.from.to_owned(), folder.join(file.path), *access);
-                blocking(move || folder::take_file(&from, &to, access)).await
+                blocking(move || folder::move_file(&from, &to, access)).await
             }
             Self::Objects(objects) => objects.put(file).await,
         }

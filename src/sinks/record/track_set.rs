@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use self::aligned::align_track;
 pub(super) use self::aligned::finish_tracks;
 use self::counting::Progress;
-use self::open::{Open, Writer};
+use self::open::{OpenTrack, TrackOrMix};
 use super::layout::Layout;
 use super::spool::{RecordingMeta, Spool};
 use super::track::{TrackError, TrackKind, shift};
@@ -23,7 +23,7 @@ use crate::model::{Medium, SpeakerKey, believed};
 /// The most that a killed process may have to repair, or lose.
 const SYNC_EVERY: Duration = Duration::from_secs(1);
 /// How old the counts in the metadata of a killed process may be.
-const KEEP_EVERY: Duration = Duration::from_secs(10);
+const SAVE_EVERY: Duration = Duration::from_secs(10);
 /// The most open files of a recording; the least recently used one is closed for another.
 const MAX_OPEN: usize = 32;
 /// The most voices; more than this are no meeting.
@@ -42,7 +42,7 @@ pub(super) struct TrackSet {
     meta: RecordingMeta,
     /// The most bytes of its files.
     max_bytes: u64,
-    open: HashMap<Key, Open>,
+    open: HashMap<Key, OpenTrack>,
     /// The bytes taken since the last sync, which writes them.
     held_bytes: usize,
     /// Voices without a track, as hashes.
@@ -54,14 +54,14 @@ pub(super) struct TrackSet {
     uses: u64,
     /// The local time.
     now_ms: i64,
-    has_complained: bool,
+    has_warned: bool,
     /// The content of the mix before its files were shifted: its earlier origin, and the end of each voice.
     moved_mix: Option<(i64, HashMap<SpeakerKey, i64>)>,
     /// Dropped frames that are not reported to the stream's ledger yet.
     left_out: LeftOuts,
     /// When the metadata was last written, and whether frames were dropped since.
-    kept_at: Instant,
-    is_label_old: bool,
+    saved_at: Instant,
+    is_meta_old: bool,
 }
 
 /// The track that a frame belongs to.
@@ -79,7 +79,7 @@ impl TrackSet {
         meta: RecordingMeta,
         max_bytes: u64,
     ) -> io::Result<Self> {
-        spool.keep(&meta)?;
+        spool.save(&meta)?;
         Ok(Self {
             closed_bytes: spool.bytes(meta.id),
             spool,
@@ -93,11 +93,11 @@ impl TrackSet {
             is_synced: true,
             uses: 0,
             now_ms: i64::MIN,
-            has_complained: false,
+            has_warned: false,
             moved_mix: None,
             left_out: LeftOuts::default(),
-            kept_at: Instant::now(),
-            is_label_old: false,
+            saved_at: Instant::now(),
+            is_meta_old: false,
         })
     }
 
@@ -107,7 +107,7 @@ impl TrackSet {
 
     /// The size of the recording; silence counts, even where it takes no space.
     pub(super) fn bytes(&self) -> u64 {
-        self.closed_bytes + self.open.values().map(Open::bytes).sum::<u64>()
+        self.closed_bytes + self.open.values().map(OpenTrack::bytes).sum::<u64>()
     }
 
     /// Writes frames, oldest first, and removes them from `frames`. After an error all files are closed, and the rest
@@ -144,7 +144,7 @@ impl TrackSet {
     /// large, their files are closed, and continue with a key frame.
     fn write_held(&mut self) -> io::Result<()> {
         self.sync()?;
-        if self.open.values().map(Open::held_bytes).sum::<usize>() >= MAX_HELD_BYTES {
+        if self.open.values().map(OpenTrack::held_bytes).sum::<usize>() >= MAX_HELD_BYTES {
             self.close_all()?;
         }
         Ok(())
@@ -155,13 +155,13 @@ impl TrackSet {
         self.held_bytes = 0;
         self.synced_at = Instant::now();
         // Stops at the first error: `checked` then closes all files.
-        let synced = self.open.values_mut().try_for_each(Open::sync);
+        let synced = self.open.values_mut().try_for_each(OpenTrack::sync);
         self.checked(synced)?;
         self.count_synced();
         self.is_synced = true;
-        if self.is_label_old || self.kept_at.elapsed() >= KEEP_EVERY {
-            (self.kept_at, self.is_label_old) = (Instant::now(), false);
-            self.spool.keep_counts(&self.meta)?;
+        if self.is_meta_old || self.saved_at.elapsed() >= SAVE_EVERY {
+            (self.saved_at, self.is_meta_old) = (Instant::now(), false);
+            self.spool.save_counts(&self.meta)?;
         }
         Ok(())
     }
@@ -170,7 +170,7 @@ impl TrackSet {
     pub(super) fn close_all(&mut self) -> io::Result<()> {
         self.keys().iter().try_for_each(|key| self.close(key))?;
         self.is_synced = true;
-        self.spool.keep(&self.meta)
+        self.spool.save(&self.meta)
     }
 
     /// Sets the time origin to the oldest frame. Zoom may buffer audio that is older than pictures received before it.
@@ -183,7 +183,7 @@ impl TrackSet {
                 let first_packet = frames.iter().filter_map(|frame| frame.stream.first_packet_ms);
                 self.meta
                     .begin_at(first_packet.min().map_or(oldest_ms, |at_ms| at_ms.min(oldest_ms)));
-                self.spool.keep(&self.meta)
+                self.spool.save(&self.meta)
             }
             Some(origin_ms) if oldest_ms < origin_ms => self.move_origin(origin_ms, oldest_ms),
             Some(_) => Ok(()),
@@ -195,19 +195,19 @@ impl TrackSet {
         let moved_ms = shift::origin_for(origin_ms, oldest_ms);
         let longer = self.meta.silence_bytes(origin_ms - moved_ms);
         if self.bytes().saturating_add(longer) > self.max_bytes {
-            self.complain("there is no space for frames older than its files");
+            self.warn_once("there is no space for frames older than its files");
             return Ok(());
         }
         // The counts of every file must be final before it is shifted.
         self.sync()?;
-        let mix = self.open.get(&Key::Mix).and_then(Open::mix);
+        let mix = self.open.get(&Key::Mix).and_then(OpenTrack::mix);
         self.moved_mix = mix.map(|mix| (origin_ms, mix.ends()));
         self.close_all()?;
         self.closed_bytes += longer;
         self.meta.begin_at(moved_ms);
         let (stream_id, by_ms) = (&self.meta.stream_id, origin_ms - oldest_ms);
         tracing::debug!(%stream_id, by_ms, "older frames arrived; the recording's files are shifted");
-        self.spool.keep(&self.meta)
+        self.spool.save(&self.meta)
     }
 
     /// Whether the frame's time is plausible. The hub corrects implausible ones: nothing it passes on is from before
@@ -230,7 +230,7 @@ impl TrackSet {
         let kind = match TrackKind::of(frame.medium, &frame.stream.effective) {
             Ok(kind) => kind,
             Err(error) => {
-                self.complain(&error.to_string());
+                self.warn_once(&error.to_string());
                 self.leave_out(frame, |counts| &mut counts.unreadable);
                 return Ok(());
             }
@@ -272,8 +272,8 @@ impl TrackSet {
         // Looked up again, because `rename` borrows all of `self`.
         let Some(open) = self.open.get_mut(key) else { return Ok(()) };
         let written = match &mut open.writer {
-            Writer::Track(track) => track.write(frame.at_ms, &frame.payload),
-            Writer::Mix(mix) => match frame.speaker_key() {
+            TrackOrMix::Track(track) => track.write(frame.at_ms, &frame.payload),
+            TrackOrMix::Mix(mix) => match frame.speaker_key() {
                 Some(who) => mix.write(frame.at_ms, &who, &frame.payload),
                 None => Ok(()),
             },
@@ -298,7 +298,7 @@ impl TrackSet {
     /// False if there are too many already.
     fn open_track(&mut self, key: &Key, kind: TrackKind, frame: &Frame) -> io::Result<bool> {
         let Some(note) = self.note(key, kind, frame.speaker()) else {
-            self.complain("it has too many voices");
+            self.warn_once("it has too many voices");
             return Ok(false);
         };
         if self.open.len() >= MAX_OPEN {
@@ -309,9 +309,9 @@ impl TrackSet {
         }
         let aligned = align_track(&self.spool, &mut self.meta, note);
         let (path, origin_ms) = self.checked(aligned)?;
-        let writer = Writer::resume(&path, *key == Key::Mix, kind, origin_ms);
+        let writer = TrackOrMix::resume(&path, *key == Key::Mix, kind, origin_ms);
         let mut writer = self.checked(writer)?;
-        if let (Writer::Mix(mix), Some((had_origin_ms, ends))) =
+        if let (TrackOrMix::Mix(mix), Some((had_origin_ms, ends))) =
             (&mut writer, self.moved_mix.take_if(|_| *key == Key::Mix))
         {
             mix.remember(had_origin_ms, ends);
@@ -319,14 +319,15 @@ impl TrackSet {
         let of = &self.meta.tracks[note].speaker;
         let is_named = of.name.is_some() || of.key().is_none();
         let progress = Progress::default();
-        self.open.insert(key.clone(), Open { writer, kind, is_named, used: self.uses, progress });
+        self.open
+            .insert(key.clone(), OpenTrack { writer, kind, is_named, used: self.uses, progress });
         Ok(true)
     }
 
     fn close(&mut self, key: &Key) -> io::Result<()> {
         let Some(open) = self.open.remove(key) else { return Ok(()) };
         self.closed_bytes += open.bytes();
-        let Open { writer, progress, .. } = open;
+        let OpenTrack { writer, progress, .. } = open;
         match writer.finish() {
             Ok(finished) => {
                 self.count_last(key, progress, finished.counts);
@@ -353,8 +354,8 @@ impl TrackSet {
     }
 
     /// Logs a problem once per recording.
-    fn complain(&mut self, problem: &str) {
-        if !std::mem::replace(&mut self.has_complained, true) {
+    fn warn_once(&mut self, problem: &str) {
+        if !std::mem::replace(&mut self.has_warned, true) {
             let stream_id = &self.meta.stream_id;
             tracing::warn!(%stream_id, problem, "cannot record a part of a stream; it becomes a gap");
         }

@@ -12,7 +12,7 @@ use super::Shared;
 use super::finalize::{Finish, FinishError, MANIFEST, blocking};
 use super::layout::Subject;
 use super::spool::{RecordingMeta, Spool};
-use super::target::{Shipment, TargetError};
+use super::target::{FileUpload, TargetError};
 use crate::model::{RecordedFile, Recording, RecordingStatus, SpoolId, StreamRecord};
 use crate::net::retry::{Doubling, retry_until_ok};
 use crate::store::{NewRecording, StoreError};
@@ -208,13 +208,13 @@ async fn uploaded_file(
     let from = spool.files(recording.id).join(&file.name);
     persistently("an upload", || async {
         let _turn = shared.uploads.acquire().await;
-        let shipment = Shipment {
+        let file_upload = FileUpload {
             from: &from,
             path: &file.path,
             content_type: &file.content_type,
             owner: recording.id,
         };
-        match shared.target.take(&shipment).await {
+        match shared.target.upload(&file_upload).await {
             Ok(()) => Ok(true),
             // An object store without its bucket returns the same error.
             Err(TargetError::Missing) if !from.exists() => Ok(false),

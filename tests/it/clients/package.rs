@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use rtmsd::simulator::Verb;
+use rtmsd::simulator::MeetingAction;
 use serde_json::{Value, json};
 use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpStream};
@@ -120,8 +120,8 @@ async fn a_program_prints_each_line_once_over_cut_sockets_and_a_restarted_daemon
     line.lead_to(Some(daemon.api()));
     printed(&program, seen + 20).await;
     let log = log.moved_to(daemon.api());
-    zoom.perform(Verb::Stop { reason: 6 }).await;
-    zoom.perform(Verb::End).await;
+    zoom.perform(MeetingAction::Stop { reason: 6 }).await;
+    zoom.perform(MeetingAction::End).await;
     let page = log.over().await;
     page.assert_chatter();
     let ended = program.ended().await;

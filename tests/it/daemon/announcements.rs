@@ -1,6 +1,6 @@
 //! What the webhooks do to streams, in every order and with every one of them lost.
 
-use rtmsd::simulator::{LinkName, Settings, Verb};
+use rtmsd::simulator::{LinkName, MeetingAction, Settings};
 use serde_json::json;
 
 use super::peer::Peer;
@@ -24,7 +24,7 @@ async fn live(home: Home) -> Scene {
 async fn a_start_webhook_that_is_repeated_makes_one_stream() {
     let scene = live(Home::sqlite()).await;
     for repeat in 2..5 {
-        scene.zoom.perform(Verb::RepeatAnnouncement).await;
+        scene.zoom.perform(MeetingAction::RepeatAnnouncement).await;
         eventually("the repeat is answered", async || {
             let letters = scene.zoom.post.letters();
             let starts = letters.iter().filter(|letter| letter.event == "meeting.rtms_started");
@@ -45,7 +45,7 @@ async fn a_start_webhook_that_is_repeated_makes_one_stream() {
 async fn fails_over(home: Home) {
     let scene = live(home).await;
     let before = scene.log.lines(3).await.assert_chatter();
-    scene.zoom.perform(Verb::FailOver).await;
+    scene.zoom.perform(MeetingAction::FailOver).await;
     eventually("the stream is live at the other server", async || {
         let stream = scene.stream().await;
         (stream.generation == 2 && stream.status == "live").then_some(())
@@ -55,7 +55,7 @@ async fn fails_over(home: Home) {
     page.assert_numbered();
     page.assert_chatter();
     assert_eq!(scene.daemon.api().sessions().await.len(), 1);
-    scene.zoom.perform(Verb::Stop { reason: 6 }).await;
+    scene.zoom.perform(MeetingAction::Stop { reason: 6 }).await;
     let page = scene.log.over().await;
     page.assert_numbered();
     let counts = ["moved", "picked_up", "first_packet", "ended"].map(|kind| page.of(kind).len());
@@ -107,7 +107,7 @@ async fn a_stop_that_comes_before_its_start_is_remembered() {
 async fn state_4_ends_a_stream_without_a_stop_webhook() {
     let scene = live(Home::sqlite()).await;
     scene.zoom.post.lose("meeting.rtms_stopped");
-    scene.zoom.perform(Verb::Stop { reason: 10 }).await;
+    scene.zoom.perform(MeetingAction::Stop { reason: 10 }).await;
     assert_eq!(scene.ended().await.end(), ("stopped", Some(10)));
     scene.zoom.close_clean().await;
 }
@@ -115,8 +115,8 @@ async fn state_4_ends_a_stream_without_a_stop_webhook() {
 #[tokio::test]
 async fn the_stop_webhook_ends_a_stream_without_state_4() {
     let scene = live(Home::sqlite()).await;
-    scene.zoom.perform(Verb::Stall { link: LinkName::Signaling, for_ms: 60_000 }).await;
-    scene.zoom.perform(Verb::Stop { reason: 10 }).await;
+    scene.zoom.perform(MeetingAction::Stall { link: LinkName::Signaling, for_ms: 60_000 }).await;
+    scene.zoom.perform(MeetingAction::Stop { reason: 10 }).await;
     // Zoom closes the media sockets, too, and knows nothing of the stream when they are dialled again.
     assert_eq!(scene.ended().await.end(), ("stopped", Some(10)));
 }
@@ -125,8 +125,8 @@ async fn the_stop_webhook_ends_a_stream_without_state_4() {
 async fn a_stream_is_found_gone_when_every_message_of_its_end_is_lost() {
     let scene = live(Home::sqlite()).await;
     scene.zoom.post.lose("meeting.rtms_stopped");
-    scene.zoom.perform(Verb::Stall { link: LinkName::Signaling, for_ms: 60_000 }).await;
-    scene.zoom.perform(Verb::Stop { reason: 10 }).await;
+    scene.zoom.perform(MeetingAction::Stall { link: LinkName::Signaling, for_ms: 60_000 }).await;
+    scene.zoom.perform(MeetingAction::Stop { reason: 10 }).await;
     assert_eq!(scene.ended().await.end(), ("gone", None));
 }
 
@@ -136,7 +136,7 @@ async fn an_interruption_is_repaired_once_whichever_of_its_signs_come() {
         let scene = live(Home::sqlite()).await;
         event_that_is_lost.into_iter().for_each(|event| scene.zoom.post.lose(event));
         let before = scene.log.lines(3).await.assert_chatter();
-        scene.zoom.perform(Verb::Interrupt).await;
+        scene.zoom.perform(MeetingAction::Interrupt).await;
         scene.zoom.post.letter("meeting.rtms_interrupted").await;
         let page = scene.log.lines(before + 5).await;
         page.assert_numbered();

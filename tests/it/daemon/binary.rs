@@ -2,7 +2,7 @@
 
 use std::net::TcpListener as StdTcpListener;
 
-use rtmsd::simulator::Verb;
+use rtmsd::simulator::MeetingAction;
 use serde_json::json;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
@@ -178,7 +178,7 @@ async fn a_signal_in_a_meeting_leaves_the_stream_and_exits_with_0_and_the_logs_k
     let log = Log::follow(api, &stream.instance_id).await;
     log.lines(5).await;
     log.entries("chat", 1).await;
-    zoom.perform(Verb::Interrupt).await;
+    zoom.perform(MeetingAction::Interrupt).await;
     log.entries("link_down", 1).await;
     process.signal("TERM");
     let ended = process.ended().await;

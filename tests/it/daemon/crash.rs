@@ -1,6 +1,6 @@
 //! SIGKILL in the middle of a meeting.
 
-use rtmsd::simulator::Verb;
+use rtmsd::simulator::MeetingAction;
 
 use crate::support::kit::{Home, Log, Zoom, endless, eventually, zoom};
 use crate::support::process::Process;
@@ -35,7 +35,7 @@ async fn a_kill_costs_at_most_the_last_batch_and_the_numbering_goes_on() {
     let lost = sent.saturating_sub(kept);
     assert!(lost <= BATCH_LINES + SLACK_LINES, "{lost} of {sent} lines are lost");
     after.lines(kept + 10).await;
-    zoom.perform(Verb::Stop { reason: 6 }).await;
+    zoom.perform(MeetingAction::Stop { reason: 6 }).await;
     let (before, after) = (before.over().await, after.over().await);
     assert_eq!(before.entries, after.entries);
     after.assert_numbered();

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use rtmsd::simulator::{Script, Settings, Verb};
+use rtmsd::simulator::{MeetingAction, Script, Settings};
 use serde_json::json;
 
 use crate::support::kit::{Home, TestDaemon, Zoom, eventually_within, real, script, zoom};
@@ -60,7 +60,7 @@ async fn two_hundred_meetings_over_wss_are_all_live_and_all_keep_alives_answered
         assert!(stream.media["audio"].frames > 0 && stream.refusals.is_empty());
     }
     for meeting in zoom.simulator.live_meetings() {
-        zoom.simulator.perform(&meeting, Verb::End).await.unwrap();
+        zoom.simulator.perform(&meeting, MeetingAction::End).await.unwrap();
     }
     eventually_within(LIMIT, "all meetings have ended", async || {
         let sessions = daemon.api().sessions().await;

@@ -7,7 +7,7 @@ mod entries;
 use std::time::Duration;
 
 use rtmsd::sessions::Leases;
-use rtmsd::simulator::{Duplicates, Settings, Verb};
+use rtmsd::simulator::{Duplicates, MeetingAction, Settings};
 use tokio::time::sleep;
 
 use self::entries::count_lines;
@@ -92,7 +92,7 @@ impl Watched {
     async fn settle(&self, api: Api) -> (Page, usize) {
         self.until_sent(self.zoom.medium("transcript").frames + 10).await;
         assert_eq!(self.zoom.stream().stop_reason, None, "Zoom has not ended it");
-        self.zoom.perform(Verb::Stop { reason: 6 }).await;
+        self.zoom.perform(MeetingAction::Stop { reason: 6 }).await;
         let (page, there) = (self.first.over().await, self.second.over().await);
         assert_eq!(
             page.entries, there.entries,

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use futures_util::StreamExt;
-use rtmsd::simulator::Verb;
+use rtmsd::simulator::MeetingAction;
 use serde_json::{Value, json};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
@@ -101,7 +101,7 @@ async fn a_server_that_was_away_misses_no_entry_and_learns_of_lost_frames() {
     let mut socket = bot.accept().await;
     bot.read(&mut socket, 30).await;
     assert!(bot.dropped > 0, "what was said while it was away");
-    scene.zoom.perform(Verb::End).await;
+    scene.zoom.perform(MeetingAction::End).await;
     bot.read(&mut socket, usize::MAX / 2).await;
     let page = scene.log.over().await;
     bot.assert_whole();

@@ -1,6 +1,6 @@
 //! Gaps in the log and in the ledger, and their causes.
 
-use rtmsd::simulator::{CutKind, LinkName, Verb};
+use rtmsd::simulator::{CutKind, LinkName, MeetingAction};
 use serde_json::Value;
 
 use crate::support::kit::{Home, Log, Page, Scene, TestDaemon, endless, eventually, zoom};
@@ -28,7 +28,7 @@ async fn gap(log: &Log) -> String {
 #[tokio::test]
 async fn a_link_that_is_cut_is_link_lost() {
     let scene = live().await;
-    let cut = Verb::Cut { link: LinkName::Transcript, how: CutKind::Reset };
+    let cut = MeetingAction::Cut { link: LinkName::Transcript, how: CutKind::Reset };
     scene.zoom.perform(cut).await;
     assert_eq!(gap(&scene.log).await, "link_lost");
     scene.zoom.close_clean().await;
@@ -37,7 +37,7 @@ async fn a_link_that_is_cut_is_link_lost() {
 #[tokio::test]
 async fn a_server_that_fails_is_failover() {
     let scene = live().await;
-    scene.zoom.perform(Verb::FailOver).await;
+    scene.zoom.perform(MeetingAction::FailOver).await;
     assert_eq!(gap(&scene.log).await, "failover");
     scene.zoom.close_clean().await;
 }
@@ -45,11 +45,11 @@ async fn a_server_that_fails_is_failover() {
 #[tokio::test]
 async fn a_pause_is_paused_and_the_ledger_says_at_the_end_that_nothing_was_lost() {
     let scene = live().await;
-    scene.zoom.perform(Verb::Pause).await;
+    scene.zoom.perform(MeetingAction::Pause).await;
     scene.daemon.api().reaches(scene.log.session_id(), "paused").await;
-    scene.zoom.perform(Verb::Resume).await;
+    scene.zoom.perform(MeetingAction::Resume).await;
     assert_eq!(gap(&scene.log).await, "paused");
-    scene.zoom.perform(Verb::Stop { reason: 6 }).await;
+    scene.zoom.perform(MeetingAction::Stop { reason: 6 }).await;
     let page = scene.log.over().await;
     page.assert_numbered();
     assert_eq!(page.of("summary").len(), 2, "{:#?}", page.outline());

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use rtmsd::simulator::{CutKind, LinkName, Settings, Verb};
+use rtmsd::simulator::{CutKind, LinkName, MeetingAction, Settings};
 
 use crate::support::kit::{Home, Scene, endless, real, zoom};
 
@@ -27,7 +27,7 @@ fn links_since(scene: &Scene, from: usize) -> Vec<String> {
 }
 
 /// Cuts right after a line, waits until everything stands again, and returns what came and went.
-async fn cut(scene: &Scene, verb: Verb) -> Vec<String> {
+async fn cut(scene: &Scene, verb: MeetingAction) -> Vec<String> {
     let page = scene.log.lines(scene.log.page().of("transcript").len() + 1).await;
     let known = page.links().len();
     scene.zoom.perform(verb).await;
@@ -41,7 +41,7 @@ async fn survives_cuts_of(link: LinkName, expected: &[&str], mut home: Home) {
     home.timings.stable = STABLE;
     let scene = live(home, zoom(endless(LINE_AFTER_REJOIN_MS))).await;
     for how in [CutKind::Drop, CutKind::Reset, CutKind::Close] {
-        let mut links = cut(&scene, Verb::Cut { link, how }).await;
+        let mut links = cut(&scene, MeetingAction::Cut { link, how }).await;
         // Media are rebuilt side by side.
         links.sort();
         assert_eq!(links, expected, "{how:?}: {:#?}", scene.log.page().outline());
@@ -95,7 +95,7 @@ async fn a_silent_link_is_given_up_and_rebuilt() {
     let scene = live(home, zoom(endless(LINE_MS))).await;
     for link in [LinkName::Chat, LinkName::Signaling] {
         // It holds back keep-alives, too.
-        let links = cut(&scene, Verb::Stall { link, for_ms: 60_000 }).await;
+        let links = cut(&scene, MeetingAction::Stall { link, for_ms: 60_000 }).await;
         let name = format!("{link:?}").to_lowercase();
         assert_eq!(links[0], format!("-{name}"), "{:#?}", scene.log.page().outline());
         assert!(links.contains(&format!("+{name}")));
@@ -111,7 +111,7 @@ async fn a_link_without_keep_alives_lives_as_long_as_frames_come() {
     home.timings.silence = Duration::from_millis(1_000);
     let scene = live(home, zoom(endless(LINE_MS))).await;
     let known = scene.log.lines(1).await.links().len();
-    scene.zoom.perform(Verb::StopKeepAlives { link: LinkName::Transcript }).await;
+    scene.zoom.perform(MeetingAction::StopKeepAlives { link: LinkName::Transcript }).await;
     scene.log.lines(scene.log.page().of("transcript").len() + 10).await;
     assert_eq!(links_since(&scene, known), [""; 0]);
     scene.zoom.close_clean().await;
@@ -123,7 +123,7 @@ async fn a_stream_waits_for_a_connection_that_zoom_still_considers_alive() {
         let mut settings = zoom(endless(LINE_MS));
         settings.timings.dead_link_ms = real(500);
         let scene = live(Home::sqlite(), settings).await;
-        cut(&scene, Verb::Cut { link, how: CutKind::Drop }).await;
+        cut(&scene, MeetingAction::Cut { link, how: CutKind::Drop }).await;
         let refusals = scene.zoom.stream().refusals;
         assert!(refusals.get(&status).is_some_and(|count| *count >= 1), "{refusals:?}");
         let page = scene.log.page();

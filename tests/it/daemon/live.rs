@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::Stdio;
 
 use base64::prelude::{BASE64_STANDARD, Engine};
-use rtmsd::simulator::{CutKind, LinkName, Verb};
+use rtmsd::simulator::{CutKind, LinkName, MeetingAction};
 use serde_json::{Value, json};
 use tokio::process::Command;
 use tokio::time::timeout;
@@ -92,7 +92,7 @@ async fn a_rejoined_stream_goes_on_in_the_same_socket() {
     let hello = socket.text().await;
     assert_eq!(hello["streams"][0]["parameters"]["audio"]["sample_rate"], 16_000);
     let before = socket.of_type("frame").await["seq"].as_u64().unwrap();
-    let cut = Verb::Cut { link: LinkName::Media, how: CutKind::Reset };
+    let cut = MeetingAction::Cut { link: LinkName::Media, how: CutKind::Reset };
     scene.zoom.perform(cut).await;
     let mut kinds = Vec::new();
     let after = loop {

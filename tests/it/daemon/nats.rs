@@ -2,7 +2,7 @@
 
 use std::process::Stdio;
 
-use rtmsd::simulator::Verb;
+use rtmsd::simulator::MeetingAction;
 use serde_json::Value;
 use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
@@ -87,7 +87,7 @@ async fn a_broker_that_is_killed_twice_loses_and_repeats_no_entry() {
         broker.come().await;
         lines += 20;
     }
-    scene.zoom.perform(Verb::Stop { reason: 6 }).await;
+    scene.zoom.perform(MeetingAction::Stop { reason: 6 }).await;
     let page = scene.log.over().await;
     assert_whole(&broker, &page).await;
     scene.zoom.close_clean().await;
@@ -136,7 +136,7 @@ async fn a_daemon_that_is_killed_repeatedly_loses_and_repeats_no_entry() {
         log = log.moved_to(api);
     }
     log.lines(80).await;
-    zoom.perform(Verb::Stop { reason: 6 }).await;
+    zoom.perform(MeetingAction::Stop { reason: 6 }).await;
     let page = log.over().await;
     assert_whole(&broker, &page).await;
     process.signal("TERM");

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use rtmsd::simulator::Verb;
+use rtmsd::simulator::MeetingAction;
 use tokio::time::sleep;
 
 use crate::support::kit::{Home, Log, Scene, endless, eventually, real, stopped, zoom};
@@ -41,7 +41,7 @@ async fn ten_seconds_without_the_database_cost_nothing() {
     let second = scene.daemon.api().session_of(&second).await;
     scene.daemon.api().reaches(&second, "live").await;
     let meeting = &scene.zoom.simulator.live_meetings()[0];
-    scene.zoom.simulator.perform(meeting, Verb::Stop { reason: 6 }).await.unwrap();
+    scene.zoom.simulator.perform(meeting, MeetingAction::Stop { reason: 6 }).await.unwrap();
     let page = scene.log.entries("ended", 1).await;
     page.assert_numbered();
     let sent = scene.zoom.simulator.report().streams[0].clone();

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use rtmsd::sessions::Leases;
-use rtmsd::simulator::Verb;
+use rtmsd::simulator::MeetingAction;
 
 use crate::support::kit::{Home, Scene, TestDaemon, endless, eventually, zoom};
 
@@ -41,7 +41,7 @@ async fn one_daemon_runs_a_stream_and_the_other_takes_it_over_when_the_first_is_
     log.lines(kept + 10).await.assert_chatter();
     let stream = zoom.stream();
     assert_eq!((stream.signaling_handshakes, stream.refusals.len()), (2, 0));
-    zoom.perform(Verb::Stop { reason: 6 }).await;
+    zoom.perform(MeetingAction::Stop { reason: 6 }).await;
     log.entries("ended", 1).await.assert_numbered();
     zoom.close_clean().await;
 }
@@ -52,7 +52,7 @@ async fn a_webhook_reaches_the_runner_through_whichever_daemon_took_it() {
     let second = TestDaemon::start(&scene.home).await;
     scene.live().await;
     scene.zoom.post.deliver_to(second.address);
-    scene.zoom.perform(Verb::FailOver).await;
+    scene.zoom.perform(MeetingAction::FailOver).await;
     eventually("the stream is live at the other server", async || {
         let stream = second.api().stream(scene.log.session_id()).await?;
         (stream.generation == 2 && stream.status == "live").then_some(())
@@ -70,7 +70,7 @@ async fn a_subscriber_at_the_other_daemon_gets_every_entry_too() {
     let there =
         crate::support::kit::Log::of_session(second.api(), scene.log.session_id().to_owned());
     there.lines(10).await.assert_numbered();
-    scene.zoom.perform(Verb::Stop { reason: 6 }).await;
+    scene.zoom.perform(MeetingAction::Stop { reason: 6 }).await;
     let (here, there) = (scene.log.over().await, there.over().await);
     assert_eq!(here.entries, there.entries);
 }

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use rtmsd::simulator::{Settings, Verb};
+use rtmsd::simulator::{MeetingAction, Settings};
 use rtmsd::store::Location;
 use serde_json::{Value, json};
 
@@ -177,11 +177,11 @@ async fn removing_the_app_keeps_the_data_of_another_users_stream() {
     let scene = Scene::open(recording(Home::sqlite()), settings).await;
     scene.live().await;
     scene.log.lines(3).await;
-    scene.zoom.perform(Verb::Stop { reason: 4 }).await;
+    scene.zoom.perform(MeetingAction::Stop { reason: 4 }).await;
     scene.log.entries("ended", 1).await;
     let api = scene.daemon.api();
     recorded(api, scene.log.session_id(), "stored").await;
-    scene.zoom.perform(Verb::StartAs { user_id: "u-bo".into() }).await;
+    scene.zoom.perform(MeetingAction::StartAs { user_id: "u-bo".into() }).await;
     let of = |page: &crate::support::kit::Page, stream: u64| {
         page.of("transcript").iter().filter(|line| line["ordinal"] == stream).count()
     };

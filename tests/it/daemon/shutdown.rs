@@ -1,6 +1,6 @@
 //! What becomes of live streams when the daemon stops, and of those it left when it starts again.
 
-use rtmsd::simulator::Verb;
+use rtmsd::simulator::MeetingAction;
 
 use crate::support::kit::{Home, Scene, TestDaemon, endless, zoom};
 
@@ -32,7 +32,7 @@ async fn is_picked_up_again(home: Home) {
     let stream = zoom.stream();
     assert_eq!((stream.stop_reason, stream.signaling_handshakes), (None, 2));
 
-    zoom.perform(Verb::Stop { reason: 6 }).await;
+    zoom.perform(MeetingAction::Stop { reason: 6 }).await;
     let page = log.entries("ended", 1).await;
     page.assert_numbered();
     let tally = daemon.api().reaches(log.session_id(), "ended").await.tally;
@@ -74,7 +74,7 @@ async fn a_stream_that_ended_while_the_daemon_was_down_is_finished_after_the_res
     let Scene { home, daemon, zoom, log } = live(Home::sqlite()).await;
     daemon.stop().await;
     zoom.post.lose("meeting.rtms_stopped");
-    zoom.perform(Verb::Stop { reason: 6 }).await;
+    zoom.perform(MeetingAction::Stop { reason: 6 }).await;
     let daemon = TestDaemon::start(&home).await;
     let log = log.moved_to(daemon.api());
     log.entries("ended", 1).await.assert_numbered();

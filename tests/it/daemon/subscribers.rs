@@ -2,7 +2,7 @@
 
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
-use rtmsd::simulator::{CutKind, LinkName, Verb};
+use rtmsd::simulator::{CutKind, LinkName, MeetingAction};
 use serde_json::Value;
 use tokio::task::JoinSet;
 
@@ -48,10 +48,10 @@ async fn everybody_sees_everything(home: Home) {
         scene.live().await;
         let known = scene.log.page().of("transcript").len();
         scene.log.lines(known + 15).await;
-        scene.zoom.perform(Verb::Cut { link, how: CutKind::Drop }).await;
+        scene.zoom.perform(MeetingAction::Cut { link, how: CutKind::Drop }).await;
     }
     scene.live().await;
-    scene.zoom.perform(Verb::End).await;
+    scene.zoom.perform(MeetingAction::End).await;
     let page = scene.log.over().await;
     page.assert_numbered();
     page.assert_chatter();

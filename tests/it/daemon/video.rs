@@ -1,6 +1,6 @@
 //! Individual video: from the API to the frames of the chosen camera.
 
-use rtmsd::simulator::{Settings, Verb};
+use rtmsd::simulator::{MeetingAction, Settings};
 use serde_json::{Value, json};
 
 use crate::support::kit::{Home, Scene, endless, eventually, script, zoom};
@@ -42,7 +42,7 @@ async fn the_chosen_camera_comes_and_comes_again_after_a_failover() {
     assert_eq!((&answer["user_id"], &answer["is_subscribed"]), (&json!(BO), &json!(true)));
     assert_eq!(answer["user_name"], "Bo");
     frames_grow(&scene).await;
-    scene.zoom.perform(Verb::FailOver).await;
+    scene.zoom.perform(MeetingAction::FailOver).await;
     scene.log.entries("video_subscription", 2).await;
     frames_grow(&scene).await;
     assert_eq!(choose(&scene, &json!("Bo")).await, 422);

@@ -200,7 +200,7 @@ impl Server {
             draining,
             forwards,
             live,
-            conversations: TaskTracker::new(),
+            live_connections: TaskTracker::new(),
             counters: Arc::new(Counters::default()),
             documents: Documents::default(),
             readiness: Readiness::default(),

@@ -6,7 +6,8 @@ use axum::response::IntoResponse;
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use rtmsd::secret::Secret;
 use rtmsd::simulator::{
-    Consent, OAuthSettings, Settings, Simulator, SimulatorError, Start, User, Verb, ZoomApp, start,
+    Consent, MeetingAction, OAuthSettings, Settings, Simulator, SimulatorError, Start, User,
+    ZoomApp, start,
 };
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
@@ -91,7 +92,7 @@ async fn each_operator_gets_a_stream_of_their_own_and_the_app_one_notice_of_the_
     seen.sort();
     assert_eq!(seen, operators);
     let meeting = simulator.live_meetings().pop().unwrap();
-    simulator.perform(&meeting, Verb::End).await.unwrap();
+    simulator.perform(&meeting, MeetingAction::End).await.unwrap();
     simulator.finished().await;
     let delivered = simulator.shutdown().await.webhooks.delivered;
     let count = |event: &str| delivered.get(event).copied().unwrap_or_default();

@@ -1,6 +1,6 @@
 //! Faults of Zoom's that hit a connected client.
 
-use rtmsd::simulator::{ControlError, CutKind, LinkName, Script, Settings, Verb};
+use rtmsd::simulator::{ControlError, CutKind, LinkName, MeetingAction, Script, Settings};
 use serde_json::json;
 
 use super::kit::{Client, End, Scene, script_with, settings};
@@ -10,7 +10,7 @@ async fn a_failover_drops_every_link_and_announces_the_stream_with_another_url()
     let mut scene = Scene::open(settings()).await;
     let (mut signaling, urls) = scene.join().await;
     let (mut media, _) = scene.open_media(&urls, "audio", 1, json!(null)).await;
-    scene.simulator.perform(scene.meeting_id(), Verb::FailOver).await.unwrap();
+    scene.simulator.perform(scene.meeting_id(), MeetingAction::FailOver).await.unwrap();
     assert_eq!(signaling.drain().await.1, End::Dropped);
     assert_eq!(media.drain().await.1, End::Dropped);
     let again = scene.endpoint.next("meeting.rtms_started").await.body;
@@ -29,7 +29,7 @@ async fn a_repeated_announcement_is_identical() {
     let mut scene = Scene::open(settings()).await;
     let repeat = |scene: &Scene| {
         let meeting_id = scene.meeting_id().to_owned();
-        (meeting_id, Verb::RepeatAnnouncement)
+        (meeting_id, MeetingAction::RepeatAnnouncement)
     };
     let (meeting_id, verb) = repeat(&scene);
     scene.simulator.perform(&meeting_id, verb.clone()).await.unwrap();
@@ -47,7 +47,11 @@ async fn links_are_cut_without_and_with_a_close_frame() {
     let (mut audio, _) = scene.open_media(&urls, "audio", 1, json!(null)).await;
     let (mut chat, _) = scene.open_media(&urls, "chat", 16, json!(null)).await;
     let cut = async |link, how| {
-        scene.simulator.perform(scene.meeting_id(), Verb::Cut { link, how }).await.unwrap();
+        scene
+            .simulator
+            .perform(scene.meeting_id(), MeetingAction::Cut { link, how })
+            .await
+            .unwrap();
     };
     cut(LinkName::Audio, CutKind::Reset).await;
     assert_eq!(audio.drain().await.1, End::Dropped);
@@ -56,7 +60,7 @@ async fn links_are_cut_without_and_with_a_close_frame() {
     assert_eq!(chat.drain().await.1.close_code(), Some(1000));
     cut(LinkName::Signaling, CutKind::Drop).await;
     assert_eq!(signaling.drain().await.1, End::Dropped);
-    let again = Verb::Cut { link: LinkName::Signaling, how: CutKind::Drop };
+    let again = MeetingAction::Cut { link: LinkName::Signaling, how: CutKind::Drop };
     let nothing = scene.simulator.perform(scene.meeting_id(), again).await;
     assert_eq!(nothing, Err(ControlError::NoLink));
 }
@@ -79,7 +83,7 @@ async fn a_stalled_audio_link_catches_up_without_loss() {
     let (mut audio, _) = scene.open_media(&urls, "audio", 1, json!(null)).await;
     signaling.send(&scene.ready()).await;
     let mut last = audio.receive_type(14).await["content"]["timestamp"].as_i64().unwrap();
-    let stall = Verb::Stall { link: LinkName::Audio, for_ms: 300 };
+    let stall = MeetingAction::Stall { link: LinkName::Audio, for_ms: 300 };
     scene.simulator.perform(scene.meeting_id(), stall).await.unwrap();
     for _ in 0..40 {
         let now = audio.receive_type(14).await["content"]["timestamp"].as_i64().unwrap();
@@ -119,8 +123,8 @@ async fn a_client_that_does_not_read_loses_audio_and_does_not_slow_others() {
 async fn verbs_without_a_target_fail() {
     let scene = Scene::open(settings()).await;
     let simulator = &scene.simulator;
-    assert_eq!(simulator.perform("1", Verb::Pause).await, Err(ControlError::NoMeeting));
-    let stop = Verb::Stop { reason: 8 };
+    assert_eq!(simulator.perform("1", MeetingAction::Pause).await, Err(ControlError::NoMeeting));
+    let stop = MeetingAction::Stop { reason: 8 };
     assert_eq!(simulator.perform(scene.meeting_id(), stop.clone()).await, Ok(()));
     assert_eq!(simulator.perform(scene.meeting_id(), stop).await, Err(ControlError::NoStream));
     assert_eq!(simulator.report().streams[0].stop_reason, Some(8));

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use rtmsd::simulator::{CutKind, LinkName, Settings, Timings, Verb};
+use rtmsd::simulator::{CutKind, LinkName, MeetingAction, Settings, Timings};
 use serde_json::{Value, json};
 
 use super::kit::{Client, End, Scene, fast, settings};
@@ -241,7 +241,7 @@ async fn a_normal_close_of_signaling_ends_the_stream() {
 async fn a_normal_close_after_a_broken_media_socket_only_interrupts() {
     let mut scene = Scene::open(settings()).await;
     let (signaling, mut media) = live(&scene).await;
-    let cut = Verb::Cut { link: LinkName::Media, how: CutKind::Reset };
+    let cut = MeetingAction::Cut { link: LinkName::Media, how: CutKind::Reset };
     scene.simulator.perform(scene.meeting_id(), cut).await.unwrap();
     media.drain().await;
     signaling.close().await;
@@ -279,14 +279,14 @@ async fn a_pause_stops_media_and_not_keep_alives() {
     let scene = Scene::open(Settings { script, ..hurried() }).await;
     let (mut signaling, mut media) = live(&scene).await;
     media.receive_type(14).await;
-    scene.simulator.perform(scene.meeting_id(), Verb::Pause).await.unwrap();
+    scene.simulator.perform(scene.meeting_id(), MeetingAction::Pause).await.unwrap();
     assert_eq!(signaling.receive_type(9).await["state"], 3);
     assert_eq!(signaling.receive_type(8).await["state"], 5);
-    scene.simulator.perform(scene.meeting_id(), Verb::Resume).await.unwrap();
+    scene.simulator.perform(scene.meeting_id(), MeetingAction::Resume).await.unwrap();
     assert_eq!(signaling.receive_type(9).await["state"], 4);
     assert_eq!(signaling.receive_type(8).await["state"], 6);
     media.receive_type(14).await;
-    scene.simulator.perform(scene.meeting_id(), Verb::Pause).await.unwrap();
+    scene.simulator.perform(scene.meeting_id(), MeetingAction::Pause).await.unwrap();
     signaling.receive_type(8).await;
     media.stop_answering();
     // First what was queued before the pause, then only keep-alives.

@@ -2,7 +2,7 @@
 
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use reqwest::header::{CONTENT_SECURITY_POLICY, LOCATION};
-use rtmsd::simulator::{Call, Consent, OAuthSettings, Settings, Simulator, Start, Trouble, start};
+use rtmsd::simulator::{ApiFault, Call, Consent, OAuthSettings, Settings, Simulator, Start, start};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use url::Url;
@@ -283,7 +283,7 @@ async fn a_token_without_the_scope_is_answered_4711_and_starts_nothing() {
 async fn a_lost_refresh_answer_leaves_the_user_without_a_valid_token() {
     let zoom = zoom(allowing()).await;
     let tokens = exchange(&zoom, &code_of(&zoom).await).await.1;
-    zoom.fail_calls(Call::Token, 1, Trouble::LoseAnswer);
+    zoom.fail_calls(Call::Token, 1, ApiFault::LoseAnswer);
     let basic = BASE64_STANDARD.encode(format!("{CLIENT_ID}:{CLIENT_SECRET}"));
     let token = tokens["refresh_token"].as_str().unwrap();
     let lost = http()

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use rtmsd::simulator::{
-    HandshakeFault, LinkName, Quirk, Script, Settings, Start, Timings, Validation, Verb,
+    HandshakeFault, LinkName, MeetingAction, Quirk, Script, Settings, Start, Timings, Validation,
 };
 use serde_json::{Value, json};
 use tokio_tungstenite::tungstenite::Message;
@@ -24,7 +24,7 @@ async fn listen(scene: &Scene) -> (super::kit::Client, super::kit::Client, Value
 }
 
 async fn plan(scene: &Scene, link: LinkName, count: u32, how: HandshakeFault) {
-    let verb = Verb::FailHandshakes { link, count, how };
+    let verb = MeetingAction::FailHandshakes { link, count, how };
     scene.simulator.perform(scene.meeting_id(), verb).await.unwrap();
 }
 
@@ -111,7 +111,7 @@ async fn webhooks_may_be_nested_duplicated_and_renamed() {
     let second = endpoint.next("meeting.rtms_started").await;
     assert_eq!(first.raw, second.raw);
     assert_eq!(first.body["payload"]["object"]["meeting_id"], "91234567890");
-    simulator.perform("91234567890", Verb::Stop { reason: 8 }).await.unwrap();
+    simulator.perform("91234567890", MeetingAction::Stop { reason: 8 }).await.unwrap();
     let stopped = endpoint.next("meeting.rtms_stopped").await.body;
     assert_eq!(stopped["payload"]["object"]["reason"], 8);
 }
@@ -122,7 +122,7 @@ async fn a_stop_may_come_before_its_start() {
     let quirks = vec![Quirk::StopBeforeStart];
     let simulator = simulate(Settings { quirks, ..settings() }, &endpoint).await;
     endpoint.next("meeting.started").await;
-    simulator.perform("91234567890", Verb::Stop { reason: 6 }).await.unwrap();
+    simulator.perform("91234567890", MeetingAction::Stop { reason: 6 }).await.unwrap();
     let stopped = endpoint.next("meeting.rtms_stopped").await.body["payload"].take();
     let started = endpoint.next("meeting.rtms_started").await.body["payload"].take();
     assert_eq!(started["rtms_stream_id"], stopped["rtms_stream_id"]);
@@ -137,9 +137,9 @@ async fn a_failover_replaces_a_dead_url() {
     let url = scene.started["server_urls"].as_str().unwrap();
     let host = url.strip_prefix("ws://").unwrap().split('/').next().unwrap();
     assert!(tokio::net::TcpStream::connect(host).await.is_err());
-    let heal = Verb::Quirk { name: Quirk::DeadUrl, on: false };
+    let heal = MeetingAction::Quirk { name: Quirk::DeadUrl, on: false };
     scene.simulator.perform(scene.meeting_id(), heal).await.unwrap();
-    scene.simulator.perform(scene.meeting_id(), Verb::FailOver).await.unwrap();
+    scene.simulator.perform(scene.meeting_id(), MeetingAction::FailOver).await.unwrap();
     scene.started = scene.endpoint.next("meeting.rtms_started").await.body["payload"].take();
     scene.join().await;
 }
@@ -148,7 +148,7 @@ async fn a_failover_replaces_a_dead_url() {
 async fn a_stream_may_end_without_state_4() {
     let scene = open_with(&[Quirk::NoTerminatedState]).await;
     let (mut signaling, _) = scene.join().await;
-    let stop = Verb::Stop { reason: 6 };
+    let stop = MeetingAction::Stop { reason: 6 };
     scene.simulator.perform(scene.meeting_id(), stop).await.unwrap();
     let (messages, _) = signaling.drain().await;
     let states: Vec<_> =
@@ -203,13 +203,13 @@ async fn a_pause_may_last_longer_than_every_window() {
     let (mut signaling, urls) = scene.join().await;
     let (mut audio, _) = scene.open_media(&urls, "audio", 1, json!(null)).await;
     signaling.send(&scene.ready()).await;
-    scene.simulator.perform(scene.meeting_id(), Verb::Pause).await.unwrap();
+    scene.simulator.perform(scene.meeting_id(), MeetingAction::Pause).await.unwrap();
     let until = tokio::time::Instant::now() + Duration::from_millis(1_500);
     while tokio::time::Instant::now() < until {
         assert!(signaling.is_silent_or_answers().await);
         assert!(audio.is_silent_or_answers().await);
     }
-    scene.simulator.perform(scene.meeting_id(), Verb::Resume).await.unwrap();
+    scene.simulator.perform(scene.meeting_id(), MeetingAction::Resume).await.unwrap();
     audio.receive_type(14).await;
     assert_eq!(scene.simulator.report().streams[0].stop_reason, None);
 }
@@ -226,7 +226,7 @@ async fn switching_a_camera_off_ends_its_subscription() {
     signaling.send(&subscribe).await;
     video.receive_type(15).await;
     let camera = async |on| {
-        let verb = Verb::Camera { user_id: 16_778_240, on };
+        let verb = MeetingAction::Camera { user_id: 16_778_240, on };
         scene.simulator.perform(scene.meeting_id(), verb).await.unwrap();
     };
     camera(false).await;
@@ -250,7 +250,7 @@ async fn handshake_faults_can_be_planned_before_the_stream_starts() {
     assert_eq!(simulator.validated().await, Validation::Passed);
     endpoint.next("meeting.started").await;
     tokio::time::sleep(Duration::from_millis(50)).await;
-    simulator.perform("91234567890", Verb::Start).await.unwrap();
+    simulator.perform("91234567890", MeetingAction::Start).await.unwrap();
     let started = endpoint.next("meeting.rtms_started").await.body["payload"].take();
     let mut client = super::kit::Client::connect(started["server_urls"].as_str().unwrap()).await;
     client.send(&super::kit::handshake(&started, "meeting_uuid", 1)).await;

@@ -2,7 +2,7 @@
 
 use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
 use rtmsd::secret::Secret;
-use rtmsd::simulator::{Call, Script, Settings, Simulator, Start, Trouble};
+use rtmsd::simulator::{ApiFault, Call, Script, Settings, Simulator, Start};
 use serde_json::{Value, json};
 
 use super::kit::{Endpoint, hmac_hex, http, script, script_with, settings, simulate};
@@ -84,16 +84,16 @@ async fn every_error_of_the_table_can_be_planned() {
     let (zoom, mut endpoint) = waiting(settings().script).await;
     endpoint.next("meeting.started").await;
     let table = [
-        (Trouble::InvalidToken, 401, 124),
-        (Trouble::MissingScope, 400, 4711),
-        (Trouble::NotAuthorized, 403, 13262),
-        (Trouble::NotHost, 403, 2308),
-        (Trouble::NotEligible, 403, 2310),
-        (Trouble::NotStarted, 400, 3000),
-        (Trouble::NoMeeting, 404, 3001),
-        (Trouble::RateLimit, 429, 429),
-        (Trouble::DailyLimit, 429, 429),
-        (Trouble::ServerError, 500, 500),
+        (ApiFault::InvalidToken, 401, 124),
+        (ApiFault::MissingScope, 400, 4711),
+        (ApiFault::NotAuthorized, 403, 13262),
+        (ApiFault::NotHost, 403, 2308),
+        (ApiFault::NotEligible, 403, 2310),
+        (ApiFault::NotStarted, 400, 3000),
+        (ApiFault::NoMeeting, 404, 3001),
+        (ApiFault::RateLimit, 429, 429),
+        (ApiFault::DailyLimit, 429, 429),
+        (ApiFault::ServerError, 500, 500),
     ];
     for (trouble, ..) in table {
         zoom.fail_calls(Call::Status, 1, trouble);
@@ -114,8 +114,8 @@ async fn every_error_of_the_table_can_be_planned() {
 async fn rate_limits_name_their_reset_in_either_style() {
     let (zoom, mut endpoint) = waiting(settings().script).await;
     endpoint.next("meeting.started").await;
-    zoom.fail_calls(Call::Status, 1, Trouble::RateLimit);
-    zoom.fail_calls(Call::Status, 1, Trouble::DailyLimit);
+    zoom.fail_calls(Call::Status, 1, ApiFault::RateLimit);
+    zoom.fail_calls(Call::Status, 1, ApiFault::DailyLimit);
     let header = |response: &reqwest::Response, name: &str| {
         response.headers().get(name).map(|value| value.to_str().unwrap().to_owned())
     };
@@ -133,8 +133,8 @@ async fn rate_limits_name_their_reset_in_either_style() {
 async fn calls_are_dropped_before_or_after_they_take_effect() {
     let (zoom, mut endpoint) = waiting(settings().script).await;
     endpoint.next("meeting.started").await;
-    zoom.fail_calls(Call::Status, 1, Trouble::Drop);
-    zoom.fail_calls(Call::Status, 1, Trouble::LoseAnswer);
+    zoom.fail_calls(Call::Status, 1, ApiFault::Drop);
+    zoom.fail_calls(Call::Status, 1, ApiFault::LoseAnswer);
     assert!(call(&zoom).await.is_err());
     assert!(endpoint.rest().is_empty());
     assert!(call(&zoom).await.is_err());

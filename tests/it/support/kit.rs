@@ -7,7 +7,7 @@ mod script;
 mod webhooks;
 
 use rtmsd::simulator::{
-    MediumReport, Settings, Simulator, StreamReport, Timings, Verb, ZoomApp, start,
+    MediumReport, MeetingAction, Settings, Simulator, StreamReport, Timings, ZoomApp, start,
 };
 use tempfile::TempDir;
 use tokio::net::TcpListener;
@@ -94,7 +94,7 @@ impl Zoom {
     }
 
     /// Makes the only live meeting do something.
-    pub(crate) async fn perform(&self, verb: Verb) {
+    pub(crate) async fn perform(&self, verb: MeetingAction) {
         let meetings = self.simulator.live_meetings();
         let [meeting] = meetings.as_slice() else { panic!("live meetings: {meetings:?}") };
         self.simulator.perform(meeting, verb).await.unwrap();

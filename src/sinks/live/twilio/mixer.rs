@@ -15,7 +15,7 @@ const EVEN_MS: i64 = 40;
 
 /// A voice's position on the mixer's clock.
 #[derive(Debug, Default)]
-pub(super) struct Place {
+pub(super) struct MixPosition {
     next: Option<i64>,
     /// The number of the mixer's clock that the position belongs to.
     clock: u64,
@@ -66,18 +66,24 @@ impl Mixer {
     }
 
     /// Adds samples of a voice from `at_ms` on, received at `now_ms`.
-    pub(super) fn add(&mut self, now_ms: i64, at_ms: i64, samples: &[i16], place: &mut Place) {
+    pub(super) fn add(
+        &mut self,
+        now_ms: i64,
+        at_ms: i64,
+        samples: &[i16],
+        position: &mut MixPosition,
+    ) {
         let chunk = self.chunk();
         let mut begin = self.position(at_ms);
         if (begin / chunk).abs_diff(self.next) > JUMP_CHUNKS {
             self.start_again(at_ms);
             begin = self.next * chunk;
         }
-        let even = place.next.filter(|next| {
-            place.clock == self.clock && (next - begin).abs() <= EVEN_MS * self.rate_hz / 1000
+        let even = position.next.filter(|next| {
+            position.clock == self.clock && (next - begin).abs() <= EVEN_MS * self.rate_hz / 1000
         });
         let begin = even.unwrap_or(begin);
-        *place = Place { next: Some(begin + samples.len() as i64), clock: self.clock };
+        *position = MixPosition { next: Some(begin + samples.len() as i64), clock: self.clock };
         let skipped = (self.next * chunk - begin).max(0);
         // The casts fit: everything before `next` is skipped, and a chunk has at most 320 samples.
         for (index, sample) in samples.iter().enumerate().skip(skipped as usize) {
@@ -143,9 +149,9 @@ mod tests {
 
     const AT: i64 = 1_732_313_190_000;
 
-    fn add(mixer: &mut Mixer, place: &mut Place, after_ms: i64, level: i16) {
+    fn add(mixer: &mut Mixer, position: &mut MixPosition, after_ms: i64, level: i16) {
         let at_ms = AT + after_ms;
-        mixer.add(at_ms + 5, at_ms, &[level; 160], place);
+        mixer.add(at_ms + 5, at_ms, &[level; 160], position);
     }
 
     fn due(mixer: &mut Mixer, after_ms: i64) -> Vec<Chunk> {
@@ -159,7 +165,8 @@ mod tests {
 
     #[test]
     fn two_voices_are_added_up_and_cut_at_the_loudest() {
-        let (mut mixer, mut ana, mut bo) = (Mixer::new(8_000), Place::default(), Place::default());
+        let (mut mixer, mut ana, mut bo) =
+            (Mixer::new(8_000), MixPosition::default(), MixPosition::default());
         for step in 0..2 {
             add(&mut mixer, &mut ana, step * 20, 100);
             add(&mut mixer, &mut bo, step * 20, if step == 0 { 23 } else { i16::MAX });
@@ -170,7 +177,7 @@ mod tests {
 
     #[test]
     fn chunks_are_in_order_without_holes_and_silence_is_filled() {
-        let (mut mixer, mut ana) = (Mixer::new(8_000), Place::default());
+        let (mut mixer, mut ana) = (Mixer::new(8_000), MixPosition::default());
         add(&mut mixer, &mut ana, 0, 7);
         assert_eq!(due(&mut mixer, 30), []);
         let chunks = due(&mut mixer, 1_225);
@@ -183,7 +190,7 @@ mod tests {
 
     #[test]
     fn audio_that_arrives_faster_than_real_time_is_given_at_once() {
-        let (mut mixer, mut ana) = (Mixer::new(8_000), Place::default());
+        let (mut mixer, mut ana) = (Mixer::new(8_000), MixPosition::default());
         for step in 0..100 {
             mixer.add(AT, AT + step * 20, &[step as i16; 160], &mut ana);
         }
@@ -193,7 +200,7 @@ mod tests {
 
     #[test]
     fn a_voice_with_uneven_times_continues_where_it_was() {
-        let (mut mixer, mut ana) = (Mixer::new(8_000), Place::default());
+        let (mut mixer, mut ana) = (Mixer::new(8_000), MixPosition::default());
         for (step, off_ms) in [(0, 0), (1, 3), (2, -2), (3, 7)] {
             add(&mut mixer, &mut ana, step * 20 + off_ms, 9);
         }
@@ -204,7 +211,7 @@ mod tests {
     #[test]
     fn a_clock_that_jumps_is_followed_and_the_numbers_continue() {
         for jump_ms in [3_600_000, -3_600_000] {
-            let (mut mixer, mut ana) = (Mixer::new(8_000), Place::default());
+            let (mut mixer, mut ana) = (Mixer::new(8_000), MixPosition::default());
             add(&mut mixer, &mut ana, 0, 1);
             assert_eq!(due(&mut mixer, 225).len(), 1);
             add(&mut mixer, &mut ana, jump_ms, 2);
@@ -215,10 +222,10 @@ mod tests {
 
     #[test]
     fn late_audio_is_dropped() {
-        let (mut mixer, mut ana) = (Mixer::new(8_000), Place::default());
+        let (mut mixer, mut ana) = (Mixer::new(8_000), MixPosition::default());
         add(&mut mixer, &mut ana, 0, 1);
         due(&mut mixer, 1_000);
-        add(&mut mixer, &mut Place::default(), 40, 2);
+        add(&mut mixer, &mut MixPosition::default(), 40, 2);
         assert_eq!(mixer.take_rest(), None);
     }
 }

@@ -48,18 +48,21 @@ fn sound(encoding: Encoding, rate_hz: u32) -> Twilio {
     Twilio::new(Sound { encoding, rate_hz })
 }
 
-fn parsed(said: Vec<String>) -> Vec<Value> {
-    said.iter().map(|text| serde_json::from_str(text).unwrap()).collect()
+fn parsed(messages: Vec<String>) -> Vec<Value> {
+    messages.iter().map(|text| serde_json::from_str(text).unwrap()).collect()
 }
 
 #[test]
 fn a_conversation_begins_with_connected_and_start() {
-    let said = parsed(sound(Encoding::Mulaw, 8_000).hello(None, &[]));
-    assert_eq!(said[0], json!({"event": "connected", "protocol": "Call", "version": "1.0.0"}));
-    assert_eq!((&said[1]["event"], &said[1]["sequenceNumber"]), (&json!("start"), &json!("1")));
+    let messages = parsed(sound(Encoding::Mulaw, 8_000).hello(None, &[]));
+    assert_eq!(messages[0], json!({"event": "connected", "protocol": "Call", "version": "1.0.0"}));
+    assert_eq!(
+        (&messages[1]["event"], &messages[1]["sequenceNumber"]),
+        (&json!("start"), &json!("1"))
+    );
     let format = json!({"encoding": "audio/x-mulaw", "sampleRate": 8000, "channels": 1});
-    assert_eq!(said[1]["start"]["mediaFormat"], format);
-    assert_eq!(said[1]["start"]["tracks"], json!(["inbound"]));
+    assert_eq!(messages[1]["start"]["mediaFormat"], format);
+    assert_eq!(messages[1]["start"]["tracks"], json!(["inbound"]));
 }
 
 #[test]
@@ -68,13 +71,13 @@ fn numbers_are_texts_and_a_chunk_has_160_bytes_from_every_rate() {
         let mut twilio = sound(Encoding::Mulaw, 8_000);
         let audio = audio(AudioCodec::L16, rate, Channels::Mono);
         let payload = vec![0; rate.hz() as usize / 50 * 2];
-        let mut said = Vec::new();
+        let mut messages = Vec::new();
         for step in 0..3 {
-            said.extend(twilio.frame(AT, &frame(audio, step, payload.clone())).unwrap());
+            messages.extend(twilio.frame(AT, &frame(audio, step, payload.clone())).unwrap());
         }
-        let said = parsed(said);
-        assert_eq!(said.len(), 3);
-        let last = &said[2];
+        let messages = parsed(messages);
+        assert_eq!(messages.len(), 3);
+        let last = &messages[2];
         assert_eq!(last["event"], "media");
         assert_eq!(last["media"]["chunk"], "3");
         assert_eq!(last["media"]["timestamp"], "40");
@@ -89,8 +92,8 @@ fn l16_at_its_own_rate_is_passed_through() {
     let mut twilio = sound(Encoding::L16, 16_000);
     let audio = audio(AudioCodec::L16, SampleRate::Khz16, Channels::Mono);
     let payload: Vec<u8> = (0..640).map(|byte| byte as u8).collect();
-    let said = parsed(twilio.frame(AT, &frame(audio, 0, payload.clone())).unwrap());
-    let bytes = BASE64.decode(said[0]["media"]["payload"].as_str().unwrap()).unwrap();
+    let messages = parsed(twilio.frame(AT, &frame(audio, 0, payload.clone())).unwrap());
+    let bytes = BASE64.decode(messages[0]["media"]["payload"].as_str().unwrap()).unwrap();
     assert_eq!(bytes, payload);
 }
 
@@ -109,12 +112,12 @@ fn codecs_other_than_l16_are_refused() {
 fn a_mark_is_returned_and_other_messages_are_ignored() {
     let mut twilio = sound(Encoding::Mulaw, 8_000);
     let mark = json!({"event": "mark", "streamSid": "MZ", "mark": {"name": "end of turn"}});
-    let said = parsed(twilio.hear(&mark.to_string()));
-    assert_eq!(said[0]["mark"], json!({"name": "end of turn"}));
+    let messages = parsed(twilio.answer(&mark.to_string()));
+    assert_eq!(messages[0]["mark"], json!({"name": "end of turn"}));
     for other in [json!({"event": "clear"}), json!({"event": "media"}), json!(7)] {
-        assert!(twilio.hear(&other.to_string()).is_empty());
+        assert!(twilio.answer(&other.to_string()).is_empty());
     }
-    assert!(twilio.hear("no json").is_empty());
+    assert!(twilio.answer("no json").is_empty());
 }
 
 #[test]
@@ -136,7 +139,8 @@ fn a_conversation_ends_with_the_rest_and_stop() {
     let mut audio = audio(AudioCodec::L16, SampleRate::Khz8, Channels::Mono);
     audio.streams = Some(AudioStreams::PerParticipant);
     assert!(twilio.frame(AT, &frame(audio, 0, vec![0; 320])).unwrap().is_empty());
-    let said = parsed(twilio.goodbye());
-    let events: Vec<_> = said.iter().map(|message| message["event"].as_str().unwrap()).collect();
+    let messages = parsed(twilio.goodbye());
+    let events: Vec<_> =
+        messages.iter().map(|message| message["event"].as_str().unwrap()).collect();
     assert_eq!(events, ["media", "stop"]);
 }

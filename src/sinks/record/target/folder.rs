@@ -30,7 +30,7 @@ impl Access {
 }
 
 /// Moves a file atomically. Succeeds if it was moved before.
-pub(super) fn take_file(from: &Path, to: &Path, access: Access) -> Result<(), TargetError> {
+pub(super) fn move_file(from: &Path, to: &Path, access: Access) -> Result<(), TargetError> {
     if let Some(folder) = to.parent() {
         make_folders(folder, access)?;
     }

@@ -22,7 +22,7 @@ use tokio::io::AsyncReadExt;
 use tokio::runtime::Handle;
 use url::Url;
 
-use super::{Content, Shipment, TargetError};
+use super::{Content, FileUpload, TargetError};
 use crate::model::RecordingId;
 use crate::net::Network;
 
@@ -114,7 +114,7 @@ impl Objects {
     }
 
     /// Uploads a file: in one request, or in parts that become visible together.
-    pub async fn put(&self, file: &Shipment<'_>) -> Result<(), TargetError> {
+    pub async fn put(&self, file: &FileUpload<'_>) -> Result<(), TargetError> {
         let mut content = File::open(file.from).await.map_err(super::missing_or_failed)?;
         let bytes = content.metadata().await?.len();
         let path = parse_path(file.path)?;

@@ -7,8 +7,8 @@ use uuid::Uuid;
 
 use super::*;
 
-fn shipment<'a>(from: &'a Path, path: &'a str) -> Shipment<'a> {
-    Shipment { from, path, content_type: "audio/wav", owner: RecordingId(Uuid::nil()) }
+fn file_upload<'a>(from: &'a Path, path: &'a str) -> FileUpload<'a> {
+    FileUpload { from, path, content_type: "audio/wav", owner: RecordingId(Uuid::nil()) }
 }
 
 fn folder(path: &Path) -> Target {
@@ -27,7 +27,7 @@ async fn takes_reads_and_removes(target: Target) {
     // More than one part.
     let bytes: Vec<u8> = (0..20_000_000_u32).map(|n| (n % 251) as u8).collect();
     std::fs::write(&file, &bytes).unwrap();
-    target.take(&shipment(&file, "2026/x/a.wav")).await.unwrap();
+    target.upload(&file_upload(&file, "2026/x/a.wav")).await.unwrap();
     assert_eq!(read(&target, "2026/x/a.wav", 0..20_000_000).await, bytes);
     assert_eq!(
         read(&target, "2026/x/a.wav", 9_999_999..10_000_002).await,
@@ -68,9 +68,9 @@ async fn moving_a_file_again_succeeds() {
     let (file, target) = (from.path().join("a"), folder(to.path()));
     std::fs::write(&file, "sound").unwrap();
     for _ in 0..2 {
-        target.take(&shipment(&file, "a")).await.unwrap();
+        target.upload(&file_upload(&file, "a")).await.unwrap();
     }
-    let never = target.take(&shipment(&from.path().join("b"), "b")).await;
+    let never = target.upload(&file_upload(&from.path().join("b"), "b")).await;
     assert!(matches!(never, Err(TargetError::Missing)));
 }
 
@@ -81,7 +81,7 @@ async fn no_file_is_replaced(target: Target) {
     let take = async |content: &str, owner: u128| {
         std::fs::write(&file, content).unwrap();
         let owner = RecordingId(Uuid::from_u128(owner));
-        target.take(&Shipment { owner, ..shipment(&file, "x/a.wav") }).await
+        target.upload(&FileUpload { owner, ..file_upload(&file, "x/a.wav") }).await
     };
     assert!(target.is_free("x").await.unwrap());
     take("one", 1).await.unwrap();
@@ -113,7 +113,7 @@ async fn stored_files_are_readable_by_the_owner_or_the_group() {
         std::fs::write(&file, "sound").unwrap();
         let there = root.path().join("recordings");
         let target = Target::Folder(there.clone(), access);
-        target.take(&shipment(&file, "x/y/a.wav")).await.unwrap();
+        target.upload(&file_upload(&file, "x/y/a.wav")).await.unwrap();
         let mode = |path: &str| there.join(path).metadata().unwrap().permissions().mode() & 0o777;
         let modes = ["", "x", "x/y", "x/y/a.wav"].map(mode);
         assert_eq!(modes, [folders, folders, folders, files], "{access:?}");

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use bytes::Bytes;
 
 use super::order::{ReorderBuffer, Timed, Turn, fits_origin};
-use super::wav::{self, Over, Place, WavFile, WavFormat};
+use super::wav::{self, Over, WavFile, WavFormat, WritePosition};
 use super::{Counts, Finished, TrackError, TrackFile};
 use crate::model::SpeakerKey;
 
@@ -31,7 +31,7 @@ pub struct Mix {
     ends: Option<HashMap<SpeakerKey, i64>>,
     earlier: Vec<TrackFile>,
     file: WavFile,
-    voices: HashMap<SpeakerKey, Voice>,
+    voices: HashMap<SpeakerKey, MixedVoice>,
     /// The latest end of a forgotten voice, in Unix milliseconds.
     forgotten_ms: i64,
     /// The end of the audio, including queued frames.
@@ -40,8 +40,8 @@ pub struct Mix {
 }
 
 /// One participant's frames, sorted before they are added.
-struct Voice {
-    place: Place,
+struct MixedVoice {
+    position: WritePosition,
     /// The end of audio of this voice that the mix may already contain, in bytes.
     earlier: u64,
     order: ReorderBuffer,
@@ -81,7 +81,7 @@ impl Mix {
     /// The end of each voice, in Unix milliseconds.
     pub fn ends(&self) -> HashMap<SpeakerKey, i64> {
         let mut ends = self.ends.clone().unwrap_or_default();
-        let end_ms = |voice: &Voice| self.origin_ms + voice.place.end_ms();
+        let end_ms = |voice: &MixedVoice| self.origin_ms + voice.position.end_ms();
         ends.extend(self.voices.iter().map(|(who, voice)| (who.clone(), end_ms(voice))));
         ends
     }
@@ -153,15 +153,15 @@ impl Mix {
         }
         let earlier_ms = end_ms.max(self.forgotten_ms).saturating_sub(self.origin_ms);
         let earlier = earlier_ms.max(0) as u64 * self.file.format.bytes_per_ms();
-        let voice = self.voices.entry(who.clone()).or_insert_with(|| Voice {
-            place: Place::new(self.file.format, 0),
+        let voice = self.voices.entry(who.clone()).or_insert_with(|| MixedVoice {
+            position: WritePosition::new(self.file.format, 0),
             earlier,
             order: ReorderBuffer::new(),
         });
         match voice.order.push(Timed { at_ms, payload: payload.clone() }) {
             Turn::Waits => {
                 let since_ms = (at_ms - self.origin_ms) as u64;
-                self.reach = self.reach.max(voice.place.end(since_ms, payload.len()));
+                self.reach = self.reach.max(voice.position.end(since_ms, payload.len()));
             }
             Turn::Repeated => self.counts.repeated += 1,
             // Adding a repeated frame would double it.
@@ -197,7 +197,7 @@ impl Mix {
     /// Forgets the voices that were silent for long. Later frames from before their ends are dropped: the mix may
     /// contain them.
     fn forget(&mut self) {
-        let end_ms = |voice: &Voice| self.origin_ms + voice.place.end_ms();
+        let end_ms = |voice: &MixedVoice| self.origin_ms + voice.position.end_ms();
         let silent_since_ms = self.origin_ms + self.file.len_ms() - FORGOTTEN_AFTER_MS;
         self.voices.retain(|_, voice| {
             let is_silent = end_ms(voice) < silent_since_ms;
@@ -212,14 +212,14 @@ impl Mix {
 /// Adds the next frame of a voice, behind its previous one. `since_ms`: since the origin.
 fn lay_frame(
     file: &mut WavFile,
-    voice: &mut Voice,
+    voice: &mut MixedVoice,
     since_ms: u64,
     payload: &Bytes,
     counts: &mut Counts,
 ) -> io::Result<()> {
     let sound = wav::whole_samples(file.format, payload);
-    voice.place.follow(voice.earlier, since_ms, sound.len());
-    let Some(position) = voice.place.take(since_ms, sound.len()) else {
+    voice.position.follow(voice.earlier, since_ms, sound.len());
+    let Some(position) = voice.position.take(since_ms, sound.len()) else {
         counts.overlapped += 1;
         return Ok(());
     };

@@ -38,7 +38,7 @@ pub(super) struct Mp4Track {
     /// Whether parameter sets other than those of the file are among its pictures.
     sets_in_band: bool,
     /// Whether sets arrived that the file does not hold yet: each is written once.
-    is_unsaid: bool,
+    has_unwritten_sets: bool,
     counts: Counts,
     bytes: u64,
 }
@@ -54,7 +54,7 @@ impl Mp4Track {
             sets: ParameterSets::default(),
             needs_key: true,
             sets_in_band: false,
-            is_unsaid: false,
+            has_unwritten_sets: false,
             counts: Counts::default(),
             bytes: 0,
         };
@@ -64,7 +64,7 @@ impl Mp4Track {
             let is_last = index + 1 == there.paths.len();
             // Only the last file is continued: the earlier ones have pictures of another size.
             match Part::reopen(path)? {
-                Reopened::Part(part) if is_last => track.go_on(*part),
+                Reopened::Part(part) if is_last => track.continue_part(*part),
                 Reopened::Part(part) => track.earlier.push(part.close(origin_ms)?.0),
                 Reopened::Begun if is_last => {
                     std::fs::remove_file(path)?;
@@ -76,7 +76,7 @@ impl Mp4Track {
         Ok(track)
     }
 
-    fn go_on(&mut self, part: Part) {
+    fn continue_part(&mut self, part: Part) {
         self.sets = part.sets.clone();
         // Its last key frame may have had others before it.
         self.sets_in_band = true;
@@ -103,14 +103,15 @@ impl Mp4Track {
         }
         let Some(part) = &mut self.part else { return Ok(()) };
         // Sets that differ from those in the file's header must precede their key frame.
-        self.sets_in_band |= self.is_unsaid && part.sets != self.sets;
+        self.sets_in_band |= self.has_unwritten_sets && part.sets != self.sets;
         // In other frames they stay in place.
-        let sets = Some(&self.sets).filter(|_| is_key && self.is_unsaid && self.sets_in_band);
+        let sets =
+            Some(&self.sets).filter(|_| is_key && self.has_unwritten_sets && self.sets_in_band);
         let data = sample_data(&units, is_key, sets);
         let at_ms = (frame.at_ms - self.origin_ms) as u64;
         let pushed = part.push(Sample { at_ms, duration_ms: 0, is_key, data });
         self.needs_key = pushed.is_err();
-        self.is_unsaid = pushed.is_err();
+        self.has_unwritten_sets = pushed.is_err();
         self.counts.written += u64::from(pushed.is_ok());
         pushed
     }
@@ -123,7 +124,7 @@ impl Mp4Track {
         if sps.is_none() && pps.is_empty() {
             return;
         }
-        self.is_unsaid = true;
+        self.has_unwritten_sets = true;
         let bytes: usize = sps.iter().chain(&pps).map(|unit| unit.len()).sum();
         if bytes > MAX_SETS_BYTES {
             self.sets = ParameterSets::default();

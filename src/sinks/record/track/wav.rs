@@ -20,7 +20,7 @@ pub(super) struct WavTrack {
     origin_ms: i64,
     earlier: Vec<TrackFile>,
     file: WavFile,
-    place: Place,
+    position: WritePosition,
     /// The end of the audio when the file was opened, in bytes. Older frames fill silence.
     resumed: u64,
     order: ReorderBuffer,
@@ -31,13 +31,13 @@ pub(super) struct WavTrack {
 
 /// The position of a voice's next frame, so that jitter of timestamps neither drops nor doubles a sample.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Place {
+pub(super) struct WritePosition {
     bytes_per_ms: u64,
     /// The end of the last frame.
     pub next: u64,
 }
 
-impl Place {
+impl WritePosition {
     pub(super) fn new(format: WavFormat, next: u64) -> Self {
         Self { bytes_per_ms: format.bytes_per_ms(), next }
     }
@@ -133,7 +133,7 @@ impl WavTrack {
         Ok(Self {
             origin_ms,
             earlier,
-            place: Place::new(format, 0),
+            position: WritePosition::new(format, 0),
             resumed: file.len(),
             file,
             order: ReorderBuffer::new(),
@@ -145,8 +145,8 @@ impl WavTrack {
     fn put(&mut self, frame: &Timed) -> io::Result<()> {
         let since_ms = (frame.at_ms - self.origin_ms) as u64;
         let bytes = whole_samples(self.file.format, &frame.payload).len();
-        self.place.follow(self.resumed, since_ms, bytes);
-        match self.place.take(since_ms, bytes) {
+        self.position.follow(self.resumed, since_ms, bytes);
+        match self.position.take(since_ms, bytes) {
             // The file may hold audio there from before it was resumed.
             Some(position) if position < self.resumed => self.fill_in(position, &frame.payload),
             Some(position) => self.lay(position, &frame.payload),
@@ -161,7 +161,7 @@ impl WavTrack {
     fn fill_in(&mut self, position: u64, payload: &Bytes) -> io::Result<()> {
         let sound = whole_samples(self.file.format, payload);
         if self.file.is_silent(position, sound.len())? {
-            self.place.next = self.place.next.max(position + sound.len() as u64);
+            self.position.next = self.position.next.max(position + sound.len() as u64);
             return self.lay(position, payload);
         }
         match self.file.holds(position, sound)? {
@@ -192,11 +192,11 @@ impl TrackWriter for WavTrack {
         }
         let since_ms = (at_ms - self.origin_ms) as u64;
         match self.order.push(Timed { at_ms, payload: payload.clone() }) {
-            Turn::Waits => self.reach = self.reach.max(self.place.end(since_ms, payload.len())),
+            Turn::Waits => self.reach = self.reach.max(self.position.end(since_ms, payload.len())),
             Turn::Repeated => self.counts.repeated += 1,
             Turn::Clashes => self.counts.late += 1,
             Turn::Missed(frame) => {
-                self.fill_in(since_ms * self.place.bytes_per_ms, &frame.payload)?;
+                self.fill_in(since_ms * self.position.bytes_per_ms, &frame.payload)?;
             }
         }
         while let Some(frame) = self.order.pop() {

@@ -4,7 +4,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use super::open::Writer;
+use super::open::TrackOrMix;
 use crate::model::RecordingId;
 use crate::sinks::record::spool::{RecordingMeta, Spool, TrackNote};
 use crate::sinks::record::track::{Finished, TrackError, shift};
@@ -27,7 +27,7 @@ pub(super) fn align_track(
         if from_ms > origin_ms {
             shift::prepare_copies(&path, kind, from_ms, origin_ms)?;
             // From here on the copies count: `commit` replaces the files now, or after a restart.
-            spool.keep(meta)?;
+            spool.save(meta)?;
         }
         shift::commit_copies(&path, origin_ms)
     };
@@ -57,7 +57,7 @@ pub(crate) fn finish_tracks(
         let longer = meta.silence_bytes(origin_ms - moved_ms);
         if spool.bytes(id).saturating_add(longer) <= max_bytes {
             meta.begin_at(moved_ms);
-            spool.keep(&meta)?;
+            spool.save(&meta)?;
         }
     }
     let mut tracks = Vec::new();
@@ -65,8 +65,8 @@ pub(crate) fn finish_tracks(
         let (path, origin_ms) =
             align_track(spool, &mut meta, index).map_err(|error| error.source)?;
         let note = meta.tracks[index].clone();
-        let writer = Writer::resume(&path, note.is_mix, note.kind, origin_ms);
-        let finished = writer.and_then(Writer::finish).map_err(|error| error.source)?;
+        let writer = TrackOrMix::resume(&path, note.is_mix, note.kind, origin_ms);
+        let finished = writer.and_then(TrackOrMix::finish).map_err(|error| error.source)?;
         tracks.push((note, finished));
     }
     Ok((meta, tracks))

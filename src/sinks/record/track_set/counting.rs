@@ -47,7 +47,7 @@ impl TrackSet {
     pub(super) fn leave_out(&mut self, frame: &Frame, why: fn(&mut Counts) -> &mut u64) {
         *why(self.counts_of(frame.medium)) += 1;
         self.left_out.add(LeftOut::of(frame));
-        self.is_label_old = true;
+        self.is_meta_old = true;
     }
 
     /// Counts a voice without a track, once.
@@ -89,7 +89,7 @@ impl TrackSet {
         self.counts_of(*medium).add(news);
         if news.left_out() > 0 {
             self.left_out.add(LeftOut::frames(*medium, at_ms, news.left_out(), bytes));
-            self.is_label_old = true;
+            self.is_meta_old = true;
         }
     }
 
@@ -108,7 +108,7 @@ impl TrackSet {
         if *key != Key::Mix {
             progress.unsynced.into_iter().for_each(|span| self.left_out.add(span));
         }
-        self.is_label_old = true;
+        self.is_meta_old = true;
     }
 
     pub(super) fn keys(&self) -> Vec<Key> {

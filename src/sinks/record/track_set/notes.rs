@@ -96,7 +96,7 @@ impl TrackSet {
 
     fn keep_label(&self) {
         // The note is also in memory, and the next `keep` writes it.
-        if let Err(error) = self.spool.keep(&self.meta) {
+        if let Err(error) = self.spool.save(&self.meta) {
             tracing::warn!(recording = %self.meta.id, %error,
                 "cannot write a recording's metadata; it is written again later");
         }

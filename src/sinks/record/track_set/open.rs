@@ -6,8 +6,8 @@ use super::counting::Progress;
 use crate::sinks::record::track::{Counts, Finished, Mix, Track, TrackError, TrackKind};
 
 /// An open track.
-pub(super) struct Open {
-    pub writer: Writer,
+pub(super) struct OpenTrack {
+    pub writer: TrackOrMix,
     pub kind: TrackKind,
     /// Whether its speaker's name is in its note, or it has no speaker.
     pub is_named: bool,
@@ -15,50 +15,50 @@ pub(super) struct Open {
     pub progress: Progress,
 }
 
-pub(super) enum Writer {
+pub(super) enum TrackOrMix {
     Track(Track),
     Mix(Box<Mix>),
 }
 
-impl Open {
+impl OpenTrack {
     pub(super) fn counts(&self) -> Counts {
         match &self.writer {
-            Writer::Track(track) => track.counts(),
-            Writer::Mix(mix) => mix.counts(),
+            TrackOrMix::Track(track) => track.counts(),
+            TrackOrMix::Mix(mix) => mix.counts(),
         }
     }
 
     pub(super) fn mix(&self) -> Option<&Mix> {
         match &self.writer {
-            Writer::Track(_) => None,
-            Writer::Mix(mix) => Some(mix),
+            TrackOrMix::Track(_) => None,
+            TrackOrMix::Mix(mix) => Some(mix),
         }
     }
 
     pub(super) fn bytes(&self) -> u64 {
         match &self.writer {
-            Writer::Track(track) => track.bytes(),
-            Writer::Mix(mix) => mix.bytes(),
+            TrackOrMix::Track(track) => track.bytes(),
+            TrackOrMix::Mix(mix) => mix.bytes(),
         }
     }
 
     /// The bytes in memory after a sync.
     pub(super) fn held_bytes(&self) -> usize {
         match &self.writer {
-            Writer::Track(track) => track.held_bytes(),
-            Writer::Mix(_) => 0,
+            TrackOrMix::Track(track) => track.held_bytes(),
+            TrackOrMix::Mix(_) => 0,
         }
     }
 
     pub(super) fn sync(&mut self) -> Result<(), TrackError> {
         match &mut self.writer {
-            Writer::Track(track) => track.sync(),
-            Writer::Mix(mix) => mix.sync(),
+            TrackOrMix::Track(track) => track.sync(),
+            TrackOrMix::Mix(mix) => mix.sync(),
         }
     }
 }
 
-impl Writer {
+impl TrackOrMix {
     pub(super) fn resume(
         path: &Path,
         is_mix: bool,

@@ -160,14 +160,14 @@ fn a_kill_while_files_are_moved_costs_nothing() {
         let path = killed.spool.files(meta.id).join(&meta.tracks[0].name);
         if step > 0 {
             meta.begin_at(to_ms);
-            killed.spool.keep(&meta).unwrap();
+            killed.spool.save(&meta).unwrap();
         }
         if step > 1 {
             shift::prepare_copies(&path, meta.tracks[0].kind, NOW, to_ms).unwrap();
         }
         if step > 2 {
             meta.tracks[0].origin_ms = Some(to_ms);
-            killed.spool.keep(&meta).unwrap();
+            killed.spool.save(&meta).unwrap();
         }
         let (spool, layout) = (Arc::clone(&killed.spool), Arc::clone(&killed.layout));
         let meta = spool.meta(meta.id).unwrap();

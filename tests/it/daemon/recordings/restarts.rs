@@ -1,6 +1,6 @@
 //! A recording outlives the process that makes it.
 
-use rtmsd::simulator::Verb;
+use rtmsd::simulator::MeetingAction;
 
 use super::kit::*;
 use crate::support::kit::{Home, Log, Scene, TestDaemon, Zoom, endless, eventually, zoom};
@@ -46,7 +46,7 @@ async fn a_kill_leaves_playable_files_and_the_manifest_names_the_gap() {
     log.entries("picked_up", 1).await;
     let lines = log.page().of("transcript").len();
     log.lines(lines + 10).await;
-    zoom.perform(Verb::Stop { reason: 6 }).await;
+    zoom.perform(MeetingAction::Stop { reason: 6 }).await;
     log.over().await;
     let recorded = recorded(api, log.session_id(), "stored").await;
     let files = recorded.checked().await;
@@ -77,7 +77,7 @@ async fn a_stop_and_a_start_make_one_recording() {
     log.entries("picked_up", 1).await;
     let lines = log.page().of("transcript").len();
     log.lines(lines + 10).await;
-    zoom.perform(Verb::Stop { reason: 6 }).await;
+    zoom.perform(MeetingAction::Stop { reason: 6 }).await;
     log.over().await;
     let recorded = recorded(daemon.api(), log.session_id(), "stored").await;
     let files = recorded.checked().await;
@@ -94,7 +94,7 @@ async fn a_recording_of_a_stream_that_ended_while_no_daemon_ran_is_stored_at_the
     // More bytes than the voice tracks can have before the first sync, which writes the mix.
     on_disk(&home, 150_000).await;
     daemon.kill().await;
-    zoom.perform(Verb::Stop { reason: 6 }).await;
+    zoom.perform(MeetingAction::Stop { reason: 6 }).await;
     let daemon = TestDaemon::start(&home).await;
     zoom.post.deliver_to(daemon.address);
     let log = log.moved_to(daemon.api());

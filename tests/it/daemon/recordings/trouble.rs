@@ -1,6 +1,6 @@
 //! Failures of recordings affect neither streams nor other consumers.
 
-use rtmsd::simulator::{CutKind, LinkName, Verb};
+use rtmsd::simulator::{CutKind, LinkName, MeetingAction};
 use rtmsd::store::Location;
 use serde_json::Value;
 
@@ -35,7 +35,7 @@ async fn a_full_spool_is_a_gap_in_the_ledger_and_the_stream_lives_on() {
     eventually("the ledger says that there is no room", overflow).await;
     let lines = scene.log.page().of("transcript").len();
     scene.log.lines(lines + 5).await;
-    scene.zoom.perform(Verb::Stop { reason: 6 }).await;
+    scene.zoom.perform(MeetingAction::Stop { reason: 6 }).await;
     scene.log.over().await;
     let recorded = recorded(scene.daemon.api(), scene.log.session_id(), "stored").await;
     let files = recorded.checked().await;
@@ -52,19 +52,19 @@ async fn a_cut_a_pause_and_a_failover_are_silence_and_everything_stays_in_its_pl
     let scene = Scene::open(home, zoom(endless(LINE_MS))).await;
     scene.live().await;
     scene.log.lines(5).await;
-    scene.zoom.perform(Verb::Cut { link: LinkName::Audio, how: CutKind::Reset }).await;
+    scene.zoom.perform(MeetingAction::Cut { link: LinkName::Audio, how: CutKind::Reset }).await;
     scene.log.entries("gap", 1).await;
     scene.live().await;
-    scene.zoom.perform(Verb::Pause).await;
+    scene.zoom.perform(MeetingAction::Pause).await;
     scene.daemon.api().reaches(scene.log.session_id(), "paused").await;
-    scene.zoom.perform(Verb::Resume).await;
+    scene.zoom.perform(MeetingAction::Resume).await;
     scene.live().await;
-    scene.zoom.perform(Verb::FailOver).await;
+    scene.zoom.perform(MeetingAction::FailOver).await;
     scene.log.entries("moved", 1).await;
     scene.live().await;
     let lines = scene.log.page().of("transcript").len();
     scene.log.lines(lines + 10).await;
-    scene.zoom.perform(Verb::Stop { reason: 6 }).await;
+    scene.zoom.perform(MeetingAction::Stop { reason: 6 }).await;
     scene.log.over().await;
     let recorded = recorded(scene.daemon.api(), scene.log.session_id(), "stored").await;
     let files = recorded.checked().await;
@@ -88,7 +88,7 @@ async fn what_is_revoked_is_deleted() {
     let scene = Scene::open(home, zoom(endless(LINE_MS))).await;
     scene.log.lines(10).await;
     recorded(scene.daemon.api(), scene.log.session_id(), "recording").await;
-    scene.zoom.perform(Verb::Stop { reason: 8 }).await;
+    scene.zoom.perform(MeetingAction::Stop { reason: 8 }).await;
     scene.log.entries("ended", 1).await;
     eventually("the spool is empty", async || spooled(&scene.home).is_empty().then_some(())).await;
     let path = format!("/api/v1/sdk/sessions/{}/recordings", scene.log.session_id());
@@ -110,7 +110,7 @@ async fn a_row_that_cannot_be_read_ends_neither_events_nor_transcript_nor_record
     raw.execute("UPDATE entries SET body = '{\"kind\":\"transcript\",\"text\":[[[' WHERE kind = 'transcript' AND seq = (SELECT MIN(seq) FROM entries WHERE kind = 'transcript')").await;
     raw.execute("UPDATE entries SET body = '[' WHERE kind = 'link_up'").await;
     scene.log.lines(8).await;
-    scene.zoom.perform(Verb::Stop { reason: 6 }).await;
+    scene.zoom.perform(MeetingAction::Stop { reason: 6 }).await;
     let heard = scene.log.over().await;
     let id = scene.log.session_id();
     let again = Log::of_session(scene.daemon.api(), id.to_owned()).over().await;

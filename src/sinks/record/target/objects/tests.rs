@@ -33,10 +33,10 @@ async fn the_parts_of_a_cancelled_upload_are_aborted() {
     let folder = tempdir().unwrap();
     std::fs::write(folder.path().join("a"), "sound").unwrap();
     let mut file = File::open(folder.path().join("a")).await.unwrap();
-    let (said, mut says) = mpsc::unbounded_channel();
-    let mut upload = Upload(Some(Box::new(Stuck(said))));
+    let (sender, mut receiver) = mpsc::unbounded_channel();
+    let mut upload = Upload(Some(Box::new(Stuck(sender))));
     let sending = tokio::spawn(async move { upload.send(&mut file).await });
-    assert_eq!(says.recv().await, Some("part"));
+    assert_eq!(receiver.recv().await, Some("part"));
     sending.abort();
-    assert_eq!(says.recv().await, Some("abort"));
+    assert_eq!(receiver.recv().await, Some("abort"));
 }

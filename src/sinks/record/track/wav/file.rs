@@ -30,7 +30,7 @@ pub(crate) struct WavFile {
     keep_bytes: usize,
     max_tail_bytes: usize,
     /// The length of the audio in the header.
-    said: Option<u64>,
+    declared_bytes: Option<u64>,
     /// The bytes added by this writer. A hole counts as silence, because it is hashed, copied and uploaded as such.
     pub added: u64,
 }
@@ -56,11 +56,12 @@ impl WavFile {
         let length = file.metadata()?.len();
         let mut header = vec![0; length.min(MAX_HEADER_BYTES as u64) as usize];
         file.read_exact_at(&mut header, 0)?;
-        let Some((format, said)) = WavFormat::parse(&header) else { return Ok(None) };
+        let Some((format, declared_bytes)) = WavFormat::parse(&header) else { return Ok(None) };
         let there = length - format.header_bytes();
         // A closed file may have RIFF's padding byte, which is no audio; a killed process may leave half a sample.
-        let is_padded = said % 2 == 1 && there == said + 1;
-        let data_bytes = if is_padded { said } else { there - there % format.block_bytes() };
+        let is_padded = declared_bytes % 2 == 1 && there == declared_bytes + 1;
+        let data_bytes =
+            if is_padded { declared_bytes } else { there - there % format.block_bytes() };
         file.set_len(format.header_bytes() + data_bytes)?;
         let mut reopened = Self::new(path, file, format, data_bytes);
         reopened.sync()?;
@@ -77,7 +78,7 @@ impl WavFile {
             tail_at: data_bytes,
             keep_bytes: 0,
             max_tail_bytes: TAIL_BYTES,
-            said: None,
+            declared_bytes: None,
             added: 0,
         }
     }
@@ -148,13 +149,13 @@ impl WavFile {
     /// Writes everything, and the correct sizes into the header.
     pub(crate) fn sync(&mut self) -> io::Result<()> {
         self.spill(0)?;
-        if self.said == Some(self.len()) {
+        if self.declared_bytes == Some(self.len()) {
             return Ok(());
         }
         // The file may end in a hole with nothing written after it.
         self.file.set_len(self.data_at + self.len())?;
         self.file.write_all_at(&self.format.header(self.len()), 0)?;
-        self.said = Some(self.len());
+        self.declared_bytes = Some(self.len());
         Ok(())
     }
 
@@ -249,7 +250,7 @@ impl WavFile {
             Err(_) => {
                 self.tail.clear();
                 // The audio is shorter now, so the header must be written again.
-                self.said = None;
+                self.declared_bytes = None;
             }
         }
         written
