@@ -3,7 +3,6 @@
 //! Every request, past or planned, is a row with its outcome. A program's request is executed while the program waits;
 //! a policy's request is planned as a row with a due time, and the background worker of one daemon executes it.
 
-mod media;
 mod policy;
 mod timeline;
 mod worker;
@@ -13,15 +12,15 @@ use std::time::Duration;
 use thiserror::Error;
 use tokio::sync::Notify;
 
-pub use media::MediaError;
 pub use policy::{AutoStart, Policies, Refusal};
 pub use timeline::{Missing, Timeline, TimelineEvent};
 
+use crate::model::params::Params;
 use crate::model::{
     Action, ActionId, ActionStatus, Answer, AuditRow, ChoiceReason, Chosen, InstallationId,
-    MediaParams, NewSession, Session, SessionId, SessionSnapshot, StreamId, UserId, ZoomAnswer, ms,
+    MediaError, MediaParams, MediaPlan, NewSession, Session, SessionId, SessionSnapshot, StreamId,
+    UserId, ZoomAnswer, ms,
 };
-use crate::rtms::params::Params;
 use crate::store::{Begin, Begun, Made, Store, StoreError};
 use crate::zoom::api::{Accepted, Api, CallError, LONGEST_CALL, StatusChange};
 use crate::zoom::error::ZoomError;
@@ -74,8 +73,8 @@ pub struct Requested {
 /// The options of a program's request.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct RequestOptions<'a> {
-    /// The media parameters of the session's next streams; must be resolved.
-    pub media: Option<&'a MediaParams>,
+    /// The media parameters of the session's next streams.
+    pub media: Option<&'a MediaPlan>,
     /// The installation to use; once Zoom accepts, also for the session's later requests.
     pub installation_id: Option<InstallationId>,
     /// The only installations that may be used; `None` for all.
@@ -111,10 +110,8 @@ impl Control {
     ///
     /// # Errors
     /// Lists every mistake in the parameters.
-    pub fn resolve_media(&self, wanted: &MediaParams) -> Result<MediaParams, MediaError> {
-        let media = media::resolve_params(&self.settings.params, wanted)?;
-        media::check_recording(&media, self.settings.may_record)?;
-        Ok(media)
+    pub fn resolve_media(&self, wanted: &MediaParams) -> Result<MediaPlan, MediaError> {
+        MediaPlan::resolve(&self.settings.params, wanted, self.settings.may_record)
     }
 
     /// Sends a request about a session's stream to Zoom and waits for the answer. The audit row is written before, and
@@ -189,7 +186,8 @@ impl Control {
         let snapshot = self.store.snapshot(id).await?.ok_or(ControlError::UnknownSession)?;
         let stream = policy::active_stream(&snapshot);
         let own = stream.map_or(&snapshot.session.media, |stream| &stream.media);
-        if !media::is_individual(&self.settings.params, own.as_ref()) {
+        let params = own.as_ref().map_or(&self.settings.params, |plan| &plan.params);
+        if !params.lets_choose_video() {
             let session = Box::new(snapshot.session);
             return Err(ControlError::Refused(Refusal::VideoNotIndividual, session));
         }

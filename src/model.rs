@@ -15,6 +15,7 @@ mod installation;
 mod ledger;
 mod medium;
 mod outgoing;
+pub mod params;
 mod readable;
 mod recording;
 mod session;
@@ -48,6 +49,7 @@ pub use installation::{Installation, InstallationId, InstallationStatus};
 pub use ledger::{Account, FrameCount, Gap, GapCause, MediumLedger, Newest, OpenGap};
 pub use medium::{MediaSet, Medium};
 pub use outgoing::{Content, EventKind, OutgoingEvent};
+pub use params::{MediaError, MediaPlan};
 pub use readable::{is_joiner, one_line};
 pub use recording::{RecordedFile, Recording, RecordingId, RecordingStatus, SpoolId};
 pub use session::{

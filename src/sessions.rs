@@ -18,10 +18,10 @@ use tokio_util::sync::CancellationToken;
 pub use supervisor::Supervisor;
 
 use crate::hub::Hub;
+use crate::model::params::Params;
 use crate::model::{NodeId, StreamId};
 use crate::net::Network;
 use crate::rtms::endpoint::Policy;
-use crate::rtms::params::Params;
 use crate::rtms::stream::Timings;
 use crate::store::Store;
 use crate::zoom::Credentials;

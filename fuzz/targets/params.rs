@@ -5,7 +5,8 @@
 
 use libfuzzer_sys::fuzz_target;
 use rtmsd::model::MediaSet;
-use rtmsd::rtms::params::{Effective, Params, ParamsOverrides};
+use rtmsd::model::params::{Params, ParamsOverrides};
+use rtmsd::rtms::params::Effective;
 
 fuzz_target!(|text: &str| {
     let (asked, echoed) = text.split_once('\n').unwrap_or((text, ""));

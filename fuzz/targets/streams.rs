@@ -9,7 +9,7 @@ use libfuzzer_sys::fuzz_target;
 use rtmsd::model::{IdKey, Instance, Product, StreamId, UnreadableMessages, Medium};
 use rtmsd::rtms::endpoint::{Policy, ZOOM_HOSTS};
 use rtmsd::rtms::message::decode;
-use rtmsd::rtms::params::Preset;
+use rtmsd::model::params::Preset;
 use rtmsd::rtms::stream::{Input, Output, Setup, Stream, Timings};
 use rtmsd::rtms::{Lane, LinkId};
 use rtmsd::secret::Secret;

@@ -3,8 +3,9 @@
 use serde_json::{Value, json};
 
 use super::read::Reader;
+use crate::model::params::{Params, ParamsOverrides};
 use crate::model::{MediaSet, Medium};
-use crate::rtms::params::{Params, ParamsOverrides, media_from_mask};
+use crate::rtms::params::media_from_mask;
 
 /// The fields of [`ParamsOverrides`] and their variables.
 const FIELDS: [(&str, &str); 18] = [

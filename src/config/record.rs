@@ -3,7 +3,7 @@
 use super::read::Reader;
 use super::retention::{Keep, Retention};
 use crate::model::MediaSet;
-use crate::rtms::params::Params;
+use crate::model::params::{Params, RecordError, check_record};
 use crate::sinks::record;
 use crate::sinks::record::layout::Layout;
 use crate::sinks::record::target::{Access, Place};
@@ -24,11 +24,18 @@ pub(super) fn read_settings(
         }),
     };
     let is_kept = retention.is_none_or(|retention| retention.media != Keep::Nothing);
-    if !is_kept && media.is_some_and(|media| !media.is_empty()) {
-        return read.wrong("RECORD", "off while RETENTION_MEDIA is zero");
-    }
-    if let (Some(media), Some(params)) = (media, params) {
-        check_received(read, media, params);
+    // After a mistake in the media settings, any medium may be received.
+    let received = params.map_or(MediaSet::ALL, |params| params.media);
+    match check_record(media.unwrap_or_default(), received, is_kept) {
+        Err(RecordError::NothingKept) => {
+            return read.wrong("RECORD", "off while RETENTION_MEDIA is zero");
+        }
+        Err(RecordError::NotReceived(missing)) => {
+            let problem =
+                format!("MEDIA_TYPES lacks {missing}: add it there, or remove it from RECORD");
+            read.mistake("RECORD", problem);
+        }
+        Ok(()) => {}
     }
     let place = match read.optional("RECORDINGS_URL") {
         None => Some(Place::Folder(data_dir.join("recordings"))),
@@ -64,14 +71,4 @@ pub(super) fn read_settings(
         stream_percent: stream_percent? as u8,
         access: access?,
     })
-}
-
-/// Rejects the recording of a medium that is not received.
-fn check_received(read: &mut Reader<'_>, recorded: MediaSet, params: &Params) {
-    let missing = recorded.without(params.media);
-    if !missing.is_empty() {
-        let problem =
-            format!("MEDIA_TYPES lacks {missing}: add it there, or remove it from RECORD");
-        read.mistake("RECORD", problem);
-    }
 }

@@ -4,10 +4,10 @@ use std::collections::HashMap;
 
 use super::*;
 use crate::control::AutoStart;
-use crate::model::{MediaSet, Medium, Product};
-use crate::rtms::params::{
+use crate::model::params::{
     AudioCodec, AudioStreams, ConnectionMode, Language, Preset, SampleRate, VideoCodec, VideoSelect,
 };
+use crate::model::{MediaSet, Medium, Product};
 use crate::zoom::token::Configured;
 
 const GOOD: [(&str, &str); 3] = [

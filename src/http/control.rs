@@ -22,7 +22,8 @@ use super::idempotency::AboutSession;
 use super::view::SessionView;
 use crate::control::{ControlError, Refusal, RequestOptions, Requested, TimelineEvent};
 use crate::model::{
-    Action, AuditRow, InstallationId, MediaParams, Metadata, Session, SessionId, SessionStatus,
+    Action, AuditRow, InstallationId, MediaParams, MediaPlan, Metadata, Session, SessionId,
+    SessionStatus,
 };
 use crate::store::Made;
 
@@ -51,13 +52,13 @@ async fn make_session(
     body: &[u8],
     act: &AuditRow,
 ) -> Result<Made, ApiError> {
-    let mut new = new_session::parse_session(body)?;
+    let (mut new, media) = new_session::parse_session(body)?;
     let named = new.installation_id.as_deref().and_then(InstallationId::parse);
     // Only an id that is named can be checked here; an installation that is chosen later is checked by the control.
     if named.is_some_and(|id| !caller.may_use(id)) {
         return Err(ApiError::InstallationNotAllowed);
     }
-    new.media = resolve_media(state, new.media)?;
+    new.media = resolve_media(state, media)?;
     Ok(state.control.create(&new, act).await?)
 }
 
@@ -78,7 +79,7 @@ pub(super) async fn start(
 fn resolve_media(
     state: &AppState,
     media: Option<MediaParams>,
-) -> Result<Option<MediaParams>, ApiError> {
+) -> Result<Option<MediaPlan>, ApiError> {
     let resolved = media.map(|media| state.control.resolve_media(&media)).transpose();
     resolved.map_err(ApiError::Media)
 }

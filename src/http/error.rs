@@ -14,8 +14,8 @@ use axum::response::{IntoResponse, Response};
 use thiserror::Error;
 
 pub(super) use self::install::InstallRefusal;
-use crate::control::{ControlError, MediaError};
-use crate::model::{InstallationId, ZoomAnswer};
+use crate::control::ControlError;
+use crate::model::{InstallationId, MediaError, ZoomAnswer};
 use crate::sinks::forward::TargetError;
 use crate::sinks::webhooks::EndpointError;
 use crate::store::StoreError;

@@ -16,7 +16,7 @@ use super::error::ApiError;
 use super::extract::{InPath, Params, cut_page, known_session};
 use super::view::SessionView;
 use crate::model::{
-    MediaParams, Outcome, SessionId, SessionStatus, StopReason, StreamId, StreamRecord,
+    MediaParams, MediaPlan, Outcome, SessionId, SessionStatus, StopReason, StreamId, StreamRecord,
     StreamStatus, Tally, UnknownMessages, UnreadableMessages, UserId,
 };
 use crate::store::{SessionDeletion, SessionPage};
@@ -97,7 +97,7 @@ struct StreamView<'a> {
     /// The parts of its messages that could not be read, by kind.
     unreadable_messages: &'a UnreadableMessages,
     /// The requested media parameters; null for the configured ones.
-    media: Option<&'a MediaParams>,
+    media: Option<&'a MediaPlan>,
     /// What Zoom sends; null before Zoom has said so.
     effective: Option<&'a MediaParams>,
     /// The participant that a program has chosen for video.

@@ -4,8 +4,8 @@ use serde::Serialize;
 
 use super::envelope::rfc3339;
 use crate::model::{
-    IdKey, Installation, InstallationId, InstallationStatus, MediaParams, Metadata, Product,
-    Session, SessionId, SessionStatus,
+    IdKey, Installation, InstallationId, InstallationStatus, MediaPlan, Metadata, Product, Session,
+    SessionId, SessionStatus,
 };
 
 /// A session in JSON.
@@ -24,7 +24,7 @@ pub(super) struct SessionView<'a> {
     installation_id: Option<&'a str>,
     metadata: Option<&'a Metadata>,
     /// The media parameters of its next streams; null for the configured ones.
-    media: Option<&'a MediaParams>,
+    media: Option<&'a MediaPlan>,
     status: SessionStatus,
     meeting_started_at_ms: Option<i64>,
     meeting_ended_at_ms: Option<i64>,

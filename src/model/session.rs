@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::{
-    Account, AppName, Instance, Medium, Product, SessionId, StopReason, StreamId,
+    Account, AppName, Instance, MediaPlan, Medium, Product, SessionId, StopReason, StreamId,
     UnreadableMessages, UserId,
 };
 use crate::named::named;
@@ -36,7 +36,7 @@ pub struct Session {
     /// Data of the program that created the session, returned unchanged.
     pub metadata: Option<Metadata>,
     /// The media parameters that its next streams request; none for the configured ones.
-    pub media: Option<MediaParams>,
+    pub media: Option<MediaPlan>,
     /// Derived from its streams and requests.
     pub status: SessionStatus,
     /// When Zoom said that the meeting began, Unix milliseconds.
@@ -66,7 +66,7 @@ impl Session {
 /// A JSON object from an API client: stored and returned, never interpreted.
 pub type Metadata = Map<String, Value>;
 
-/// Media parameters in JSON, as the API shows them.
+/// Media parameters in JSON: those of a request before they are read, and those that Zoom grants.
 pub type MediaParams = Map<String, Value>;
 
 /// A request to create a session.
@@ -85,7 +85,7 @@ pub struct NewSession {
     /// A JSON object that the API returns with the session.
     pub metadata: Option<Metadata>,
     /// The media parameters that its streams request; none for the configured ones.
-    pub media: Option<MediaParams>,
+    pub media: Option<MediaPlan>,
 }
 
 named! {
@@ -150,7 +150,7 @@ pub struct StreamRecord {
     /// The unreadable parts of messages, counted.
     pub unreadable_messages: UnreadableMessages,
     /// The media parameters that it requests, from its session at the announcement; none for the configured ones.
-    pub media: Option<MediaParams>,
+    pub media: Option<MediaPlan>,
     /// The effective media parameters, from Zoom's answers to the last handshakes.
     pub effective: Option<MediaParams>,
     /// The participant of the individual video that a program chose for the session.

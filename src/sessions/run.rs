@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde_json::Value;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{sleep, timeout};
 
@@ -11,9 +10,9 @@ use super::Settings;
 use super::driver::{Command, Exit, Job, Lease, drive_stream};
 use crate::clock;
 use crate::hub::{Feed, Hub};
+use crate::model::params::Params;
 use crate::model::{Outcome, Product, StopReason, StreamId, StreamRecord, ms};
 use crate::rtms::endpoint::Endpoint;
-use crate::rtms::params::{Params, ParamsOverrides};
 use crate::rtms::stream::{End, Setup};
 use crate::secret::Secret;
 use crate::store::{Claim, Ending, Store, StoreError};
@@ -183,20 +182,6 @@ pub(super) fn job(
     let (generation, seed) = (stream.generation, rand::random());
     let is_taken_over = claim.is_taken_over;
     Job { setup, endpoint, generation, lease, is_taken_over, seed, network, feed }
-}
-
-/// The session's media parameters at the time of the announcement, else the configured ones.
-pub(super) fn session_params(settings: &Settings, stream: &StreamRecord) -> Params {
-    let Some(media) = &stream.media else { return settings.params.clone() };
-    let overrides: Option<ParamsOverrides> =
-        // An older version may have stored these: an error must not keep the stream from running.
-        serde_json::from_value(Value::Object(media.clone())).ok();
-    let resolved = overrides.map(|overrides| Params::resolve(&settings.params, &overrides));
-    resolved.and_then(Result::ok).unwrap_or_else(|| {
-        let stream_id = &stream.stream_id;
-        tracing::warn!(%stream_id, "the session's media parameters are invalid; using the configured ones");
-        settings.params.clone()
-    })
 }
 
 fn handshake_signature(settings: &Settings, stream: &StreamRecord) -> String {

@@ -11,7 +11,7 @@ use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::run::{After, EndRecorder, Run, job, session_params};
+use super::run::{After, EndRecorder, Run, job};
 use super::{AtShutdown, Settings};
 use crate::hub::{Feed, Hub};
 use crate::model::{Outcome, StopReason, StreamId, StreamRecord, UserId, ms};
@@ -273,7 +273,9 @@ impl Supervisor {
         let stream = &claim.stream;
         let stream_id = stream.stream_id.clone();
         tracing::info!(%stream_id, server = %endpoint, resumed = claim.last_seq > 0, "stream started");
-        let params = session_params(&self.settings, stream);
+        // The session's media at the time of the announcement.
+        let own = stream.media.as_ref().map(|plan| &plan.params);
+        let params = own.unwrap_or(&self.settings.params).clone();
         let hub = Arc::clone(&self.end_recorder.hub);
         let feed = Feed::new(hub, stream, claim.last_seq, params.media);
         let (sender, commands) = mpsc::channel(COMMANDS_QUEUE);

@@ -7,8 +7,9 @@ use bytes::Bytes;
 use serde_json::json;
 
 use crate::hub::Frame;
+use crate::model::params::Named;
 use crate::model::{EntryView, Medium, rfc3339};
-use crate::rtms::params::{Effective, Named};
+use crate::rtms::params::Effective;
 use crate::store::Relayed;
 
 /// Stands in a path for an unknown or absent name; no real name becomes it.

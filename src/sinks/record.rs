@@ -27,7 +27,6 @@ use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use serde_json::Value;
 use thiserror::Error;
 use tokio::sync::{Notify, OnceCell, Semaphore};
 
@@ -39,13 +38,8 @@ use self::spool::Spool;
 use self::target::{Access, Content, Place, PlaceError, Target, TargetError, read_file};
 use super::{Context, Runner};
 use crate::hub::{SinkLimits, Wants};
-use crate::model::{
-    MediaSet, Medium, RecordedFile, Recording, RecordingStatus, SessionId, StreamRecord,
-};
+use crate::model::{MediaSet, RecordedFile, Recording, RecordingStatus, SessionId, StreamRecord};
 use crate::store::{Store, StoreError};
-
-/// The field of a session's media parameters that selects what is recorded.
-pub const RECORD_FIELD: &str = "record";
 
 /// How much may be queued in memory while the disk is busy.
 const QUEUES: SinkLimits =
@@ -222,12 +216,6 @@ impl Shared {
 
 /// The media that the stream's session selects, otherwise the configured ones.
 fn wanted_media(stream: &StreamRecord, configured: MediaSet) -> Option<Wants> {
-    let own = stream.media.as_ref().and_then(|media| media.get(RECORD_FIELD));
-    let media = own.map_or(configured, media_of);
+    let media = stream.media.as_ref().and_then(|plan| plan.record).unwrap_or(configured);
     (!media.is_empty()).then(|| Wants { media, ..Wants::default() })
-}
-
-fn media_of(names: &Value) -> MediaSet {
-    let names = names.as_array().map(Vec::as_slice).unwrap_or_default();
-    names.iter().filter_map(Value::as_str).filter_map(Medium::parse).collect()
 }

@@ -4,12 +4,12 @@ use uuid::Uuid;
 
 use super::audit::{ASKED, insert_audit_as, settle_audit};
 use super::database::{Bind, Connection, binds, transaction};
-use super::rows::{self, ActionRow};
-use super::sessions::{media_text, refresh_session};
+use super::rows::{self, ActionRow, json_text};
+use super::sessions::refresh_session;
 use super::snapshots::lock_snapshot;
 use super::{Store, StoreError, sql};
 use crate::model::{
-    Action, ActionId, ActionRecord, ActionStatus, Answer, AuditRow, InstallationId, MediaParams,
+    Action, ActionId, ActionRecord, ActionStatus, Answer, AuditRow, InstallationId, MediaPlan,
     Planned, SessionId, SessionSnapshot,
 };
 
@@ -25,7 +25,7 @@ pub struct Begin<'a> {
     pub now_ms: i64,
     pub until_ms: i64,
     /// The media parameters of the session's next streams; `None` leaves them as they are.
-    pub media: Option<&'a MediaParams>,
+    pub media: Option<&'a MediaPlan>,
     /// Whether a stop drops the starts that are planned.
     pub may_drop_plans: bool,
     /// The audit row; its outcome and detail are written with Zoom's answer.
@@ -70,10 +70,10 @@ impl Store {
     pub async fn restore_media(
         &self,
         id: SessionId,
-        set: &MediaParams,
-        before: Option<&MediaParams>,
+        set: &MediaPlan,
+        before: Option<&MediaPlan>,
     ) -> Result<(), StoreError> {
-        let values = binds![id.to_string(), media_text(set), before.map(media_text)];
+        let values = binds![id.to_string(), json_text(set), before.map(json_text)];
         self.database.execute(sql::RESTORE_MEDIA, values).await.map(drop)
     }
 
@@ -254,7 +254,7 @@ async fn insert_running(
     let act = AuditRow { outcome: ASKED.to_owned(), ..begin.act.clone() };
     insert_audit_as(tx, &id.0.to_string(), &act).await?;
     if let Some(media) = begin.media {
-        let values = binds![begin.session_id.to_string(), media_text(media)];
+        let values = binds![begin.session_id.to_string(), json_text(media)];
         tx.execute(sql::SET_MEDIA, values).await?;
     }
     refresh_session(tx, begin.session_id, begin.now_ms).await

@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use uuid::Uuid;
@@ -207,10 +208,9 @@ impl TryFrom<StreamRow> for StreamRecord {
 
     fn try_from(row: StreamRow) -> Result<Self, StoreError> {
         let outcome = row.outcome.map(|text| read_text("outcome", &text, Outcome::parse));
-        let of_json =
-            |what, text: Option<String>| read_json(what, &row.stream_id, text.as_deref()?);
-        let (media, effective) =
-            (of_json("media", row.media), of_json("effective media", row.effective));
+        let media = row.media.and_then(|text| read_json("media", &row.stream_id, &text));
+        let effective =
+            row.effective.and_then(|text| read_json("effective media", &row.stream_id, &text));
         Ok(StreamRecord {
             stream_id: stream_id(&row.stream_id)?,
             session_id: session_id(&row.session_id)?,
@@ -340,6 +340,11 @@ pub(super) fn read_text<T>(
     parse: impl Fn(&str) -> Option<T>,
 ) -> Result<T, StoreError> {
     parse(text).ok_or_else(|| unreadable_row(format_args!("{what} {text:?}")))
+}
+
+/// A value as JSON, as its column holds it.
+pub(super) fn json_text(value: &impl Serialize) -> String {
+    serde_json::to_string(value).expect("names, texts and numbers become JSON")
 }
 
 /// A column that cannot be read counts as absent; the rest of its row stays usable. The value is not logged, because it

@@ -5,12 +5,12 @@ use std::sync::LazyLock;
 
 use super::audit::insert_audit;
 use super::database::{Bind, Connection, binds, row, transaction};
-use super::rows::{self, SessionRow};
+use super::rows::{self, SessionRow, json_text};
 use super::status_events::{self, emit_session};
 use super::{SessionPage, Store, StoreError, sql};
 use crate::model::{
-    AppName, AuditRow, Cursor, IdKey, Instance, MediaParams, MeetingChange, MeetingChanged,
-    NewSession, Product, Session, SessionId, SessionStatus, UserId,
+    AppName, AuditRow, Cursor, IdKey, Instance, MeetingChange, MeetingChanged, NewSession, Product,
+    Session, SessionId, SessionStatus, UserId,
 };
 
 /// A meeting lasts 30 hours at most: after this time without any event, the number belongs to another session.
@@ -309,22 +309,15 @@ async fn insert_session(
             id
         }
     };
-    let metadata = new
-        .metadata
-        .as_ref()
-        .map(|metadata| serde_json::to_string(metadata).expect("a JSON object becomes JSON"));
+    let metadata = new.metadata.as_ref().map(json_text);
     let (participant, installation) =
         (new.participant_user_id.as_deref(), new.installation_id.as_deref());
-    let media = new.media.as_ref().map(media_text);
+    let media = new.media.as_ref().map(json_text);
     let values = binds![&*id, participant, installation, metadata, media];
     tx.execute(sql::DESCRIBE_SESSION, values).await?;
     let row: SessionRow = tx.one(sql::SESSION, binds![&*id]).await?;
     // For an existing session, the insert returned that one's id.
     Ok(Made { is_new: id == fresh, session: row.try_into()? })
-}
-
-pub(super) fn media_text(media: &MediaParams) -> String {
-    serde_json::to_string(media).expect("a JSON object becomes JSON")
 }
 
 /// Finds the app's running meeting with this number. Other products have no numbers: their ids find them.

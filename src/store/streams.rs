@@ -1,7 +1,5 @@
 //! Streams: read, updated while they run, ended once.
 
-use serde::Serialize;
-
 use super::actions::confirm_stops;
 use super::audit::insert_audit;
 use super::database::{Connection, binds, transaction};
@@ -10,8 +8,8 @@ use super::entries::write_batches;
 use super::erase_events::blank_some_answers;
 use super::handovers::close_offers;
 use super::recordings::delete_recordings_of_stream;
-use super::rows::{self, StreamRow};
-use super::sessions::{media_text, refresh_session};
+use super::rows::{self, StreamRow, json_text};
+use super::sessions::refresh_session;
 use super::status_events::emit_stream;
 use super::{Append, Store, StoreError, StreamUpdate, sql};
 use crate::model::{
@@ -140,19 +138,19 @@ async fn write_update(
         Some(_) => lock_stream(tx, stream).await?,
         None => None,
     };
-    let tally = update.tally.as_ref().map(figures_text);
-    let unknown = update.unknown_messages.as_ref().map(figures_text);
-    let ledger = update.ledger.as_ref().map(figures_text);
+    let tally = update.tally.as_ref().map(json_text);
+    let unknown = update.unknown_messages.as_ref().map(json_text);
+    let ledger = update.ledger.as_ref().map(json_text);
     let values = binds![
         stream.as_str(),
         status.map(StreamStatus::as_str),
         update.first_packet_ms,
         tally,
         unknown,
-        update.effective.as_ref().map(media_text),
+        update.effective.as_ref().map(json_text),
         ledger,
         update.epoch,
-        update.unreadable_messages.as_ref().map(figures_text),
+        update.unreadable_messages.as_ref().map(json_text),
     ];
     let is_changed = tx.execute(sql::UPDATE_STREAM, values).await? > 0;
     if let (Some(status), Some(record), true) = (status, record, is_changed) {
@@ -160,10 +158,6 @@ async fn write_update(
         refresh_session(tx, record.session_id, now_ms).await?;
     }
     Ok(is_changed)
-}
-
-fn figures_text(figures: &impl Serialize) -> String {
-    serde_json::to_string(figures).expect("names and numbers always become JSON")
 }
 
 async fn end_stream(

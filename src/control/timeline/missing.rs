@@ -3,10 +3,9 @@
 use std::borrow::Cow;
 
 use serde::Serialize;
-use serde_json::Value;
 
 use crate::model::{
-    Action, ActionRecord, ActionStatus, Entry, EntryBody, MediaParams, MediaSet, Medium, Outcome,
+    Action, ActionRecord, ActionStatus, Entry, EntryBody, MediaSet, Medium, Outcome,
     SessionSnapshot, SessionStatus, StreamRecord,
 };
 
@@ -85,7 +84,7 @@ fn unanswered_action(action: &ActionRecord) -> Option<Missing> {
 }
 
 fn of_stream(stream: &StreamRecord, entries: &[Entry], media: MediaSet) -> Vec<Missing> {
-    let media = stream.media.as_ref().map_or_else(|| media, media_of);
+    let media = stream.media.as_ref().map_or(media, |plan| plan.params.media);
     let own = |entry: &&Entry| entry.stream_ordinal == stream.ordinal;
     let mut links_up = entries.iter().filter(own).filter_map(|entry| match &entry.body {
         EntryBody::LinkUp { link } => Some(&**link),
@@ -133,12 +132,6 @@ fn likely_causes(stream: &StreamRecord) -> &'static [&'static str] {
 
 fn borrowed_texts(texts: &[&'static str]) -> Vec<Cow<'static, str>> {
     texts.iter().copied().map(Cow::from).collect()
-}
-
-/// The media in a stream's own parameters.
-fn media_of(params: &MediaParams) -> MediaSet {
-    let names = params.get("types").and_then(Value::as_array).into_iter().flatten();
-    names.filter_map(Value::as_str).filter_map(Medium::parse).collect()
 }
 
 /// Why a joined medium may have no data.

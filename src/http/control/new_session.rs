@@ -49,22 +49,24 @@ pub(super) fn parse_installation(body: &[u8]) -> Result<Option<InstallationId>, 
     installation_id(parse_fields(body, &["installation_id"])?.get("installation_id"))
 }
 
-/// Parses the body of a new session; its media parameters are not merged with the defaults yet.
-pub(super) fn parse_session(body: &[u8]) -> Result<NewSession, ApiError> {
+/// Parses the body of a new session. The session has no media yet: the requested parameters are beside it, not merged
+/// with the defaults.
+pub(super) fn parse_session(body: &[u8]) -> Result<(NewSession, Option<MediaParams>), ApiError> {
     let mut fields = parse_fields(body, &FIELDS)?;
     if fields.get("platform").and_then(Value::as_str) != Some("zoom") {
         return Err(invalid_field("platform", "must be \"zoom\""));
     }
     let product = parse_product(fields.get("product"))?;
-    Ok(NewSession {
+    let new = NewSession {
         app: AppName::default(),
         product,
         meeting_id: meeting_id(product, fields.get("meeting_id"))?,
         participant_user_id: short_text("participant_user_id", fields.get("participant_user_id"))?,
         installation_id: installation_id(fields.get("installation_id"))?.map(|id| id.to_string()),
         metadata: parse_metadata(fields.remove("metadata"))?,
-        media: parse_media(fields.remove("media"))?,
-    })
+        media: None,
+    };
+    Ok((new, parse_media(fields.remove("media"))?))
 }
 
 fn parse_media(value: Option<Value>) -> Result<Option<MediaParams>, ApiError> {
@@ -151,7 +153,8 @@ mod tests {
     use super::*;
 
     fn read(body: Value) -> Result<NewSession, String> {
-        parse_session(body.to_string().as_bytes()).map_err(|error| error.to_string())
+        let parsed = parse_session(body.to_string().as_bytes());
+        parsed.map(|(new, _)| new).map_err(|error| error.to_string())
     }
 
     #[test]

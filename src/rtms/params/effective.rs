@@ -1,16 +1,16 @@
 //! The media parameters that Zoom grants in its answers (rtms-protocol.md section 6.4; pure).
 
-use crate::model::{MediaSet, Medium};
 use std::fmt;
 
 use serde::Serialize;
 use serde_json::Value;
 
 use super::wire::{self, Coded};
-use super::{
+use crate::model::params::{
     AudioCodec, AudioContent, AudioStreams, Channels, Language, Params, Resolution, SampleRate,
     VideoCodec, VideoSelect,
 };
+use crate::model::{MediaSet, Medium};
 
 /// The parameters that Zoom grants on one media link (rtms-protocol.md section 6.4). They override the
 /// requested ones. A medium is `None` if it is not on the link; a field is `None` if Zoom's value is unknown to
@@ -27,7 +27,7 @@ pub struct Effective {
     pub transcript: Option<EffectiveTranscript>,
 }
 
-/// See [`super::AudioParams`].
+/// See [`crate::model::params::AudioParams`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct EffectiveAudio {
     /// The packaging: RTP packets or raw audio.
@@ -44,7 +44,7 @@ pub struct EffectiveAudio {
     pub send_rate_ms: Option<u32>,
 }
 
-/// See [`super::VideoParams`].
+/// See [`crate::model::params::VideoParams`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct EffectiveVideo {
     /// The codec of the pictures.
@@ -57,7 +57,7 @@ pub struct EffectiveVideo {
     pub select: Option<VideoSelect>,
 }
 
-/// See [`super::ShareParams`].
+/// See [`crate::model::params::ShareParams`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct EffectiveShare {
     /// The codec of the pictures.
@@ -68,7 +68,7 @@ pub struct EffectiveShare {
     pub fps: Option<u32>,
 }
 
-/// See [`super::TranscriptParams`].
+/// See [`crate::model::params::TranscriptParams`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct EffectiveTranscript {
     /// The spoken language.

@@ -1,6 +1,8 @@
 use serde_json::{Value, json};
 
 use super::*;
+use crate::model::params::*;
+use crate::model::{MediaSet, Medium};
 
 mod effective;
 mod legal;

@@ -3,10 +3,9 @@
 
 use serde_json::{Value, json};
 
-use super::names::Named;
-use super::{
-    AudioCodec, AudioContent, AudioStreams, Channels, Language, Params, Resolution, SampleRate,
-    VideoCodec, VideoSelect,
+use crate::model::params::{
+    AudioCodec, AudioContent, AudioStreams, Channels, Language, Named, Params, Resolution,
+    SampleRate, VideoCodec, VideoSelect,
 };
 use crate::model::{MediaSet, Medium};
 use crate::rtms::message::MEDIA_TYPE_ALL;
@@ -45,8 +44,7 @@ codes!(VideoSelect { Active = 3, Individual = 4, RoundRobin = 4 });
 
 impl Coded for Language {
     fn code(self) -> i64 {
-        // The variants are in the order of Zoom's numbers, which start at -1.
-        self as i64 - 1
+        self.number()
     }
 }
 
@@ -75,11 +73,14 @@ pub(super) fn medium_key(medium: Medium) -> &'static str {
     }
 }
 
-pub(super) fn media_params(params: &Params, media: MediaSet) -> Value {
-    media
-        .iter()
-        .map(|medium| (medium_key(medium).to_owned(), medium_object(params, medium)))
-        .collect()
+impl Params {
+    /// The `media_params` of a handshake that asks for these media (section 6.3).
+    pub fn media_params(&self, media: MediaSet) -> Value {
+        media
+            .iter()
+            .map(|medium| (medium_key(medium).to_owned(), medium_object(self, medium)))
+            .collect()
+    }
 }
 
 fn medium_object(params: &Params, medium: Medium) -> Value {

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use super::link::Link;
 use super::verdict::{Verdict, verdict};
 use super::{End, Lane, LinkId, LossReason, MediaLink, Output, Socket, Stream, find_link};
+use crate::model::params::{AudioStreams, ConnectionMode};
 use crate::model::{EntryBody, MediaSet, Medium, Outcome};
 use crate::rtms::endpoint::Endpoint;
 use crate::rtms::ledger::Change;
@@ -12,7 +13,7 @@ use crate::rtms::message::{
     Handshake, HandshakeAnswer, MEDIA_TYPE_ALL, Malformed, MediaFrame, Message, Outgoing,
     decode_head, msg_type,
 };
-use crate::rtms::params::{AudioStreams, ConnectionMode, Effective};
+use crate::rtms::params::Effective;
 
 /// How long to wait for a socket to show the loss that Zoom has reported.
 const REPORT_GRACE: Duration = Duration::from_secs(1);
@@ -262,9 +263,10 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::model::params::{Params, Preset};
     use crate::model::{IdKey, Instance, Product, StreamId};
     use crate::rtms::endpoint::{Policy, ZOOM_HOSTS};
-    use crate::rtms::params::{Effective, Params, Preset};
+    use crate::rtms::params::Effective;
     use crate::rtms::stream::{Input, Setup, Timings};
     use crate::secret::Secret;
 

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
+use crate::model::params::Params;
 use crate::model::{Instance, StreamId};
 use crate::rtms::endpoint::Policy;
-use crate::rtms::params::Params;
 use crate::secret::Secret;
 
 /// Everything that a stream needs from the start.

@@ -18,9 +18,9 @@ mod video;
 mod walk;
 
 use super::{Lane, LinkId, Setup, Timings};
+use crate::model::params::{ConnectionMode, Params};
 use crate::model::{IdKey, Instance, Medium, Product, StreamId};
 use crate::rtms::endpoint::{Policy, ZOOM_HOSTS};
-use crate::rtms::params::{ConnectionMode, Params};
 use crate::secret::Secret;
 
 const SIGNALING: LinkId = LinkId::Signaling;

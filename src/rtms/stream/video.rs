@@ -5,9 +5,9 @@
 use std::time::{Duration, Instant};
 
 use super::{Lane, LinkId, Outgoing, Stream};
+use crate::model::params::VideoSelect;
 use crate::model::{EntryBody, Medium, Participant, UserId};
 use crate::rtms::message::status;
-use crate::rtms::params::VideoSelect;
 
 /// The most cameras that take turns.
 const MAX_CAMERAS: usize = 256;

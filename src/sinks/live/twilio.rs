@@ -15,8 +15,9 @@ use self::resample::Resampler;
 use super::request::{Encoding, Sound};
 use super::wire::{BASE64, RunningStream};
 use crate::hub::Frame;
+use crate::model::params::{AudioCodec, AudioStreams, Channels, SampleRate};
 use crate::model::{Medium, Session, SpeakerKey};
-use crate::rtms::params::{AudioCodec, AudioStreams, Channels, EffectiveAudio, SampleRate};
+use crate::rtms::params::EffectiveAudio;
 
 /// The most speakers that are tracked; Zoom sends at most three at a time (rtms-protocol.md section 8.1).
 const MAX_SPEAKERS: usize = 64;

@@ -8,11 +8,12 @@ use uuid::Uuid;
 
 use super::*;
 use crate::hub::{Person, StreamInfo};
+use crate::model::params::{AudioCodec, Channels, SampleRate};
 use crate::model::{
     AppName, ChannelId, Entry, EntryBody, IdKey, Instance, Product, SessionId, Speaker,
     SpeakerUserId, StreamId, TranscriptLine, UserId,
 };
-use crate::rtms::params::{AudioCodec, Channels, EffectiveAudio, SampleRate};
+use crate::rtms::params::EffectiveAudio;
 
 const SESSION: SessionId = SessionId(Uuid::nil());
 

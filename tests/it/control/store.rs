@@ -1,10 +1,11 @@
 //! What control needs of the store, on both databases.
 
 use rtmsd::model::{
-    Action, ActionStatus, Answer, AppName, MediaParams, NewSession, Planned, Product, SessionId,
+    Action, ActionStatus, Answer, AppName, MediaPlan, NewSession, Planned, Product, SessionId,
     SessionStatus, UserId,
 };
 use rtmsd::store::{Begin, IdempotencyKey, Kept, Store, Taken};
+use serde_json::json;
 use tokio::task::JoinSet;
 
 use crate::store::webhooks::{URL, announce, record, started, stream_id};
@@ -220,8 +221,8 @@ async fn a_key_whose_daemon_died_is_free_again_and_one_that_was_released_at_once
     .await;
 }
 
-fn media(types: &str) -> MediaParams {
-    MediaParams::from_iter([("types".to_owned(), types.into())])
+fn media(types: &str) -> MediaPlan {
+    serde_json::from_value(json!({ "types": types })).unwrap()
 }
 
 #[tokio::test]
@@ -259,7 +260,7 @@ async fn media_parameters_are_those_of_the_streams_that_are_announced_after_them
 #[tokio::test]
 async fn a_new_session_keeps_its_media_until_others_are_named() {
     on_both(async |test| {
-        let create = async |media: Option<MediaParams>| {
+        let create = async |media: Option<MediaPlan>| {
             let new = NewSession { media, ..meeting("5") };
             test.store.create_session(&new, &act("boss", 1)).await.unwrap().session.media
         };

@@ -15,8 +15,8 @@ use rtmsd::http::{
     AppState, Counters, Documents, RateLimit, Readiness, SignatureWarnings, TrustedProxies, router,
 };
 use rtmsd::hub::{Feed, Hub, WriterSettings};
+use rtmsd::model::params::Params;
 use rtmsd::model::{MediaSet, Outcome, StopReason, StreamId, StreamRecord};
-use rtmsd::rtms::params::Params;
 use rtmsd::seal::KeyRing;
 use rtmsd::secret::Secret;
 use rtmsd::sinks::forward::{self, Targets};

@@ -2,9 +2,9 @@
 
 use serde_json::value::RawValue;
 
+use crate::model::params::Params;
 use crate::model::{IdKey, MediaSet, Medium, StreamId, UserId};
 use crate::rtms::message::{Handshake, Outgoing};
-use crate::rtms::params::Params;
 use crate::secret::Secret;
 
 fn stream_id() -> StreamId {

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use super::driver::Driver;
 use super::{AUDIO, AUDIO_FRAME, KEEP_ALIVE, LINE, SIGNALING, TRANSCRIPT, refusal, setup, state};
+use crate::model::params::ConnectionMode;
 use crate::model::{Medium, Outcome, StopReason, StreamStatus};
-use crate::rtms::params::ConnectionMode;
 use crate::rtms::stream::{End, Input};
 
 const MEDIA: [Medium; 2] = [Medium::Audio, Medium::Transcript];

@@ -4,10 +4,10 @@ use std::time::{Duration, Instant};
 
 use super::sockets::Sockets;
 use super::{ALL, JOINED, MEDIA_JOINED, SIGNALING, only, setup};
+use crate::model::params::ConnectionMode;
 use crate::model::{EntryBody, Medium};
 use crate::rtms::endpoint::Endpoint;
 use crate::rtms::ledger::Change;
-use crate::rtms::params::ConnectionMode;
 use crate::rtms::stream::{End, HangUp, Input, LinkId, LossReason, Output, Setup, Stream};
 
 /// More calls than this at one instant are a busy loop: every link may be lost and dialled once.

@@ -6,8 +6,8 @@ use serde_json::Value;
 
 use super::driver::Driver;
 use super::{AUDIO, JOINED, MEDIA_JOINED, SIGNALING, TRANSCRIPT, setup};
+use crate::model::params::ConnectionMode;
 use crate::model::{IdKey, Instance, Medium, Product, StreamStatus};
-use crate::rtms::params::ConnectionMode;
 
 #[test]
 fn a_stream_dials_signaling_at_once() {

@@ -6,8 +6,8 @@ use serde_json::Value;
 
 use super::driver::Driver;
 use super::{ALL, AUDIO, AUDIO_FRAME, CHAT, LINE, SHARE, SIGNALING, TRANSCRIPT, offer, setup};
+use crate::model::params::ConnectionMode::{self, Split, Unified};
 use crate::model::{EntryBody, Lost, Medium, Outcome, Unreadable};
-use crate::rtms::params::ConnectionMode::{self, Split, Unified};
 
 fn dialled(media: &[Medium], mode: ConnectionMode, urls: &[(&str, &str)]) -> Vec<String> {
     let mut driver = Driver::new(setup(media, mode), 7);

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use super::driver::Driver;
 use super::{AUDIO, SIGNALING, TRANSCRIPT, VIDEO, offer, setup};
+use crate::model::params::ConnectionMode;
 use crate::model::{EntryBody, Medium, StreamStatus};
-use crate::rtms::params::ConnectionMode;
 use crate::rtms::stream::{Input, LinkId, LossReason};
 
 fn dial_failed(link: LinkId) -> Input {

@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use super::driver::Driver;
 use super::{AUDIO, AUDIO_FRAME, KEEP_ALIVE, LINE, SIGNALING, TRANSCRIPT, setup, state};
+use crate::model::params::ConnectionMode;
 use crate::model::{
     EntryBody, IdKey, Instance, Lost, Medium, Participant, Product, StopReason, StreamStatus,
     Unreadable, UserId,
 };
 use crate::rtms::message::Outgoing;
-use crate::rtms::params::ConnectionMode;
 
 fn entry_of(text: &str) -> (Option<i64>, EntryBody) {
     let mut driver = Driver::live(&[Medium::Audio]);

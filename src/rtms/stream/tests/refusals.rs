@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use super::driver::Driver;
 use super::{ALL, AUDIO, KEEP_ALIVE, SIGNALING, TRANSCRIPT, refusal, setup};
+use crate::model::params::ConnectionMode;
 use crate::model::{EntryBody, Medium, Outcome, StreamStatus};
-use crate::rtms::params::ConnectionMode;
 
 const MEDIA: [Medium; 2] = [Medium::Audio, Medium::Transcript];
 

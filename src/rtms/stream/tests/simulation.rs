@@ -15,8 +15,8 @@ use rand::{RngExt, SeedableRng};
 use self::client::Client;
 use self::faults::Faults;
 use self::zoom::Zoom;
+use crate::model::params::{AudioStreams, ConnectionMode};
 use crate::model::{GapCause, Medium, Outcome, StreamStatus};
-use crate::rtms::params::{AudioStreams, ConnectionMode};
 
 const RUNS: u64 = 2_000;
 const TICK_MS: i64 = 100;

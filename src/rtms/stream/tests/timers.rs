@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use super::driver::Driver;
 use super::{AUDIO, KEEP_ALIVE, SIGNALING, TRANSCRIPT, setup, state};
+use crate::model::params::ConnectionMode;
 use crate::model::{Medium, Outcome, StreamStatus};
-use crate::rtms::params::ConnectionMode;
 use crate::rtms::stream::{Input, LinkId, Timings};
 
 const MILLISECOND: Duration = Duration::from_millis(1);

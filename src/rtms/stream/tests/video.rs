@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 
 use super::driver::Driver;
 use super::{SIGNALING, VIDEO, setup};
+use crate::model::params::{ConnectionMode, VideoSelect};
 use crate::model::{Medium, UserId};
-use crate::rtms::params::{ConnectionMode, VideoSelect};
 use crate::rtms::stream::Input;
 
 const DWELL: Duration = Duration::from_secs(10);

@@ -12,8 +12,8 @@ use super::driver::Driver;
 use super::sockets::Socket;
 use super::{ALL, AUDIO_FRAME, JOINED, KEEP_ALIVE, LINE, MEDIA_INTERRUPTED, MEDIA_JOINED};
 use super::{SIGNALING, offer, only, refusal, setup, state};
+use crate::model::params::ConnectionMode;
 use crate::model::{Medium, StopReason};
-use crate::rtms::params::ConnectionMode;
 use crate::rtms::stream::{Input, LinkId, LossReason, Timings};
 
 const WALKS: u64 = 4_000;

@@ -6,8 +6,9 @@ use uuid::Uuid;
 
 use super::*;
 use crate::hub::{Encoded, StreamInfo};
+use crate::model::params::AudioContent;
 use crate::model::{IdKey, Instance, Product, SessionId, StreamId};
-use crate::rtms::params::{AudioContent, Effective};
+use crate::rtms::params::Effective;
 
 const AT: i64 = 1_732_313_190_000;
 

@@ -5,9 +5,8 @@ use thiserror::Error;
 
 use super::wav::{Coding, WavFormat};
 use crate::model::Medium;
-use crate::rtms::params::{
-    AudioCodec, AudioContent, Channels, Effective, EffectiveAudio, VideoCodec,
-};
+use crate::model::params::{AudioCodec, AudioContent, Channels, VideoCodec};
+use crate::rtms::params::{Effective, EffectiveAudio};
 
 /// The format of a medium's files, as Zoom sends it: nothing is transcoded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -107,7 +106,7 @@ mod tests {
 
     use super::*;
     use crate::model::MediaSet;
-    use crate::rtms::params::Params;
+    use crate::model::params::Params;
 
     fn of(medium: Medium, given: serde_json::Value) -> Result<TrackKind, Unrecordable> {
         TrackKind::of(medium, &Effective::read(&Params::default(), MediaSet::ALL, &given))

@@ -7,12 +7,11 @@ use uuid::Uuid;
 
 use super::*;
 use crate::hub::{Encoded, LeftOut, Person, StreamInfo};
+use crate::model::params::{AudioCodec, AudioContent, AudioStreams, Channels, SampleRate};
 use crate::model::{
     ChannelId, FrameCount, IdKey, Instance, Product, SessionId, Speaker, StreamId, UserId,
 };
-use crate::rtms::params::{
-    AudioCodec, AudioContent, AudioStreams, Channels, Effective, EffectiveAudio, SampleRate,
-};
+use crate::rtms::params::{Effective, EffectiveAudio};
 use crate::sinks::record::spool::TrackNote;
 use crate::sinks::record::track::{Counts, Finished};
 

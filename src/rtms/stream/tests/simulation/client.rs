@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 use super::super::setup;
 use super::super::sockets::Sockets;
 use super::zoom::{Happens, START_MS, Zoom};
+use crate::model::params::{AudioStreams, ConnectionMode};
 use crate::model::{Account, EntryBody, FrameCount, Gap, Medium, StreamStatus};
 use crate::rtms::endpoint::Endpoint;
 use crate::rtms::ledger::Ledger;
-use crate::rtms::params::{AudioStreams, ConnectionMode};
 use crate::rtms::stream::{End, Input, Output, Setup, Stream};
 
 pub(super) const MEDIA: [Medium; 3] = [Medium::Audio, Medium::Video, Medium::Transcript];

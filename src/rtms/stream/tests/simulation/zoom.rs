@@ -7,8 +7,8 @@ use rand::rngs::SmallRng;
 
 use super::super::{MEDIA_JOINED, SIGNALING, offer, refusal};
 use super::client::{MEDIA, STEP_MS};
+use crate::model::params::{AudioStreams, ConnectionMode};
 use crate::model::{Medium, StopReason};
-use crate::rtms::params::{AudioStreams, ConnectionMode};
 use crate::rtms::stream::{Input, Lane, LinkId, LossReason};
 
 /// Unix milliseconds of a run's beginning.

@@ -2,7 +2,7 @@
 
 use serde::{Serialize, Serializer};
 
-/// A closed set of named values. Their numbers on the wire are in `wire.rs`.
+/// A closed set of named values. Their numbers on the wire are in `rtms::params`.
 pub trait Named: Copy + PartialEq + 'static {
     /// All values of the set, in the order of their definition.
     const ALL: &'static [Self];
@@ -37,7 +37,7 @@ macro_rules! setting_values {
             $(#[doc = concat!("`", $name, "`")] $variant),+
         }
 
-        impl $crate::rtms::params::Named for $type {
+        impl $crate::model::params::Named for $type {
             const ALL: &'static [Self] = &[$(Self::$variant),+];
 
             fn names(self) -> &'static [&'static str] {
@@ -49,7 +49,7 @@ macro_rules! setting_values {
 
         impl serde::Serialize for $type {
             fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                serializer.serialize_str($crate::rtms::params::Named::as_str(*self))
+                serializer.serialize_str($crate::model::params::Named::as_str(*self))
             }
         }
     };

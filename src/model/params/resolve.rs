@@ -1,6 +1,5 @@
 //! Resolves overrides, as people write them, to complete and legal parameters (pure).
 
-use crate::model::MediaSet;
 use std::borrow::Cow;
 
 use serde_json::Value;
@@ -8,11 +7,11 @@ use thiserror::Error;
 
 use super::legal::{self, DWELLS_S, FPS, SEND_RATE_STEP_MS, SEND_RATES_MS};
 use super::names::Named;
-use super::wire::Coded;
 use super::{
     AudioOverrides, AudioParams, Language, Params, ParamsOverrides, Preset, ShareOverrides,
     ShareParams, TranscriptOverrides, TranscriptParams, VideoOverrides, VideoParams,
 };
+use crate::model::MediaSet;
 
 /// A field with an illegal value, by itself or with the other fields. Holds no value, which may be secret or
 /// long.
@@ -176,7 +175,7 @@ fn parse_named<T: Named>(value: &Value) -> Option<T> {
 }
 
 fn language_of(value: &Value) -> Option<Language> {
-    parse_named(value).or_else(|| Language::from_code(setting_text(value)?.parse().ok()?))
+    parse_named(value).or_else(|| Language::from_number(setting_text(value)?.parse().ok()?))
 }
 
 /// Reads names separated by commas, or a list of names; at least one.
@@ -185,7 +184,7 @@ fn media_from_value(value: &Value) -> Option<MediaSet> {
 }
 
 /// Names separated by commas, or a list of names.
-pub fn media_from_json(value: &Value) -> Option<MediaSet> {
+pub(super) fn media_from_json(value: &Value) -> Option<MediaSet> {
     match value {
         Value::String(names) => MediaSet::parse(names),
         Value::Array(names) => {

@@ -1,6 +1,6 @@
 //! The languages that Zoom transcribes (rtms-protocol.md section 10.15).
 
-use super::names::setting_values;
+use super::names::{Named, setting_values};
 
 setting_values! {
     /// A language that Zoom transcribes, in the order of its numbers from -1 (section 10.15).
@@ -43,5 +43,18 @@ setting_values! {
         Turkish: "turkish",
         Ukrainian: "ukrainian",
         Vietnamese: "vietnamese",
+    }
+}
+
+impl Language {
+    /// Zoom's number of the language (section 10.15).
+    pub fn number(self) -> i64 {
+        // The variants are in the order of Zoom's numbers, which start at -1.
+        self as i64 - 1
+    }
+
+    /// The language with this number.
+    pub fn from_number(number: i64) -> Option<Self> {
+        Self::ALL.iter().copied().find(|language| language.number() == number)
     }
 }
