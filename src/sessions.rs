@@ -6,7 +6,7 @@
 //! found in the same way.
 
 mod driver;
-mod run;
+mod stream_task;
 mod supervisor;
 
 use std::sync::Arc;

@@ -10,20 +10,19 @@ use std::pin::Pin;
 use std::time::Instant;
 
 use futures_util::FutureExt;
-use tokio::sync::{mpsc, watch};
 use tokio::task::unconstrained;
 use tokio::time::Sleep;
 
 use self::held::HeldDials;
 use self::links::Links;
+use super::stream_task::StreamTask;
 use crate::clock;
-use crate::hub::{Feed, Offer};
-use crate::model::{StopReason, StreamId, UserId};
-use crate::net::Network;
+use crate::hub::Offer;
+use crate::model::{StopReason, UserId};
 use crate::rtms::LinkId;
 use crate::rtms::endpoint::Endpoint;
 use crate::rtms::message::encode;
-use crate::rtms::stream::{End, Input, Output, Setup, Stream};
+use crate::rtms::stream::{End, Input, Output, Stream};
 
 /// The most messages read from links that are about to be dropped. Zoom keeps filling an unanswered link for half a
 /// minute.
@@ -75,47 +74,32 @@ pub(super) struct Lease {
     pub until: Instant,
 }
 
-/// Everything that a driver needs.
-pub(super) struct Job {
-    pub setup: Setup,
-    pub endpoint: Endpoint,
-    /// The announcement that `endpoint` is from; updated by each move.
-    pub generation: i64,
-    pub lease: watch::Receiver<Lease>,
-    /// The stream was claimed from a daemon that did not release it.
-    pub is_taken_over: bool,
-    pub seed: u64,
-    pub network: Network,
-    pub feed: Feed,
-}
-
 /// Runs a stream to its end, or until a command to leave it. Owns all its sockets.
-pub(super) async fn drive_stream(job: &mut Job, commands: &mut mpsc::Receiver<Command>) -> Exit {
-    let mut stream = Stream::new(Instant::now(), job.seed, job.setup.clone(), job.endpoint.clone());
-    if job.is_taken_over {
+pub(super) async fn drive_stream(task: &mut StreamTask) -> Exit {
+    let (setup, endpoint) = (task.setup.clone(), task.endpoint.clone());
+    let mut stream = Stream::new(Instant::now(), rand::random(), setup, endpoint);
+    if task.is_taken_over {
         stream.contested();
     }
-    let links = Links::new(job.network.clone());
-    // Elapses at once; the first `set_alarm` sets the real deadline.
-    let alarm = Box::pin(tokio::time::sleep(std::time::Duration::ZERO));
-    let (generation, feed, lease) = (&mut job.generation, &mut job.feed, &mut job.lease);
-    let stream_id = &job.setup.stream_id;
-    let held = HeldDials::new(job.setup.timings.signaling_window / WAITS_IN_WINDOW);
-    let epoch = lease.borrow().epoch;
-    let has_warned = false;
-    Driver { stream, links, alarm, stream_id, generation, feed, lease, epoch, held, has_warned }
-        .run(commands)
-        .await
+    let epoch = task.lease.borrow().epoch;
+    let driver = Driver {
+        stream,
+        links: Links::new(task.network.clone()),
+        // Elapses at once; the first `set_alarm` sets the real deadline.
+        alarm: Box::pin(tokio::time::sleep(std::time::Duration::ZERO)),
+        epoch,
+        held: HeldDials::new(task.setup.timings.signaling_window / WAITS_IN_WINDOW),
+        has_warned: false,
+        task,
+    };
+    driver.run().await
 }
 
 struct Driver<'a> {
+    task: &'a mut StreamTask,
     stream: Stream,
     links: Links,
     alarm: Pin<Box<Sleep>>,
-    stream_id: &'a StreamId,
-    generation: &'a mut i64,
-    feed: &'a mut Feed,
-    lease: &'a mut watch::Receiver<Lease>,
     /// The epoch of the lease last seen.
     epoch: i64,
     held: HeldDials,
@@ -124,25 +108,25 @@ struct Driver<'a> {
 }
 
 impl Driver<'_> {
-    async fn run(mut self, commands: &mut mpsc::Receiver<Command>) -> Exit {
+    async fn run(mut self) -> Exit {
         let mut now = Instant::now();
         loop {
             let over = self.perform();
-            self.feed.count_unknown(self.stream.unknown());
+            self.task.feed.count_unknown(self.stream.unknown());
             self.count_unreadable();
             if let Some(effective) = self.stream.take_effective() {
-                self.feed.effective(&effective);
+                self.task.feed.effective(&effective);
             }
             if let Some(over) = over {
                 self.log_unknown();
                 return over;
             }
-            self.feed.report(self.stream.status(), now);
+            self.task.feed.report(self.stream.status(), now);
             self.set_alarm();
             // `biased`, sockets last: a busy link must not hide a command or another link's timeout.
             let news = tokio::select! {
                 biased;
-                command = commands.recv() => match command {
+                command = self.task.commands.recv() => match command {
                     Some(Command::Leave) | None => return self.read_the_rest().unwrap_or(Exit::Left),
                     Some(command) => self.input(command),
                 },
@@ -151,7 +135,7 @@ impl Driver<'_> {
             };
             now = Instant::now();
             // Checked on every turn, because `Command::Leased` is lost when the queue is full.
-            if matches!(self.lease.has_changed(), Ok(true)) {
+            if matches!(self.task.lease.has_changed(), Ok(true)) {
                 self.leased(now);
             }
             // Media may be queued behind the loss, and the state machine drops the media links with signaling.
@@ -199,17 +183,17 @@ impl Driver<'_> {
             return;
         }
         if !std::mem::replace(&mut self.has_warned, true) {
-            let stream_id = &self.stream_id;
+            let stream_id = &self.task.setup.stream_id;
             tracing::warn!(%stream_id, ?unreadable, "unreadable message; it and later ones are skipped and counted");
         }
-        self.feed.add_unreadable(unreadable);
+        self.task.feed.add_unreadable(unreadable);
     }
 
     /// Logs once how many messages of unknown types came, by `msg_type`.
     fn log_unknown(&self) {
         let unknown = self.stream.unknown();
         if !unknown.is_empty() {
-            tracing::info!(stream_id = %self.stream_id, ?unknown, "received messages of unknown types; they were ignored and counted");
+            tracing::info!(stream_id = %self.task.setup.stream_id, ?unknown, "received messages of unknown types; they were ignored and counted");
         }
     }
 
@@ -229,14 +213,14 @@ impl Driver<'_> {
                         self.stream.handle(Instant::now(), Input::Lost(id, loss));
                     }
                 }
-                Output::Frame(frame) => self.feed.frame(&frame),
-                Output::Note { at_ms, body } => self.feed.note(at_ms, body),
-                Output::Ledger(change) => self.feed.change(change),
+                Output::Frame(frame) => self.task.feed.frame(&frame),
+                Output::Note { at_ms, body } => self.task.feed.note(at_ms, body),
+                Output::Ledger(change) => self.task.feed.change(change),
                 Output::Finished(end) => {
                     if end.stop_reason.is_some_and(StopReason::is_revoked) {
-                        self.feed.revoked();
+                        self.task.feed.revoked();
                     }
-                    self.feed.end();
+                    self.task.feed.end();
                     return Some(Exit::Finished(end));
                 }
                 Output::LeftToOwner => return Some(Exit::LeftToOwner),
@@ -248,7 +232,7 @@ impl Driver<'_> {
     /// Dials now, or holds the dial until there is a lease. A link lost after the lease expired may now belong to the
     /// new lease holder; dialling at once would take it back, and the two daemons would keep taking it from each other.
     fn dial(&mut self, id: LinkId, endpoint: Endpoint) {
-        let (now, until) = (Instant::now(), self.lease.borrow().until);
+        let (now, until) = (Instant::now(), self.task.lease.borrow().until);
         if let Some(endpoint) = self.held.hold(now, until, id, endpoint) {
             self.links.dial(id, endpoint);
         }
@@ -256,12 +240,12 @@ impl Driver<'_> {
 
     /// Handles a renewed lease or a new claim of the same stream.
     fn leased(&mut self, now: Instant) {
-        let Lease { epoch, until } = *self.lease.borrow_and_update();
+        let Lease { epoch, until } = *self.task.lease.borrow_and_update();
         if epoch != self.epoch {
             self.epoch = epoch;
             // Another daemon may have connected under the claim between the two epochs.
             self.stream.contested();
-            self.feed.claimed_again(now);
+            self.task.feed.claimed_again(now);
         }
         for (id, endpoint) in self.held.release(now, until) {
             self.links.dial(id, endpoint);
@@ -273,7 +257,7 @@ impl Driver<'_> {
     fn input(&mut self, command: Command) -> Option<Input> {
         match command {
             Command::Moved { endpoint, generation } => {
-                *self.generation = generation;
+                self.task.generation = generation;
                 Some(Input::Moved(endpoint))
             }
             Command::Interrupted => Some(Input::Interrupted),
@@ -281,7 +265,7 @@ impl Driver<'_> {
             Command::PinVideo(user_id) => Some(Input::PinVideo(user_id)),
             Command::Close => Some(Input::Close),
             Command::HandedOver(offers) => {
-                self.feed.handed_over(offers);
+                self.task.feed.handed_over(offers);
                 None
             }
             Command::Leased | Command::Leave => None,

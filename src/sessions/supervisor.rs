@@ -11,17 +11,15 @@ use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::run::{After, EndRecorder, Run, job};
+use super::stream_task::{After, Controls, StreamTask, record_end};
 use super::{AtShutdown, Settings};
-use crate::hub::{Feed, Hub};
+use crate::hub::Hub;
 use crate::model::{Outcome, StopReason, StreamId, StreamRecord, UserId, ms};
 use crate::rtms::endpoint::Endpoint;
 use crate::rtms::stream::End;
 use crate::sessions::driver::{Command, Lease};
 use crate::store::{Claim, OfferKey, Store, StoreError};
 
-/// How many commands may wait for one stream.
-const COMMANDS_QUEUE: usize = 16;
 /// How many streams are claimed in one transaction.
 const ORPHANS_AT_ONCE: u32 = 200;
 /// How many changed streams are handled together.
@@ -31,7 +29,7 @@ const CHANGES_AT_ONCE: usize = 64;
 pub struct Supervisor {
     settings: Settings,
     store: Store,
-    end_recorder: EndRecorder,
+    hub: Arc<Hub>,
     changes: mpsc::Receiver<StreamId>,
     stop: CancellationToken,
     running: HashMap<StreamId, Running>,
@@ -85,7 +83,7 @@ impl Supervisor {
     ) -> Self {
         Self {
             settings,
-            end_recorder: EndRecorder { store: store.clone(), hub },
+            hub,
             store,
             changes,
             stop,
@@ -102,8 +100,7 @@ impl Supervisor {
         let mut look = interval(self.settings.leases.look_every);
         // A slow store would otherwise be asked several times in a row to catch up.
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let (stop, hub, mut changed) =
-            (self.stop.clone(), Arc::clone(&self.end_recorder.hub), Vec::new());
+        let (stop, hub, mut changed) = (self.stop.clone(), Arc::clone(&self.hub), Vec::new());
         loop {
             tokio::select! {
                 () = stop.cancelled() => break,
@@ -271,40 +268,25 @@ impl Supervisor {
 
     fn start_at(&mut self, endpoint: Endpoint, claim: &Claim, until: StdInstant) {
         let stream = &claim.stream;
-        let stream_id = stream.stream_id.clone();
-        tracing::info!(%stream_id, server = %endpoint, resumed = claim.last_seq > 0, "stream started");
-        // The session's media at the time of the announcement.
-        let own = stream.media.as_ref().map(|plan| &plan.params);
-        let params = own.unwrap_or(&self.settings.params).clone();
-        let hub = Arc::clone(&self.end_recorder.hub);
-        let feed = Feed::new(hub, stream, claim.last_seq, params.media);
-        let (sender, commands) = mpsc::channel(COMMANDS_QUEUE);
-        let (lease, leased) = watch::channel(Lease { epoch: stream.epoch, until });
-        let job = job(&self.settings, claim, leased, endpoint, params, feed);
-        let lease_time = self.settings.leases.lease;
-        let run = Run {
-            stream_id,
-            job,
-            commands,
-            end_recorder: self.end_recorder.clone(),
-            lease: lease_time,
-        };
-        self.own(stream, sender, lease, run.run());
+        tracing::info!(stream_id = %stream.stream_id, server = %endpoint, resumed = claim.last_seq > 0, "stream started");
+        let (store, hub) = (self.store.clone(), Arc::clone(&self.hub));
+        let (task, controls) = StreamTask::new(&self.settings, store, hub, claim, endpoint, until);
+        self.own(stream, controls, task.run());
         self.tell(stream);
     }
 
     /// Ends a stream that does not run here.
     fn end(&mut self, stream: &StreamRecord, end: End) {
-        let (end_recorder, stream_id, generation) =
-            (self.end_recorder.clone(), stream.stream_id.clone(), stream.generation);
+        let (store, hub) = (self.store.clone(), Arc::clone(&self.hub));
+        let (stream_id, generation) = (stream.stream_id.clone(), stream.generation);
         // The task takes no commands; the receiver is dropped at once.
-        let (sender, _) = mpsc::channel(1);
+        let (commands, _) = mpsc::channel(1);
         let until = self.lease_until();
         let (lease, leased) = watch::channel(Lease { epoch: stream.epoch, until });
-        self.own(stream, sender, lease, async move {
+        self.own(stream, Controls { commands, lease }, async move {
             // Entries from before the panic must be stored before the end.
-            end_recorder.hub.flush().await;
-            end_recorder.end(&stream_id, generation, &leased, &end).await;
+            hub.flush().await;
+            record_end(&store, &hub, &stream_id, generation, &leased, &end).await;
             After::Look
         });
     }
@@ -312,8 +294,7 @@ impl Supervisor {
     fn own(
         &mut self,
         stream: &StreamRecord,
-        commands: mpsc::Sender<Command>,
-        lease: watch::Sender<Lease>,
+        Controls { commands, lease }: Controls,
         task: impl Future<Output = After> + Send + 'static,
     ) {
         let running = Running {
@@ -362,12 +343,12 @@ impl Supervisor {
         for (stream_id, running) in &self.running {
             if running.lost_since.is_some() {
                 // Otherwise its flush would wait for an answer that no task gives after shutdown.
-                self.end_recorder.hub.taken(stream_id);
+                self.hub.taken(stream_id);
             }
             // If the queue is full, an earlier command or the end of the grace period ends the stream.
             let _ = running.commands.try_send(command());
         }
-        let (tasks, hub) = (&mut self.tasks, &self.end_recorder.hub);
+        let (tasks, hub) = (&mut self.tasks, &self.hub);
         let all_ended = async {
             while !tasks.is_empty() {
                 tokio::select! {

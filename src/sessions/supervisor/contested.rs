@@ -50,7 +50,7 @@ impl Supervisor {
             return;
         }
         tracing::info!(%stream_id, "another daemon has the stream, or it has ended; leaving it");
-        self.end_recorder.hub.taken(stream_id);
+        self.hub.taken(stream_id);
         // An error means that the task has ended, or that its queue is full; then the next poll sends the
         // command again.
         let _ = running.commands.try_send(Command::Leave);
@@ -75,10 +75,10 @@ impl Supervisor {
         let Some(running) = self.running.get_mut(stream_id) else { return };
         tracing::info!(%stream_id, "claimed the stream again; it continues");
         if stream.is_revoked() {
-            self.end_recorder.hub.revoked(stream_id);
+            self.hub.revoked(stream_id);
         }
         // Before the stream learns of its new lease: the writer must write under the new epoch first.
-        self.end_recorder.hub.claimed(stream_id, stream.epoch, last_seq);
+        self.hub.claimed(stream_id, stream.epoch, last_seq);
         running.lost_since = None;
         running.prolong(stream.epoch, until);
         self.tell(stream);

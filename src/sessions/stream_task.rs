@@ -1,0 +1,247 @@
+//! Runs one stream from its claim to its recorded end.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::{mpsc, watch};
+use tokio::time::{sleep, timeout};
+
+use super::Settings;
+use super::driver::{Command, Exit, Lease, drive_stream};
+use crate::clock;
+use crate::hub::{Feed, Hub};
+use crate::model::params::Params;
+use crate::model::{Outcome, Product, StopReason, StreamId, StreamRecord, ms};
+use crate::net::Network;
+use crate::rtms::endpoint::Endpoint;
+use crate::rtms::stream::{End, Setup};
+use crate::secret::Secret;
+use crate::store::{Claim, Ending, Store, StoreError};
+use crate::zoom::signature::HandshakeKey;
+
+/// The waits between tries to store a stream's end.
+const FIRST_RETRY: Duration = Duration::from_millis(200);
+const LAST_RETRY: Duration = Duration::from_secs(5);
+
+/// How many commands may wait for one stream.
+const COMMANDS_QUEUE: usize = 16;
+/// After a claim is given back, no daemon claims the stream for this fraction (one third) of a lease.
+const QUIET_IN_LEASE: u32 = 3;
+/// At a stream's end, the entries that other daemons offered are read in pages of this size and within this time.
+const OFFERS_AT_ONCE: u32 = 500;
+const LAST_OFFERS: Duration = Duration::from_secs(2);
+
+/// One stream from its claim to its recorded end: what its driver needs, and what records the end.
+pub(super) struct StreamTask {
+    /// What the state machine needs from the start.
+    pub setup: Setup,
+    pub endpoint: Endpoint,
+    /// The announcement that `endpoint` is from; updated by each move.
+    pub generation: i64,
+    pub lease: watch::Receiver<Lease>,
+    /// The stream was claimed from a daemon that did not release it.
+    pub is_taken_over: bool,
+    pub network: Network,
+    pub feed: Feed,
+    pub commands: mpsc::Receiver<Command>,
+    store: Store,
+    hub: Arc<Hub>,
+    /// After the claim is given back, no daemon claims the stream for this long.
+    quiet: Duration,
+}
+
+/// The supervisor's end of a task.
+pub(super) struct Controls {
+    pub commands: mpsc::Sender<Command>,
+    pub lease: watch::Sender<Lease>,
+}
+
+/// What the supervisor does when a stream's task has ended.
+pub(super) enum After {
+    /// Reads the stream's row, because it may have been announced again meanwhile.
+    Look,
+    /// Leaves the stream alone.
+    Rest,
+}
+
+impl StreamTask {
+    /// Prepares a stream that this node claimed: its handshake signature, its parameters, and its feed.
+    pub(super) fn new(
+        settings: &Settings,
+        store: Store,
+        hub: Arc<Hub>,
+        claim: &Claim,
+        endpoint: Endpoint,
+        until: Instant,
+    ) -> (Self, Controls) {
+        let stream = &claim.stream;
+        // The session's media at the time of the announcement.
+        let own = stream.media.as_ref().map(|plan| &plan.params);
+        let params = own.unwrap_or(&settings.params).clone();
+        let mut feed = Feed::new(Arc::clone(&hub), stream, claim.last_seq, params.media);
+        if claim.last_seq > 0 || claim.is_taken_over {
+            feed.picked_up(claim.is_taken_over);
+        }
+        let (sender, commands) = mpsc::channel(COMMANDS_QUEUE);
+        let (lease, leased) = watch::channel(Lease { epoch: stream.epoch, until });
+        let task = Self {
+            setup: setup(settings, stream, params),
+            endpoint,
+            generation: stream.generation,
+            lease: leased,
+            is_taken_over: claim.is_taken_over,
+            network: settings.network.clone(),
+            feed,
+            commands,
+            store,
+            hub,
+            quiet: settings.leases.lease / QUIET_IN_LEASE,
+        };
+        (task, Controls { commands: sender, lease })
+    }
+
+    /// Drives the stream and records its end, if it ends.
+    pub(super) async fn run(mut self) -> After {
+        let exit = drive_stream(&mut self).await;
+        // From here on the supervisor cannot send commands to this task: a command that is accepted must have
+        // an effect.
+        self.commands.close();
+        match exit {
+            Exit::LeftToOwner => {
+                self.give_back().await;
+                return After::Rest;
+            }
+            Exit::Left => {
+                self.feed.finish().await;
+                tracing::info!(stream_id = %self.stream_id(), "released the stream for another daemon or the next start")
+            }
+            Exit::Finished(end) => {
+                // Before the end is recorded: the store accepts no offered entry after it.
+                if !end.stop_reason.is_some_and(StopReason::is_revoked) {
+                    self.take_last_offers().await;
+                }
+                self.feed.finish().await;
+                // Boxed: the future of a store's transaction is large, and would enlarge every live stream's
+                // task.
+                let recorded = record_end(
+                    &self.store,
+                    &self.hub,
+                    self.stream_id(),
+                    self.generation,
+                    &self.lease,
+                    &end,
+                );
+                Box::pin(recorded).await;
+                // Last, so that a consumer that learns of the end finds it in the store.
+                self.feed.over(true);
+            }
+        }
+        After::Look
+    }
+
+    /// Gives the claim back, because Zoom still has the connection of the previous daemon: that daemon is alive and
+    /// only lost the store. It continues when the store is back; until then other daemons try again periodically.
+    async fn give_back(&self) {
+        let (stream_id, epoch) = (self.stream_id(), self.lease.borrow().epoch);
+        tracing::info!(%stream_id, "another daemon is connected to the stream; giving the claim back");
+        if let Err(error) = self.store.give_back(stream_id, epoch, ms(self.quiet)).await {
+            tracing::warn!(%stream_id, %error, "could not give the claim back; its lease will expire");
+        }
+    }
+
+    /// Appends entries that other daemons offered after the last poll.
+    async fn take_last_offers(&mut self) {
+        let (store, feed, stream_id) = (&self.store, &mut self.feed, &self.setup.stream_id);
+        let all = async {
+            loop {
+                let found = store.offers(stream_id, feed.offered(), OFFERS_AT_ONCE).await?;
+                if found.is_empty() {
+                    return Ok::<_, StoreError>(());
+                }
+                feed.handed_over(found);
+            }
+        };
+        if !matches!(timeout(LAST_OFFERS, all).await, Ok(Ok(()))) {
+            tracing::warn!(%stream_id, "could not read entries offered by other daemons in time; they are missing from the log");
+        }
+    }
+
+    fn stream_id(&self) -> &StreamId {
+        &self.setup.stream_id
+    }
+}
+
+/// Records an end, publishes the final entry, and retries until the store has answered, because a stream without a
+/// recorded end would be picked up again. Does nothing if the stream was announced again since `generation` or was
+/// claimed by another node.
+pub(super) async fn record_end(
+    store: &Store,
+    hub: &Hub,
+    stream_id: &StreamId,
+    generation: i64,
+    lease: &watch::Receiver<Lease>,
+    end: &End,
+) {
+    let ending = ending_of(end);
+    let mut wait = FIRST_RETRY;
+    loop {
+        let now_ms = clock::now_ms();
+        // Read for every try: this node may claim the stream again while it retries.
+        let epoch = lease.borrow().epoch;
+        let (ending, reason) = (ending.clone(), end.stop_reason);
+        let ended = store.finish_stream(stream_id, epoch, generation, ending, reason, now_ms);
+        match ended.await {
+            Err(StoreError::Unavailable(_)) => sleep(wait).await,
+            Err(error) => {
+                return tracing::error!(%stream_id, %error, "the store rejected a stream's end; the stream will be picked up again");
+            }
+            Ok(None) => return,
+            Ok(Some(last_entry)) => {
+                log_end(stream_id, end);
+                return hub.publish(vec![last_entry]);
+            }
+        }
+        wait = (wait * 2).min(LAST_RETRY);
+    }
+}
+
+/// The content of the stream's last entry. A requested end needs no cause.
+fn ending_of(end: &End) -> Ending {
+    let is_asked = matches!(end.outcome, Outcome::Stopped | Outcome::Closed);
+    let detail = (!is_asked && !end.detail.is_empty()).then(|| end.detail.clone());
+    Ending { outcome: end.outcome, detail }
+}
+
+fn setup(settings: &Settings, stream: &StreamRecord, params: Params) -> Setup {
+    Setup {
+        stream_id: stream.stream_id.clone(),
+        instance: settings.handshake_ids.named(&stream.instance),
+        signature: Secret::new(handshake_signature(settings, stream)),
+        params,
+        policy: settings.policy.clone(),
+        timings: settings.timings.clone(),
+    }
+}
+
+fn handshake_signature(settings: &Settings, stream: &StreamRecord) -> String {
+    let own = settings.video_sdk.as_ref().filter(|_| stream.instance.product == Product::VideoSdk);
+    let app = own.unwrap_or(&settings.client);
+    HandshakeKey::new(&app.id, &app.secret).sign(&stream.instance, &stream.stream_id)
+}
+
+fn log_end(stream_id: &StreamId, end: &End) {
+    let outcome = end.outcome.as_str();
+    match end.outcome {
+        _ if end.stop_reason == Some(StopReason::AUTHENTICATION_FAILURE) => {
+            tracing::error!(%stream_id, outcome, "Zoom ended the stream because it could not authenticate us: \
+                check ZOOM_CLIENT_ID and ZOOM_CLIENT_SECRET; it is not started again");
+        }
+        Outcome::Stopped | Outcome::Closed => {
+            tracing::info!(%stream_id, outcome, stop_reason = end.stop_reason.map(|reason| reason.0), "stream ended");
+        }
+        _ => {
+            let detail = &end.detail;
+            tracing::warn!(%stream_id, outcome, stop_reason = end.stop_reason.map(|reason| reason.0), %detail, "stream lost");
+        }
+    }
+}
