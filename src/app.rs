@@ -10,7 +10,6 @@ use std::time::Duration;
 
 use thiserror::Error;
 use tokio::net::TcpListener;
-use tokio::sync::mpsc;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -25,11 +24,11 @@ use crate::http::download;
 use crate::http::server::{Limits, serve};
 use crate::http::tickets::TicketKeys;
 use crate::http::{
-    AppState, Counters, Documents, RateLimit, Readiness, Refusals, SignatureWarnings,
+    AppState, Changes, Counters, Documents, RateLimit, Readiness, Refusals, SignatureWarnings,
     health_router, router,
 };
 use crate::hub::{Hub, Writer};
-use crate::model::{NodeId, StreamId};
+use crate::model::NodeId;
 use crate::net::{Network, Resolver};
 use crate::rtms::stream::Timings;
 use crate::seal::KeyRing;
@@ -99,7 +98,7 @@ pub struct App {
     writer: Writer,
     supervisor: Supervisor,
     runners: Vec<Box<dyn Runner>>,
-    on_change: mpsc::Sender<StreamId>,
+    changes: Changes,
     admin: Option<TcpListener>,
     /// Ends live subscribers and forwards. Cancelled right after the daemon's stop.
     draining: CancellationToken,
@@ -155,7 +154,7 @@ impl App {
         let control =
             Arc::new(Control::new(store.clone(), api, settings::control_settings(&config)));
         let stop_streams = CancellationToken::new();
-        let (supervisor, on_change) =
+        let (supervisor, streams) =
             supervisor(streams, store.clone(), Arc::clone(&hub), stop_streams.clone());
         Ok(Self {
             store,
@@ -168,13 +167,13 @@ impl App {
             installer,
             ticket_keys,
             answer_keys,
+            changes: Changes::new(Arc::clone(&control), streams),
             control,
             config,
             node,
             writer,
             supervisor,
             runners,
-            on_change,
             admin: None,
             draining,
             stop_streams,
@@ -300,7 +299,7 @@ impl App {
             body_timeout: BODY_TIMEOUT,
             keeps_deliveries: self.config.retention.deliveries != Keep::Nothing,
             now_ms: clock::now_ms,
-            on_change: self.on_change.clone(),
+            changes: self.changes.clone(),
             counters: Arc::new(Counters::default()),
             documents: Documents::default(),
             readiness: Readiness::default(),

@@ -3,13 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::control::Control;
 use crate::hub::{Hub, Permits};
-use crate::model::StreamId;
 use crate::seal::KeyRing;
 use crate::sinks::forward::Forwards;
 use crate::sinks::live::Live;
@@ -24,6 +22,7 @@ mod audit_rows;
 // Authentication by bearer token.
 pub mod auth;
 mod body;
+mod changes;
 mod client_address;
 mod connections;
 mod control;
@@ -70,6 +69,7 @@ mod webhook_endpoints;
 mod write_timeout;
 
 pub use audit::Refusals;
+pub use changes::Changes;
 pub use client_address::{ForwardedHeader, TrustedProxies};
 pub use counters::Counters;
 pub use docs::Documents;
@@ -119,8 +119,7 @@ pub struct AppState {
     pub body_timeout: Duration,
     /// The wall clock, Unix milliseconds.
     pub now_ms: fn() -> i64,
-    /// Streams that a webhook has changed, for the supervisor. Sending never waits.
-    pub on_change: mpsc::Sender<StreamId>,
+    pub changes: Changes,
     /// Cancelled when the daemon stops: it is no longer ready, and event streams end.
     pub draining: CancellationToken,
     pub counters: Arc<Counters>,
@@ -139,7 +138,7 @@ impl AppState {
     /// one if the store does not answer.
     async fn end_revoked_streams(&self) {
         for stream_id in self.store.revoked_streams().await.unwrap_or_default() {
-            let _ = self.on_change.try_send(stream_id);
+            self.changes.notify_stream(stream_id);
         }
     }
 }

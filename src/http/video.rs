@@ -40,8 +40,7 @@ pub(super) async fn subscribe(
     let stream_id = state.control.pin_video(id, user_id, &act).await?;
     let data = json!({ "user_id": user_id, "stream_id": stream_id });
     if let Some(stream_id) = stream_id {
-        // A full channel is fine: the supervisor also polls the store.
-        let _ = state.on_change.try_send(stream_id);
+        state.changes.notify_stream(stream_id);
     }
     Ok(success_as(StatusCode::ACCEPTED, "video will be requested", data))
 }

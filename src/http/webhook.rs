@@ -218,13 +218,12 @@ async fn record_delivery(state: &AppState, delivery: &Delivery) -> Result<Respon
         tracing::info!(event = delivery.event, stream_id, outcome, "webhook");
     }
     // After the commit, because the reader polls the store.
-    state.control.wake();
+    state.changes.notify_control();
     if matches!(delivery.announcement, WebhookEffect::Deauthorized(_)) {
         state.end_revoked_streams().await;
     }
     if let Recorded::Changed(stream_id) = recorded {
-        // A full channel is fine: the supervisor also polls the store.
-        let _ = state.on_change.try_send(stream_id);
+        state.changes.notify_stream(stream_id);
     }
     Ok(Json(json!({ "status": true, "message": "recorded" })).into_response())
 }

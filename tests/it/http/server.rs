@@ -12,7 +12,8 @@ use rtmsd::http::download;
 use rtmsd::http::server::{Limits, serve};
 use rtmsd::http::tickets::TicketKeys;
 use rtmsd::http::{
-    AppState, Counters, Documents, RateLimit, Readiness, SignatureWarnings, TrustedProxies, router,
+    AppState, Changes, Counters, Documents, RateLimit, Readiness, SignatureWarnings,
+    TrustedProxies, router,
 };
 use rtmsd::hub::{Feed, Hub, WriterSettings};
 use rtmsd::model::params::Params;
@@ -144,7 +145,7 @@ impl Server {
     pub(crate) async fn wired(wiring: Wiring) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let location = Location::Sqlite(folder.path().join("rtmsd.sqlite"));
-        let (on_change, changes) = mpsc::channel(16);
+        let (streams, changes) = mpsc::channel(16);
         let stop = CancellationToken::new();
         let store = Store::open(&location).await.expect("a store");
         let Wiring { limits, body_timeout, now_ms, .. } = wiring;
@@ -171,6 +172,7 @@ impl Server {
             store,
             hub,
             recordings,
+            changes: Changes::new(Arc::clone(&control), streams),
             control,
             webhooks,
             api_tokens: ApiTokens::parse(
@@ -196,7 +198,6 @@ impl Server {
             body_timeout,
             keeps_deliveries: true,
             now_ms,
-            on_change,
             draining,
             forwards,
             live,
