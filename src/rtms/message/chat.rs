@@ -82,7 +82,7 @@ fn read_part(reader: &mut Reader, fields: &Fields<'_>) -> ChatMessage {
     let sender_name = reader.name(&sender, "user_name");
     ChatMessage {
         user_id: sender_id.or_else(|| reader.user_id(fields, "user_id")),
-        user_name: sender_name.or_else(|| reader.text(fields, "user_name")),
+        user_name: sender_name.or_else(|| reader.name(fields, "user_name")),
         text: String::new(),
         operation,
         operation_name: operation.and_then(chat_operation::name).map(Into::into),
@@ -90,8 +90,8 @@ fn read_part(reader: &mut Reader, fields: &Fields<'_>) -> ChatMessage {
         receiver: read_receiver(reader, fields),
         files: read_files(reader, fields),
         deleted_file_ids: deleted_files(reader, fields),
-        message_id: reader.text(fields, "message_id"),
-        parent_message_id: reader.text(fields, "parent_message_id"),
+        message_id: reader.name(fields, "message_id"),
+        parent_message_id: reader.name(fields, "parent_message_id"),
     }
 }
 

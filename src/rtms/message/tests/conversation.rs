@@ -243,6 +243,23 @@ fn a_chat_message_tells_its_session_receiver_and_files_in_both_layouts() {
 }
 
 #[test]
+fn empty_names_and_ids_of_a_chat_message_are_none() {
+    for text in [
+        r#"{"msg_type":18,"content":{"user_id":7,"user_name":"","message_id":"","parent_message_id":"","data":"hi"}}"#,
+        r#"{"msg_type":18,"content":{"data":{"user_id":7,"user_name":"","message_id":"","parent_message_id":"","data":"hi"}}}"#,
+    ] {
+        let expected =
+            ChatMessage { user_id: Some(UserId(7)), text: "hi".into(), ..ChatMessage::default() };
+        assert_eq!(chat(text).1, expected, "{text}");
+    }
+    // An empty name outside does not hide the one inside.
+    let both = r#"{"msg_type":18,"content":{"user_name":"","message_id":"","data":{"user_name":"Ana","message_id":"m-1","data":"hi"}}}"#;
+    let message = chat(both).1;
+    assert_eq!(message.user_name.as_deref(), Some("Ana"));
+    assert_eq!(message.message_id.as_deref(), Some("m-1"));
+}
+
+#[test]
 fn every_operation_has_its_name_and_an_unknown_one_keeps_its_number() {
     let names =
         [(1, "new"), (2, "delete"), (3, "update"), (4, "add_reaction"), (5, "remove_reaction")];
