@@ -115,7 +115,7 @@ impl Speaker {
     pub fn in_product(mut self, product: Product) -> Self {
         if let Some(SpeakerUserId::Text(text)) = &self.user_id
             && !product.names_channels()
-            && let Ok(number) = text.parse()
+            && let Ok(number) = text.trim().parse()
         {
             self.user_id = SpeakerUserId::number(UserId(number));
         }
@@ -287,6 +287,8 @@ mod tests {
         let came = Speaker { user_id: text("16778240"), ..Speaker::default() };
         let number = Some(SpeakerUserId::Number(UserId(16_778_240)));
         assert_eq!(came.clone().in_product(Product::Meeting).user_id, number);
+        let spaced = Speaker { user_id: text(" 16778240 "), ..Speaker::default() };
+        assert_eq!(spaced.in_product(Product::Meeting).user_id, number, "as in a frame");
         assert_eq!(came.clone().in_product(Product::ContactCenter), came);
         let named = Speaker { user_id: text("customer-contact-id"), ..Speaker::default() };
         assert_eq!(named.clone().in_product(Product::Meeting), named);
