@@ -17,7 +17,7 @@ pub use timeline::{Missing, Timeline, TimelineEvent};
 
 use crate::model::params::Params;
 use crate::model::{
-    Action, ActionId, ActionStatus, Answer, AuditRow, ChoiceReason, Chosen, InstallationId,
+    Action, ActionId, ActionStatus, Answer, AuditRow, ChoiceReason, Chosen, Cursor, InstallationId,
     MediaError, MediaParams, MediaPlan, NewSession, Session, SessionId, SessionSnapshot, StreamId,
     UserId, ZoomAnswer, ms,
 };
@@ -199,13 +199,15 @@ impl Control {
     pub async fn timeline(&self, id: SessionId) -> Result<Option<Timeline>, StoreError> {
         let Some(snapshot) = self.store.snapshot(id).await? else { return Ok(None) };
         let deliveries = self.store.deliveries_of(id, timeline::MAX_DELIVERIES).await?;
-        let cursor = crate::model::Cursor::default();
+        let start = Cursor::default();
         let kinds = &timeline::KINDS;
-        let entries = self.store.entries_after(id, &cursor, kinds, timeline::MAX_ENTRIES).await?;
+        let entries = self.store.entries_after(id, &start, kinds, timeline::MAX_ENTRIES).await?;
+        let joined = self.store.joined_streams(id).await?;
         Ok(Some(timeline::build(
             &snapshot,
             &deliveries,
             &entries,
+            &joined,
             self.settings.params.media,
             (self.settings.now_ms)(),
         )))

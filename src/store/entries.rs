@@ -112,6 +112,13 @@ impl Store {
         Ok(rows::or_passed_over(entry.into_entry(session_id, stream.clone(), ordinal)))
     }
 
+    /// The ordinals of a session's streams in which a link was up.
+    pub async fn joined_streams(&self, id: SessionId) -> Result<Vec<u32>, StoreError> {
+        let rows: Vec<(i64,)> =
+            self.database.all(sql::JOINED_STREAMS, binds![id.to_string()]).await?;
+        rows.into_iter().map(|(ordinal,)| rows::read_number("ordinal", ordinal)).collect()
+    }
+
     /// The cursor of a reader that has seen everything.
     pub async fn newest(&self, id: SessionId) -> Result<Cursor, StoreError> {
         let heads: Vec<HeadRow> =

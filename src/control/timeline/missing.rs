@@ -52,6 +52,7 @@ const GRACE_MS: i64 = 30_000;
 pub(super) fn find_missing(
     snapshot: &SessionSnapshot,
     entries: &[Entry],
+    joined: &[u32],
     media: MediaSet,
     now_ms: i64,
 ) -> Vec<Missing> {
@@ -66,7 +67,10 @@ pub(super) fn find_missing(
         stream.ended_at_ms.is_some() || now_ms.saturating_sub(stream.created_at_ms) >= GRACE_MS
     };
     for stream in snapshot.streams.iter().filter(had_time) {
-        missing.extend(of_stream(stream, entries, media));
+        match joined.contains(&stream.ordinal) {
+            true => missing.extend(silent_media(stream, media)),
+            false => missing.push(never_joined(stream, entries)),
+        }
     }
     missing
 }
@@ -83,35 +87,32 @@ fn unanswered_action(action: &ActionRecord) -> Option<Missing> {
     })
 }
 
-fn of_stream(stream: &StreamRecord, entries: &[Entry], media: MediaSet) -> Vec<Missing> {
-    let media = stream.media.as_ref().map_or(media, |plan| plan.params.media);
-    let own = |entry: &&Entry| entry.stream_ordinal == stream.ordinal;
-    let mut links_up = entries.iter().filter(own).filter_map(|entry| match &entry.body {
-        EntryBody::LinkUp { link } => Some(&**link),
-        _ => None,
-    });
-    let n = stream.ordinal;
-    if links_up.next().is_none() {
-        let what = format!("stream {n} was announced and never joined");
-        let known = entries.iter().filter(own).find_map(cause_of_end);
-        let guesses = match (&known, stream.outcome) {
-            // The entry states the exact cause, so guesses would mislead.
-            (Some(_), Some(Outcome::UrlRefused)) => Vec::new(),
-            _ => borrowed_texts(likely_causes(stream)),
-        };
-        return vec![Missing { what, likely_causes: known.into_iter().chain(guesses).collect() }];
+fn never_joined(stream: &StreamRecord, entries: &[Entry]) -> Missing {
+    let own = entries.iter().filter(|entry| entry.stream_ordinal == stream.ordinal);
+    let known = own.filter_map(cause_of_end).next();
+    let guesses = match (&known, stream.outcome) {
+        // The entry states the exact cause, so guesses would mislead.
+        (Some(_), Some(Outcome::UrlRefused)) => Vec::new(),
+        _ => borrowed_texts(likely_causes(stream)),
+    };
+    Missing {
+        what: format!("stream {} was announced and never joined", stream.ordinal),
+        likely_causes: known.into_iter().chain(guesses).collect(),
     }
-    media
-        .iter()
-        .filter(|medium| stream.tally.of(*medium).first_ms.is_none())
-        .map(|medium| Missing {
-            what: format!("stream {n} had no {medium}"),
+}
+
+/// The media that a joined stream asked for and that never came. `media` are the configured ones.
+fn silent_media(stream: &StreamRecord, media: MediaSet) -> impl Iterator<Item = Missing> {
+    let media = stream.media.as_ref().map_or(media, |plan| plan.params.media);
+    media.iter().filter(|medium| stream.tally.of(*medium).first_ms.is_none()).map(|medium| {
+        Missing {
+            what: format!("stream {} had no {medium}", stream.ordinal),
             likely_causes: borrowed_texts(&[
                 silence_cause(medium),
                 "the stream is paused, or its medium's link is down",
             ]),
-        })
-        .collect()
+        }
+    })
 }
 
 /// The cause that the entry of the stream's end states.

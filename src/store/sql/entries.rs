@@ -7,6 +7,12 @@ statements! {
                           WHERE entries.stream_id = streams.stream_id), 0) AS last_seq
           FROM streams WHERE session_id = $1 ORDER BY ordinal";
 
+    JOINED_STREAMS = "
+        SELECT ordinal FROM streams
+         WHERE session_id = $1
+           AND EXISTS (SELECT 1 FROM entries
+                        WHERE entries.stream_id = streams.stream_id AND entries.kind = 'link_up')";
+
     /// `$3` is empty, or kinds between commas (`,chat,transcript,`). Personal entries of a revoked stream are hidden
     /// until they are deleted.
     ENTRIES_AFTER = "

@@ -85,6 +85,31 @@ async fn a_stream_that_was_never_joined_says_what_may_be_in_the_way() {
 }
 
 #[tokio::test]
+async fn a_stream_whose_entries_come_after_a_long_log_counts_as_joined() {
+    let kit = Kit::start().await;
+    kit.announce("m==", "s1").await;
+    let first = kit.server.stream("s1").await;
+    let mut feed = kit.server.feed(&first);
+    for _ in 0..501 {
+        feed.note(None, EntryBody::LinkUp { link: "audio".into() });
+        feed.note(None, EntryBody::LinkDown { link: "audio".into(), cause: "closed".into() });
+    }
+    kit.server.end_stream("m==", &first).await;
+    kit.announce("m==", "s2").await;
+    let second = kit.server.stream("s2").await;
+    kit.server.feed(&second).note(None, EntryBody::LinkUp { link: "signaling".into() });
+    kit.server.end_stream("m==", &second).await;
+    let timeline = timeline(&kit, &kit.only_session().await).await;
+    let entries = whats(&timeline).iter().filter(|what| what.starts_with("link_")).count();
+    assert_eq!(entries, 1_000, "the list is cut before the second stream");
+    let missing: Vec<_> = timeline["missing"].as_array().unwrap().iter().collect();
+    let second: Vec<_> =
+        missing.iter().filter(|it| it["what"].as_str().unwrap().starts_with("stream 2")).collect();
+    assert_eq!(second.len(), 1, "{second:?}");
+    assert_eq!(second[0]["what"], "stream 2 had no transcript");
+}
+
+#[tokio::test]
 async fn a_notice_about_a_session_is_in_its_timeline_and_one_about_the_account_in_the_notices() {
     let kit = Kit::start().await;
     kit.announce("m==", "s1").await;
