@@ -19,7 +19,8 @@ use crate::zoom::token::TokenError;
 const REVIEWS_AT_ONCE: u32 = 100;
 /// The most requests to Zoom at once.
 const ACTIONS_AT_ONCE: usize = 16;
-/// The most attempts of a planned action, whatever ended the earlier ones: temporary refusals or crashes.
+/// The most attempts of a planned action, whatever ended the earlier ones: temporary refusals or crashes. A stop of the
+/// daemon does not count.
 const MAX_ATTEMPTS: u32 = 4;
 /// The wait before the second attempt; it doubles with each further attempt.
 const RETRY_AFTER: Duration = Duration::from_secs(15);
@@ -126,7 +127,7 @@ impl Control {
         let (status, due_at_ms, answer) = match admitted {
             None => return Ok((ActionStatus::Skipped, detail_answer("it was settled meanwhile"))),
             Some(Err(why)) => (ActionStatus::Skipped, None, detail_answer(in_words(why))),
-            // Crashes and stops during the request lead here: after a refusal, `after_refusal` ends the last attempt.
+            // Crashes during the request lead here: after a refusal, `after_refusal` ends the last attempt.
             Some(Ok(_)) if action.attempts > MAX_ATTEMPTS => (
                 ActionStatus::Refused,
                 None,
@@ -134,18 +135,16 @@ impl Control {
             ),
             Some(Ok(snapshot)) => {
                 let asking = self.ask(&snapshot, action.action, RequestOptions::default());
-                match stop.run_until_cancelled(asking).await {
-                    None => {
-                        (ActionStatus::Due, Some(now_ms), detail_answer("the daemon was stopped"))
-                    }
-                    Some(asked) => {
-                        let (status, due_at_ms) = match &asked.answer {
-                            Ok(_) => self.accepted(action.action, &snapshot),
-                            Err(error) => self.after_refusal(action, error),
-                        };
-                        (status, due_at_ms, asked.record())
-                    }
-                }
+                let Some(asked) = stop.run_until_cancelled(asking).await else {
+                    let answer = detail_answer("the daemon was stopped");
+                    self.store.hand_back_action(action, &answer, now_ms).await?;
+                    return Ok((ActionStatus::Due, answer));
+                };
+                let (status, due_at_ms) = match &asked.answer {
+                    Ok(_) => self.accepted(action.action, &snapshot),
+                    Err(error) => self.after_refusal(action, error),
+                };
+                (status, due_at_ms, asked.record())
             }
         };
         let now_ms = (self.settings.now_ms)();

@@ -111,7 +111,7 @@ impl Store {
         answer: &Answer,
         now_ms: i64,
     ) -> Result<(), StoreError> {
-        let text = serde_json::to_string(answer).expect("texts and numbers become JSON");
+        let text = json_text(answer);
         let values = binds![id.0.to_string(), status.as_str(), due_at_ms, now_ms, &*text];
         transaction!(self.database, |tx| {
             let outcome = answer.code.as_deref().unwrap_or("ok");
@@ -127,6 +127,23 @@ impl Store {
                 }
                 refresh_session(&mut tx, session_id, now_ms).await?;
             }
+        })
+    }
+
+    /// Returns a planned action whose request this daemon's stop has aborted: it is due at once, and the attempt does not
+    /// count.
+    pub async fn hand_back_action(
+        &self,
+        action: &ActionRecord,
+        answer: &Answer,
+        now_ms: i64,
+    ) -> Result<(), StoreError> {
+        let (id, session_id) = (action.id.0.to_string(), action.session_id);
+        let values = binds![&*id, now_ms, json_text(answer)];
+        transaction!(self.database, |tx| {
+            tx.execute(sql::LOCK_SESSION, binds![session_id.to_string()]).await?;
+            tx.execute(sql::HAND_BACK_ACTION, values).await?;
+            refresh_session(&mut tx, session_id, now_ms).await?;
         })
     }
 

@@ -60,6 +60,13 @@ statements! {
                answered_at_ms = $4, answer = $5
          WHERE id = $1";
 
+    /// Not a failed attempt: the daemon stopped in the middle.
+    HAND_BACK_ACTION = "
+        UPDATE actions
+           SET status = 'due', due_at_ms = $2, attempts = attempts - 1, answered_at_ms = $2,
+               answer = $3
+         WHERE id = $1 AND status = 'running'";
+
     /// A stop requested by a program overrides planned starts.
     DROP_PLANNED_STARTS = "
         UPDATE actions
