@@ -1,5 +1,8 @@
 //! Entries: the numbered rows of a stream's log, and the fields of each kind.
 
+mod chat;
+mod kind;
+
 use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
@@ -9,7 +12,11 @@ use super::{
     ContactCenterEvent, GapCause, Medium, SessionId, Speaker, StopReason, StreamId, UserId,
 };
 use crate::json;
-use crate::named::named;
+
+pub use chat::{
+    ChatFile, ChatGroupChange, ChatGroupEvent, ChatGroupMember, ChatMessage, ChatSession,
+};
+pub use kind::EntryKind;
 
 /// One numbered row of a stream's log.
 #[derive(Debug, Clone, PartialEq)]
@@ -167,63 +174,6 @@ pub enum EntryBody {
     },
 }
 
-named! {
-    /// The kinds of [`EntryBody`], for filters and columns.
-    #[derive(Hash)]
-    pub enum EntryKind {
-        /// The kind of [`EntryBody::Transcript`].
-        Transcript: "transcript",
-        /// The kind of [`EntryBody::Chat`].
-        Chat: "chat",
-        /// The kind of [`EntryBody::ParticipantJoined`].
-        ParticipantJoined: "participant_joined",
-        /// The kind of [`EntryBody::ParticipantLeft`].
-        ParticipantLeft: "participant_left",
-        /// The kind of [`EntryBody::ActiveSpeaker`].
-        ActiveSpeaker: "active_speaker",
-        /// The kind of [`EntryBody::SharingStarted`].
-        SharingStarted: "sharing_started",
-        /// The kind of [`EntryBody::SharingStopped`].
-        SharingStopped: "sharing_stopped",
-        /// The kind of [`EntryBody::VideoOn`].
-        VideoOn: "video_on",
-        /// The kind of [`EntryBody::VideoOff`].
-        VideoOff: "video_off",
-        /// The kind of [`EntryBody::VideoSubscription`].
-        VideoSubscription: "video_subscription",
-        /// The kind of [`EntryBody::ChatGroup`].
-        ChatGroup: "chat_group",
-        /// The kind of [`EntryBody::ContactCenterEvent`].
-        ContactCenterEvent: "contact_center_event",
-        /// The kind of [`EntryBody::FirstPacket`].
-        FirstPacket: "first_packet",
-        /// The kind of [`EntryBody::StreamState`].
-        StreamState: "stream_state",
-        /// The kind of [`EntryBody::SessionState`].
-        SessionState: "session_state",
-        /// The kind of [`EntryBody::LinkUp`].
-        LinkUp: "link_up",
-        /// The kind of [`EntryBody::LinkDown`].
-        LinkDown: "link_down",
-        /// The kind of [`EntryBody::Moved`].
-        Moved: "moved",
-        /// The kind of [`EntryBody::PickedUp`].
-        PickedUp: "picked_up",
-        /// The kind of [`EntryBody::EntriesLost`].
-        EntriesLost: "entries_lost",
-        /// The kind of [`EntryBody::HandedOver`].
-        HandedOver: "handed_over",
-        /// The kind of [`EntryBody::NotKept`].
-        NotKept: "not_kept",
-        /// The kind of [`EntryBody::Gap`].
-        Gap: "gap",
-        /// The kind of [`EntryBody::Summary`].
-        Summary: "summary",
-        /// The kind of [`EntryBody::Ended`].
-        Ended: "ended",
-    }
-}
-
 /// One phrase of a speaker.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TranscriptLine {
@@ -241,103 +191,6 @@ pub struct TranscriptLine {
     /// 1 new, 2 update, 3 delete (section 10.14); absent in most streams.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub attribute: Option<i64>,
-}
-
-/// One chat message or an operation on one (section 6.16).
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ChatMessage {
-    /// The sender's number in the meeting.
-    pub user_id: Option<UserId>,
-    /// The sender's name.
-    pub user_name: Option<String>,
-    /// The text; empty if the message has none.
-    pub text: String,
-    /// 1 new, 2 delete, 3 update, 4 reaction added, 5 reaction removed.
-    pub operation: Option<i64>,
-    /// `new`, `delete`, `update`, `add_reaction` or `remove_reaction`.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub operation_name: Option<Cow<'static, str>>,
-    /// Zoom's id of the message.
-    pub message_id: Option<String>,
-    /// The id of the message to which it replies.
-    pub parent_message_id: Option<String>,
-    /// The chat session in which it was written.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub session: Option<Box<ChatSession>>,
-    /// The recipient of a private message.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub receiver: Option<Participant>,
-    /// The files attached to the message.
-    #[serde(skip_serializing_if = "Vec::is_empty", default)]
-    pub files: Vec<ChatFile>,
-    /// The ids of the files removed from the message.
-    #[serde(skip_serializing_if = "Vec::is_empty", default)]
-    pub deleted_file_ids: Vec<String>,
-}
-
-/// The chat session of a message, which decides who sees the message.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ChatSession {
-    /// Zoom's number (section 6.16).
-    #[serde(rename = "type")]
-    pub number: Option<i64>,
-    /// `everyone`, `individual`, `chat_group`, …; none for a number that this version does not know.
-    pub name: Option<Cow<'static, str>>,
-    /// Zoom's id of the chat session.
-    pub id: Option<String>,
-}
-
-/// A file in a chat message.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ChatFile {
-    /// Zoom's id of the file.
-    pub id: Option<String>,
-    /// The file's name.
-    pub name: Option<String>,
-    /// The file's size.
-    pub size_bytes: Option<u64>,
-}
-
-/// A change of a chat group. Zoom does not publish the fields, so each is read if present.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ChatGroupEvent {
-    /// What changed.
-    pub change: ChatGroupChange,
-    /// Zoom's id of the group.
-    pub group_id: Option<String>,
-    /// The group's name.
-    pub group_name: Option<String>,
-    /// The members that the event names.
-    pub members: Vec<ChatGroupMember>,
-    /// The event's JSON as Zoom sent it.
-    pub raw: RawJson,
-}
-
-/// What happened to a chat group (section 7, events 10 to 14).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ChatGroupChange {
-    /// The group was created.
-    Created,
-    /// The group was deleted.
-    Deleted,
-    /// Members were added.
-    MembersAdded,
-    /// Members were removed.
-    MembersDeleted,
-    /// A member's status changed.
-    MemberStatusChanged,
-}
-
-/// A member of a chat group.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ChatGroupMember {
-    /// The member's number in the meeting.
-    pub user_id: UserId,
-    /// The member's name, if the event has it.
-    pub user_name: Option<String>,
-    /// `in_chat_group`, `in_breakout_room`, … (section 10.16).
-    pub status: Option<Cow<'static, str>>,
 }
 
 /// JSON as Zoom sent it; null if it is longer than [`RawJson::MAX_BYTES`] or nests too deeply to be read back.
@@ -425,66 +278,6 @@ impl EntryBody {
             EntryBody::Chat(message) => Some((Medium::Chat, message.text.len() as u64)),
             _ => None,
         }
-    }
-
-    /// The kind, without the content.
-    pub fn kind(&self) -> EntryKind {
-        match self {
-            EntryBody::Transcript(_) => EntryKind::Transcript,
-            EntryBody::Chat(_) => EntryKind::Chat,
-            EntryBody::ParticipantJoined(_) => EntryKind::ParticipantJoined,
-            EntryBody::ParticipantLeft(_) => EntryKind::ParticipantLeft,
-            EntryBody::ActiveSpeaker(_) => EntryKind::ActiveSpeaker,
-            EntryBody::SharingStarted(_) => EntryKind::SharingStarted,
-            EntryBody::SharingStopped {} => EntryKind::SharingStopped,
-            EntryBody::VideoOn(_) => EntryKind::VideoOn,
-            EntryBody::VideoOff(_) => EntryKind::VideoOff,
-            EntryBody::VideoSubscription { .. } => EntryKind::VideoSubscription,
-            EntryBody::ChatGroup(_) => EntryKind::ChatGroup,
-            EntryBody::ContactCenterEvent(_) => EntryKind::ContactCenterEvent,
-            EntryBody::FirstPacket {} => EntryKind::FirstPacket,
-            EntryBody::StreamState { .. } => EntryKind::StreamState,
-            EntryBody::SessionState { .. } => EntryKind::SessionState,
-            EntryBody::LinkUp { .. } => EntryKind::LinkUp,
-            EntryBody::LinkDown { .. } => EntryKind::LinkDown,
-            EntryBody::Moved {} => EntryKind::Moved,
-            EntryBody::PickedUp {} => EntryKind::PickedUp,
-            EntryBody::EntriesLost { .. } => EntryKind::EntriesLost,
-            EntryBody::HandedOver { .. } => EntryKind::HandedOver,
-            EntryBody::NotKept { .. } => EntryKind::NotKept,
-            EntryBody::Gap { .. } => EntryKind::Gap,
-            EntryBody::Summary { .. } => EntryKind::Summary,
-            EntryBody::Ended { .. } => EntryKind::Ended,
-        }
-    }
-}
-
-impl EntryKind {
-    /// Whether Zoom sends this kind of entry to every connected daemon, so that one daemon can hand it to another.
-    pub fn is_of_zoom(self) -> bool {
-        // Zoom answers only the daemon that asked.
-        let is_answer = self == EntryKind::VideoSubscription;
-        let is_impersonal = matches!(self, EntryKind::SharingStopped | EntryKind::SessionState);
-        (self.is_personal() && !is_answer) || is_impersonal
-    }
-
-    /// Whether it holds what people said or did, which is deleted when a stream is revoked (rtms-protocol.md
-    /// section 12.3, reason 8).
-    pub fn is_personal(self) -> bool {
-        matches!(
-            self,
-            EntryKind::Transcript
-                | EntryKind::Chat
-                | EntryKind::ParticipantJoined
-                | EntryKind::ParticipantLeft
-                | EntryKind::ActiveSpeaker
-                | EntryKind::SharingStarted
-                | EntryKind::VideoOn
-                | EntryKind::VideoOff
-                | EntryKind::VideoSubscription
-                | EntryKind::ChatGroup
-                | EntryKind::ContactCenterEvent
-        )
     }
 }
 
