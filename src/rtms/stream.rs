@@ -3,7 +3,9 @@
 //! until [`Stream::deadline`]. A call of [`Stream::handle_timeout`] when nothing is due is harmless.
 
 mod ending;
+mod io;
 mod link;
+mod loss;
 mod media;
 mod roster;
 mod setup;
@@ -12,105 +14,29 @@ mod verdict;
 mod video;
 
 use std::collections::VecDeque;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use bytes::Bytes;
 use rand::rngs::SmallRng;
 
+pub use io::{End, HangUp, Input, Output};
 pub use link::LossReason;
 pub use setup::{Setup, Timings};
 
-use self::link::{Due, Link};
+use self::link::Link;
 use self::roster::Roster;
 use self::video::Cameras;
 use super::backoff;
 use super::endpoint::Endpoint;
 use super::ledger::Change;
-use super::message::{KeepAlive, MediaFrame, Message, Outgoing, decode};
+use super::message::{KeepAlive, Message, Outgoing, decode};
 use super::params::Effective;
 use super::{Lane, LinkId};
-use crate::model::{
-    EntryBody, GapCause, Outcome, StopReason, StreamStatus, UnknownMessages, UnreadableMessages,
-    UserId,
-};
+use crate::model::{EntryBody, StreamStatus, UnknownMessages, UnreadableMessages};
 
-/// How long a closed link waits for the end that Zoom announced before it is dialled again.
-const TERMINATING_PAUSE: Duration = Duration::from_secs(2);
 /// How many different numbers of unknown messages are counted. Bounds the map against a peer that sends all of
 /// them.
 const MAX_UNKNOWN: usize = 64;
-
-/// An event that the state machine handles.
-#[derive(Debug)]
-pub enum Input {
-    /// The driver connected the link's socket, after the WebSocket upgrade.
-    Opened(LinkId),
-    /// A whole message arrived.
-    Received(LinkId, Bytes),
-    /// A message too large to be read, with its first bytes.
-    TooLarge(LinkId, Bytes),
-    /// The link's socket closed, or its dial failed.
-    Lost(LinkId, LossReason),
-    /// Zoom announced the stream again, on the same server or another (rtms-protocol.md section 3.6, case A).
-    Moved(Endpoint),
-    /// Zoom's webhook reports that it lost the signaling connection (case B).
-    Interrupted,
-    /// Zoom's webhook reports the end of the stream.
-    Stopped {
-        /// Zoom's reason (rtms-protocol.md section 10.6), if it gave one.
-        reason: Option<StopReason>,
-    },
-    /// An API client chose a participant: subscribe to their video.
-    PinVideo(UserId),
-    /// An API request or the shutdown ends the stream.
-    Close,
-}
-
-/// An action for the driver.
-#[derive(Debug)]
-pub enum Output {
-    /// Connect. An older socket of this link was hung up before.
-    Dial(LinkId, Endpoint),
-    /// Send a message on the link's socket.
-    Send(LinkId, Outgoing),
-    /// Drop the socket or the dial. Nothing more is read from it.
-    HangUp(LinkId, HangUp),
-    /// A media message.
-    Frame(MediaFrame),
-    /// The next entry. `at_ms` is Zoom's time. Without it the feed uses the time of arrival.
-    Note {
-        /// When it happened, Unix milliseconds.
-        at_ms: Option<i64>,
-        /// The content of the entry.
-        body: EntryBody,
-    },
-    /// A change of the links, for the ledger.
-    Ledger(Change),
-    /// The last output.
-    Finished(End),
-    /// Also a last output: another daemon is connected to the stream, which has not ended.
-    LeftToOwner,
-}
-
-/// Whether a Close frame ends the socket.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum HangUp {
-    /// With a Close frame: Zoom treats it as leaving the stream (rtms-protocol.md section 22).
-    Politely,
-    /// Without one: Zoom treats it as an interruption, and the link may come back.
-    Silently,
-}
-
-/// How a stream ended.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct End {
-    /// What ended the stream: Zoom, rtmsd or a failure.
-    pub outcome: Outcome,
-    /// Zoom's reason (rtms-protocol.md section 10.6), if it gave one.
-    pub stop_reason: Option<StopReason>,
-    /// For the log: the last error. Empty for a normal end.
-    pub detail: String,
-}
 
 /// One stream, from its announcement to its end.
 pub struct Stream {
@@ -336,55 +262,6 @@ impl Stream {
         }
     }
 
-    /// Handles a lost link, or one that must be dropped. Signaling starts over with all media; a media link is
-    /// rebuilt alone.
-    fn lost(&mut self, now: Instant, id: LinkId, loss: LossReason, socket: Socket) {
-        let Some(link) = self.link_mut(id).filter(|link| link.has_socket()) else { return };
-        let is_news = link.is_live() || link.is_first_loss();
-        // This loss is most likely the one that Zoom reported.
-        self.media_report_due = None;
-        if socket == Socket::Open {
-            self.outputs.push_back(Output::HangUp(id, HangUp::Silently));
-        }
-        if !self.is_running() {
-            return self.lost_while_ending(id);
-        }
-        match (self.is_terminating, is_news) {
-            (true, _) => {}
-            (false, true) => self.note_link_down(id, &loss),
-            // No entry for a repeated loss, but the ledger must know: media may have arrived before the
-            // handshake was answered.
-            (false, false) => self.account(Change::Down { link: id, cause: GapCause::LinkLost }),
-        }
-        if id == LinkId::Signaling {
-            self.lose_media_with_signaling();
-        }
-        let link = find_link(&mut self.signaling, &mut self.media, id);
-        let Some(link) = link else { return };
-        let due = link.lost(now, &loss, &mut self.rng);
-        if self.is_terminating {
-            link.postpone(now + TERMINATING_PAUSE, is_news.then(|| loss.clone()));
-        }
-        if due == Due::WindowExpired {
-            self.window_expired(id, &loss);
-        }
-    }
-
-    /// Gives up a link after its window. The stream continues without one medium, and ends without signaling or
-    /// without all media.
-    fn window_expired(&mut self, id: LinkId, loss: &LossReason) {
-        let is_last = self.media.iter().all(|media| media.link.is_down());
-        let is_over = id == LinkId::Signaling || is_last;
-        if is_over && self.is_contested && matches!(loss, LossReason::Duplicate(_)) {
-            return self.leave_to_owner();
-        }
-        if is_over {
-            let detail = format!("{}: {loss}", id.as_str());
-            self.finish(End { outcome: Outcome::WindowExpired, stop_reason: None, detail });
-        }
-        self.note_liveness();
-    }
-
     /// Whether the stream is ending: it dials no link, and still reads what arrives.
     pub fn is_ending(&self) -> bool {
         !self.is_running()
@@ -417,30 +294,6 @@ impl Stream {
         self.outputs.push_back(Output::Dial(LinkId::Signaling, endpoint));
     }
 
-    fn link_due(&mut self, now: Instant, id: LinkId) {
-        let due = self.link_mut(id).map_or(Due::Nothing, |link| link.due(now));
-        match due {
-            Due::Nothing | Due::WindowExpired => {}
-            Due::Lost(loss) => self.lost(now, id, loss, Socket::Open),
-            Due::Redial => self.redial(now, id),
-        }
-    }
-
-    fn redial(&mut self, now: Instant, id: LinkId) {
-        let Some(endpoint) = self.endpoint_of(id) else { return };
-        self.account_deferred_loss(id);
-        if let Some(link) = find_link(&mut self.signaling, &mut self.media, id) {
-            link.redial(now, &self.setup.timings);
-        }
-        self.outputs.push_back(Output::Dial(id, endpoint));
-    }
-
-    pub(super) fn account_deferred_loss(&mut self, id: LinkId) {
-        if let Some(loss) = self.link_mut(id).and_then(Link::take_deferred_loss) {
-            self.note_link_down(id, &loss);
-        }
-    }
-
     fn endpoint_of(&self, id: LinkId) -> Option<Endpoint> {
         match id {
             LinkId::Signaling => Some(self.endpoint.clone()),
@@ -471,16 +324,6 @@ impl Stream {
 
     fn account(&mut self, change: Change) {
         self.outputs.push_back(Output::Ledger(change));
-    }
-
-    fn note_link_down(&mut self, id: LinkId, loss: &LossReason) {
-        let cause = match loss {
-            LossReason::Reported => GapCause::ZoomInterrupted,
-            _ => GapCause::LinkLost,
-        };
-        self.account(Change::Down { link: id, cause });
-        let (link, cause) = (id.as_str().into(), loss.to_string());
-        self.note(None, EntryBody::LinkDown { link, cause });
     }
 
     fn count_unknown(&mut self, number: u16) {
