@@ -46,7 +46,7 @@ pub use entry::{
 pub use forward::{Forward, ForwardId};
 pub use id::{IdError, IdKey, Instance, NodeId, Product, SessionId, StreamId, UserId};
 pub use installation::{Installation, InstallationId, InstallationStatus};
-pub use ledger::{Account, FrameCount, Gap, GapCause, MediumLedger, Newest, OpenGap};
+pub use ledger::{FrameCount, Gap, GapCause, MediumAccount, MediumLedger, Newest, OpenGap};
 pub use medium::{MediaSet, Medium};
 pub use outgoing::{Content, EventKind, OutgoingEvent};
 pub use params::{MediaError, MediaPlan};

@@ -39,7 +39,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::model::{
-    Account, Entry, EntryBody, MediaParams, SessionId, SessionStatus, StreamId, StreamRecord,
+    Entry, EntryBody, MediaParams, MediumAccount, SessionId, SessionStatus, StreamId, StreamRecord,
     StreamStatus, Tally, UnknownMessages, UnreadableMessages,
 };
 use crate::secret::Secret;
@@ -126,7 +126,7 @@ pub struct StreamUpdate {
     pub unknown_messages: Option<UnknownMessages>,
     pub unreadable_messages: Option<UnreadableMessages>,
     pub effective: Option<MediaParams>,
-    pub ledger: Option<Vec<Account>>,
+    pub ledger: Option<Vec<MediumAccount>>,
 }
 
 impl StreamUpdate {

@@ -15,8 +15,8 @@ use super::queue::{Heard, Item};
 use super::registry::Fanout;
 use super::times;
 use crate::model::{
-    Account, EntryBody, Gap, MediaParams, MediaSet, Medium, StreamId, StreamRecord, StreamStatus,
-    Tally, UnknownMessages, Unreadable, UnreadableMessages, believed,
+    EntryBody, Gap, MediaParams, MediaSet, Medium, MediumAccount, StreamId, StreamRecord,
+    StreamStatus, Tally, UnknownMessages, Unreadable, UnreadableMessages, believed,
 };
 use crate::rtms::ledger::{Change, Ledger};
 use crate::rtms::message::MediaFrame;
@@ -434,7 +434,7 @@ fn stream_info(stream: &StreamRecord) -> StreamInfo {
     }
 }
 
-fn end_summary(account: &Account, tally: &Tally) -> EntryBody {
+fn end_summary(account: &MediumAccount, tally: &Tally) -> EntryBody {
     let came = tally.of(account.medium);
     EntryBody::Summary {
         medium: account.medium,

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::sync::{mpsc, oneshot};
 
 use super::log::Log;
-use crate::model::{Account, EntryBody, Gap, StreamId};
+use crate::model::{EntryBody, Gap, MediumAccount, StreamId};
 use crate::store::{OfferKey, StreamUpdate};
 
 /// The approximate size of an item without its texts.
@@ -68,7 +68,9 @@ impl Item {
 /// The approximate size of figures in memory.
 pub(super) fn update_bytes(update: &StreamUpdate) -> usize {
     let accounts = update.ledger.as_deref().unwrap_or_default();
-    let bytes = |account: &Account| size_of::<Account>() + account.gaps.len() * size_of::<Gap>();
+    let bytes = |account: &MediumAccount| {
+        size_of::<MediumAccount>() + account.gaps.len() * size_of::<Gap>()
+    };
     ITEM_BYTES + accounts.iter().map(bytes).sum::<usize>()
 }
 

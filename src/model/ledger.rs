@@ -55,7 +55,7 @@ pub struct OpenGap {
 /// The coverage of one medium of a stream: what is missing. What was received is in the stream's tally. Times are in
 /// Unix milliseconds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Account {
+pub struct MediumAccount {
     /// The medium whose coverage this is.
     pub medium: Medium,
     /// The time from which the medium is expected.
@@ -131,7 +131,7 @@ impl Gap {
     }
 }
 
-impl Account {
+impl MediumAccount {
     /// The coverage of a medium that is expected from now on.
     pub fn new(medium: Medium, now_ms: i64) -> Self {
         Self {
@@ -208,7 +208,7 @@ pub struct MediumLedger<'a> {
 
 impl<'a> MediumLedger<'a> {
     /// The view of an account, with the received counts from the stream's tally.
-    pub fn of(account: &'a Account, tally: &Tally) -> Self {
+    pub fn of(account: &'a MediumAccount, tally: &Tally) -> Self {
         Self {
             medium: account.medium,
             came: tally.of(account.medium),
@@ -234,7 +234,7 @@ mod tests {
 
     #[test]
     fn a_pause_is_not_expected_and_a_gap_is_not_covered() {
-        let mut account = Account::new(Medium::Audio, 1_000);
+        let mut account = MediumAccount::new(Medium::Audio, 1_000);
         assert_eq!(account.completeness(), None);
         account.until_ms = 101_000;
         account.paused_ms = 20_000;

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::{
-    Account, AppName, Instance, MediaPlan, Medium, Product, SessionId, StopReason, StreamId,
+    AppName, Instance, MediaPlan, Medium, MediumAccount, Product, SessionId, StopReason, StreamId,
     UnreadableMessages, UserId,
 };
 use crate::named::named;
@@ -156,7 +156,7 @@ pub struct StreamRecord {
     /// The participant of the individual video that a program chose for the session.
     pub video_user_id: Option<UserId>,
     /// The coverage of each medium; empty before the stream was first run.
-    pub ledger: Vec<Account>,
+    pub ledger: Vec<MediumAccount>,
     /// When it was first announced, Unix milliseconds.
     pub created_at_ms: i64,
     /// When it ended, Unix milliseconds; none until then.

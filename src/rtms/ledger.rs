@@ -16,7 +16,7 @@ use std::collections::VecDeque;
 
 use self::coverage::MediumCoverage;
 use super::{Lane, LinkId};
-use crate::model::{Account, FrameCount, Gap, GapCause, MediaSet, Medium};
+use crate::model::{FrameCount, Gap, GapCause, MediaSet, Medium, MediumAccount};
 
 /// A change of a stream's links. `at_ms` is Zoom's time, if it gave one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,7 +73,7 @@ pub struct Ledger {
 impl Ledger {
     /// Continues the stored accounts. A medium without an account begins at `start_ms`, the stream's
     /// announcement. A medium with an account counts as lost from its last sign of life until it arrives again.
-    pub fn new(stored: &[Account], media: MediaSet, start_ms: i64) -> Self {
+    pub fn new(stored: &[MediumAccount], media: MediaSet, start_ms: i64) -> Self {
         let mut closed = VecDeque::new();
         let mut coverages = Vec::with_capacity(media.len());
         for medium in media.iter() {
@@ -155,7 +155,7 @@ impl Ledger {
     }
 
     /// Returns the current accounts, to be stored.
-    pub fn accounts(&self, now_ms: i64) -> Vec<Account> {
+    pub fn accounts(&self, now_ms: i64) -> Vec<MediumAccount> {
         self.coverages.iter().map(|coverage| coverage.account(now_ms)).collect()
     }
 

@@ -8,7 +8,7 @@
 use super::database::{Connection, binds, row, transaction};
 use super::streams::{lock_stream, read_stream};
 use super::{Append, Store, StoreError, rows, sql};
-use crate::model::{Account, EntryBody, FrameCount, NodeId, StreamId};
+use crate::model::{EntryBody, FrameCount, MediumAccount, NodeId, StreamId};
 use serde::Serialize;
 
 /// The most offers for a stream: hours of conversation.
@@ -143,7 +143,7 @@ async fn insert_offer(
 async fn count_late(
     tx: &mut Connection<'_>,
     stream: &StreamId,
-    mut ledger: Vec<Account>,
+    mut ledger: Vec<MediumAccount>,
     offers: impl Iterator<Item = &Offer>,
 ) -> Result<(), StoreError> {
     let mut is_changed = false;

@@ -3,7 +3,7 @@
 mod unread;
 
 use self::unread::{Recent, Unread};
-use crate::model::{Account, FrameCount, Gap, GapCause, Medium, Newest, OpenGap, believed};
+use crate::model::{FrameCount, Gap, GapCause, Medium, MediumAccount, Newest, OpenGap, believed};
 
 /// The most gaps that an account lists. Older ones are counted there and found in the stream's log.
 pub(super) const MAX_GAPS: usize = 64;
@@ -30,7 +30,7 @@ const TAIL_GRACE_MS: i64 = 3_000;
 #[derive(Debug)]
 pub(super) struct MediumCoverage {
     pub medium: Medium,
-    pub(super) account: Account,
+    pub(super) account: MediumAccount,
     is_up: bool,
     /// Whether Zoom is known to send on this link: a frame arrived, or signaling, which carries the readiness
     /// message, showed life since.
@@ -61,7 +61,7 @@ pub(super) struct MediumCoverage {
 
 impl MediumCoverage {
     pub(super) fn new(medium: Medium, start_ms: i64) -> Self {
-        let mut account = Account::new(medium, start_ms);
+        let mut account = MediumAccount::new(medium, start_ms);
         account.open = Some(OpenGap { start_ms, cause: GapCause::NeverConnected });
         Self {
             medium,
@@ -85,7 +85,7 @@ impl MediumCoverage {
     }
 
     /// Continues a stored account. A gap that was open when the daemon stopped ends at that time.
-    pub(super) fn picked_up(medium: Medium, account: Account) -> Self {
+    pub(super) fn picked_up(medium: Medium, account: MediumAccount) -> Self {
         let recent = Recent::since(account.newest.at_ms);
         let mut coverage = Self { account, recent, ..Self::new(medium, 0) };
         let until_ms = coverage.account.until_ms;
@@ -309,9 +309,9 @@ impl MediumCoverage {
         self.account.alive_ms = self.account.alive_ms.max(now_ms);
     }
 
-    pub(super) fn account(&self, now_ms: i64) -> Account {
+    pub(super) fn account(&self, now_ms: i64) -> MediumAccount {
         let until_ms = self.account.until_ms.max(now_ms);
-        Account { until_ms, ..self.account.clone() }
+        MediumAccount { until_ms, ..self.account.clone() }
     }
 
     pub(super) fn take_closed(&mut self) -> impl Iterator<Item = Gap> {

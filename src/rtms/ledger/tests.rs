@@ -77,7 +77,7 @@ impl Kept {
         .collect()
     }
 
-    fn account(&self, at_ms: i64) -> Account {
+    fn account(&self, at_ms: i64) -> MediumAccount {
         self.ledger.accounts(START_MS + at_ms).remove(0)
     }
 }

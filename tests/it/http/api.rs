@@ -1,7 +1,7 @@
 //! The API's read endpoints, its errors, and the health checks.
 
 use rtmsd::model::{
-    Account, EntryBody, Gap, GapCause, Medium, MediumTally, Participant, Speaker, Tally,
+    EntryBody, Gap, GapCause, Medium, MediumAccount, MediumTally, Participant, Speaker, Tally,
     TranscriptLine, UnknownMessages, UserId,
 };
 use rtmsd::store::StreamUpdate;
@@ -148,7 +148,7 @@ async fn a_session_is_shown_with_its_streams() {
 async fn the_ledger_shows_what_was_received_what_is_missing_and_the_completeness() {
     let server = Server::start().await;
     let stream = server.start_stream("m1==", "s1").await;
-    let mut account = Account::new(Medium::Audio, 1_000);
+    let mut account = MediumAccount::new(Medium::Audio, 1_000);
     account.until_ms = 11_000;
     account.lost_ms = 2_500;
     account.gaps = vec![Gap { start_ms: 2_000, end_ms: 4_500, cause: GapCause::LinkLost }];

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use rtmsd::model::{
-    Account, Cursor, Entry, EntryBody, FrameCount, Gap, GapCause, Medium, NodeId, Outcome,
+    Cursor, Entry, EntryBody, FrameCount, Gap, GapCause, Medium, MediumAccount, NodeId, Outcome,
     SessionId, StreamId, StreamStatus, Tally,
 };
 use rtmsd::store::{Append, Claim, Offer, OfferKey, Offered, Store, StreamUpdate};
@@ -260,7 +260,7 @@ async fn what_is_handed_over_after_the_end_is_counted_once_where_it_is_missing()
         let (session, s) = (announce(store, "s").await, stream_id("s"));
         let old = claim(store, 1, "s", OVER).await.stream.epoch;
         let epoch = claim(store, 2, "s", LONG).await.stream.epoch;
-        let mut account = Account::new(Medium::Transcript, 0);
+        let mut account = MediumAccount::new(Medium::Transcript, 0);
         account.gaps = vec![Gap { start_ms: 100, end_ms: 200, cause: GapCause::DaemonRestarted }];
         let update = StreamUpdate { epoch, ledger: Some(vec![account]), ..Default::default() };
         store.update_streams(&[(s.clone(), update)], 9).await.unwrap();

@@ -1,8 +1,8 @@
 //! Streams: updates, ends, and the sessions derived from them.
 
 use rtmsd::model::{
-    Account, Gap, GapCause, Lost, Medium, MediumTally, OpenGap, Outcome, SessionStatus, StopReason,
-    StreamStatus, Tally, UnknownMessages, Unreadable, UnreadableMessages,
+    Gap, GapCause, Lost, Medium, MediumAccount, MediumTally, OpenGap, Outcome, SessionStatus,
+    StopReason, StreamStatus, Tally, UnknownMessages, Unreadable, UnreadableMessages,
 };
 use rtmsd::store::{SessionPage, StreamUpdate};
 
@@ -21,7 +21,7 @@ async fn an_update_writes_only_the_fields_it_has() {
         announce(store, "s").await;
         let audio = MediumTally { frames: 3, bytes: 1_920, first_ms: Some(7), last_ms: Some(47) };
         let tally = Tally { audio, ..Tally::default() };
-        let mut account = Account::new(Medium::Audio, 7);
+        let mut account = MediumAccount::new(Medium::Audio, 7);
         account.gaps = vec![Gap { start_ms: 47, end_ms: 67, cause: GapCause::Failover }];
         account.open = Some(OpenGap { start_ms: 90, cause: GapCause::Paused });
         let mut unreadable = UnreadableMessages::default();

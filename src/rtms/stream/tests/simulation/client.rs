@@ -7,7 +7,7 @@ use super::super::setup;
 use super::super::sockets::Sockets;
 use super::zoom::{Happens, START_MS, Zoom};
 use crate::model::params::{AudioStreams, ConnectionMode};
-use crate::model::{Account, EntryBody, FrameCount, Gap, Medium, StreamStatus};
+use crate::model::{EntryBody, FrameCount, Gap, Medium, MediumAccount, StreamStatus};
 use crate::rtms::endpoint::Endpoint;
 use crate::rtms::ledger::Ledger;
 use crate::rtms::stream::{End, Input, Output, Setup, Stream};
@@ -42,7 +42,7 @@ pub(super) struct Client {
 struct Stored {
     at_ms: i64,
     status: Option<StreamStatus>,
-    accounts: Vec<Account>,
+    accounts: Vec<MediumAccount>,
     tally: BTreeMap<Medium, u64>,
 }
 
@@ -219,7 +219,7 @@ impl Client {
         now_ms
     }
 
-    pub(super) fn account(&self, medium: Medium) -> Account {
+    pub(super) fn account(&self, medium: Medium) -> MediumAccount {
         let accounts = self.ledger.accounts(START_MS + self.now_ms);
         let mut accounts = accounts.into_iter();
         accounts.find(|account| account.medium == medium).expect("wanted")
