@@ -37,7 +37,7 @@ pub use writer::{Writer, WriterSettings};
 pub use crate::store::{Offer, OfferKey};
 
 use self::queue::{Item, Queue};
-use self::registry::{Fanout, Registry, Running};
+use self::registry::{Fanout, Registry, RunningStream};
 use self::tap::{TapQueue, Total};
 use crate::model::{Entry, SessionId, StreamId, StreamRecord};
 use crate::store::Store;
@@ -185,7 +185,7 @@ impl Hub {
             sink.streams.send((Arc::clone(&stream), tap)).is_ok().then_some(queue)
         };
         let queues = sinks.iter().filter_map(give).collect();
-        self.registry.begin(Arc::new(Running::new(Arc::clone(&stream))), queues)
+        self.registry.begin(Arc::new(RunningStream::new(Arc::clone(&stream))), queues)
     }
 
     /// Returns the next stream that the store refuses writes for under this epoch, because it was

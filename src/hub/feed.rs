@@ -212,7 +212,7 @@ impl Feed {
     fn describe(&mut self, change: impl FnOnce(&mut StreamInfo)) {
         change(Arc::make_mut(&mut self.stream));
         *self.fanout.running().stream() = Arc::clone(&self.stream);
-        self.fanout.tell();
+        self.fanout.notify();
     }
 
     /// Notifies consumers that this daemon sends no further frames.
@@ -245,12 +245,12 @@ impl Feed {
     /// Appends the final entries. Returns false when there was no room for all of them.
     fn close(&mut self) -> bool {
         while let Some(body) = self.closing.front().cloned() {
-            if !self.tell_lost() || !self.push(self.now_ms(), body, None) {
+            if !self.report_lost() || !self.push(self.now_ms(), body, None) {
                 return false;
             }
             self.closing.pop_front();
         }
-        self.tell_lost()
+        self.report_lost()
     }
 
     /// Records the count of messages of unknown types in this run.
@@ -365,7 +365,7 @@ impl Feed {
     /// Appends an entry. Returns false when there was no room; the loss is reported as soon as there is.
     fn append(&mut self, at_ms: i64, body: EntryBody) -> bool {
         // In this order, so that the log says where entries are missing before it continues.
-        let is_kept = self.begin() && self.tell_lost() && self.push(at_ms, body, None);
+        let is_kept = self.begin() && self.report_lost() && self.push(at_ms, body, None);
         if !is_kept {
             // One line per full queue, not one per entry.
             if self.lost == 0 {
@@ -377,14 +377,14 @@ impl Feed {
     }
 
     /// Reports lost entries. Returns false when there is no room for the report.
-    fn tell_lost(&mut self) -> bool {
+    fn report_lost(&mut self) -> bool {
         let count = self.lost;
-        let is_told =
+        let is_reported =
             count == 0 || self.push(self.now_ms(), EntryBody::EntriesLost { count }, None);
-        if is_told {
+        if is_reported {
             self.lost = 0;
         }
-        is_told
+        is_reported
     }
 
     /// Queues an entry. Returns false when there was no room.

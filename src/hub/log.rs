@@ -18,7 +18,7 @@ pub(super) struct Log {
     epoch: i64,
     /// The last number that was assigned.
     last_seq: u64,
-    standing: Standing,
+    claim: ClaimState,
     /// Entries that were received and not stored, in order. Attempted ones carry the number and epoch of the attempt.
     aside: Vec<Append>,
     /// Whether the stream was revoked: personal entries are dropped.
@@ -34,7 +34,7 @@ pub(super) struct Log {
 
 /// Whether this node may write the stream's log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Standing {
+pub(super) enum ClaimState {
     Held,
     /// The epoch has advanced, and it is not known yet which node has the stream.
     Fenced,
@@ -51,7 +51,7 @@ impl Log {
             stream_ordinal: stream.ordinal,
             epoch: stream.epoch,
             last_seq,
-            standing: Standing::Held,
+            claim: ClaimState::Held,
             aside: Vec::new(),
             is_revoked: false,
             places: 0,
@@ -60,8 +60,8 @@ impl Log {
         }
     }
 
-    pub(super) fn standing(&self) -> Standing {
-        self.standing
+    pub(super) fn claim(&self) -> ClaimState {
+        self.claim
     }
 
     pub(super) fn epoch(&self) -> i64 {
@@ -97,7 +97,7 @@ impl Log {
             },
             offer: heard.offer,
         };
-        if self.standing != Standing::Held {
+        if self.claim != ClaimState::Held {
             self.aside.push(append);
             return None;
         }
@@ -108,9 +108,9 @@ impl Log {
 
     /// Marks the log as fenced after the store refused its epoch. Returns true the first time.
     pub(super) fn fence(&mut self) -> bool {
-        let is_news = self.standing == Standing::Held;
+        let is_news = self.claim == ClaimState::Held;
         if is_news {
-            self.standing = Standing::Fenced;
+            self.claim = ClaimState::Fenced;
         }
         is_news
     }
@@ -130,7 +130,7 @@ impl Log {
     ) -> (Vec<Append>, usize) {
         // Before the epoch changes: `stored` counts under the old one.
         let (stored, mut waiting) = self.take_aside(stored);
-        (self.epoch, self.last_seq, self.standing) = (epoch, last_seq, Standing::Held);
+        (self.epoch, self.last_seq, self.claim) = (epoch, last_seq, ClaimState::Held);
         for append in &mut waiting {
             self.last_seq += 1;
             (append.epoch, append.entry.seq) = (epoch, self.last_seq);
@@ -141,7 +141,7 @@ impl Log {
     /// Gives the stream up to another node. Returns the entries to offer to it, and the bytes of everything set aside.
     /// Entries that were offered to this node stay offered.
     pub(super) fn taken(&mut self, stored: u64, keeps_personal: bool) -> (Vec<Offer>, usize) {
-        self.standing = Standing::Taken;
+        self.claim = ClaimState::Taken;
         let (stored, waiting) = self.take_aside(stored);
         let bytes = stored + waiting.iter().map(|it| entry_bytes(&it.entry.body)).sum::<usize>();
         let mut offers = Vec::new();
@@ -160,14 +160,14 @@ impl Log {
 
     /// The figures to write under the current epoch; none while the log is not held.
     pub(super) fn update(&mut self, update: StreamUpdate) -> Option<StreamUpdate> {
-        match self.standing {
-            Standing::Held => Some(StreamUpdate { epoch: self.epoch, ..update }),
-            Standing::Fenced => {
+        match self.claim {
+            ClaimState::Held => Some(StreamUpdate { epoch: self.epoch, ..update }),
+            ClaimState::Fenced => {
                 self.update.get_or_insert_default().merge(update);
                 None
             }
             // The other node writes its own figures.
-            Standing::Taken => None,
+            ClaimState::Taken => None,
         }
     }
 
@@ -225,7 +225,7 @@ mod tests {
             stream_ordinal: 1,
             epoch: 3,
             last_seq: 10,
-            standing: Standing::Held,
+            claim: ClaimState::Held,
             aside: Vec::new(),
             is_revoked: false,
             places: 0,

@@ -32,16 +32,16 @@ pub(super) struct Topic {
     /// Rises with every change of `taps`, so that a stream compares only this number per frame.
     version: AtomicU64,
     taps: Mutex<Vec<Arc<TapQueue>>>,
-    streams: Mutex<HashMap<StreamId, Arc<Running>>>,
+    streams: Mutex<HashMap<StreamId, Arc<RunningStream>>>,
 }
 
 /// A stream that runs here, as consumers see it.
-pub(super) struct Running {
+pub(super) struct RunningStream {
     pub stream: Mutex<Arc<StreamInfo>>,
     pub people: Mutex<Roster>,
 }
 
-impl Running {
+impl RunningStream {
     pub(super) fn new(stream: Arc<StreamInfo>) -> Self {
         Self { stream: Mutex::new(stream), people: Mutex::default() }
     }
@@ -82,7 +82,7 @@ impl Registry {
     }
 
     /// Registers a stream that begins to run here.
-    pub(super) fn begin(&self, running: Arc<Running>, sinks: Vec<Arc<TapQueue>>) -> Fanout {
+    pub(super) fn begin(&self, running: Arc<RunningStream>, sinks: Vec<Arc<TapQueue>>) -> Fanout {
         let stream = Arc::clone(&*running.stream());
         let topic = self.session(stream.session_id);
         topic.streams().insert(stream.stream_id.clone(), Arc::clone(&running));
@@ -117,8 +117,8 @@ impl Registry {
 
 impl Topic {
     fn about(&self) -> Vec<(Arc<StreamInfo>, Vec<Arc<Person>>)> {
-        let streams: Vec<Arc<Running>> = self.streams().values().cloned().collect();
-        let about = |running: &Arc<Running>| {
+        let streams: Vec<Arc<RunningStream>> = self.streams().values().cloned().collect();
+        let about = |running: &Arc<RunningStream>| {
             let people = running.people().all();
             (Arc::clone(&*running.stream()), people)
         };
@@ -134,7 +134,7 @@ impl Topic {
         self.taps.lock().expect("nothing panics while holding the taps")
     }
 
-    fn streams(&self) -> MutexGuard<'_, HashMap<StreamId, Arc<Running>>> {
+    fn streams(&self) -> MutexGuard<'_, HashMap<StreamId, Arc<RunningStream>>> {
         self.streams.lock().expect("nothing panics while holding the streams")
     }
 }
@@ -148,18 +148,18 @@ pub(super) struct Fanout {
     taps: Vec<Arc<TapQueue>>,
     /// The media that at least one consumer wants.
     media: MediaSet,
-    running: Arc<Running>,
+    running: Arc<RunningStream>,
     changes: watch::Sender<()>,
     is_over: bool,
 }
 
 impl Fanout {
-    pub(super) fn running(&self) -> &Running {
+    pub(super) fn running(&self) -> &RunningStream {
         &self.running
     }
 
     /// Notifies consumers that the stream's description has changed.
-    pub(super) fn tell(&self) {
+    pub(super) fn notify(&self) {
         self.changes.send_replace(());
     }
 
@@ -170,12 +170,12 @@ impl Fanout {
         if self.seen != Some(versions) {
             // The versions were read before the taps: a tap that comes in between causes one more
             // read, never a missed one.
-            self.look(versions);
+            self.refresh(versions);
         }
         self.media.contains(medium)
     }
 
-    fn look(&mut self, versions: [u64; 2]) {
+    fn refresh(&mut self, versions: [u64; 2]) {
         let stream = Arc::clone(&*self.running.stream());
         self.taps = self.topics.iter().flat_map(|topic| topic.taps().clone()).collect();
         self.taps.retain(|tap| !tap.wants_of(&stream).is_empty());
@@ -228,7 +228,7 @@ impl Fanout {
         self.wants(Medium::Audio);
         let stream = Arc::clone(&*self.running.stream());
         self.topics[1].streams().remove(&stream.stream_id);
-        self.tell();
+        self.notify();
         for tap in self.taps.drain(..).chain(self.sinks.drain(..)) {
             tap.push(Tapped::Over { stream: Arc::clone(&stream), is_final });
         }

@@ -11,7 +11,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::Hub;
 use super::batching::{Batcher, Kind, MAX_BATCH_BYTES, until_answered};
-use super::log::{Log, Standing};
+use super::log::{ClaimState, Log};
 use super::queue::{Heard, Item, Queue, entry_bytes, update_bytes};
 use crate::clock;
 use crate::model::{Entry, EntryBody, StreamId};
@@ -310,7 +310,7 @@ impl Writer {
             }
             Change::Flush(stream_id, waiting) => {
                 let log = stream_id.and_then(|stream_id| self.logs.get_mut(&stream_id));
-                match log.filter(|log| log.standing() == Standing::Fenced) {
+                match log.filter(|log| log.claim() == ClaimState::Fenced) {
                     Some(log) => log.wait(waiting),
                     // The requester may have stopped waiting.
                     None => drop(waiting.send(())),
@@ -337,7 +337,7 @@ impl Writer {
 
     /// Answers the flush requests of a stream once it is known which node has it.
     fn answer(&mut self, stream_id: &StreamId) {
-        let log = self.logs.get_mut(stream_id).filter(|log| log.standing() != Standing::Fenced);
+        let log = self.logs.get_mut(stream_id).filter(|log| log.claim() != ClaimState::Fenced);
         for waiting in log.into_iter().flat_map(Log::take_waiting) {
             // An error means that the requester stopped waiting.
             let _ = waiting.send(());
@@ -358,7 +358,7 @@ impl Writer {
 
     /// Offers the entries that arrived since another node took their streams.
     async fn offer_aside(&mut self) {
-        let is_waiting = |log: &Log| log.standing() == Standing::Taken && log.has_aside();
+        let is_waiting = |log: &Log| log.claim() == ClaimState::Taken && log.has_aside();
         let waiting = self.logs.iter().filter(|(_, log)| is_waiting(log));
         let waiting: Vec<StreamId> = waiting.map(|(stream_id, _)| stream_id.clone()).collect();
         for stream_id in waiting {

@@ -20,7 +20,7 @@ fn fanout(registry: &Registry, sinks: Vec<Arc<TapQueue>>) -> Fanout {
         first_packet_ms: Some(100),
         effective: Effective::default(),
     });
-    registry.begin(Arc::new(Running::new(stream)), sinks)
+    registry.begin(Arc::new(RunningStream::new(stream)), sinks)
 }
 
 fn frame(fanout: &Fanout, seq: u64, user_id: u64, payload: &[u8]) -> Arc<Frame> {
