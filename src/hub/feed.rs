@@ -1,5 +1,6 @@
 //! A stream's producer side of the hub: appends its entries, counts and fans out its frames, and records its gaps.
 
+mod figures;
 mod handover;
 
 use std::collections::VecDeque;
@@ -8,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
+use self::figures::{Unknown, Written};
 use super::Hub;
 use super::frame::{Encoded, Frame, StreamInfo};
 use super::log::Log;
@@ -15,20 +17,14 @@ use super::queue::{Heard, Item};
 use super::registry::Fanout;
 use super::times;
 use crate::model::{
-    EntryBody, Gap, MediaParams, MediaSet, Medium, MediumAccount, StreamId, StreamRecord,
-    StreamStatus, Tally, UnknownMessages, Unreadable, UnreadableMessages, believed,
+    EntryBody, Gap, MediaParams, MediaSet, MediumAccount, StreamId, StreamRecord, StreamStatus,
+    Tally, UnknownMessages, Unreadable, UnreadableMessages, believed,
 };
 use crate::rtms::ledger::{Change, Ledger};
 use crate::rtms::message::MediaFrame;
 use crate::rtms::params::Effective;
-use crate::store::{OfferKey, StreamUpdate};
+use crate::store::OfferKey;
 
-/// How often a stream's figures are written while its status stays the same.
-const FIGURES_EVERY: Duration = Duration::from_secs(10);
-
-/// How often the frames that sinks dropped are collected. More often than the figures, so that a
-/// gap entry appears within about a second.
-const LEFT_OUT_EVERY: Duration = Duration::from_secs(1);
 /// How long an ending stream waits for its sinks to settle the frames they took.
 const SETTLE_LIMIT: Duration = Duration::from_secs(3);
 
@@ -64,23 +60,6 @@ pub struct Feed {
     written: Written,
 }
 
-/// Messages of unknown types, from earlier runs of this stream and from this one.
-struct Unknown {
-    before: UnknownMessages,
-    now: UnknownMessages,
-    is_written: bool,
-}
-
-impl Unknown {
-    fn total(&self) -> UnknownMessages {
-        let mut total = self.before.clone();
-        for (number, count) in &self.now {
-            *total.entry(*number).or_default() += count;
-        }
-        total
-    }
-}
-
 /// Whether the entry that marks a continued log has been written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Beginning {
@@ -89,13 +68,6 @@ enum Beginning {
     PickedUp,
     /// Another daemon may still run the stream. Nothing is written until there is a first entry.
     Contested,
-}
-
-/// The stream's state as last written to the store.
-struct Written {
-    /// None if another daemon may have written a different status since.
-    status: Option<StreamStatus>,
-    at: Option<Instant>,
 }
 
 impl Feed {
@@ -253,44 +225,11 @@ impl Feed {
         self.report_lost()
     }
 
-    /// Records the count of messages of unknown types in this run.
-    pub fn count_unknown(&mut self, unknown: &UnknownMessages) {
-        if *unknown != self.unknown.now {
-            self.unknown.now.clone_from(unknown);
-            self.unknown.is_written = false;
-        }
-    }
-
-    /// Adds to the count of unreadable messages.
-    pub fn add_unreadable(&mut self, unreadable: UnreadableMessages) {
-        if !unreadable.is_empty() {
-            self.unreadable.add_all(unreadable.seen_at(self.now_ms()));
-            self.is_unreadable_written = false;
-        }
-    }
-
     /// Records the parameters that Zoom granted.
     pub fn effective(&mut self, effective: &Effective) {
         let json = serde_json::to_value(effective).ok();
         self.effective = json.and_then(|json| json.as_object().cloned());
         self.describe(|stream| stream.effective = effective.clone());
-    }
-
-    /// Writes the stream's state to the store: a new status at once, figures periodically.
-    pub fn report(&mut self, status: StreamStatus, now: Instant) {
-        self.status = status;
-        if self.beginning == Beginning::Contested {
-            return;
-        }
-        if self.asked_sinks_at.is_none_or(|at| now.duration_since(at) >= LEFT_OUT_EVERY) {
-            self.asked_sinks_at = Some(now);
-            self.take_left_out();
-        }
-        let is_due = self.written.at.is_none_or(|at| now.duration_since(at) >= FIGURES_EVERY);
-        // The ledger advances with the clock: it records until when the stream was alive.
-        if Some(status) != self.written.status || is_due {
-            self.write_figures(now);
-        }
     }
 
     /// Waits for the sinks, writes the last figures, and waits until the store has everything of this stream. Retries
@@ -318,40 +257,8 @@ impl Feed {
         tracing::error!(stream_id = %self.stream_id, lost = self.lost, "the queue stayed full; the stream's last entries and figures are lost");
     }
 
-    /// Queues an update of the stream's figures. Returns false when there was no room.
-    fn write_figures(&mut self, now: Instant) -> bool {
-        self.ledger.settle();
-        self.note_gaps();
-        let update = StreamUpdate {
-            status: Some(self.status).filter(|status| Some(*status) != self.written.status),
-            first_packet_ms: self.first_packet_ms,
-            tally: Some(self.tally),
-            effective: self.effective.clone(),
-            unknown_messages: (!self.unknown.is_written).then(|| self.unknown.total()),
-            unreadable_messages: (!self.is_unreadable_written).then(|| self.unreadable.clone()),
-            ledger: Some(self.ledger.accounts(self.now_ms())),
-            // The writer's log fills this in.
-            epoch: 0,
-        };
-        let is_queued = self.hub.queue.push(Item::Update(self.stream_id.clone(), Box::new(update)));
-        if is_queued {
-            self.written = Written { status: Some(self.status), at: Some(now) };
-            self.unknown.is_written = true;
-            self.is_unreadable_written = true;
-            // Only after the update is queued: a refused push must not lose the change.
-            self.effective = None;
-        }
-        is_queued
-    }
-
     fn now_ms(&self) -> i64 {
         (self.hub.now_ms)()
-    }
-
-    /// Writes status and figures again after another daemon held the claim in between and may have overwritten them.
-    pub fn claimed_again(&mut self, now: Instant) {
-        self.written.status = None;
-        self.write_figures(now);
     }
 
     fn note_gaps(&mut self) {
@@ -411,15 +318,6 @@ impl Feed {
             _ => {}
         }
         true
-    }
-
-    fn count(&mut self, medium: Medium, at_ms: i64, bytes: u64) {
-        let tally = self.tally.of_mut(medium);
-        tally.frames += 1;
-        tally.bytes += bytes;
-        tally.first_ms = Some(tally.first_ms.map_or(at_ms, |first_ms| first_ms.min(at_ms)));
-        // Handed-over entries are older than the newest.
-        tally.last_ms = tally.last_ms.max(Some(at_ms));
     }
 }
 
