@@ -55,14 +55,14 @@ pub struct Leases {
     /// How long a stream stays this daemon's without a renewal. After that another daemon takes it.
     pub lease: Duration,
     /// How often all rows are polled. A small part of `lease`, so that one failed poll costs no stream.
-    pub look_every: Duration,
+    pub poll_interval: Duration,
 }
 
 impl Default for Leases {
     fn default() -> Self {
         // A dead daemon's streams are picked up after 15 s plus one poll, well inside Zoom's 60 s for a rejoin
         // (rtms-protocol.md section 3.6). Five polls fit in a lease.
-        Self { lease: Duration::from_secs(15), look_every: Duration::from_secs(3) }
+        Self { lease: Duration::from_secs(15), poll_interval: Duration::from_secs(3) }
     }
 }
 

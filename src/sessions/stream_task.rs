@@ -59,7 +59,7 @@ pub(super) struct Controls {
 /// What the supervisor does when a stream's task has ended.
 pub(super) enum After {
     /// Reads the stream's row, because it may have been announced again meanwhile.
-    Look,
+    Reread,
     /// Leaves the stream alone.
     Rest,
 }
@@ -136,7 +136,7 @@ impl StreamTask {
                 self.feed.over(true);
             }
         }
-        After::Look
+        After::Reread
     }
 
     /// Gives the claim back, because Zoom still has the connection of the previous daemon: that daemon is alive and

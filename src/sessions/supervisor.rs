@@ -32,7 +32,7 @@ pub struct Supervisor {
     hub: Arc<Hub>,
     changes: mpsc::Receiver<StreamId>,
     stop: CancellationToken,
-    running: HashMap<StreamId, Running>,
+    running: HashMap<StreamId, RunningTask>,
     tasks: JoinSet<After>,
     /// The stream of each task. A panicked task returns only its id.
     task_streams: HashMap<Id, StreamId>,
@@ -44,13 +44,13 @@ pub struct Supervisor {
 }
 
 /// A running stream, and the state of its row that it was last notified of.
-struct Running {
+struct RunningTask {
     commands: mpsc::Sender<Command>,
     lease: watch::Sender<Lease>,
     generation: i64,
     interrupts: i64,
-    stop_told: bool,
-    revocation_told: bool,
+    stop_sent: bool,
+    revocation_sent: bool,
     video_user_id: Option<UserId>,
     /// The key of the last offer from another daemon that was passed to the stream.
     offered: OfferKey,
@@ -58,7 +58,7 @@ struct Running {
     lost_since: Option<StdInstant>,
 }
 
-impl Running {
+impl RunningTask {
     fn epoch(&self) -> i64 {
         self.lease.borrow().epoch
     }
@@ -97,9 +97,9 @@ impl Supervisor {
 
     /// Runs until the stop, then ends or leaves the streams inside the grace.
     pub async fn run(mut self) {
-        let mut look = interval(self.settings.leases.look_every);
+        let mut poll = interval(self.settings.leases.poll_interval);
         // A slow store would otherwise be asked several times in a row to catch up.
-        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        poll.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let (stop, hub, mut changed) = (self.stop.clone(), Arc::clone(&self.hub), Vec::new());
         loop {
             tokio::select! {
@@ -109,31 +109,31 @@ impl Supervisor {
                 }
                 // Cancel-safe: a cancelled `recv_many` has moved nothing into `changed`.
                 1.. = self.changes.recv_many(&mut changed, CHANGES_AT_ONCE) => {
-                    self.look_at(std::mem::take(&mut changed)).await;
+                    self.reconcile(std::mem::take(&mut changed)).await;
                 }
                 Some((stream_id, epoch)) = hub.fenced() => self.fenced(stream_id, epoch).await,
-                _ = look.tick() => self.look_at_all().await,
+                _ = poll.tick() => self.reconcile_all().await,
             }
         }
         self.shut_down().await;
     }
 
     /// Reads the rows of changed streams, claims those that do not run here, and notifies those that do.
-    async fn look_at(&mut self, streams: Vec<StreamId>) {
+    async fn reconcile(&mut self, streams: Vec<StreamId>) {
         let (running, others): (Vec<_>, Vec<_>) =
             streams.into_iter().partition(|stream| self.running.contains_key(stream));
-        let (mut looked, mut revoked) = (self.claim(&others).await, Vec::new());
+        let (mut reconciled, mut revoked) = (self.claim(&others).await, Vec::new());
         for stream_id in running {
             match self.store.stream(&stream_id).await {
                 // Its writes are rejected already.
                 Ok(Some(record)) if record.is_revoked() => revoked.push(stream_id),
-                Ok(Some(record)) => self.tell(&record),
+                Ok(Some(record)) => self.send_changes(&record),
                 Ok(None) => {}
-                Err(error) => looked = Err(error),
+                Err(error) => reconciled = Err(error),
             }
         }
         let settled = self.settle(revoked).await;
-        self.note_answer(looked.and(settled));
+        self.note_answer(reconciled.and(settled));
     }
 
     async fn claim(&mut self, streams: &[StreamId]) -> Result<(), StoreError> {
@@ -152,12 +152,12 @@ impl Supervisor {
     }
 
     /// Renews this node's leases, acts on changed rows, and claims streams that no daemon runs.
-    async fn look_at_all(&mut self) {
-        let looked = self.try_look_at_all().await;
-        self.note_answer(looked);
+    async fn reconcile_all(&mut self) {
+        let reconciled = self.try_reconcile_all().await;
+        self.note_answer(reconciled);
     }
 
-    async fn try_look_at_all(&mut self) -> Result<(), StoreError> {
+    async fn try_reconcile_all(&mut self) -> Result<(), StoreError> {
         // Taken before the request: the lease here must not outlast the lease in the store.
         let (node, lease_ms, until) = (self.settings.node, self.lease_ms(), self.lease_until());
         let ours = self.store.renew_leases(node, lease_ms).await?;
@@ -168,7 +168,7 @@ impl Supervisor {
                 Some(running) if running.epoch() == record.epoch => {
                     lost.remove(&record.stream_id);
                     running.prolong(record.epoch, until);
-                    self.tell(record);
+                    self.send_changes(record);
                 }
                 // Claimed again under a later epoch by this node: `settle` handles it, since it stays in
                 // `lost`.
@@ -207,11 +207,11 @@ impl Supervisor {
 
     /// Sends a running stream the changes of its row that it does not know yet. A change that finds the
     /// stream's queue full is sent at the next poll.
-    fn tell(&mut self, record: &StreamRecord) {
+    fn send_changes(&mut self, record: &StreamRecord) {
         let Some(running) = self.running.get_mut(&record.stream_id) else { return };
         if record.generation > running.generation {
             let generation = record.generation;
-            let is_told = match self.settings.policy.first_allowed(&record.server_urls) {
+            let is_sent = match self.settings.policy.first_allowed(&record.server_urls) {
                 Ok(endpoint) => {
                     running.commands.try_send(Command::Moved { endpoint, generation }).is_ok()
                 }
@@ -221,7 +221,7 @@ impl Supervisor {
                     true
                 }
             };
-            if is_told {
+            if is_sent {
                 running.generation = generation;
             }
         }
@@ -236,11 +236,11 @@ impl Supervisor {
             running.video_user_id = Some(user_id);
         }
         // A stream that is ending already ends at once when it is revoked.
-        let is_revocation = record.is_revoked() && !running.revocation_told;
-        if record.stop_seen_at_ms.is_some() && (!running.stop_told || is_revocation) {
+        let is_revocation = record.is_revoked() && !running.revocation_sent;
+        if record.stop_seen_at_ms.is_some() && (!running.stop_sent || is_revocation) {
             let stopped = Command::Stopped { reason: record.stop_reason };
-            running.stop_told = running.commands.try_send(stopped).is_ok();
-            running.revocation_told = running.stop_told && record.is_revoked();
+            running.stop_sent = running.commands.try_send(stopped).is_ok();
+            running.revocation_sent = running.stop_sent && record.is_revoked();
         }
     }
 
@@ -272,7 +272,7 @@ impl Supervisor {
         let (store, hub) = (self.store.clone(), Arc::clone(&self.hub));
         let (task, controls) = StreamTask::new(&self.settings, store, hub, claim, endpoint, until);
         self.own(stream, controls, task.run());
-        self.tell(stream);
+        self.send_changes(stream);
     }
 
     /// Ends a stream that does not run here.
@@ -287,7 +287,7 @@ impl Supervisor {
             // Entries from before the panic must be stored before the end.
             hub.flush().await;
             record_end(&store, &hub, &stream_id, generation, &leased, &end).await;
-            After::Look
+            After::Reread
         });
     }
 
@@ -297,13 +297,13 @@ impl Supervisor {
         Controls { commands, lease }: Controls,
         task: impl Future<Output = After> + Send + 'static,
     ) {
-        let running = Running {
+        let running = RunningTask {
             commands,
             lease,
             generation: stream.generation,
             interrupts: stream.interrupts,
-            stop_told: false,
-            revocation_told: false,
+            stop_sent: false,
+            revocation_sent: false,
             video_user_id: None,
             offered: OfferKey::default(),
             lost_since: None,
@@ -319,7 +319,7 @@ impl Supervisor {
         let Some(stream_id) = self.task_streams.remove(&task) else { return };
         let running = self.running.remove(&stream_id);
         match ended {
-            Ok((_, After::Look)) => return self.look_at(vec![stream_id]).await,
+            Ok((_, After::Reread)) => return self.reconcile(vec![stream_id]).await,
             Ok((_, After::Rest)) => return,
             Err(_) => {}
         }

@@ -42,7 +42,7 @@ impl Supervisor {
     }
 
     fn taken(&mut self, stream_id: &StreamId) {
-        let a_moment = self.settings.leases.look_every / 2;
+        let a_moment = self.settings.leases.poll_interval / 2;
         let Some(running) = self.running.get_mut(stream_id) else { return };
         let since = *running.lost_since.get_or_insert_with(Instant::now);
         // The store's refusal and the next poll may find the same loss within milliseconds; that is not twice.
@@ -81,6 +81,6 @@ impl Supervisor {
         self.hub.claimed(stream_id, stream.epoch, last_seq);
         running.lost_since = None;
         running.prolong(stream.epoch, until);
-        self.tell(stream);
+        self.send_changes(stream);
     }
 }

@@ -31,7 +31,7 @@ fn home(database_url: &str) -> Home {
         .set("DATABASE_URL", database_url)
         .set("MEDIA_TYPES", "transcript,audio")
         .set("AUDIO_STREAMS", "mixed");
-    home.leases = Leases { lease: LEASE, look_every: LEASE / 10 };
+    home.leases = Leases { lease: LEASE, poll_interval: LEASE / 10 };
     home
 }
 
