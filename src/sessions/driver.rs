@@ -6,6 +6,7 @@ mod links;
 mod socket;
 mod text_frames;
 
+use std::collections::BTreeSet;
 use std::pin::Pin;
 use std::time::Instant;
 
@@ -22,6 +23,7 @@ use crate::model::{StopReason, UserId};
 use crate::rtms::LinkId;
 use crate::rtms::endpoint::Endpoint;
 use crate::rtms::message::encode;
+use crate::rtms::params::Effective;
 use crate::rtms::stream::{End, Input, Output, Stream};
 
 /// The most messages read from links that are about to be dropped. Zoom keeps filling an unanswered link for half a
@@ -90,6 +92,7 @@ pub(super) async fn drive_stream(task: &mut StreamTask) -> Exit {
         epoch,
         held: HeldDials::new(task.setup.timings.signaling_window / WAITS_IN_WINDOW),
         has_warned: false,
+        logged_fields: BTreeSet::new(),
         task,
     };
     driver.run().await
@@ -105,6 +108,8 @@ struct Driver<'a> {
     held: HeldDials,
     /// Whether an unreadable message was logged. Only the first is; all are counted.
     has_warned: bool,
+    /// The media parameters of which it was logged that Zoom grants others.
+    logged_fields: BTreeSet<String>,
 }
 
 impl Driver<'_> {
@@ -115,7 +120,7 @@ impl Driver<'_> {
             self.task.feed.count_unknown(self.stream.unknown());
             self.count_unreadable();
             if let Some(effective) = self.stream.take_effective() {
-                self.task.feed.effective(&effective);
+                self.note_granted(&effective);
             }
             if let Some(over) = over {
                 self.log_unknown();
@@ -175,6 +180,18 @@ impl Driver<'_> {
             }
         }
         None
+    }
+
+    /// Passes on the parameters that Zoom grants, and logs each field that differs from the request, once.
+    fn note_granted(&mut self, effective: &Effective) {
+        let stream_id = &self.task.setup.stream_id;
+        for difference in effective.differences(&self.task.setup.params) {
+            // Every rejoin brings the same answer again.
+            if self.logged_fields.insert(difference.field.clone()) {
+                tracing::warn!(%stream_id, "Zoom grants other media parameters than requested; the stream uses Zoom's: {difference}");
+            }
+        }
+        self.task.feed.effective(effective);
     }
 
     fn count_unreadable(&mut self) {
