@@ -35,7 +35,7 @@ pub use announcement::{
 };
 pub use app::{AppName, AppNameError, AppScope};
 pub use audit::AuditRow;
-pub use belief::{MAX_AHEAD_MS, MAX_LATE_MS, MAX_MEETING_MS, MAX_WEBHOOK_DELAY_MS, believed};
+pub use belief::{TimeOf, believed};
 pub use choice::{ChoiceReason, Chosen};
 pub use contact_center::{ContactCenterEvent, ContactCenterParty};
 pub use cursor::Cursor;

@@ -18,7 +18,7 @@ use super::registry::Fanout;
 use super::times;
 use crate::model::{
     EntryBody, Gap, MediaParams, MediaSet, MediumAccount, StreamId, StreamRecord, StreamStatus,
-    Tally, UnknownMessages, Unreadable, UnreadableMessages, believed,
+    Tally, TimeOf, UnknownMessages, Unreadable, UnreadableMessages, believed,
 };
 use crate::rtms::ledger::{Change, Ledger};
 use crate::rtms::message::MediaFrame;
@@ -142,7 +142,7 @@ impl Feed {
         let now_ms = self.now_ms();
         // Consumers always get a time. The ledger below gets Zoom's own, because it must know that
         // one was missing.
-        let at_ms = believed(frame.at_ms, now_ms, now_ms).unwrap_or(now_ms);
+        let at_ms = believed(frame.at_ms, TimeOf::Media, now_ms).unwrap_or(now_ms);
         let (medium, bytes) = (frame.medium, u64::from(frame.payload_bytes));
         let payload = match self.fanout.wants(medium).then(|| frame.payload()).transpose() {
             Ok(payload) => payload,

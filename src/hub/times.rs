@@ -1,6 +1,6 @@
 //! Assigns times to entries: Zoom's time where it is plausible, a substitute elsewhere (pure).
 
-use crate::model::{EntryBody, MAX_MEETING_MS, MAX_WEBHOOK_DELAY_MS, TranscriptLine, believed};
+use crate::model::{EntryBody, TimeOf, TranscriptLine, believed};
 
 /// Returns Zoom's time of an entry if it is plausible, and corrects the times inside the entry. `announced_ms` is when
 /// the stream began.
@@ -12,27 +12,27 @@ pub(super) fn of_entry(
 ) -> Option<i64> {
     match body {
         EntryBody::Transcript(line) => {
-            let sent_ms = believed(at_ms, now_ms, now_ms);
+            let sent_ms = believed(at_ms, TimeOf::Media, now_ms);
             place_line(line, sent_ms, now_ms);
             sent_ms
         }
         // Zoom repeats this event after every rejoin, even hours later. Its time is never before the stream's start.
-        EntryBody::FirstPacket {} => believed(at_ms, announced_ms, now_ms),
-        _ => believed(at_ms, now_ms.saturating_sub(MAX_MEETING_MS), now_ms),
+        EntryBody::FirstPacket {} => believed(at_ms, TimeOf::Since(announced_ms), now_ms),
+        _ => believed(at_ms, TimeOf::Event, now_ms),
     }
 }
 
 /// Gives a line without a plausible time the time it was sent or, without that, the time of arrival.
 fn place_line(line: &mut TranscriptLine, sent_ms: Option<i64>, now_ms: i64) {
-    let or_sent = |at_ms: i64| believed(Some(at_ms), now_ms, now_ms).or(sent_ms);
+    let or_sent = |at_ms: i64| believed(Some(at_ms), TimeOf::Media, now_ms).or(sent_ms);
     line.start_ms = or_sent(line.start_ms).unwrap_or(now_ms);
     line.end_ms = or_sent(line.end_ms).unwrap_or(line.start_ms).max(line.start_ms);
 }
 
 /// Zoom's time of a webhook if it is plausible, else the time of arrival; never later than the arrival.
 pub(super) fn of_webhook(event_ts_ms: i64, received_ms: i64) -> i64 {
-    let since_ms = received_ms.saturating_sub(MAX_WEBHOOK_DELAY_MS);
-    believed(Some(event_ts_ms), since_ms, received_ms).unwrap_or(received_ms).min(received_ms)
+    let sent_ms = believed(Some(event_ts_ms), TimeOf::Webhook, received_ms);
+    sent_ms.unwrap_or(received_ms).min(received_ms)
 }
 
 #[cfg(test)]

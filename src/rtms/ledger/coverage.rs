@@ -4,7 +4,9 @@ mod gaps;
 mod unread;
 
 use self::unread::{Recent, Unread};
-use crate::model::{FrameCount, Gap, GapCause, Medium, MediumAccount, Newest, OpenGap, believed};
+use crate::model::{
+    FrameCount, Gap, GapCause, Medium, MediumAccount, Newest, OpenGap, TimeOf, believed,
+};
 
 /// The most gaps that an account lists. Older ones are counted there and found in the stream's log.
 pub(super) const MAX_GAPS: usize = 64;
@@ -337,5 +339,5 @@ impl MediumCoverage {
 
 /// Returns Zoom's time if it is plausible, else the time of arrival.
 pub(super) fn placed_ms(now_ms: i64, at_ms: Option<i64>) -> i64 {
-    believed(at_ms, now_ms, now_ms).unwrap_or(now_ms)
+    believed(at_ms, TimeOf::Media, now_ms).unwrap_or(now_ms)
 }

@@ -18,7 +18,7 @@ use super::layout::Layout;
 use super::spool::{RecordingMeta, Spool};
 use super::track::{TrackError, TrackKind, shift};
 use crate::hub::{Frame, LeftOuts};
-use crate::model::{Medium, SpeakerKey, believed};
+use crate::model::{Medium, SpeakerKey, TimeOf, believed};
 
 /// The most that a killed process may have to repair, or lose.
 const SYNC_EVERY: Duration = Duration::from_secs(1);
@@ -213,8 +213,8 @@ impl TrackSet {
     /// Whether the frame's time is plausible. The hub corrects implausible ones: nothing it passes on is from before
     /// the recording, except what Zoom buffered.
     fn believes(&self, frame: &Frame) -> bool {
-        let since_ms = self.meta.started_at_ms.min(self.now_ms);
-        believed(Some(frame.at_ms), since_ms, self.now_ms).is_some()
+        let since = TimeOf::Since(self.meta.started_at_ms.min(self.now_ms));
+        believed(Some(frame.at_ms), since, self.now_ms).is_some()
     }
 
     fn write(&mut self, frame: &Frame) -> io::Result<()> {

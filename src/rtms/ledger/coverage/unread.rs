@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 
 use super::MediumCoverage;
-use crate::model::{FrameCount, Gap, GapCause, Medium, Newest, believed};
+use crate::model::{FrameCount, Gap, GapCause, Medium, Newest, TimeOf, believed};
 
 /// Unreadable frames this close together share a gap, so a speaker with only unreadable frames cannot flood the log.
 const MERGE_MS: i64 = 1_000;
@@ -115,7 +115,7 @@ impl MediumCoverage {
             Some(unread) => self.step_ms.map(|_| unread.end_ms),
             None => self.last_frame_ms.zip(self.step_ms).map(|(last, step)| last + step),
         };
-        let at_ms = believed(at_ms, now_ms, now_ms).or(next_ms).unwrap_or(now_ms);
+        let at_ms = believed(at_ms, TimeOf::Media, now_ms).or(next_ms).unwrap_or(now_ms);
         let end_ms = at_ms + self.frame_ms();
         let open_ms = self.account.open.map(|open| open.start_ms);
         let gaps = || self.account.gaps.iter().filter(|gap| gap.cause != GapCause::LeftOut);
