@@ -10,6 +10,7 @@ use crate::rtms::ledger::Change;
 
 /// How long a closed link waits for the end that Zoom announced before it is dialled again.
 const TERMINATING_PAUSE: Duration = Duration::from_secs(2);
+
 impl Stream {
     /// Handles a lost link, or one that must be dropped. Signaling starts over with all media; a media link is
     /// rebuilt alone.
