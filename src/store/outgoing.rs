@@ -173,8 +173,8 @@ impl Store {
     }
 
     /// Records the result of an attempt. If the delivery still waits, the next attempt is due after `wait_ms`. Does
-    /// nothing if the lease expired and another daemon has it. Returns how long the endpoint has been failing, in
-    /// milliseconds.
+    /// nothing if the claim was lost, because the lease expired or the event is sent again. Returns how long the
+    /// endpoint has been failing, in milliseconds.
     pub async fn settle_delivery(
         &self,
         delivery: &ClaimedDelivery,
@@ -198,7 +198,10 @@ impl Store {
                 attempt.error,
                 answer,
             ];
-            tx.execute(sql::SETTLE_OUTGOING, values).await?;
+            if tx.execute(sql::SETTLE_OUTGOING, values).await? == 0 {
+                // Nor does a late result say whether the endpoint works now.
+                return Ok(None);
+            }
             let failing = note_health(&mut tx, &id, status, now_ms).await?;
             failing.map(|since_ms| now_ms.saturating_sub(since_ms))
         })

@@ -128,6 +128,10 @@ async fn a_delivery_is_claimed_by_one_of_many_and_by_another_after_the_lease() {
         let late = claimed.iter().find(|old| old.event.id == later[0].event.id).unwrap();
         let (done, ok) = (DeliveryStatus::Delivered, Attempt::default());
         store.settle_delivery(late, done, None, &ok).await.unwrap();
+        let failed = Attempt { status: Some(500), ..Attempt::default() };
+        let waiting = DeliveryStatus::Waiting;
+        let failing_ms = store.settle_delivery(late, waiting, Some(0), &failed).await.unwrap();
+        assert_eq!(failing_ms, None, "nor is the endpoint's health");
         let log = store.deliveries_of_endpoint(id, None, 100).await.unwrap();
         assert!(log.iter().all(|delivery| delivery.status == DeliveryStatus::Waiting));
         store.settle_delivery(&later[0], done, None, &ok).await.unwrap();
