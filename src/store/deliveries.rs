@@ -13,10 +13,6 @@ use crate::model::{
     StreamStarted, StreamStopped, WebhookEffect,
 };
 
-/// The most deliveries deleted in one statement, so that webhooks are not held up and a statement does not grow with
-/// the backlog.
-const PRUNE_ROWS: u32 = 500;
-
 /// The longest body of a notice that is shown.
 const MAX_NOTICE_CHARS: i64 = 8 * 1024;
 
@@ -68,18 +64,9 @@ impl Store {
         self.database.all(sql::DELIVERIES_OF_SESSION, values).await
     }
 
-    /// Deletes deliveries received before `before_ms`. Returns how many. After an error, some are deleted and the next
-    /// call continues.
+    /// Deletes deliveries received before `before_ms`. Returns how many.
     pub async fn prune_deliveries(&self, before_ms: i64) -> Result<u64, StoreError> {
-        let mut pruned = 0;
-        loop {
-            let values = binds![before_ms, i64::from(PRUNE_ROWS)];
-            let rows = self.database.execute(sql::PRUNE_DELIVERIES, values).await?;
-            pruned += rows;
-            if rows < u64::from(PRUNE_ROWS) {
-                return Ok(pruned);
-            }
-        }
+        self.delete_before(sql::PRUNE_DELIVERIES, before_ms).await
     }
 }
 

@@ -27,6 +27,9 @@ impl Store {
                 let values = binds![before_ms, i64::from(PRUNE_ROWS), waiting_before_ms];
                 forget_events(&mut tx, sql::PRUNE_EVENTS, values).await?
             })?;
+            if rows > 0 {
+                self.note_deleted();
+            }
             pruned += rows;
             if rows < u64::from(PRUNE_ROWS) {
                 return Ok(pruned);

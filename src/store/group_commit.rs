@@ -10,7 +10,7 @@ use tokio::sync::{Mutex as AsyncMutex, oneshot};
 use super::database::transaction;
 use super::deliveries::record_delivery;
 use super::{Recorded, Store, StoreError};
-use crate::model::Delivery;
+use crate::model::{Delivery, WebhookEffect};
 
 /// The most deliveries in one transaction.
 const MAX_GROUP: usize = 64;
@@ -90,13 +90,20 @@ impl Store {
     }
 
     async fn record_all(&self, group: &[Waiting]) -> Result<Vec<Recorded>, StoreError> {
-        transaction!(self.database, |tx| {
+        let recorded = transaction!(self.database, |tx| {
             let mut recorded = Vec::with_capacity(group.len());
             for waiting in group {
                 recorded.push(record_delivery(&mut tx, &waiting.delivery).await?);
             }
             recorded
-        })
+        });
+        let deletes = |waiting: &Waiting| {
+            matches!(waiting.delivery.announcement, WebhookEffect::Deauthorized(_))
+        };
+        if group.iter().any(deletes) {
+            self.note_deleted();
+        }
+        recorded
     }
 }
 

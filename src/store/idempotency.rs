@@ -4,9 +4,6 @@ use super::database::{Bind, Connection, binds, row, transaction};
 use super::{Store, StoreError, sql};
 use crate::model::SessionId;
 
-/// The most keys deleted in one statement, so that requests are not held up.
-const PRUNE_ROWS: u32 = 500;
-
 /// Identifies equal requests: the sender, the route and the key.
 #[derive(Debug, Clone)]
 pub struct IdempotencyKey {
@@ -89,15 +86,7 @@ impl Store {
 
     /// Deletes expired answers. Returns how many.
     pub async fn prune_idempotency_keys(&self, now_ms: i64) -> Result<u64, StoreError> {
-        let mut pruned = 0;
-        loop {
-            let values = binds![now_ms, i64::from(PRUNE_ROWS)];
-            let rows = self.database.execute(sql::PRUNE_IDEMPOTENCY_KEYS, values).await?;
-            pruned += rows;
-            if rows < u64::from(PRUNE_ROWS) {
-                return Ok(pruned);
-            }
-        }
+        self.delete_before(sql::PRUNE_IDEMPOTENCY_KEYS, now_ms).await
     }
 }
 

@@ -183,9 +183,12 @@ impl Store {
         delete_data: bool,
         audit: &AuditRow,
     ) -> Result<bool, StoreError> {
-        transaction!(self.database, |tx| {
+        let revoked = transaction!(self.database, |tx| {
             revoke_in_transaction(&mut tx, id, delete_data, audit).await?
-        })
+        });
+        // Its tokens and the user's name.
+        self.note_deleted();
+        revoked
     }
 
     /// Up to `limit` grants after `after`, by id, with a token that does not begin with `prefix`.

@@ -4,9 +4,6 @@ use super::database::binds;
 use super::{Store, StoreError, sql};
 use crate::model::AppName;
 
-/// The most states deleted in one statement.
-const PRUNE_ROWS: u32 = 500;
-
 impl Store {
     /// Whether this state of an install of `app` is used for the first time. Expired ones may be forgotten.
     pub async fn use_oauth_state(
@@ -21,14 +18,6 @@ impl Store {
 
     /// Deletes states that expired before `before_ms`. Returns how many.
     pub async fn prune_oauth_states(&self, before_ms: i64) -> Result<u64, StoreError> {
-        let mut pruned = 0;
-        loop {
-            let values = binds![before_ms, i64::from(PRUNE_ROWS)];
-            let rows = self.database.execute(sql::PRUNE_OAUTH_STATES, values).await?;
-            pruned += rows;
-            if rows < u64::from(PRUNE_ROWS) {
-                return Ok(pruned);
-            }
-        }
+        self.delete_before(sql::PRUNE_OAUTH_STATES, before_ms).await
     }
 }

@@ -8,10 +8,11 @@ use super::{Store, StoreError, sql};
 /// The statement for entries to delete when their retention is over.
 const DOOMED: &str = sql::DELETE_SOME_EARLIER_ENTRIES;
 
+/// The most rows deleted in one statement, so that webhooks are not held up and a statement does not grow with the
+/// backlog.
+const ROWS_PER_STATEMENT: u32 = 500;
 /// The sessions examined in one statement.
 const SESSIONS_PER_PAGE: u32 = 200;
-/// The most audit rows deleted in one transaction.
-const AUDIT_ROWS_PER_STEP: u32 = 500;
 
 row! {
     /// An old session, and whether it is over and nothing else is stored of it.
@@ -83,16 +84,26 @@ impl Store {
     /// Deletes audit rows from before `before_ms`, in small transactions. The row of a deletion stays until every sink
     /// that a daemon has held since then has relayed it. Returns how many were deleted.
     pub async fn expire_audit(&self, before_ms: i64) -> Result<u64, StoreError> {
-        let mut gone = 0;
+        self.delete_before(sql::EXPIRE_AUDIT, before_ms).await
+    }
+
+    /// Deletes rows from before a time by a statement that takes the time and the most rows, until it finds fewer.
+    /// Returns how many were deleted. After an error, some are deleted and the next call continues.
+    pub(super) async fn delete_before(
+        &self,
+        statement: &'static str,
+        before_ms: i64,
+    ) -> Result<u64, StoreError> {
+        let mut deleted = 0;
         loop {
-            let values = binds![before_ms, i64::from(AUDIT_ROWS_PER_STEP)];
-            let rows = self.database.execute(sql::EXPIRE_AUDIT, values).await?;
-            gone += rows;
+            let values = binds![before_ms, i64::from(ROWS_PER_STATEMENT)];
+            let rows = self.database.execute(statement, values).await?;
             if rows > 0 {
                 self.note_deleted();
             }
-            if rows < u64::from(AUDIT_ROWS_PER_STEP) {
-                return Ok(gone);
+            deleted += rows;
+            if rows < u64::from(ROWS_PER_STATEMENT) {
+                return Ok(deleted);
             }
         }
     }

@@ -3,9 +3,6 @@
 use super::database::binds;
 use super::{Store, StoreError, sql};
 
-/// The most tickets deleted in one statement.
-const PRUNE_ROWS: u32 = 500;
-
 /// A presented ticket, with its signature checked.
 #[derive(Debug, Clone, Copy)]
 pub struct UsedTicket<'a> {
@@ -59,14 +56,6 @@ impl Store {
 
     /// Deletes tickets that need not be remembered. Returns how many.
     pub async fn prune_tickets(&self, now_ms: i64) -> Result<u64, StoreError> {
-        let mut pruned = 0;
-        loop {
-            let values = binds![now_ms, i64::from(PRUNE_ROWS)];
-            let rows = self.database.execute(sql::PRUNE_TICKETS, values).await?;
-            pruned += rows;
-            if rows < u64::from(PRUNE_ROWS) {
-                return Ok(pruned);
-            }
-        }
+        self.delete_before(sql::PRUNE_TICKETS, now_ms).await
     }
 }

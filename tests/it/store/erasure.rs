@@ -3,7 +3,10 @@
 mod between;
 mod kit;
 
-use rtmsd::model::{MeetingChange, Notice, Outcome, SessionId, StopReason};
+use rtmsd::model::{
+    Delivery, EventKind, MeetingChange, Notice, Outcome, OutgoingEvent, Product, SessionId,
+    StopReason, WebhookEffect,
+};
 use rtmsd::store::{Location, SessionDeletion, Store, Taken};
 use serde_json::{Value, json};
 
@@ -168,6 +171,9 @@ async fn late_webhooks_about_a_deleted_user_are_not_stored() {
         record(store, numbered_meeting_changed(600, MeetingChange::Ended)).await;
         record(store, stopped(ANA.stream, 610, Some(6))).await;
         record(store, notice_by(ANA.user, Some(ANA.stream), 620)).await;
+        // The key of another app signed these.
+        record(store, of_video_sdk(started_by(ANA.user, ANA.stream, 630))).await;
+        record(store, of_video_sdk(stopped(ANA.stream, 640, Some(6)))).await;
         assert_nothing_of(test, &[&ANA]).await;
         assert_session_names_nobody(test, session).await;
         let late = "SELECT COUNT(*) FROM deliveries WHERE received_at_ms >= 600 AND body <> ''";
@@ -249,6 +255,42 @@ async fn events_of_a_newer_stream_survive_its_sessions_deletion() {
         assert!(emitted.contains(&"stream.ended"), "{emitted:?}");
     })
     .await;
+}
+
+#[tokio::test]
+async fn what_expires_and_what_a_user_takes_back_leaves_sqlites_log_too() {
+    let test = TestStore::sqlite().await;
+    let store = &test.store;
+    let Location::Sqlite(path) = &test.database else { panic!("it is SQLite") };
+    let folder = path.parent().unwrap();
+    endpoint(store, &[]).await;
+    record(store, notice_by("the-operator", None, 10)).await;
+    let data = json!({ "text": "the-event" });
+    let event = OutgoingEvent::new(EventKind::GapRecorded, "s", 10, data);
+    store.enqueue_events(&[event], 10).await.unwrap();
+    let (ana, bo) = (install(store, "ana", 10).await, install(store, "bo", 10).await);
+    let [anas_token, bos_token] = [ana, bo].map(|id| format!("v1.old.{id}"));
+    // Without it, the first purge of a process hides what the later ones leave.
+    assert!(store.purge().await.unwrap());
+    for word in ["the-operator", "the-event", &anas_token, &bos_token] {
+        assert_ne!(in_files(folder, &[word]), [""; 0], "otherwise this proves nothing");
+    }
+    let assert_gone = async |word: &str| {
+        assert!(store.purge().await.unwrap());
+        assert_eq!(in_files(folder, &[word]), [""; 0]);
+    };
+    assert_eq!(store.prune_deliveries(100).await.unwrap(), 1);
+    assert_gone("the-operator").await;
+    assert_eq!(store.prune_events(100, 100).await.unwrap(), 1);
+    assert_gone("the-event").await;
+    assert!(store.revoke_installation(ana, false, &by("boss", ana)).await.unwrap());
+    assert_gone(&anas_token).await;
+    let mut removal = deauthorized_by("bo", 500);
+    if let WebhookEffect::Deauthorized(gone) = &mut removal.announcement {
+        gone.may_keep_data = true;
+    }
+    record(store, removal).await;
+    assert_gone(&bos_token).await;
 }
 
 /// A program that reads the file keeps the old pages in the log.
@@ -340,11 +382,22 @@ async fn last_deletion(store: &Store) -> Value {
 }
 
 /// A refused start, as Zoom reports it.
-fn notice_by(operator: &str, stream: Option<&str>, event_ts_ms: i64) -> rtmsd::model::Delivery {
+fn notice_by(operator: &str, stream: Option<&str>, event_ts_ms: i64) -> Delivery {
     let notice = Notice {
         stream_id: stream.map(stream_id),
         operator_id: Some(operator.into()),
         ..Notice::default()
     };
     notice_of(event_ts_ms, notice)
+}
+
+/// The same webhook, signed with the key of the Video SDK's app.
+fn of_video_sdk(mut delivery: Delivery) -> Delivery {
+    let instance = match &mut delivery.announcement {
+        WebhookEffect::Started(started) => &mut started.instance,
+        WebhookEffect::Stopped(stopped) => &mut stopped.instance,
+        other => panic!("{other:?} is about no stream"),
+    };
+    instance.product = Product::VideoSdk;
+    delivery
 }
