@@ -64,19 +64,37 @@ impl Refusals {
     /// Writes the counts, one row for each kind, and resets them. Called every minute and at shutdown.
     ///
     /// # Errors
-    /// When the store is unavailable; the counts are then lost.
+    /// When the store fails; what was not written is kept for the next call.
     pub async fn flush(&self, store: &Store, now_ms: i64) -> Result<(), StoreError> {
-        for row in self.take(now_ms) {
-            store.audit(&row).await?;
+        let mut repeated = self.take().into_iter();
+        while let Some((kind, repeats)) = repeated.next() {
+            if let Err(error) = store.audit(&repeats.row(now_ms)).await {
+                self.put_back(std::iter::once((kind, repeats)).chain(repeated));
+                return Err(error);
+            }
         }
         Ok(())
     }
 
-    fn take(&self, now_ms: i64) -> Vec<AuditRow> {
-        // Taken under the lock and written without it: a slow store must not block requests.
+    /// Takes the counts. They are written without the lock: a slow store must not block requests.
+    fn take(&self) -> Vec<(Kind, Repeats)> {
         let kinds = std::mem::take(&mut *self.lock());
-        let repeated = kinds.into_values().filter(|repeats| repeats.count > 0);
-        repeated.map(|repeats| repeats.row(now_ms)).collect()
+        kinds.into_iter().filter(|(_, repeats)| repeats.count > 0).collect()
+    }
+
+    /// At most twice the kinds of a minute are kept: while there are so many, new ones are counted as one.
+    fn put_back(&self, unwritten: impl Iterator<Item = (Kind, Repeats)>) {
+        let mut kinds = self.lock();
+        for (kind, earlier) in unwritten {
+            match kinds.get_mut(&kind) {
+                // The first of the later ones has its row.
+                Some(later) => {
+                    later.count += earlier.count;
+                    later.first = earlier.first;
+                }
+                None => drop(kinds.insert(kind, earlier)),
+            }
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<Kind, Repeats>> {
@@ -96,10 +114,10 @@ impl Kind {
 }
 
 impl Repeats {
-    fn row(self, now_ms: i64) -> AuditRow {
+    fn row(&self, now_ms: i64) -> AuditRow {
         let Self { first, count, last_ms } = self;
         let detail = json!({ "repeated": count, "since_ms": first.at_ms, "until_ms": last_ms });
-        AuditRow { at_ms: now_ms, detail, ..first }
+        AuditRow { at_ms: now_ms, detail, ..first.clone() }
     }
 }
 
@@ -117,13 +135,17 @@ mod tests {
         }
     }
 
+    fn rows(refusals: &Refusals, now_ms: i64) -> Vec<AuditRow> {
+        refusals.take().iter().map(|(_, repeats)| repeats.row(now_ms)).collect()
+    }
+
     #[test]
     fn the_first_refusal_is_written_and_the_others_are_counted_in_one_row() {
         let refusals = Refusals::default();
         let written = (0..1000).filter_map(|at| refusals.admit(refusal(1, "unauthenticated", at)));
         assert_eq!(written.count(), 1);
         assert!(refusals.admit(refusal(1, "forbidden", 5)).is_some());
-        let rows = refusals.take(60_000);
+        let rows = rows(&refusals, 60_000);
         assert_eq!(rows.len(), 1, "a single refusal has its row");
         let detail = json!({ "repeated": 999, "since_ms": 0, "until_ms": 999 });
         assert_eq!((&rows[0].detail, rows[0].at_ms), (&detail, 60_000));
@@ -135,7 +157,7 @@ mod tests {
         let refusals = Refusals::default();
         let flood = (0..20_000).filter_map(|address| refusals.admit(refusal(address, "x", 1)));
         assert_eq!(flood.count(), MAX_KINDS + 1);
-        let rows = refusals.take(2);
+        let rows = rows(&refusals, 2);
         assert_eq!(rows.len(), 1);
         assert_eq!(rows[0].address, None);
         assert_eq!(rows[0].detail["repeated"], 20_000 - MAX_KINDS - 1);

@@ -10,6 +10,7 @@ use tokio::time::timeout;
 
 use super::server::{READER, Server, Wiring};
 use crate::support::client::{TIMEOUT, exchange, head};
+use crate::support::stores::TestStore;
 use crate::support::words;
 
 const BOSS: (&str, &str) = ("authorization", "Bearer boss-token-of-tests");
@@ -114,6 +115,26 @@ async fn what_is_refused_before_a_handler_has_a_row_with_its_address() {
     let newest = server.state.store.audit_trail(1).await.unwrap().remove(0);
     assert_eq!((&*newest.outcome, newest.at_ms), ("unauthenticated", 99));
     assert_eq!(serde_json::from_str::<Value>(&newest.detail).unwrap()["repeated"], 1);
+}
+
+#[tokio::test]
+async fn counts_that_cannot_be_written_are_written_later() {
+    let server = Server::start().await;
+    let refused = async || assert_eq!(server.request("GET", SESSIONS, &[]).await.status, 401);
+    let refusals = &server.state.refusals;
+    for _ in 0..3 {
+        refused().await;
+    }
+    let closed = TestStore::sqlite().await.store;
+    closed.close().await;
+    assert!(refusals.flush(&closed, 98).await.is_err());
+    refused().await;
+    refusals.flush(&server.state.store, 99).await.unwrap();
+    let newest = trail(&server).await.remove(0);
+    assert_eq!(newest.at_ms, 99);
+    assert_eq!(serde_json::from_str::<Value>(&newest.detail).unwrap()["repeated"], 3);
+    refusals.flush(&server.state.store, 100).await.unwrap();
+    assert_eq!(trail(&server).await[0].at_ms, 99, "each is counted once");
 }
 
 #[tokio::test]
