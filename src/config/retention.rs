@@ -30,9 +30,10 @@ pub struct Retention {
     pub audit: Keep,
 }
 
-/// How long the digest of a webhook is kept if its body is not, because Zoom repeats a webhook for 85 minutes (section
-/// 13.5).
-const REPEATS: Duration = Duration::from_secs(24 * 60 * 60);
+/// How long Zoom repeats a webhook that was not answered (section 13.5).
+const ZOOM_REPEATS: Duration = Duration::from_secs(85 * 60);
+/// How long the digest of a webhook is kept if its body is not.
+const KEEP_DIGEST: Duration = Duration::from_secs(24 * 60 * 60);
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 const HOUR: Duration = Duration::from_secs(60 * 60);
 const MAX_DAYS: u64 = 36_500;
@@ -65,7 +66,7 @@ impl Retention {
     /// Received webhooks are remembered until they are older than this.
     pub fn deliveries_before_ms(&self, now_ms: i64) -> Option<i64> {
         match self.deliveries {
-            Keep::Nothing => Keep::For(REPEATS).cutoff_ms(now_ms),
+            Keep::Nothing => Keep::For(KEEP_DIGEST).cutoff_ms(now_ms),
             keep => keep.cutoff_ms(now_ms),
         }
     }
@@ -74,7 +75,7 @@ impl Retention {
 pub(super) fn read_settings(read: &mut Reader<'_>) -> Option<Retention> {
     let entries = read_keep(read, "RETENTION_ENTRIES");
     let media = read_keep(read, "RETENTION_MEDIA");
-    let deliveries = read_keep(read, "RETENTION_DELIVERIES");
+    let deliveries = keep_until_repeated(read, "RETENTION_DELIVERIES");
     let sessions = keep_some(read, "RETENTION_SESSIONS");
     let audit = keep_some(read, "RETENTION_AUDIT");
     Some(Retention {
@@ -88,6 +89,14 @@ pub(super) fn read_settings(read: &mut Reader<'_>) -> Option<Retention> {
 
 fn read_keep(read: &mut Reader<'_>, name: &'static str) -> Option<Keep> {
     read_checked(read, name, "forever, zero, or a time such as 30d or 12h", |_| true)
+}
+
+/// Reads the setting of received webhooks, which must be recognized for as long as Zoom repeats them.
+fn keep_until_repeated(read: &mut Reader<'_>, name: &'static str) -> Option<Keep> {
+    let outlasts = |keep| !matches!(keep, Keep::For(time) if time < ZOOM_REPEATS);
+    let must_be =
+        "forever, zero, or at least 2h, such as 7d: Zoom repeats a webhook for 85 minutes";
+    read_checked(read, name, must_be, outlasts)
 }
 
 /// Reads the setting of a kind of data that is always stored, for which `zero` is not allowed.

@@ -27,6 +27,14 @@ fn mistakes(changes: &[(&str, &str)]) -> Vec<&'static str> {
 }
 
 #[test]
+fn a_webhook_is_remembered_for_as_long_as_zoom_repeats_it() {
+    assert_eq!(mistakes(&[("RETENTION_DELIVERIES", "1h")]), ["RETENTION_DELIVERIES"]);
+    for enough in ["zero", "2h", "forever"] {
+        assert!(config(&[("RETENTION_DELIVERIES", enough)]).is_ok(), "{enough}");
+    }
+}
+
+#[test]
 fn the_three_secrets_of_an_app_are_enough() {
     let config = config(&[]).unwrap();
     assert_eq!(config.address.to_string(), "0.0.0.0:3000");

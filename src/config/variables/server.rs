@@ -105,7 +105,7 @@ pub(super) const STORE: &[Variable] = &[
     variable(
         "RETENTION_DELIVERIES",
         "7d",
-        "how long received webhooks are kept: forever, 7d, 12h, or zero: only that they came, for a day",
+        "how long received webhooks are kept: forever, 7d, 12h (at least 2h), or zero: only that they came, for a day",
     )
     .also(&["DELIVERY_RETENTION_DAYS"]),
     variable(
