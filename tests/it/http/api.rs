@@ -14,7 +14,7 @@ use crate::support::wait::eventually;
 const UNKNOWN: &str = "01932b5e-0000-7000-8000-000000000000";
 const START_MS: i64 = NOW_S * 1000;
 
-fn said(name: &str, start_ms: i64, text: &str) -> EntryBody {
+fn spoken_line(name: &str, start_ms: i64, text: &str) -> EntryBody {
     EntryBody::Transcript(TranscriptLine {
         speaker: Speaker::participant(UserId(7), Some(name.into())),
         text: text.into(),
@@ -180,11 +180,11 @@ async fn conversation(server: &Server) -> String {
     let first = server.start_stream("m1==", "s1").await;
     let second = server.start_stream("m1==", "s2").await;
     let (mut one, mut two) = (server.feed(&first), server.feed(&second));
-    one.note(None, said("Ana", START_MS, "Good <morning>"));
+    one.note(None, spoken_line("Ana", START_MS, "Good <morning>"));
     let person = Participant { user_id: UserId(8), user_name: Some("Bo".into()) };
     one.note(None, EntryBody::ParticipantJoined(person));
-    two.note(None, said("Bo", START_MS + 2000, "Hello"));
-    one.note(None, said("Ana", START_MS + 4000, "Bye"));
+    two.note(None, spoken_line("Bo", START_MS + 2000, "Hello"));
+    one.note(None, spoken_line("Ana", START_MS + 4000, "Bye"));
     server.state.hub.flush().await;
     format!("/api/v1/sdk/sessions/{}/transcript", first.session_id)
 }
@@ -231,14 +231,14 @@ async fn a_line_whose_time_is_unset_or_absurd_stands_where_it_came_and_moves_no_
         let server = Server::start().await;
         let stream = server.start_stream("m1==", "s1").await;
         let mut feed = server.feed(&stream);
-        feed.note(Some(START_MS), said("Ana", START_MS - 5_000, "one"));
-        let mut odd = said("Ana", absurd_ms, "two");
+        feed.note(Some(START_MS), spoken_line("Ana", START_MS - 5_000, "one"));
+        let mut odd = spoken_line("Ana", absurd_ms, "two");
         if let EntryBody::Transcript(line) = &mut odd {
             line.end_ms = absurd_ms;
         }
         feed.note(Some(absurd_ms), odd);
         feed.note(Some(absurd_ms), EntryBody::FirstPacket {});
-        feed.note(Some(START_MS), said("Ana", START_MS - 3_000, "three"));
+        feed.note(Some(START_MS), spoken_line("Ana", START_MS - 3_000, "three"));
         feed.finish().await;
         let path = format!("/api/v1/sdk/sessions/{}/transcript", stream.session_id);
         let text = server.get(&format!("{path}?format=txt")).await.text().to_owned();
@@ -273,7 +273,7 @@ async fn a_long_transcript_is_complete() {
     let mut feed = server.feed(&stream);
     // Many pages, and many more lines than are buffered for sorting.
     for n in 0..1500 {
-        feed.note(None, said("Ana", START_MS + n * 40, &format!("line {n}")));
+        feed.note(None, spoken_line("Ana", START_MS + n * 40, &format!("line {n}")));
     }
     server.state.hub.flush().await;
     let path = format!("/api/v1/sdk/sessions/{}/transcript?format=txt", stream.session_id);

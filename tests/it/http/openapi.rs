@@ -73,7 +73,7 @@ async fn a_validator_takes_the_document() {
     assert_ne!(broken, document.text());
     std::fs::write(file, broken).unwrap();
     let refused = python(home.folder(), &["-m", "openapi_spec_validator", file]).await;
-    assert!(refused.is_err_and(|said| said.contains("forward")));
+    assert!(refused.is_err_and(|output| output.contains("forward")));
 }
 
 #[tokio::test]
@@ -107,7 +107,7 @@ async fn schemathesis_finds_no_answer_that_the_document_does_not_have() {
     for operation in ENDLESS {
         arguments.extend(["--exclude-operation-id", operation]);
     }
-    if let Err(said) = python(home.folder(), &arguments).await {
-        panic!("{said}");
+    if let Err(output) = python(home.folder(), &arguments).await {
+        panic!("{output}");
     }
 }

@@ -25,13 +25,13 @@ async fn with_meetings() -> (FakeZoom, Daemon, Installation, Installation) {
             "payload": {"meeting_uuid": format!("m{n}=="), "rtms_stream_id": format!("s{n}"),
                 "operator_id": user, "server_urls": "wss://127.0.0.1:1"}});
         assert_eq!(daemon.webhook(&body).await, 200);
-        said(&daemon, &format!("s{n}")).await;
+        store_two_entries(&daemon, &format!("s{n}")).await;
     }
     (zoom, daemon, ana, bo)
 }
 
 /// One entry that is personal and one that is not, past everything else in this log.
-async fn said(daemon: &Daemon, stream: &str) {
+async fn store_two_entries(daemon: &Daemon, stream: &str) {
     // The runner's claims and releases may change the stream meanwhile.
     eventually("it is stored", async || {
         let record = daemon.store.stream(&StreamId::parse(stream).unwrap()).await.unwrap().unwrap();

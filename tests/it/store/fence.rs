@@ -29,7 +29,7 @@ pub(super) async fn claim(store: &Store, n: u128, stream: &str, lease_ms: i64) -
 }
 
 /// Entries with these texts, as the runner of this claim writes them, from number `seq` on.
-pub(super) fn said(claim: &Claim, seq: u64, texts: &[&str]) -> Vec<Append> {
+pub(super) fn appends(claim: &Claim, seq: u64, texts: &[&str]) -> Vec<Append> {
     let entry = |(text, seq): (&&str, u64)| Entry {
         session_id: claim.stream.session_id,
         stream_id: claim.stream.stream_id.clone(),
@@ -61,12 +61,12 @@ async fn a_runner_whose_stream_was_claimed_writes_no_entries_no_figures_and_no_e
         let store = &test.store;
         let (session, s) = (announce(store, "s").await, stream_id("s"));
         let old = claim(store, 1, "s", OVER).await;
-        assert_eq!(store.write_entries(&said(&old, 1, &["one"])).await.unwrap(), HashSet::new());
+        assert_eq!(store.write_entries(&appends(&old, 1, &["one"])).await.unwrap(), HashSet::new());
         let new = claim(store, 2, "s", LONG).await;
         assert_eq!(new.last_seq, 1);
 
         let (old_epoch, new_epoch) = (old.stream.epoch, new.stream.epoch);
-        assert_eq!(store.write_entries(&said(&old, 2, &["lost"])).await.unwrap(), only("s"));
+        assert_eq!(store.write_entries(&appends(&old, 2, &["lost"])).await.unwrap(), only("s"));
         let (status, tally) = (Some(StreamStatus::Live), Some(Tally::default()));
         let update = StreamUpdate { epoch: old_epoch, status, tally, ..StreamUpdate::default() };
         let fenced = store.update_streams(&[(s.clone(), update)], 9).await.unwrap();
@@ -75,7 +75,7 @@ async fn a_runner_whose_stream_was_claimed_writes_no_entries_no_figures_and_no_e
         assert_eq!(store.finish_stream(&s, old_epoch, 1, outcome, None, 9).await.unwrap(), None);
         assert_eq!(read(store, "s").await.status, StreamStatus::Announced);
 
-        assert_eq!(store.write_entries(&said(&new, 2, &["two"])).await.unwrap(), HashSet::new());
+        assert_eq!(store.write_entries(&appends(&new, 2, &["two"])).await.unwrap(), HashSet::new());
         assert_eq!(texts(store, session).await, ["one", "two"]);
         let ended = store.finish_stream(&s, new_epoch, 1, outcome, None, 9).await.unwrap();
         assert_eq!(ended.map(|entry| entry.seq), Some(3));
@@ -94,7 +94,8 @@ async fn one_fenced_stream_in_a_batch_costs_no_other() {
         let c = claim(store, 1, "c", LONG).await;
         claim(store, 2, "b", LONG).await;
         store.finish_stream(&stream_id("c"), 1, 1, Outcome::Gone, None, 9).await.unwrap().unwrap();
-        let batch = [said(&a, 1, &["a1", "a2"]), said(&b, 1, &["b1"]), said(&c, 1, &["c1"])];
+        let batch =
+            [appends(&a, 1, &["a1", "a2"]), appends(&b, 1, &["b1"]), appends(&c, 1, &["c1"])];
         let fenced = store.write_entries(&batch.concat()).await.unwrap();
         assert_eq!(fenced, HashSet::from([stream_id("b"), stream_id("c")]));
         assert_eq!(texts(store, session).await, ["a1", "a2"]);
@@ -108,13 +109,13 @@ async fn the_same_batch_again_is_no_collision_and_another_epochs_number_is_one()
         let store = &test.store;
         let (session, s) = (announce(store, "s").await, stream_id("s"));
         let old = claim(store, 1, "s", OVER).await;
-        let batch = said(&old, 1, &["one", "two"]);
+        let batch = appends(&old, 1, &["one", "two"]);
         for _ in 0..2 {
             assert_eq!(store.write_entries(&batch).await.unwrap(), HashSet::new());
         }
         let new = claim(store, 2, "s", LONG).await;
         // What a runner writes that did not read the end of the log.
-        let fenced = store.write_entries(&said(&new, 2, &["zwei", "drei"])).await.unwrap();
+        let fenced = store.write_entries(&appends(&new, 2, &["zwei", "drei"])).await.unwrap();
         assert_eq!(fenced, only("s"));
         assert_eq!(texts(store, session).await, ["one", "two"]);
         assert_eq!(store.last_seq_of(&s, old.stream.epoch).await.unwrap(), 2);
@@ -127,7 +128,7 @@ async fn the_same_batch_again_is_no_collision_and_another_epochs_number_is_one()
 async fn write_until_fenced(store: Store, claim: Claim) -> (u64, u64) {
     const MOST: u64 = 300;
     for written in 0..MOST {
-        let entry = said(&claim, claim.last_seq + 1 + written, &["something"]);
+        let entry = appends(&claim, claim.last_seq + 1 + written, &["something"]);
         if !store.write_entries(&entry).await.unwrap().is_empty() {
             return (claim.last_seq, written);
         }
@@ -203,7 +204,7 @@ async fn what_one_node_offers_another_takes_once() {
         assert_eq!(store.offers(&s, OfferKey::default(), 2).await.unwrap(), all[..2]);
         assert_eq!(store.offers(&s, all[1].key(), 2).await.unwrap(), all[2..]);
 
-        let mut taken = said(&new, 1, &["one"]);
+        let mut taken = appends(&new, 1, &["one"]);
         taken[0].offer = Some(all[0].key());
         for _ in 0..2 {
             assert_eq!(store.write_entries(&taken).await.unwrap(), HashSet::new());
@@ -235,7 +236,7 @@ async fn an_offer_is_taken_only_by_a_valid_write_and_is_deleted_with_the_stream(
         let one = [offer(first, 1, "one")];
         assert_eq!(store.offer(&s, &one).await.unwrap(), kept(1));
         let third = claim(store, 3, "s", LONG).await.stream.epoch;
-        let mut taken = said(&second, 1, &["one"]);
+        let mut taken = appends(&second, 1, &["one"]);
         taken[0].offer = Some(one[0].key());
         assert_eq!(store.write_entries(&taken).await.unwrap(), only("s"));
         assert_eq!(open_offers(store).await, one);

@@ -9,7 +9,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::entries::line;
-use super::fence::{claim, said};
+use super::fence::{appends, claim};
 use super::webhooks::*;
 use crate::support::raw::Raw;
 use crate::support::stores::on_both;
@@ -26,7 +26,7 @@ async fn revoked(store: &Store, by: Delivery) -> (SessionId, Claim) {
     let session = announce(store, "s").await;
     let old = claim(store, 1, "s", LONG).await;
     assert_eq!(
-        store.write_entries(&said(&old, 1, &["a", "b", "c"])).await.unwrap(),
+        store.write_entries(&appends(&old, 1, &["a", "b", "c"])).await.unwrap(),
         HashSet::new()
     );
     assert_eq!(lines(store, session).await, 3);
@@ -45,7 +45,7 @@ async fn what_a_revoked_stream_says_is_neither_stored_nor_read_nor_handed_over()
             let (session, old) = revoked(store, by).await;
             assert_eq!(lines(store, session).await, 0, "readers get none of it");
             assert_eq!(store.entry(&s, 2).await.unwrap(), None, "nor do outgoing webhooks");
-            let late = store.write_entries(&said(&old, 4, &["late"])).await.unwrap();
+            let late = store.write_entries(&appends(&old, 4, &["late"])).await.unwrap();
             assert_eq!(late, HashSet::from([s.clone()]), "its runner is fenced");
             let offer = Offer { epoch: old.stream.epoch, place: 1, at_ms: 5, body: line("late") };
             let offered = store.offer(&s, &[offer]).await.unwrap();
