@@ -30,11 +30,6 @@ impl Store {
         Ok(rows)
     }
 
-    /// The newest audit rows first.
-    pub async fn audit_trail(&self, limit: u32) -> Result<Vec<Audited>, StoreError> {
-        self.audit_page(&AuditPage { limit, ..AuditPage::default() }).await
-    }
-
     /// Runs one statement and, if it changed a row, writes the audit row in the same transaction. Returns whether it
     /// changed a row.
     pub(super) async fn execute_audited(

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::kit::{Kit, NUMBER, session_id};
 use crate::http::server::READER;
-use crate::support::audit::act;
+use crate::support::audit::{act, trail};
 use crate::support::wait::eventually;
 use crate::support::zoom::Say;
 
@@ -296,7 +296,7 @@ async fn a_reader_may_not_control_and_every_act_is_in_the_audit_trail() {
     assert_eq!(create.status, 403);
     kit.act(&id, "stop").await;
     kit.act(&id, "start").await;
-    let trail = kit.server.state.store.audit_trail(10).await.unwrap();
+    let trail = trail(&kit.server.state.store, 10).await;
     let brief: Vec<_> = trail
         .iter()
         .map(|row| (row.actor.as_str(), row.action.as_str(), row.outcome.as_str()))
@@ -391,7 +391,7 @@ async fn a_session_that_cannot_be_made_is_in_the_audit_trail_too() {
     let kit = Kit::start().await;
     let answer = kit.post("", &json!({"platform": "zoom"})).await;
     assert_eq!(answer.status, 422);
-    let trail = kit.server.state.store.audit_trail(1).await.unwrap();
+    let trail = trail(&kit.server.state.store, 1).await;
     assert_eq!(
         (trail[0].action.as_str(), trail[0].outcome.as_str()),
         ("session.create", "invalid_value")

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::kit::{BOSS, Kit, NUMBER};
-use crate::support::audit::act;
+use crate::support::audit::{act, trail};
 use crate::support::client::Answer;
 use crate::support::zoom::Say;
 
@@ -93,7 +93,7 @@ async fn a_request_whose_client_hangs_up_is_carried_out_to_its_end() {
     kit.zoom.asked_times(1).await;
     let store = &kit.server.state.store;
     let noted = async || {
-        let row = store.audit_trail(1).await.unwrap().remove(0);
+        let row = trail(store, 1).await.remove(0);
         (row.action, row.outcome)
     };
     assert_eq!(noted().await, ("rtms.start".into(), "asked".into()), "before Zoom answers");

@@ -8,6 +8,7 @@ use rtmsd::store::StreamUpdate;
 use serde_json::{Value, json};
 
 use super::server::{NOW_S, READER, Server};
+use crate::support::audit::trail;
 use crate::support::client::{exchange, head};
 use crate::support::wait::eventually;
 
@@ -369,7 +370,7 @@ async fn only_an_admin_token_deletes_a_session_and_only_after_its_streams_ended(
     while server.state.store.delete_some(0).await.unwrap() {}
     assert_eq!(server.get(&path).await.code(), "session_not_found");
     assert_eq!(delete("boss-token-of-tests").await.code(), "session_not_found");
-    let trail = server.state.store.audit_trail(10).await.unwrap();
+    let trail = trail(&server.state.store, 10).await;
     let acts: Vec<_> = trail.iter().map(|row| (&*row.action, &*row.outcome)).collect();
     let expected = [
         ("session.delete", "session_not_found"),

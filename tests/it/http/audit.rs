@@ -9,6 +9,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::server::{READER, Server, Wiring};
+use crate::support::audit;
 use crate::support::client::{TIMEOUT, exchange, head};
 use crate::support::stores::TestStore;
 use crate::support::words;
@@ -18,7 +19,7 @@ const SESSIONS: &str = "/api/v1/sdk/sessions";
 const ENDPOINTS: &str = "/api/v1/webhooks/endpoints";
 
 async fn trail(server: &Server) -> Vec<Audited> {
-    server.state.store.audit_trail(10_000).await.unwrap()
+    audit::trail(&server.state.store, 10_000).await
 }
 
 fn count(trail: &[Audited], action: &str, outcome: &str) -> usize {
@@ -112,7 +113,7 @@ async fn what_is_refused_before_a_handler_has_a_row_with_its_address() {
     assert_eq!(brief, expected);
     assert!(trail.iter().all(|row| row.address.as_deref() == Some("127.0.0.1")));
     server.state.refusals.flush(&server.state.store, 99).await.unwrap();
-    let newest = server.state.store.audit_trail(1).await.unwrap().remove(0);
+    let newest = audit::trail(&server.state.store, 1).await.remove(0);
     assert_eq!((&*newest.outcome, newest.at_ms), ("unauthenticated", 99));
     assert_eq!(serde_json::from_str::<Value>(&newest.detail).unwrap()["repeated"], 1);
 }

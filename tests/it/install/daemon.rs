@@ -7,6 +7,7 @@ use rtmsd::store::{Audited, Store};
 use rtmsd::zoom::token::Tokens;
 use serde_json::Value;
 
+use crate::support::audit::trail;
 use crate::support::client::{Answer, exchange, head};
 use crate::support::kit::{Home, TestDaemon, send_webhook};
 use crate::support::wait::eventually;
@@ -96,7 +97,7 @@ impl Daemon {
     /// What was noted under this action, oldest first; waits until there is something.
     pub(crate) async fn audited(&self, action: &str) -> Vec<Audited> {
         eventually(action, async || {
-            let mut trail = self.store.audit_trail(100).await.unwrap();
+            let mut trail = trail(&self.store, 100).await;
             trail.retain(|row| row.action == action);
             trail.reverse();
             (!trail.is_empty()).then_some(trail)

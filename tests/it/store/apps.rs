@@ -10,7 +10,7 @@ use super::installations::install_of;
 use super::outgoing::{endpoint_of, kinds};
 use super::webhooks::*;
 use crate::control::store::meeting as numbered;
-use crate::support::audit::act;
+use crate::support::audit::{act, trail};
 use crate::support::stores::on_both;
 
 fn acme() -> AppName {
@@ -167,7 +167,7 @@ async fn a_user_who_removes_one_app_keeps_the_other_and_its_data() {
 
         let deleted = store.deletions_after(0, "", 9).await.unwrap();
         assert_eq!(deleted.iter().map(|it| it.app.clone()).collect::<Vec<_>>(), [Some(acme())]);
-        let rows = store.audit_trail(9).await.unwrap();
+        let rows = trail(store, 9).await;
         for action in ["installation.deauthorized", "data.deleted"] {
             let row = rows.iter().find(|row| row.action == action).unwrap();
             assert_eq!(row.app.as_deref(), Some("acme"), "{action}");
@@ -210,7 +210,7 @@ async fn sessions_of_a_product_move_to_the_app_that_serves_it() {
         let moved = session(store, made.id).await;
         assert_eq!((&moved.app, &moved.instance), (&video, &made.instance));
         assert_eq!(session(store, meeting).await.app, default);
-        let rows = store.audit_trail(9).await.unwrap();
+        let rows = trail(store, 9).await;
         let row = rows.iter().find(|row| row.subject == made.id.to_string()).unwrap();
         assert_eq!(row.app.as_deref(), Some("video"));
 

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use super::installations::{by, install};
 use super::outgoing::{self, endpoint};
 use super::webhooks::*;
-use crate::support::audit::act;
+use crate::support::audit::{act, trail};
 use crate::support::raw::Raw;
 use crate::support::stores::{TestStore, at_schema, on_both};
 use crate::support::words::{at_rest, in_files, in_tables};
@@ -123,7 +123,7 @@ async fn a_removal_that_stops_a_stream_has_found_something() {
         let store = &test.store;
         record(store, started_by(ANA.user, ANA.stream, 1)).await;
         record(store, deauthorized_by(ANA.user, 500)).await;
-        let newest = &store.audit_trail(1).await.unwrap()[0];
+        let newest = &trail(store, 1).await[0];
         assert_eq!((&*newest.action, &*newest.outcome), ("installation.deauthorized", "ok"));
     })
     .await;
@@ -211,7 +211,7 @@ async fn a_deletion_that_finds_nothing_says_so() {
         record(store, deauthorized_by("nobody", 500)).await;
         delete_all(store).await;
         assert_eq!(last_deletion(store).await, json!(["nothing found", 0]));
-        let trail = store.audit_trail(2).await.unwrap();
+        let trail = trail(store, 2).await;
         assert_eq!(trail[1].action, "installation.deauthorized");
         assert_eq!(trail[1].outcome, "nothing found");
         assert_everything_of(test, &[&ANA]).await;
@@ -375,7 +375,7 @@ async fn assert_session_names_nobody(test: &TestStore, session: SessionId) {
 }
 
 async fn last_deletion(store: &Store) -> Value {
-    let newest = &store.audit_trail(1).await.unwrap()[0];
+    let newest = &trail(store, 1).await[0];
     assert_eq!(newest.action, "data.deleted");
     let detail: Value = serde_json::from_str(&newest.detail).unwrap();
     json!([newest.outcome, detail["streams"]])

@@ -9,6 +9,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::webhooks::{announce, stream_id, unclaimed};
+use crate::support::audit::trail;
 use crate::support::stores::on_both;
 
 fn granted(user_id: &str) -> GrantedTo {
@@ -160,7 +161,7 @@ async fn a_revoked_installation_has_no_tokens_and_gets_none_from_a_late_refresh(
         let grant = store.grant(id).await.unwrap().unwrap();
         assert_eq!((grant.tokens, grant.installation.display_name), (None, None));
         assert_eq!(store.find_grant(&AppName::default(), Some("ana"), None).await.unwrap(), None);
-        let trail = store.audit_trail(10).await.unwrap();
+        let trail = trail(store, 10).await;
         let actions: Vec<_> = trail.iter().map(|row| row.action.as_str()).collect();
         assert_eq!(actions, ["installation.delete", "installation.install"]);
         assert_eq!(install(store, "ana", 3000).await, id, "the user may return");
@@ -195,7 +196,7 @@ async fn data_is_deleted_in_steps_and_a_restart_continues() {
         while store.delete_some(9200).await.unwrap() {}
         let left = store.entries_after(session_id, &Default::default(), &[], 2000).await;
         assert_eq!(left.unwrap().len(), 1, "the end names nobody");
-        let newest = &store.audit_trail(1).await.unwrap()[0];
+        let newest = &trail(store, 1).await[0];
         assert_eq!((&*newest.action, &*newest.subject), ("data.deleted", "u1"));
         let detail: serde_json::Value = serde_json::from_str(&newest.detail).unwrap();
         assert_eq!((&detail["entries"], &detail["streams"]), (&json!(1200), &json!(1)));

@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::outgoing::{self, endpoint};
 use super::webhooks::*;
-use crate::support::audit::act;
+use crate::support::audit::{act, trail};
 use crate::support::raw::Raw;
 use crate::support::stores::on_both;
 
@@ -65,7 +65,7 @@ async fn a_live_session_is_not_deleted_and_an_ended_one_leaves_nothing() {
             store.delete_session(id, &act("boss", 50)).await.unwrap(),
             SessionDeletion::Unknown
         );
-        let trail = store.audit_trail(10).await.unwrap();
+        let trail = trail(store, 10).await;
         let deleted: Vec<_> = trail.iter().filter(|row| row.action == "data.deleted").collect();
         assert_eq!(deleted.len(), 1, "requested twice, done once");
         assert_eq!((&*deleted[0].actor, &deleted[0].subject), ("boss", &id.to_string()));
@@ -170,7 +170,7 @@ async fn the_webhooks_of_a_revoked_stream_are_deleted_too_and_that_is_recorded()
         end(store, &stream_id("s1"), 8, 1000).await;
         assert_eq!(kinds(store, id).await, ["moved", "ended"]);
         while store.delete_some(2000).await.unwrap() {}
-        let newest = &store.audit_trail(1).await.unwrap()[0];
+        let newest = &trail(store, 1).await[0];
         assert_eq!((&*newest.action, &*newest.subject), ("data.deleted", "s1"));
         let detail: serde_json::Value = serde_json::from_str(&newest.detail).unwrap();
         assert_eq!((&detail["scope"], &detail["deliveries"]), (&"stream".into(), &1.into()));
@@ -193,7 +193,7 @@ async fn a_revocation_reported_by_signaling_and_a_webhook_is_one_deletion() {
         assert_eq!(again.unwrap(), None);
         assert!(!store.delete_some(4000).await.unwrap(), "nothing is left to do");
         for action in ["data.deleted", "stream.revoke"] {
-            let trail = store.audit_trail(10).await.unwrap();
+            let trail = trail(store, 10).await;
             assert_eq!(trail.iter().filter(|row| row.action == action).count(), 1, "{action}");
         }
     })
@@ -243,7 +243,7 @@ async fn a_revived_stream_continues_the_numbers_of_its_old_log_and_expires_again
 
 /// The audit detail of the last completed deletion.
 async fn last_detail(store: &Store) -> serde_json::Value {
-    let newest = &store.audit_trail(1).await.unwrap()[0];
+    let newest = &trail(store, 1).await[0];
     assert_eq!(newest.action, "data.deleted");
     serde_json::from_str(&newest.detail).unwrap()
 }

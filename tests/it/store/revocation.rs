@@ -11,6 +11,7 @@ use uuid::Uuid;
 use super::entries::line;
 use super::fence::{appends, claim};
 use super::webhooks::*;
+use crate::support::audit::trail;
 use crate::support::raw::Raw;
 use crate::support::stores::on_both;
 
@@ -67,7 +68,7 @@ async fn what_a_revoked_stream_says_is_neither_stored_nor_read_nor_handed_over()
 }
 
 async fn deleted(store: &Store) -> Vec<Value> {
-    let trail = store.audit_trail(20).await.unwrap().into_iter();
+    let trail = trail(store, 20).await.into_iter();
     let rows = trail.filter(|row| row.action == "data.deleted" && row.subject == "u1");
     rows.map(|row| serde_json::from_str(&row.detail).unwrap()).collect()
 }
@@ -82,7 +83,7 @@ async fn a_users_deletion_is_complete_when_no_stream_of_the_user_runs() {
         record(store, deauthorized_by("nobody", 520)).await;
         while store.delete_some(530).await.unwrap() {}
         assert_eq!(deleted(store).await, Vec::<Value>::new());
-        assert_eq!(store.audit_trail(1).await.unwrap()[0].subject, "nobody");
+        assert_eq!(trail(store, 1).await[0].subject, "nobody");
         let epoch = claim(store, 1, "s", LONG).await.stream.epoch;
         let s = stream_id("s");
         store.finish_stream(&s, epoch, 1, Outcome::Stopped, None, 600).await.unwrap().unwrap();

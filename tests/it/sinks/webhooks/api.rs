@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use super::receiver::Receiver;
 use super::verifier::verify;
 use crate::http::server::{Server, Wiring};
+use crate::support::audit::trail;
 use crate::support::client::{Answer, exchange, head};
 use crate::support::kit::eventually;
 use crate::support::sinks::Running;
@@ -59,7 +60,7 @@ async fn an_endpoint_is_made_changed_and_deleted_and_its_secret_is_shown_once() 
     assert_eq!(listed.json()["data"]["endpoints"], json!([endpoint]));
     data(&server, "DELETE", &format!("/{id}"), &Value::Null).await;
     assert_eq!(ask(&server, "GET", &format!("/{id}"), &Value::Null).await.status, 404);
-    let trail = server.state.store.audit_trail(9).await.unwrap();
+    let trail = trail(&server.state.store, 9).await;
     let acts: Vec<_> = trail.iter().map(|act| &*act.action).collect();
     let expected = ["delete", "change", "rotate_secret", "create"];
     assert_eq!(acts, expected.map(|act| format!("webhook_endpoint.{act}")));

@@ -11,7 +11,7 @@ use uuid::Uuid;
 use super::super::webhooks::*;
 use super::kit::*;
 use super::last_deletion;
-use crate::support::audit::act;
+use crate::support::audit::{act, trail};
 use crate::support::raw::Raw;
 use crate::support::stores::{TestStore, on_both};
 use crate::support::words::in_tables;
@@ -127,8 +127,7 @@ async fn a_stream_that_is_announced_after_the_request_keeps_a_row_without_names(
         assert_eq!((left.metadata, left.operator_id.as_deref()), (None, Some(BO.user)));
         assert_eq!(left.host_id.as_deref(), Some(HOST), "the meeting was announced since");
         assert_eq!(last_deletion(store).await, json!(["ok", 1]));
-        let detail: Value =
-            serde_json::from_str(&store.audit_trail(1).await.unwrap()[0].detail).unwrap();
+        let detail: Value = serde_json::from_str(&trail(store, 1).await[0].detail).unwrap();
         assert_eq!(detail["sessions"], 1);
     })
     .await;
@@ -184,7 +183,7 @@ async fn a_second_request_before_the_execution_is_about_what_came_since_the_firs
         delete_all(store).await;
         assert_no_words_of(test, &[&ANA, &BO]).await;
         assert!(store.session(session).await.unwrap().is_none());
-        let trail = store.audit_trail(20).await.unwrap();
+        let trail = trail(store, 20).await;
         assert_eq!(trail.iter().filter(|row| row.action == "data.deleted").count(), 1);
     })
     .await;
