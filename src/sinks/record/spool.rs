@@ -228,12 +228,7 @@ impl Spool {
     pub(super) fn save_counts(&self, meta: &RecordingMeta) -> io::Result<()> {
         let folder = self.folder_of(meta.id);
         let text = serde_json::to_vec(meta).map_err(io::Error::other)?;
-        // Written beside and renamed: a reader finds the old version or the new one, never half of it.
-        let fresh = folder.join("label.json.new");
-        let mut file = File::create(&fresh)?;
-        file.write_all(&text)?;
-        file.sync_all()?;
-        fs::rename(&fresh, folder.join(META_FILE))
+        replace_file(&folder.join(META_FILE), &text)
     }
 
     /// The folder of a recording's files.
@@ -275,8 +270,20 @@ fn id_of(folder: &Path) -> io::Result<SpoolId> {
         return Ok(SpoolId(id));
     }
     let id = SpoolId(Uuid::new_v4());
-    fs::write(&path, id.to_string())?;
+    replace_file(&path, id.to_string().as_bytes())?;
+    // The recordings survive a power cut, and without its id nobody would look for them in this folder.
+    parts::sync_folder(&path)?;
+    parts::sync_folder(folder)?;
     Ok(id)
+}
+
+/// Writes a file beside its place and renames it: a reader finds the old content or the new one, never half of it.
+fn replace_file(path: &Path, content: &[u8]) -> io::Result<()> {
+    let fresh = path.with_added_extension("new");
+    let mut file = File::create(&fresh)?;
+    file.write_all(content)?;
+    file.sync_all()?;
+    fs::rename(&fresh, path)
 }
 
 fn bytes_under(path: &Path) -> u64 {
@@ -380,6 +387,23 @@ mod tests {
         for folder in [spools.clone(), spools.join("0")] {
             assert_eq!(folder.metadata().unwrap().permissions().mode() & 0o777, 0o700);
         }
+    }
+
+    /// A power cut may leave an empty file where an earlier version wrote the id.
+    #[test]
+    fn a_spool_whose_id_was_cut_gets_a_whole_one_and_keeps_its_recordings() {
+        let root = tempdir().unwrap();
+        let spool = Spool::open(root.path()).unwrap();
+        let meta = meta();
+        spool.save(&meta).unwrap();
+        drop(spool);
+        fs::write(root.path().join("0/id"), "").unwrap();
+        let spool = Spool::open(root.path()).unwrap();
+        assert_eq!(spool.recordings().unwrap(), [meta]);
+        let id = spool.id;
+        drop(spool);
+        assert_eq!(Spool::open(root.path()).unwrap().id, id);
+        assert!(!root.path().join("0/id.new").exists());
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //! finished.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::open::TrackOrMix;
 use crate::model::RecordingId;
@@ -12,32 +12,42 @@ use crate::sinks::record::track::{Finished, TrackError, shift};
 /// Text up to this long before the first frame is placed at time 0: no file is shifted for less.
 const TEXT_BEFORE_MS: i64 = 5_000;
 
-/// Shifts an existing track to the recording's time origin. Returns its path and that origin.
+/// Shifts an existing track to the recording's time origin. Returns its path and that origin. May be called again after
+/// an error.
 pub(super) fn align_track(
     spool: &Spool,
     meta: &mut RecordingMeta,
     index: usize,
 ) -> Result<(PathBuf, i64), TrackError> {
     let origin_ms = meta.origin_ms.unwrap_or(meta.started_at_ms);
-    let note = &mut meta.tracks[index];
-    let path = spool.files(meta.id).join(&note.name);
-    let from_ms = note.origin_ms.replace(origin_ms).unwrap_or(origin_ms);
-    let kind = note.kind;
-    let align = || {
-        if from_ms > origin_ms {
-            shift::prepare_copies(&path, kind, from_ms, origin_ms)?;
-            // From here on the copies count: `commit` replaces the files now, or after a restart.
-            spool.save(meta)?;
-        }
-        shift::commit_copies(&path, origin_ms)
-    };
-    match align() {
+    let path = spool.files(meta.id).join(&meta.tracks[index].name);
+    match try_align(spool, meta, index, &path, origin_ms) {
         Ok(()) => Ok((path, origin_ms)),
-        Err(source) => {
-            meta.tracks[index].origin_ms = Some(from_ms);
-            Err(TrackError { path, source })
-        }
+        Err(source) => Err(TrackError { path, source }),
     }
+}
+
+fn try_align(
+    spool: &Spool,
+    meta: &mut RecordingMeta,
+    index: usize,
+    path: &Path,
+    origin_ms: i64,
+) -> io::Result<()> {
+    let note = &mut meta.tracks[index];
+    let (kind, from_ms) = (note.kind, note.origin_ms.unwrap_or(origin_ms));
+    // Completes an earlier shift that was interrupted: only then have all files the origin in the metadata.
+    shift::commit_copies(path, from_ms)?;
+    if from_ms > origin_ms {
+        shift::prepare_copies(path, kind, from_ms, origin_ms)?;
+    }
+    note.origin_ms = Some(origin_ms);
+    if from_ms > origin_ms {
+        // From here on the copies count, even if replacing the files with them fails.
+        spool.save(meta).inspect_err(|_| meta.tracks[index].origin_ms = Some(from_ms))?;
+        shift::commit_copies(path, origin_ms)?;
+    }
+    Ok(())
 }
 
 /// Closes every track of a finished recording, whichever daemon wrote it, and returns the files with the resulting

@@ -1,6 +1,7 @@
 //! The files of a running recording.
 
 mod attacks;
+mod shifts;
 
 use tempfile::{TempDir, tempdir};
 use uuid::Uuid;
