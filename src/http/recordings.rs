@@ -60,7 +60,9 @@ pub(super) async fn download(
     }
     // A range of another version would not match.
     let is_same = header_text(&headers, header::IF_RANGE).is_none_or(|version| version == etag);
-    let range = header_text(&headers, header::RANGE).filter(|_| is_same);
+    // Only GET has ranges (RFC 9110, section 14.2).
+    let has_range = is_same && method == Method::GET;
+    let range = header_text(&headers, header::RANGE).filter(|_| has_range);
     let (status, range) = match parse_range(range, file.bytes) {
         Wanted::Nothing => {
             return Err(ApiError::RangeNotSatisfiable { bytes: file.bytes });

@@ -112,6 +112,9 @@ async fn a_file_is_had_whole_and_in_parts() {
     let head = ask("HEAD", &[]).await;
     assert_eq!((head.status, head.body.len()), (200, 0));
     assert_eq!(head.header("content-length"), Some(&*whole.len().to_string()));
+    let head = ask("HEAD", &[("range", "bytes=0-9")]).await;
+    assert_eq!((head.status, head.header("content-range")), (200, None), "only GET has ranges");
+    assert_eq!(head.header("content-length"), Some(&*whole.len().to_string()));
     let etag = head.header("etag").unwrap().to_owned();
     assert_eq!(ask("GET", &[("if-none-match", &etag)]).await.status, 304);
     let range = ("range", "bytes=0-9");
