@@ -7,20 +7,15 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use bytes::Bytes;
-use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::AppState;
 use super::auth::Caller;
 use super::envelope::success_as;
 use super::error::ApiError;
 use super::extract::InPath;
+use super::json::parse_fields;
 use crate::model::{SessionId, UserId};
-
-#[derive(Deserialize)]
-struct Body {
-    user_id: UserId,
-}
 
 /// The choice holds for this session's streams until the next one; Zoom's answer becomes an entry of the stream.
 pub(super) async fn subscribe(
@@ -32,7 +27,8 @@ pub(super) async fn subscribe(
     let act = caller.trail.act((state.now_ms)(), "video.subscribe", &id.to_string());
     let problem = "must be a participant's number in the meeting, such as 16778240";
     let invalid = ApiError::InvalidValue { name: "user_id", problem };
-    let Body { user_id } = serde_json::from_slice(&body).map_err(|_| invalid.clone())?;
+    let given = parse_fields(&body, &["user_id"])?.remove("user_id").unwrap_or(Value::Null);
+    let user_id: UserId = serde_json::from_value(given).map_err(|_| invalid.clone())?;
     // Section 6.19: a uint32.
     if user_id.0 == 0 || u32::try_from(user_id.0).is_err() {
         return Err(invalid);

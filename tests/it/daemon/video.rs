@@ -46,6 +46,9 @@ async fn the_chosen_camera_comes_and_comes_again_after_a_failover() {
     scene.log.entries("video_subscription", 2).await;
     frames_grow(&scene).await;
     assert_eq!(choose(&scene, &json!("Bo")).await, 422);
+    let path = format!("/api/v1/sdk/sessions/{}/video/subscribe", scene.log.session_id());
+    let unknown = scene.daemon.api().post(&path, &json!({ "user_id": BO, "stream": 1 })).await;
+    assert_eq!((unknown.status, &*unknown.code()), (422, "unknown_field"));
     scene.zoom.close_clean().await;
 }
 
