@@ -1,34 +1,30 @@
 //! A meeting for one operator of one app: one task that plays the script's cues, owns at most one live stream and
 //! handles all of its sockets. With several apps or operators, several tasks play the same meeting.
 
+mod open;
+
 use std::sync::Arc;
 use std::time::Duration;
 
-use base64::prelude::{BASE64_STANDARD, Engine as _};
+use rand::RngExt;
 use rand::rngs::StdRng;
-use rand::{RngExt, SeedableRng};
 use serde_json::json;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep_until};
 
 use super::control::{ControlError, MeetingAction};
-use super::event::{self, MeetingIdentity};
+use super::event;
 use super::handshake::Handshake;
-use super::quirk::Quirks;
 use super::script::{Cue, Ending};
-use super::settings::{Settings, Start};
-use super::shared::{HandshakeFaults, MeetingState, ScriptClock, Shared};
+use super::settings::Start;
+use super::shared::{MeetingState, Shared};
 use super::socket::{Loss, Outbox};
-use super::state::SimulatorState;
 use super::status::Refusal;
 use super::stream::Stream;
 use super::wire;
-use crate::clock;
 
-/// How far in the past a fast meeting may begin: five minutes, the usual tolerance of clients (section 11).
-const MAX_HEAD_START_MS: i64 = 5 * 60 * 1000;
-/// The length of a meeting's inbox. A full inbox stops reading from the meeting's sockets.
-const INBOX: usize = 256;
+pub(super) use self::open::open_meeting;
+
 /// The `stop_reason` when a meeting ends by an action or by shutdown (section 10.6).
 const MEETING_ENDED: u16 = 6;
 
@@ -55,88 +51,6 @@ pub(super) struct Meeting {
     round_start_ms: i64,
     chats_sent: u64,
     is_over: bool,
-}
-
-/// Opens the next meeting, which plays in a task for each operator of each app, and returns its meeting number.
-pub(super) fn open_meeting(state: &Arc<SimulatorState>) -> Result<String, ControlError> {
-    let index = state.directory.next_meeting()?;
-    // The factor keeps the sequences of neighbouring seeds and meetings apart.
-    let seed = state.settings.seed.wrapping_mul(0x9e37).wrapping_add(index);
-    let mut rng = StdRng::seed_from_u64(seed);
-    let identity = random_identity(&state.settings, index, &mut rng);
-    let meeting_id = identity.meeting_id.clone();
-    // The first task continues the sequence of the identity, as if it were the only one.
-    let mut first_rng = Some(rng);
-    for app in state.apps.iter() {
-        for (place, operator_id) in state.settings.operators().into_iter().enumerate() {
-            // Of its own, because the stream ids of all tasks differ.
-            let own_seed = seed ^ (((app.index as u64) << 48) | ((place as u64) << 32));
-            let rng = first_rng.take().unwrap_or_else(|| StdRng::seed_from_u64(own_seed));
-            let (mailbox, deliver_all) = app.webhook_sender.mailbox();
-            // A second task: a slow endpoint must not hold up the meeting.
-            state.plays.spawn(deliver_all);
-            let shared = Shared {
-                state: state.clone(),
-                app: app.clone(),
-                operator_id,
-                is_first_operator: place == 0,
-                identity: identity.clone(),
-                clock: ScriptClock::new(Instant::now(), 0, state.settings.speed),
-                mailbox,
-                quirks: Arc::new(Quirks::of(&state.settings.all_quirks())),
-                handshake_faults: HandshakeFaults::default(),
-            };
-            state.plays.spawn(play_meeting(shared, rng));
-        }
-    }
-    Ok(meeting_id)
-}
-
-fn random_identity(settings: &Settings, index: u64, rng: &mut StdRng) -> MeetingIdentity {
-    let script = &settings.script;
-    let mut instance_id = BASE64_STANDARD.encode(rng.random::<[u8; 16]>());
-    if index % 2 == 1 {
-        // Some of Zoom's ids begin with a slash, which clients must encode twice in REST paths (section 4).
-        instance_id.replace_range(..1, "/");
-    }
-    MeetingIdentity {
-        product: script.product,
-        instance_id,
-        meeting_id: (script.meeting_id + index).to_string(),
-        account_id: script.account_id.clone(),
-        host_id: script.host.clone(),
-        topic: script.title.clone(),
-    }
-}
-
-/// How far in the past a meeting begins that is faster than real time. Without it, timestamps would lie in the
-/// future, which clients reject. It is bounded because clients also reject timestamps that are too old.
-fn head_start_ms(settings: &Settings) -> i64 {
-    let gained = 1.0 - 1.0 / settings.speed.max(1.0);
-    match settings.script.ending {
-        Ending::At { at_ms, .. } => ((f64::from(at_ms) * gained) as i64).min(MAX_HEAD_START_MS),
-        // Endless meetings get ahead of real time in any case, only later.
-        Ending::Again { .. } if gained > 0.0 => MAX_HEAD_START_MS,
-        Ending::Again { .. } => 0,
-    }
-}
-
-/// Waits for the URL validation and plays the meeting to its end.
-async fn play_meeting(mut shared: Shared, rng: StdRng) {
-    let state = shared.state.clone();
-    // All apps, so that they see the same meeting at the same time.
-    tokio::select! {
-        () = state.stop.cancelled() => return,
-        () = state.apps.validated() => {}
-    }
-    let (sender, inbox) = mpsc::channel(INBOX);
-    let began_unix_ms = clock::now_ms() - head_start_ms(&state.settings);
-    shared.clock = ScriptClock::new(Instant::now(), began_unix_ms, state.settings.speed);
-    let shared = Arc::new(shared);
-    // Before the first webhook: a client may answer it at once with a REST call for this meeting.
-    state.directory.add_meeting(&shared, sender.clone());
-    Meeting::new(shared.clone(), sender, rng).run(inbox).await;
-    state.directory.remove_meeting(&shared);
 }
 
 impl Meeting {

@@ -8,6 +8,7 @@ mod error;
 mod fields;
 mod grants;
 mod page;
+mod pkce;
 mod request;
 
 use std::sync::Arc;

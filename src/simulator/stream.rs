@@ -3,6 +3,7 @@
 //! The folder holds signaling, media, the loss of links, and the actions and faults.
 
 mod actions;
+mod admission;
 mod handshake_faults;
 mod loss;
 mod media;
@@ -20,19 +21,17 @@ use tokio::time::Instant;
 use super::control::ControlError;
 use super::event::{self, Event};
 use super::frame_log::FrameLog;
-use super::handshake::{Handshake, HandshakeKind};
 use super::link::Link;
 use super::meeting::Input;
 use super::quirk::Quirk;
 use super::report::StreamReport;
 use super::shared::{MeetingState, Shared};
 use super::socket::Outbox;
-use super::status::Refusal;
 use super::{lock, wire};
 use crate::model::Medium;
 use crate::rtms::message::msg_type;
 use loss::MediaLoss;
-use media::{Admission, MediaLink, MediaProgress};
+use media::{MediaLink, MediaProgress};
 
 /// The stop reasons (section 10.6) that the server itself decides on.
 mod reason {
@@ -67,12 +66,6 @@ struct Zombie {
     /// The media of a media link; empty for signaling.
     media: Vec<Medium>,
     until: Instant,
-}
-
-/// An accepted handshake.
-enum Admitted {
-    Signaling { buffer_data: bool },
-    Media(Box<Admission>),
 }
 
 /// A live stream. The meeting's task owns it, so nothing in it is shared but the report and the frame log.
@@ -170,66 +163,6 @@ impl Stream {
 
     pub(super) fn is_over(&self) -> bool {
         self.ended.is_some()
-    }
-
-    /// Accepts or refuses the handshake of a socket.
-    pub(super) fn handle_handshake(
-        &mut self,
-        now: Instant,
-        socket: u64,
-        handshake: Handshake,
-        outbox: Outbox,
-    ) {
-        // Before the check for duplicates: what the server no longer holds must not refuse the client.
-        self.zombies.retain(|zombie| zombie.until > now);
-        self.expire_dead_links(now);
-        let Some(outbox) = self.apply_fault(&handshake, outbox) else { return };
-        match self.check_handshake(&handshake) {
-            Ok(Admitted::Signaling { buffer_data }) => {
-                self.accept_signaling(now, self.link(now, socket, outbox), buffer_data);
-            }
-            Ok(Admitted::Media(admission)) => {
-                self.accept_media(self.link(now, socket, outbox), *admission);
-            }
-            Err(refusal) => {
-                self.report().refused(refusal);
-                outbox.send(wire::handshake_refused(handshake.answer, refusal));
-                self.after_refusal(outbox);
-            }
-        }
-    }
-
-    fn check_handshake(&mut self, handshake: &Handshake) -> Result<Admitted, Refusal> {
-        // First: only an authenticated client may learn which connections exist.
-        self.authenticate(handshake)?;
-        match &handshake.kind {
-            HandshakeKind::Signaling { buffer_data } => {
-                self.check_signaling()?;
-                Ok(Admitted::Signaling { buffer_data: *buffer_data })
-            }
-            HandshakeKind::Media { media_type, media_params } => self
-                .check_media(handshake.route, *media_type, media_params)
-                .map(|admission| Admitted::Media(admission.into())),
-        }
-    }
-
-    /// Checks stream and signature. Fails with refusal 2 or 3.
-    fn authenticate(&self, handshake: &Handshake) -> Result<(), Refusal> {
-        // After a failover the URL of the old server is invalid (section 3.6, case A).
-        let stale =
-            matches!(handshake.route, super::socket::Route::Signaling(n) if n != self.server);
-        if stale || handshake.instance_id != self.shared.identity.instance_id {
-            return Err(Refusal::STREAM_ID);
-        }
-        let app = &self.shared.app.settings;
-        let expected = super::signature::handshake(
-            &app.client_id,
-            app.client_secret.expose(),
-            &handshake.instance_id,
-            &self.id,
-        );
-        // Not constant-time: the secrets of a simulator need no protection.
-        if handshake.signature == expected { Ok(()) } else { Err(Refusal::SIGNATURE) }
     }
 
     /// Handles a message that follows the handshake.

@@ -2,12 +2,11 @@
 
 use std::collections::HashMap;
 
-use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
-use sha2::{Digest, Sha256};
 
 use super::error::TokenError;
+use super::pkce::PkceChallenge;
 use crate::simulator::report::OAuthReport;
 use crate::simulator::settings::OAuthSettings;
 
@@ -26,24 +25,6 @@ pub(crate) enum Owner {
     Account,
     /// The app itself (`client_credentials`).
     App,
-}
-
-/// The PKCE challenge of an authorize request (RFC 7636).
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum PkceChallenge {
-    Plain(String),
-    S256(String),
-}
-
-impl PkceChallenge {
-    fn is_met_by(&self, verifier: &str) -> bool {
-        match self {
-            Self::Plain(expected) => verifier == expected,
-            Self::S256(expected) => {
-                BASE64_URL_SAFE_NO_PAD.encode(Sha256::digest(verifier)) == *expected
-            }
-        }
-    }
 }
 
 /// An authorize request that a user allowed.

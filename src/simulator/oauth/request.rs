@@ -3,7 +3,7 @@
 use url::Url;
 
 use super::fields::Fields;
-use super::grants::PkceChallenge;
+use super::pkce::PkceChallenge;
 use crate::simulator::settings::OAuthSettings;
 
 /// A valid authorize request, on which a user may decide.
