@@ -12,6 +12,7 @@ mod finalize;
 pub mod layout;
 mod leftovers;
 mod recorder;
+mod recording_meta;
 mod removal;
 mod spool;
 mod stream_recorder;

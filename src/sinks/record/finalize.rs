@@ -14,7 +14,8 @@ use tokio::task::spawn_blocking;
 
 use super::layout::Layout;
 use super::leftovers::find_leftovers;
-use super::spool::{RecordingMeta, Spool, TrackNote};
+use super::recording_meta::{RecordingMeta, TrackNote};
+use super::spool::Spool;
 use super::target::TargetError;
 use super::texts::{Text, TextError, Texts};
 use super::track::{Counts, Finished, TrackFile};

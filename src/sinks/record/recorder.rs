@@ -13,8 +13,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::Shared;
 use super::finalize::blocking;
+use super::recording_meta::RecordingMeta;
 use super::removal::delete_or_defer;
-use super::spool::RecordingMeta;
 use super::stream_recorder::{StopCause, record_stream};
 use super::upload::complete_recording;
 use crate::hub::{SinkStream, StreamInfo, Tap};

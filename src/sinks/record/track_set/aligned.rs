@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 
 use super::open::TrackOrMix;
 use crate::model::RecordingId;
-use crate::sinks::record::spool::{RecordingMeta, Spool, TrackNote};
+use crate::sinks::record::recording_meta::{RecordingMeta, TrackNote};
+use crate::sinks::record::spool::Spool;
 use crate::sinks::record::track::{Finished, TrackError, shift};
 
 /// Text up to this long before the first frame is placed at time 0: no file is shifted for less.

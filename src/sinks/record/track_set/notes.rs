@@ -7,7 +7,7 @@ use super::{Key, MAX_TRACKS, TrackSet};
 use crate::hub::Frame;
 use crate::model::{Medium, Speaker};
 use crate::sinks::record::layout::Voice;
-use crate::sinks::record::spool::TrackNote;
+use crate::sinks::record::recording_meta::TrackNote;
 use crate::sinks::record::track::TrackKind;
 
 impl TrackSet {

@@ -13,7 +13,7 @@ use crate::model::{
     ChannelId, FrameCount, IdKey, Instance, Product, SessionId, Speaker, StreamId, UserId,
 };
 use crate::rtms::params::{Effective, EffectiveAudio};
-use crate::sinks::record::spool::TrackNote;
+use crate::sinks::record::recording_meta::TrackNote;
 use crate::sinks::record::track::{Counts, Finished};
 
 const NOW: i64 = 1_732_313_190_000;

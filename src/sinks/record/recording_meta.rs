@@ -1,0 +1,114 @@
+//! The metadata of a recording on disk: what continues it after a restart.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::layout::Voice;
+use super::track::{Counts, TrackKind};
+use crate::model::{MediaSet, Medium, RecordingId, SessionId, Speaker, StreamId};
+
+/// The metadata of a recording on disk: enough to continue it after a restart.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) struct RecordingMeta {
+    pub id: RecordingId,
+    pub session_id: SessionId,
+    pub stream_id: StreamId,
+    pub ordinal: u32,
+    /// The recorded media.
+    pub media: MediaSet,
+    pub started_at_ms: i64,
+    /// The time origin of every file, Unix milliseconds; `None` before the first frame.
+    pub origin_ms: Option<i64>,
+    pub tracks: Vec<TrackNote>,
+    /// Counts of the frames by medium. After a kill they may lag by some seconds.
+    #[serde(default)]
+    pub counts: BTreeMap<Medium, Counts>,
+    /// Counts of the frames in the mix, which are also in the voices' files.
+    #[serde(default)]
+    pub mix: Counts,
+    /// Total counts, as older versions wrote them.
+    #[serde(default)]
+    pub frames: Counts,
+    /// The number of voices without a file, because there were too many; counted again after a restart.
+    #[serde(default)]
+    pub voices_beyond_limit: u64,
+}
+
+/// A file of frames, or a folder of pictures.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) struct TrackNote {
+    /// The path under `files/`.
+    pub name: String,
+    pub medium: Medium,
+    /// The speaker; empty for a track of everyone.
+    #[serde(flatten)]
+    pub speaker: Speaker,
+    /// Whether the track is the mix of all voices.
+    pub is_mix: bool,
+    pub kind: TrackKind,
+    /// The time origin of its files; `None` if it is the recording's.
+    #[serde(default)]
+    pub origin_ms: Option<i64>,
+}
+
+impl TrackNote {
+    pub(super) fn voice(&self) -> Voice<'_> {
+        match self.speaker.key() {
+            _ if self.is_mix => Voice::Mix,
+            Some(_) => Voice::One(&self.speaker),
+            None => Voice::All,
+        }
+    }
+}
+
+impl RecordingMeta {
+    /// A recording of a stream that has nothing in it yet.
+    pub(super) fn new(
+        session_id: SessionId,
+        stream_id: StreamId,
+        ordinal: u32,
+        started_at_ms: i64,
+    ) -> Self {
+        Self {
+            id: RecordingId(Uuid::now_v7()),
+            session_id,
+            stream_id,
+            ordinal,
+            media: MediaSet::default(),
+            started_at_ms,
+            origin_ms: None,
+            tracks: Vec::new(),
+            counts: BTreeMap::new(),
+            mix: Counts::default(),
+            frames: Counts::default(),
+            voices_beyond_limit: 0,
+        }
+    }
+
+    /// Sets the time origin of every file. Existing tracks are shifted when they are opened.
+    pub(super) fn begin_at(&mut self, origin_ms: i64) {
+        for note in &mut self.tracks {
+            note.origin_ms = note.origin_ms.or(self.origin_ms);
+        }
+        self.origin_ms = Some(origin_ms);
+    }
+
+    /// The size of this much silence in all files.
+    pub(super) fn silence_bytes(&self, by_ms: i64) -> u64 {
+        let per_ms: u64 = self.tracks.iter().map(|note| note.kind.silence_bytes_per_ms()).sum();
+        per_ms.saturating_mul(u64::try_from(by_ms).unwrap_or_default())
+    }
+
+    /// The counts of all frames.
+    pub(super) fn total(&self) -> Counts {
+        let mut total = self.frames;
+        self.counts.values().for_each(|counts| total.add(counts));
+        total
+    }
+
+    pub(super) fn records(&self, medium: Medium) -> bool {
+        self.media.contains(medium)
+    }
+}
