@@ -215,18 +215,8 @@ impl App {
         let mut streams = tokio::spawn(self.supervisor.run());
         let (requests, live_connections) = (state.requests.clone(), state.live_connections.clone());
         let refusals = Arc::clone(&state.refusals);
-        let health = self.admin.map(|admin| (admin, health_router(&state)));
         let stopped = stop_http.clone();
-        let mut http = tokio::spawn(async move {
-            let main = serve(listener, router(state), limits, stopped.clone());
-            match health {
-                None => main.await,
-                Some((admin, router)) => {
-                    let limits = Limits { connections: ADMIN_CONNECTIONS, ..limits };
-                    tokio::join!(main, serve(admin, router, limits, stopped));
-                }
-            }
-        });
+        let mut http = tokio::spawn(serve_http(listener, self.admin, state, limits, stopped));
         let ended_early = tokio::select! {
             // `biased`: the other parts end at the stop, too, and that is not an early end.
             biased;
@@ -250,14 +240,7 @@ impl App {
         stop_http.cancel();
         wait_finished(http).await;
         wait_finished(control).await;
-        live_connections.close();
-        if timeout(LAST_STEP, live_connections.wait()).await.is_err() {
-            tracing::warn!(live_connections = live_connections.len(), "live consumers are cut");
-        }
-        requests.close();
-        if timeout(LAST_STEP, requests.wait()).await.is_err() {
-            tracing::warn!("requests to Zoom did not end in time; what came of them is not known");
-        }
+        end_requests(live_connections, requests).await;
         let grants = async { tokio::join!(self.installer.finish_all(), self.tokens.finish()) };
         if timeout(retry_policy::FINISH_LIMIT, grants).await.is_err() {
             tracing::error!("Zoom did not answer in time: an installation may need a reconnect");
@@ -309,6 +292,37 @@ impl App {
             draining: self.draining.clone(),
             requests: TaskTracker::new(),
         })
+    }
+}
+
+/// Serves the API, and health checks at their own address if there is one, until `stop`.
+async fn serve_http(
+    listener: TcpListener,
+    admin: Option<TcpListener>,
+    state: Arc<AppState>,
+    limits: Limits,
+    stop: CancellationToken,
+) {
+    let health = admin.map(|admin| (admin, health_router(&state)));
+    let main = serve(listener, router(state), limits, stop.clone());
+    match health {
+        None => main.await,
+        Some((admin, router)) => {
+            let limits = Limits { connections: ADMIN_CONNECTIONS, ..limits };
+            tokio::join!(main, serve(admin, router, limits, stop));
+        }
+    }
+}
+
+/// Waits for the live consumers and for the requests to Zoom, each for a bounded time.
+async fn end_requests(live_connections: TaskTracker, requests: TaskTracker) {
+    live_connections.close();
+    if timeout(LAST_STEP, live_connections.wait()).await.is_err() {
+        tracing::warn!(live_connections = live_connections.len(), "live consumers are cut");
+    }
+    requests.close();
+    if timeout(LAST_STEP, requests.wait()).await.is_err() {
+        tracing::warn!("requests to Zoom did not end in time; what came of them is not known");
     }
 }
 
