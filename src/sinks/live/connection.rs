@@ -130,7 +130,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Connection<'a, S> {
 
     async fn serve(&mut self) -> CloseReason {
         match self.source.hello().await {
-            Ok((session, running)) => self.out = self.encoder.hello(session.as_ref(), &running),
+            Ok(hello) => self.out = self.encoder.hello(&hello),
             Err(error) => {
                 tracing::warn!(%error, "cannot read the session for a live consumer; its connection is closed");
                 return CloseReason::Failed;

@@ -6,10 +6,9 @@ use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
 use super::request::Format;
 use super::source::{Item, Source};
 use super::twilio::{NotL16, Twilio};
-use super::wire::{self, RunningStream};
+use super::wire::{self, Hello};
 use crate::clock;
 use crate::hub::{Followed, Frame};
-use crate::model::Session;
 
 /// The encoder of each format.
 pub(super) enum Encoder {
@@ -28,15 +27,11 @@ impl Encoder {
     }
 
     /// The first messages.
-    pub(super) fn hello(
-        &mut self,
-        session: Option<&Session>,
-        running: &[RunningStream],
-    ) -> Vec<Message> {
+    pub(super) fn hello(&mut self, hello: &Hello) -> Vec<Message> {
         match self {
-            Self::Json => vec![Message::text(wire::hello_message("json", session, running))],
-            Self::Binary => vec![Message::text(wire::hello_message("binary", session, running))],
-            Self::Twilio(twilio) => text_messages(twilio.hello(session, running)),
+            Self::Json => vec![Message::text(wire::hello_message("json", hello))],
+            Self::Binary => vec![Message::text(wire::hello_message("binary", hello))],
+            Self::Twilio(twilio) => text_messages(twilio.hello(hello.session.as_ref())),
         }
     }
 

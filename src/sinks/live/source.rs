@@ -1,6 +1,6 @@
 //! The source of a live consumer: frames from the hub and entries from the store, in one sequence.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,9 +11,9 @@ use tokio_util::sync::CancellationToken;
 use super::begin::{Begin, FIRST_READS, first_cursor};
 use super::named::{self, Found};
 use super::request::{From, Request};
-use super::wire::RunningStream;
+use super::wire::{Hello, RunningStream};
 use crate::hub::{Follow, Followed, Follower, Frame, Hub, StreamInfo, Tap, Tapped};
-use crate::model::{Cursor, EntryBody, Medium, Session, SessionId, Speaker, StreamId};
+use crate::model::{Cursor, EntryBody, Medium, SessionId, Speaker, StreamId};
 use crate::store::{Store, StoreError};
 
 /// The most entries queued for a consumer; others wait in the store.
@@ -97,7 +97,9 @@ impl Source {
             request,
         };
         source.follow_named();
-        for (stream, _) in source.running() {
+        // A consumer of one session follows it from the cursor that its hello names.
+        let running = source.request.session.is_none().then(|| source.running());
+        for (stream, _) in running.into_iter().flatten() {
             let session = stream.session_id;
             let begin = source.begin(session).unwrap_or(Begin::Now);
             source.follow(session, begin);
@@ -109,18 +111,30 @@ impl Source {
         &self.request
     }
 
-    /// The first information for a consumer; it is not repeated as an item.
-    pub async fn hello(&mut self) -> Result<(Option<Session>, Vec<RunningStream>), StoreError> {
-        let session = match self.request.session {
-            Some(id) => self.live.store.session(id).await?,
-            None => None,
-        };
+    /// The first information for a consumer; it is not repeated as an item. Begins to follow the session of a consumer of
+    /// one.
+    pub(super) async fn hello(&mut self) -> Result<Hello, StoreError> {
+        let (mut session, mut cursor) = (None, None);
+        if let Some(id) = self.request.session {
+            session = self.live.store.session(id).await?;
+            cursor = Some(self.follow_only(id).await?);
+        }
         let running = self.running();
         self.known = running
             .iter()
             .map(|(stream, _)| (stream.stream_id.clone(), Arc::clone(stream)))
             .collect();
-        Ok((session, running))
+        Ok(Hello { session, cursor, running })
+    }
+
+    /// Follows the session of a consumer of one, and returns the position behind which its entries begin.
+    async fn follow_only(&mut self, session: SessionId) -> Result<Cursor, StoreError> {
+        let after = match self.begin(session) {
+            Some(Begin::After(cursor)) => cursor,
+            _ => self.live.store.newest(session).await?,
+        };
+        self.follow(session, Begin::After(after.clone()));
+        Ok(after)
     }
 
     /// The next item. Cancel-safe.
@@ -167,6 +181,8 @@ impl Source {
         self.followers = JoinSet::new();
         (self.sender, self.entries) = mpsc::channel(MAX_QUEUED_ENTRIES);
         self.followed.clear();
+        // The next hello names this cursor.
+        self.request.from = From::After(BTreeMap::from([(session, after.clone())]));
         self.follow(session, Begin::After(after.clone()));
     }
 
@@ -273,11 +289,10 @@ impl Source {
         }
     }
 
-    /// Gives the entries of the sessions that the request names, whether they run here or not.
+    /// Gives the entries of the sessions that a request for many names, whether they run here or not.
     fn follow_named(&mut self) {
-        if let Some(session) = self.request.session {
-            let begin = self.begin(session).unwrap_or(Begin::Now);
-            return self.follow(session, begin);
+        if self.request.session.is_some() {
+            return;
         }
         let From::After(cursors) = &self.request.from else { return };
         self.idle = cursors.keys().copied().collect();

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use self::mixer::{CHUNK_MS, Chunk, MixPosition, Mixer};
 use self::resample::Resampler;
 use super::request::{Encoding, Sound};
-use super::wire::{BASE64, RunningStream};
+use super::wire::BASE64;
 use crate::hub::Frame;
 use crate::model::params::{AudioCodec, AudioStreams, Channels, SampleRate};
 use crate::model::{Medium, Session, SpeakerKey};
@@ -62,11 +62,7 @@ impl Twilio {
     }
 
     /// The messages `connected` and `start`.
-    pub(super) fn hello(
-        &mut self,
-        session: Option<&Session>,
-        _running: &[RunningStream],
-    ) -> Vec<String> {
+    pub(super) fn hello(&mut self, session: Option<&Session>) -> Vec<String> {
         let id = session.map_or_else(String::new, |session| session.id.0.simple().to_string());
         (self.stream_sid, self.call_sid) = (format!("MZ{id}"), format!("CA{id}"));
         let about = session.map(|session| {

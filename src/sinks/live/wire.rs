@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use crate::hub::{Frame, Person, StreamInfo};
 use crate::model::{
-    ChannelId, Entry, EntryView, IdKey, Medium, Metadata, Product, Session, SessionId,
+    ChannelId, Cursor, Entry, EntryView, IdKey, Medium, Metadata, Product, Session, SessionId,
     SessionStatus, Speaker, SpeakerUserId, StreamId,
 };
 use crate::rtms::params::Effective;
@@ -29,6 +29,9 @@ enum WireMessage<'a> {
         format: &'a str,
         /// `None` if all sessions are followed.
         session: Option<SessionView<'a>>,
+        /// The position behind which the entries of the session begin.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        cursor: Option<String>,
         streams: Vec<StreamView<'a>>,
     },
     Stream {
@@ -111,12 +114,17 @@ struct FrameHead<'a> {
 /// A stream with its present and past participants.
 pub(super) type RunningStream = (Arc<StreamInfo>, Vec<Arc<Person>>);
 
-pub(super) fn hello_message(
-    format: &str,
-    session: Option<&Session>,
-    running: &[RunningStream],
-) -> String {
-    let session = session.map(|session| SessionView {
+/// The first information for a consumer.
+pub(super) struct Hello {
+    /// None if all sessions are followed.
+    pub session: Option<Session>,
+    /// The position behind which the entries of that session begin.
+    pub cursor: Option<Cursor>,
+    pub running: Vec<RunningStream>,
+}
+
+pub(super) fn hello_message(format: &str, hello: &Hello) -> String {
+    let session = hello.session.as_ref().map(|session| SessionView {
         id: session.id,
         product: session.instance.product,
         instance_id: (session.instance.key != IdKey::MeetingId).then(|| session.instance.id()),
@@ -124,9 +132,10 @@ pub(super) fn hello_message(
         status: session.status,
         metadata: session.metadata.as_ref(),
     });
-    let streams =
-        running.iter().map(|(stream, people)| stream_view(stream, Some(people))).collect();
-    stream_text(&WireMessage::Hello { version: VERSION, format, session, streams })
+    let cursor = hello.cursor.as_ref().map(Cursor::to_string);
+    let streams = hello.running.iter();
+    let streams = streams.map(|(stream, people)| stream_view(stream, Some(people))).collect();
+    stream_text(&WireMessage::Hello { version: VERSION, format, session, cursor, streams })
 }
 
 pub(super) fn stream_message(stream: &StreamInfo, is_over: bool) -> String {

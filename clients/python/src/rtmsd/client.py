@@ -289,6 +289,8 @@ class Client(Media):
 
     def _hello(self, message: Message) -> None:
         self._session = message.get("session") or {}
+        # Until the first entry, a reconnect goes on where this connection began.
+        self._from = message.get("cursor", self._from)
         for stream in message.get("streams", []):
             self._learn(stream)
         self._resumed = set(self._frames)

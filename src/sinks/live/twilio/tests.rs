@@ -55,7 +55,7 @@ fn parsed(messages: Vec<String>) -> Vec<Value> {
 
 #[test]
 fn a_conversation_begins_with_connected_and_start() {
-    let messages = parsed(sound(Encoding::Mulaw, 8_000).hello(None, &[]));
+    let messages = parsed(sound(Encoding::Mulaw, 8_000).hello(None));
     assert_eq!(messages[0], json!({"event": "connected", "protocol": "Call", "version": "1.0.0"}));
     assert_eq!(
         (&messages[1]["event"], &messages[1]["sequenceNumber"]),
