@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, watch};
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 
 use super::Settings;
 use super::driver::{Command, Exit, Lease, drive_stream};
@@ -13,6 +13,7 @@ use crate::hub::{Feed, Hub};
 use crate::model::params::Params;
 use crate::model::{Outcome, Product, StopReason, StreamId, StreamRecord, ms};
 use crate::net::Network;
+use crate::net::retry::{Doubling, retry};
 use crate::rtms::endpoint::Endpoint;
 use crate::rtms::stream::{End, Setup};
 use crate::secret::Secret;
@@ -183,25 +184,23 @@ pub(super) async fn record_end(
     end: &End,
 ) {
     let ending = ending_of(end);
-    let mut wait = FIRST_RETRY;
-    loop {
-        let now_ms = clock::now_ms();
+    let waits = Doubling::new(FIRST_RETRY, LAST_RETRY);
+    let is_temporary = |error: &StoreError| matches!(error, StoreError::Unavailable(_));
+    let ended = retry(waits, is_temporary, || {
         // Read for every try: this node may claim the stream again while it retries.
         let epoch = lease.borrow().epoch;
-        let (ending, reason) = (ending.clone(), end.stop_reason);
-        let ended = store.finish_stream(stream_id, epoch, generation, ending, reason, now_ms);
-        match ended.await {
-            Err(StoreError::Unavailable(_)) => sleep(wait).await,
-            Err(error) => {
-                return tracing::error!(%stream_id, %error, "the store rejected a stream's end; the stream will be picked up again");
-            }
-            Ok(None) => return,
-            Ok(Some(last_entry)) => {
-                log_end(stream_id, end);
-                return hub.publish(vec![last_entry]);
-            }
+        let (ending, reason, now_ms) = (ending.clone(), end.stop_reason, clock::now_ms());
+        store.finish_stream(stream_id, epoch, generation, ending, reason, now_ms)
+    });
+    match ended.await {
+        Ok(Some(last_entry)) => {
+            log_end(stream_id, end);
+            hub.publish(vec![last_entry]);
         }
-        wait = (wait * 2).min(LAST_RETRY);
+        Ok(None) => {}
+        Err(error) => {
+            tracing::error!(%stream_id, %error, "the store rejected a stream's end; the stream will be picked up again");
+        }
     }
 }
 
