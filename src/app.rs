@@ -28,7 +28,7 @@ use crate::http::{
     health_router, router,
 };
 use crate::hub::{Hub, Writer};
-use crate::model::NodeId;
+use crate::model::{AppName, NodeId, Product};
 use crate::net::{Network, Resolver};
 use crate::rtms::stream::Timings;
 use crate::seal::KeyRing;
@@ -43,12 +43,12 @@ use crate::sinks::{Context, Runner, Stops, relay};
 use crate::store::{Store, StoreError};
 use crate::tls::{TlsError, client_config};
 use crate::zoom::api::Api;
+use crate::zoom::app::Apps;
 use crate::zoom::client::ZoomClient;
 use crate::zoom::install::Installer;
 use crate::zoom::oauth::OAuth;
 use crate::zoom::retry::Pauses;
 use crate::zoom::retry_policy;
-use crate::zoom::signature::WebhookKey;
 use crate::zoom::token::Tokens;
 
 use self::parts::Parts;
@@ -89,6 +89,7 @@ pub struct App {
     pub webhooks: Webhooks,
     forwards: Arc<Forwards>,
     live: Live,
+    apps: Apps,
     installer: Installer,
     ticket_keys: TicketKeys,
     answer_keys: KeyRing,
@@ -121,6 +122,8 @@ impl App {
         let network = Network::new(Arc::clone(&tls), resolver, config.proxy.clone());
         let zoom = ZoomClient::new(&network);
         let store = Store::open(&config.database).await?;
+        let apps = Apps::new(config.apps.clone());
+        move_video_sessions(&store, &apps).await?;
         let (hub, writer) =
             Hub::new(store.clone(), config.max_subscribers, settings::writer_settings(&config));
         let node = NodeId(Uuid::new_v4());
@@ -135,24 +138,23 @@ impl App {
         let draining = CancellationToken::new();
         let Sinks { recordings, webhooks, forwards, live, runners } =
             sinks::build(&config, &context, &ring, draining.clone()).await?;
-        let oauth = OAuth::new(zoom.clone(), config.install.oauth.clone());
-        let configured = config.install.configured.clone();
+        let oauth = OAuth::new(zoom.clone());
         let tokens =
-            Tokens::new(store.clone(), ring.clone(), oauth.clone(), configured, clock::now_ms);
+            Tokens::new(store.clone(), ring.clone(), oauth.clone(), apps.clone(), clock::now_ms);
         let (ticket_keys, answer_keys) = (TicketKeys::new(&ring), ring.clone());
-        let installer = Installer::new(store.clone(), ring, oauth, tokens.clone(), clock::now_ms);
+        let installer =
+            Installer::new(store.clone(), ring, oauth, apps.clone(), tokens.clone(), clock::now_ms);
         let streams = settings::stream_settings(
             &config,
+            &apps,
             node,
             timings,
             leases,
             network.with_websocket_tls(rtms_tls),
         );
-        let client_id = config.client.id.clone();
-        let video = settings::video_api(&config);
-        let api = Api::new(zoom, tokens.clone(), client_id, video, Pauses::default());
-        let control =
-            Arc::new(Control::new(store.clone(), api, settings::control_settings(&config)));
+        let api = Api::new(zoom, tokens.clone(), Pauses::default(), clock::now_ms);
+        let control_settings = settings::control_settings(&config, &apps);
+        let control = Arc::new(Control::new(store.clone(), api, control_settings));
         let stop_streams = CancellationToken::new();
         let (supervisor, streams) =
             supervisor(streams, store.clone(), Arc::clone(&hub), stop_streams.clone());
@@ -164,6 +166,7 @@ impl App {
             webhooks,
             forwards,
             live,
+            apps,
             installer,
             ticket_keys,
             answer_keys,
@@ -270,15 +273,10 @@ impl App {
             trusted_proxies: self.config.trusted_proxies.clone(),
             downloads: download::permits(self.config.max_connections),
             webhook_path: self.config.webhook_path.clone(),
-            webhook_key: WebhookKey::new(&self.config.webhook_secret),
-            video_webhook_key: self
-                .config
-                .video_sdk
-                .as_ref()
-                .map(|video| WebhookKey::new(&video.webhook_secret)),
+            apps: self.apps.clone(),
             webhook_tolerance_s: self.config.webhook_tolerance_s,
             installer: self.installer.clone(),
-            is_https: self.config.install.is_https(),
+            is_https: self.config.is_https(),
             body_timeout: BODY_TIMEOUT,
             keeps_deliveries: self.config.retention.deliveries != Keep::Nothing,
             now_ms: clock::now_ms,
@@ -324,6 +322,17 @@ async fn end_requests(live_connections: TaskTracker, requests: TaskTracker) {
     if timeout(LAST_STEP, requests.wait()).await.is_err() {
         tracing::warn!("requests to Zoom did not end in time; what came of them is not known");
     }
+}
+
+/// Gives the Video SDK app the sessions that it had before apps had names.
+async fn move_video_sessions(store: &Store, apps: &Apps) -> Result<(), StoreError> {
+    let Some(video) = apps.successor_for_video() else { return Ok(()) };
+    let (product, default) = (Product::VideoSdk, AppName::default());
+    let moved = store.move_product_sessions(product, &default, &video.name).await?;
+    if moved > 0 {
+        tracing::info!(moved, app = %video.name, "moved the Video SDK sessions of the default app to their own app");
+    }
+    Ok(())
 }
 
 /// Waits for a part that was asked to stop. A panic in it was logged where it happened, and the other parts

@@ -1,5 +1,6 @@
 //! Settings from the environment and `.env`: every mistake at once, by name, and never a value.
 
+mod apps;
 mod credentials;
 mod dotenv;
 mod install;
@@ -22,11 +23,9 @@ use std::time::Duration;
 
 use url::Url;
 
-use crate::control::Policies;
 use crate::http::TrustedProxies;
 use crate::http::auth::ApiTokens;
 use crate::http::cors::AllowedOrigins;
-use crate::model::params::Params;
 use crate::net::proxy::ProxyRules;
 use crate::rtms::endpoint::Policy;
 use crate::secret::Secret;
@@ -35,11 +34,9 @@ use crate::sinks;
 use crate::sinks::forward::Targets;
 use crate::store::Location;
 use crate::telemetry::{LogFormat, LogSettings};
-use crate::zoom::Credentials;
-use crate::zoom::signature::HandshakeIds;
+use crate::zoom::app::App;
 
 pub use self::install::InstallSettings;
-pub use self::products::VideoSdkSettings;
 use self::read::Reader;
 pub use self::read::{ConfigErrors, Mistake};
 pub use self::retention::{Keep, Retention};
@@ -59,23 +56,15 @@ pub struct Config {
     /// The origins of pages that may use the API from a browser.
     pub cors: AllowedOrigins,
     pub webhook_path: String,
-    pub webhook_secret: Secret<String>,
     pub webhook_tolerance_s: u32,
-    pub client: Credentials,
-    pub video_sdk: Option<VideoSdkSettings>,
-    /// The key and secret that sign tokens for the Video SDK's REST API.
-    pub video_api: Option<Credentials>,
-    pub handshake_ids: HandshakeIds,
+    pub apps: Vec<App>,
     pub install: InstallSettings,
-    pub params: Params,
-    pub policy: Policy,
     /// An additional certificate authority for Zoom's RTMS servers.
     pub rtms_ca_file: Option<PathBuf>,
     /// An additional certificate authority for every other connection.
     pub ca_file: Option<PathBuf>,
     /// The proxy for connections to Zoom and to object stores.
     pub proxy: ProxyRules,
-    pub policies: Policies,
     pub start_timeout: Duration,
     pub at_shutdown: AtShutdown,
     pub shutdown_grace: Duration,
@@ -111,6 +100,13 @@ impl Config {
         read.finish(config)
     }
 
+    /// Whether browsers use https, so that cookies are restricted to it.
+    pub fn is_https(&self) -> bool {
+        let is_https = |url: &str| url.starts_with("https://");
+        is_https(&self.install.public_url)
+            || self.apps.iter().any(|app| is_https(&app.redirect_url))
+    }
+
     fn read(read: &mut Reader<'_>) -> Option<Self> {
         // Read all of them before the first `?`, so that every mistake is found.
         let address = server::listen_address(read);
@@ -120,20 +116,14 @@ impl Config {
         let api_rate_limit = read.number("API_RATE_LIMIT_PER_SECOND", 1..=1_000_000);
         let cors = server::read_cors(read);
         let webhook_path = server::webhook_path(read);
-        let webhook_secret = read.secret("ZOOM_SECRET_TOKEN");
         let webhook_tolerance_s = read.number("WEBHOOK_TIMESTAMP_TOLERANCE_SECONDS", 1..=86_400);
-        let client = read_client(read);
-        let video_sdk = products::video_sdk(read);
-        let video_api = products::video_api(read);
-        let handshake_ids = products::handshake_ids(read);
-        let install =
-            install::read_settings(read, address.map(|address| address.port()), client.as_ref());
+        let install = install::read_settings(read, address.map(|address| address.port()));
+        let public_url = install.as_ref().map(|install| &*install.public_url);
+        let apps = apps::read_apps(read, public_url);
         let params = media::read_params(read);
-        let policy = read_policy(read);
         let rtms_ca_file = read.optional("RTMS_CA_FILE").map(PathBuf::from);
         let ca_file = read.optional("CA_FILE").map(PathBuf::from);
         let proxy = read_proxy(read);
-        let policies = policies::read_policies(read);
         let start_timeout_s = read.number("RTMS_START_TIMEOUT_SECONDS", 1..=3600);
         let at_shutdown = at_shutdown(read);
         let shutdown_grace_s = read.number("SHUTDOWN_GRACE_SECONDS", 0..=600);
@@ -158,19 +148,12 @@ impl Config {
             api_rate_limit_per_s: u32::try_from(api_rate_limit?).ok()?,
             cors: cors?,
             webhook_path: webhook_path?,
-            webhook_secret: webhook_secret?,
             webhook_tolerance_s: u32::try_from(webhook_tolerance_s?).ok()?,
-            client: client?,
-            video_sdk: video_sdk?,
-            video_api: video_api?,
-            handshake_ids: handshake_ids?,
+            apps: apps?,
             install: install?,
-            params: params?,
-            policy: policy?,
             rtms_ca_file,
             ca_file,
             proxy: proxy?,
-            policies: policies?,
             start_timeout: Duration::from_secs(start_timeout_s?),
             at_shutdown: at_shutdown?,
             shutdown_grace: Duration::from_secs(shutdown_grace_s?),
@@ -228,12 +211,6 @@ fn read_database(read: &mut Reader<'_>) -> Option<Location> {
         ),
         None => Some(Location::Postgres(Secret::new(url))),
     }
-}
-
-fn read_client(read: &mut Reader<'_>) -> Option<Credentials> {
-    let id = read.required("ZOOM_CLIENT_ID");
-    let secret = read.secret("ZOOM_CLIENT_SECRET");
-    Some(Credentials { id: id?, secret: secret? })
 }
 
 fn read_policy(read: &mut Reader<'_>) -> Option<Policy> {

@@ -7,22 +7,23 @@ mod policy;
 mod timeline;
 mod worker;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use thiserror::Error;
 use tokio::sync::Notify;
 
-pub use policy::{AutoStart, Policies, Refusal};
+pub use policy::Refusal;
 pub use timeline::{Missing, Timeline, TimelineEvent};
 
-use crate::model::params::Params;
 use crate::model::{
     Action, ActionId, ActionStatus, Answer, AuditRow, ChoiceReason, Chosen, Cursor, InstallationId,
-    MediaError, MediaParams, MediaPlan, NewSession, Session, SessionId, SessionSnapshot, StreamId,
-    UserId, ZoomAnswer, ms,
+    MediaError, MediaParams, MediaPlan, NewSession, Planned, Session, SessionId, SessionSnapshot,
+    StreamId, UserId, ZoomAnswer, ms,
 };
 use crate::store::{Begin, Begun, Made, Store, StoreError};
 use crate::zoom::api::{Accepted, Api, CallError, LONGEST_CALL, StatusChange};
+use crate::zoom::app::{App, Apps};
 use crate::zoom::error::ZoomError;
 use crate::zoom::token::{Candidates, TokenError};
 
@@ -31,13 +32,11 @@ const NEW_MEETING_MS: i64 = 2 * 60 * 1000;
 
 #[derive(Debug, Clone)]
 pub struct Settings {
-    pub policies: Policies,
+    pub apps: Apps,
     /// How long the webhook of a stream may take after Zoom accepted its start; after that, the start has timed out.
     pub start_timeout: Duration,
     /// How often the worker polls for due rows.
     pub poll_interval: Duration,
-    /// The media parameters of streams in sessions without their own.
-    pub params: Params,
     /// Whether anything may be recorded.
     pub may_record: bool,
     /// The wall clock, Unix milliseconds.
@@ -106,12 +105,21 @@ impl Control {
         self.store.create_session(new, act).await
     }
 
-    /// Completes media parameters with the configured ones.
+    /// The app of a session, for [`Self::resolve_media`].
+    ///
+    /// # Errors
+    /// There is no such session, or its app is not configured here.
+    pub async fn app_of(&self, id: SessionId) -> Result<Arc<App>, ControlError> {
+        let session = self.store.session(id).await?.ok_or(ControlError::UnknownSession)?;
+        self.app(&session).map_err(ControlError::Token)
+    }
+
+    /// Completes media parameters with those of an app.
     ///
     /// # Errors
     /// Lists every mistake in the parameters.
-    pub fn resolve_media(&self, wanted: &MediaParams) -> Result<MediaPlan, MediaError> {
-        MediaPlan::resolve(&self.settings.params, wanted, self.settings.may_record)
+    pub fn resolve_media(&self, app: &App, wanted: &MediaParams) -> Result<MediaPlan, MediaError> {
+        MediaPlan::resolve(&app.params, wanted, self.settings.may_record)
     }
 
     /// Sends a request about a session's stream to Zoom and waits for the answer. The audit row is written before, and
@@ -186,7 +194,8 @@ impl Control {
         let snapshot = self.store.snapshot(id).await?.ok_or(ControlError::UnknownSession)?;
         let stream = policy::active_stream(&snapshot);
         let own = stream.map_or(&snapshot.session.media, |stream| &stream.media);
-        let params = own.as_ref().map_or(&self.settings.params, |plan| &plan.params);
+        let app = self.app(&snapshot.session).map_err(ControlError::Token)?;
+        let params = own.as_ref().map_or(&app.params, |plan| &plan.params);
         if !params.lets_choose_video() {
             let session = Box::new(snapshot.session);
             return Err(ControlError::Refused(Refusal::VideoNotIndividual, session));
@@ -201,6 +210,7 @@ impl Control {
         let deliveries = self.store.deliveries_of(id, timeline::MAX_DELIVERIES).await?;
         let start = Cursor::default();
         let kinds = &timeline::KINDS;
+        let app = self.settings.apps.for_session(&snapshot.session);
         let entries = self.store.entries_after(id, &start, kinds, timeline::MAX_ENTRIES).await?;
         let joined = self.store.joined_streams(id).await?;
         Ok(Some(timeline::build(
@@ -208,7 +218,7 @@ impl Control {
             &deliveries,
             &entries,
             &joined,
-            self.settings.params.media,
+            app.map(|app| app.params.media).unwrap_or_default(),
             (self.settings.now_ms)(),
         )))
     }
@@ -239,12 +249,16 @@ impl Control {
             Ok(chosen) => chosen,
             Err(error) => return Asked { chosen: None, answer: Err(error.into()) },
         };
-        let answer = self.ask_with(&chosen, session, action).await;
+        let answer = match self.app(session) {
+            Ok(app) => self.ask_with(&app, &chosen, session, action).await,
+            Err(error) => Err(error.into()),
+        };
         Asked { chosen: Some(chosen), answer }
     }
 
     async fn ask_with(
         &self,
+        app: &Arc<App>,
         chosen: &Chosen,
         session: &Session,
         action: Action,
@@ -262,7 +276,7 @@ impl Control {
             is_new: action == Action::Start
                 && began_ms.is_some_and(|ms| (self.settings.now_ms)() - ms < NEW_MEETING_MS),
         };
-        self.api.change_status(chosen, &change).await
+        self.api.change_status(app, chosen, &change).await
     }
 
     async fn choose(
@@ -271,6 +285,7 @@ impl Control {
         RequestOptions { installation_id: named, allowed, .. }: RequestOptions<'_>,
     ) -> Result<Chosen, TokenError> {
         let session = &snapshot.session;
+        let app = self.app(session)?;
         let named_before = || {
             let id = session.installation_id.as_deref().and_then(InstallationId::parse);
             // Another caller may have named an installation for the session that this caller may not use.
@@ -282,7 +297,7 @@ impl Control {
             (ChoiceReason::Operator, &session.operator_id),
         ];
         let known = Candidates {
-            app: session.app.clone(),
+            app: app.name.clone(),
             named: named.or_else(named_before),
             users: users
                 .into_iter()
@@ -292,7 +307,21 @@ impl Control {
             used_before: used_before(snapshot),
             allowed,
         };
-        self.api.choose(session.instance.product, &known).await
+        self.api.choose(&app, session.instance.product, &known).await
+    }
+
+    /// The app of a session as it is now.
+    fn app(&self, session: &Session) -> Result<Arc<App>, TokenError> {
+        self.settings
+            .apps
+            .for_session(session)
+            .ok_or_else(|| TokenError::NoApp(session.app.clone()))
+    }
+
+    /// The actions that the policies of its app plan for a session; none if the app was removed.
+    fn planned_actions(&self, snapshot: &SessionSnapshot) -> Vec<Planned> {
+        let app = self.settings.apps.for_session(&snapshot.session);
+        app.map_or_else(Vec::new, |app| policy::planned_actions(snapshot, &app.policies))
     }
 
     /// The status of an accepted action and when it times out: a start waits for its stream, a stop for the stream's
@@ -311,7 +340,7 @@ impl Control {
 
     async fn review_session(&self, id: SessionId) -> Result<(), StoreError> {
         let Some(snapshot) = self.store.snapshot(id).await? else { return Ok(()) };
-        let plans = policy::planned_actions(&snapshot, &self.settings.policies);
+        let plans = self.planned_actions(&snapshot);
         self.store.plan(id, &plans, (self.settings.now_ms)()).await
     }
 
@@ -368,6 +397,7 @@ pub fn token_code(error: &TokenError) -> &'static str {
         TokenError::NotAllowed => "installation_not_allowed",
         TokenError::NeedsReconnect(_) => "installation_needs_reconnect",
         TokenError::Revoked(_) => "installation_revoked",
+        TokenError::NoApp(_) => "app_not_configured",
         TokenError::Unavailable(_) => "zoom_unavailable",
         TokenError::Store(_) => "store_unavailable",
     }

@@ -14,8 +14,8 @@ use crate::sinks::live::Live;
 use crate::sinks::record::Recordings;
 use crate::sinks::webhooks::Webhooks;
 use crate::store::Store;
+use crate::zoom::app::Apps;
 use crate::zoom::install::Installer;
-use crate::zoom::signature::WebhookKey;
 
 mod audit;
 mod audit_rows;
@@ -104,9 +104,7 @@ pub struct AppState {
     pub downloads: Permits,
     /// The path for Zoom's webhooks; must pass [`check_webhook_path`].
     pub webhook_path: String,
-    pub webhook_key: WebhookKey,
-    /// The key of the Video SDK app, if there is one.
-    pub video_webhook_key: Option<WebhookKey>,
+    pub apps: Apps,
     /// Whether the bodies of Zoom's webhooks are stored; that they arrived always is.
     pub keeps_deliveries: bool,
     /// The most that a webhook's timestamp may differ from the local clock, in seconds.

@@ -18,14 +18,11 @@ use tokio_util::sync::CancellationToken;
 pub use supervisor::Supervisor;
 
 use crate::hub::Hub;
-use crate::model::params::Params;
 use crate::model::{NodeId, StreamId};
 use crate::net::Network;
-use crate::rtms::endpoint::Policy;
 use crate::rtms::stream::Timings;
 use crate::store::Store;
-use crate::zoom::Credentials;
-use crate::zoom::signature::HandshakeIds;
+use crate::zoom::app::Apps;
 
 /// How many names of changed streams may wait for the supervisor. Polling finds those that find no room.
 pub const CHANGES_QUEUE: usize = 1024;
@@ -34,12 +31,7 @@ pub const CHANGES_QUEUE: usize = 1024;
 #[derive(Clone)]
 pub struct Settings {
     pub node: NodeId,
-    pub client: Credentials,
-    /// The Video SDK app's credentials. Without them `client` signs for Video SDK sessions, too.
-    pub video_sdk: Option<Credentials>,
-    pub handshake_ids: HandshakeIds,
-    pub params: Params,
-    pub policy: Policy,
+    pub apps: Apps,
     pub timings: Timings,
     pub network: Network,
     pub max_streams: usize,

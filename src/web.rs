@@ -44,7 +44,7 @@ pub struct Page {
 /// A link that looks like a button.
 pub struct Action {
     pub label: &'static str,
-    pub href: &'static str,
+    pub href: String,
 }
 
 impl Page {
@@ -72,8 +72,8 @@ impl Page {
         Self { tone, mark, heading, paragraphs, action: None, facts: Vec::new(), style: STYLE }
     }
 
-    pub fn with_action(self, label: &'static str, href: &'static str) -> Self {
-        Self { action: Some(Action { label, href }), ..self }
+    pub fn with_action(self, label: &'static str, href: impl Into<String>) -> Self {
+        Self { action: Some(Action { label, href: href.into() }), ..self }
     }
 
     /// Adds names and values below the text.

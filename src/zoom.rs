@@ -5,6 +5,9 @@ use crate::secret::Secret;
 // The REST API: start, stop, pause, resume.
 #[doc(hidden)]
 pub mod api;
+// The apps: credentials, products, policies, and the registry of all of them.
+#[doc(hidden)]
+pub mod app;
 // The HTTP client for Zoom's REST API and OAuth.
 #[doc(hidden)]
 pub mod client;
@@ -40,7 +43,7 @@ pub mod token;
 pub mod video_jwt;
 
 /// An app's client id and secret: they sign handshakes (section 5.1) and authenticate token requests (section 15.2).
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Credentials {
     /// The client id, which is public.
     pub id: String,

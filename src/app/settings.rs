@@ -12,7 +12,7 @@ use crate::rtms::stream::Timings;
 use crate::seal::KeyRing;
 use crate::sessions::Leases;
 use crate::sinks::webhooks;
-use crate::zoom::api::VideoApi;
+use crate::zoom::app::Apps;
 use crate::{control, sessions};
 
 /// How often the store is checked for due outgoing webhooks.
@@ -31,6 +31,7 @@ pub(super) fn writer_settings(config: &Config) -> WriterSettings {
 
 pub(super) fn stream_settings(
     config: &Config,
+    apps: &Apps,
     node: NodeId,
     timings: Timings,
     leases: Leases,
@@ -38,11 +39,7 @@ pub(super) fn stream_settings(
 ) -> sessions::Settings {
     sessions::Settings {
         node,
-        client: config.client.clone(),
-        video_sdk: config.video_sdk.as_ref().map(|video| video.credentials.clone()),
-        handshake_ids: config.handshake_ids.clone(),
-        params: config.params.clone(),
-        policy: config.policy.clone(),
+        apps: apps.clone(),
         timings,
         network,
         max_streams: config.max_streams,
@@ -50,15 +47,6 @@ pub(super) fn stream_settings(
         at_shutdown: config.at_shutdown,
         grace: config.shutdown_grace,
     }
-}
-
-/// The settings of the Video SDK's API; none if its key pair is not configured.
-pub(super) fn video_api(config: &Config) -> Option<VideoApi> {
-    config.video_api.clone().map(|pair| VideoApi {
-        pair,
-        base_url: config.install.oauth.api_base_url.clone(),
-        now_ms: clock::now_ms,
-    })
 }
 
 pub(super) fn webhook_settings(config: &Config, ring: &KeyRing) -> webhooks::Settings {
@@ -69,13 +57,12 @@ pub(super) fn webhook_settings(config: &Config, ring: &KeyRing) -> webhooks::Set
     }
 }
 
-pub(super) fn control_settings(config: &Config) -> control::Settings {
+pub(super) fn control_settings(config: &Config, apps: &Apps) -> control::Settings {
     control::Settings {
-        policies: config.policies.clone(),
+        apps: apps.clone(),
         start_timeout: config.start_timeout,
         may_record: config.retention.media != Keep::Nothing,
         poll_interval: CONTROL_POLL_INTERVAL,
-        params: config.params.clone(),
         now_ms: clock::now_ms,
     }
 }

@@ -46,7 +46,7 @@ pub(super) async fn run(mut config: Config, stop: CancellationToken) -> ExitCode
         let problem = format!("cannot store a token and a key in {folder} (DATA_DIR): {error}");
         return print_error(1, &problem);
     }
-    if matches!(config.install.configured, Configured::Static(_)) {
+    if config.apps.iter().any(|app| matches!(app.configured, Configured::Static(_))) {
         tracing::warn!(
             "ZOOM_ACCESS_TOKEN (access_token) expires after an hour and is not refreshed; \
             install the app instead"

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::read::Reader;
-use crate::control::{AutoStart, Policies};
+use crate::zoom::app::{AutoStart, Policies};
 
 /// Reads when to start, stop and restart streams.
 pub(super) fn read_policies(read: &mut Reader<'_>) -> Option<Policies> {

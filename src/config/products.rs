@@ -6,15 +6,9 @@ use crate::secret::Secret;
 use crate::zoom::Credentials;
 use crate::zoom::signature::HandshakeIds;
 
-/// A Video SDK app beside the General app: it has its own credentials and signs its own webhooks (section 16).
-#[derive(Debug, Clone)]
-pub struct VideoSdkSettings {
-    pub credentials: Credentials,
-    pub webhook_secret: Secret<String>,
-}
-
-/// `None` after a mistake, `Some(None)` if no Video SDK app is set.
-pub(super) fn video_sdk(read: &mut Reader<'_>) -> Option<Option<VideoSdkSettings>> {
+/// Reads the credentials and the secret token of a Video SDK app beside the General app (section 16). `None` after a
+/// mistake, `Some(None)` if no Video SDK app is set.
+pub(super) fn video_sdk(read: &mut Reader<'_>) -> Option<Option<(Credentials, Secret<String>)>> {
     const NAMES: [&str; 3] =
         ["ZOOM_VIDEO_SDK_KEY", "ZOOM_VIDEO_SDK_SECRET", "ZOOM_VIDEO_SECRET_TOKEN"];
     let values = NAMES.map(|name| read.optional(name));
@@ -24,9 +18,9 @@ pub(super) fn video_sdk(read: &mut Reader<'_>) -> Option<Option<VideoSdkSettings
     for (name, _) in NAMES.iter().zip(&values).filter(|(_, value)| value.is_none()) {
         read.wrong::<()>(name, "set with the other two of the Video SDK app, or none of them");
     }
-    let [id, secret, webhook_secret] = values;
+    let [id, secret, secret_token] = values;
     let credentials = Credentials { id: id?, secret: Secret::new(secret?) };
-    Some(Some(VideoSdkSettings { credentials, webhook_secret: Secret::new(webhook_secret?) }))
+    Some(Some((credentials, Secret::new(secret_token?))))
 }
 
 /// `None` after a mistake, `Some(None)` if it is not set.

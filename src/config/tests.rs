@@ -3,11 +3,12 @@
 use std::collections::HashMap;
 
 use super::*;
-use crate::control::AutoStart;
 use crate::model::params::{
-    AudioCodec, AudioStreams, ConnectionMode, Language, Preset, SampleRate, VideoCodec, VideoSelect,
+    AudioCodec, AudioStreams, ConnectionMode, Language, Params, Preset, SampleRate, VideoCodec,
+    VideoSelect,
 };
 use crate::model::{MediaSet, Medium, Product};
+use crate::zoom::app::AutoStart;
 use crate::zoom::token::Configured;
 
 const GOOD: [(&str, &str); 3] = [
@@ -21,17 +22,14 @@ fn config(changes: &[(&str, &str)]) -> Result<Config, ConfigErrors> {
     Config::from_lookup(|name| values.get(name).map(ToString::to_string))
 }
 
+/// The app that these settings describe.
+fn app(changes: &[(&str, &str)]) -> App {
+    config(changes).unwrap().apps.remove(0)
+}
+
 fn mistakes(changes: &[(&str, &str)]) -> Vec<&'static str> {
     let errors = config(changes).expect_err("these settings are wrong");
     errors.0.iter().map(|mistake| mistake.name).collect()
-}
-
-#[test]
-fn a_webhook_is_remembered_for_as_long_as_zoom_repeats_it() {
-    assert_eq!(mistakes(&[("RETENTION_DELIVERIES", "1h")]), ["RETENTION_DELIVERIES"]);
-    for enough in ["zero", "2h", "forever"] {
-        assert!(config(&[("RETENTION_DELIVERIES", enough)]).is_ok(), "{enough}");
-    }
 }
 
 #[test]
@@ -39,7 +37,7 @@ fn the_three_secrets_of_an_app_are_enough() {
     let config = config(&[]).unwrap();
     assert_eq!(config.address.to_string(), "0.0.0.0:3000");
     assert_eq!(config.webhook_path, "/webhook");
-    assert_eq!(config.params, Params::default());
+    assert_eq!(config.apps[0].params, Params::default());
     assert!(matches!(config.database, Location::Sqlite(path) if path.ends_with("data/rtmsd.db")));
     assert!(config.api_tokens.is_empty());
 }
@@ -138,6 +136,19 @@ fn serving_needs_a_token_and_a_key_only_where_the_store_is_shared() {
 }
 
 #[test]
+fn several_secret_tokens_are_separated_by_commas_with_the_newest_first() {
+    let tokens = |text| app(&[("ZOOM_SECRET_TOKEN", text)]).secret_tokens;
+    let secrets = |texts: &[&str]| -> Vec<_> {
+        texts.iter().map(|text| Secret::new((*text).to_owned())).collect()
+    };
+    assert_eq!(tokens("new, old"), secrets(&["new", "old"]));
+    assert_eq!(tokens("one,"), secrets(&["one"]));
+    for wrong in [",", "1,2,3,4,5,6,7,8,9"] {
+        assert_eq!(mistakes(&[("ZOOM_SECRET_TOKEN", wrong)]), ["ZOOM_SECRET_TOKEN"], "{wrong}");
+    }
+}
+
+#[test]
 fn a_postgres_url_is_a_secret() {
     let config = config(&[("DATABASE_URL", "postgres://u:s3cret@h/d")]).unwrap();
     assert!(!format!("{config:?}").contains("s3cret"));
@@ -145,8 +156,8 @@ fn a_postgres_url_is_a_secret() {
 
 #[test]
 fn media_are_named_once_each() {
-    let config = config(&[("MEDIA_TYPES", " Audio, transcript ,audio")]).unwrap();
-    assert_eq!(config.params.media, MediaSet::from([Medium::Audio, Medium::Transcript]));
+    let params = app(&[("MEDIA_TYPES", " Audio, transcript ,audio")]).params;
+    assert_eq!(params.media, MediaSet::from([Medium::Audio, Medium::Transcript]));
     for wrong in ["audio,smell", "audio video", ","] {
         assert_eq!(mistakes(&[("MEDIA_TYPES", wrong)]), ["MEDIA_TYPES"], "{wrong}");
     }
@@ -154,7 +165,7 @@ fn media_are_named_once_each() {
 
 #[test]
 fn a_preset_is_where_the_media_settings_start_from() {
-    let config = config(&[
+    let app = app(&[
         ("MEDIA_PRESET", "Recording"),
         ("SHARE_FPS", "10"),
         ("AUDIO_CODEC", "opus"),
@@ -162,8 +173,7 @@ fn a_preset_is_where_the_media_settings_start_from() {
         ("TRANSCRIPT_LANGUAGE", "14"),
         ("TRANSCRIPT_IDENTIFY_LANGUAGE", "off"),
         ("RTMS_BUFFER_DATA", "no"),
-    ])
-    .unwrap();
+    ]);
     let mut expected = Preset::Recording.params();
     expected.share.fps = 10;
     expected.audio.codec = AudioCodec::Opus;
@@ -171,12 +181,12 @@ fn a_preset_is_where_the_media_settings_start_from() {
     expected.transcript.language = Language::German;
     expected.transcript.identify_language = false;
     expected.buffer_data = false;
-    assert_eq!(config.params, expected);
+    assert_eq!(app.params, expected);
 }
 
 #[test]
 fn every_media_setting_sets_its_own_parameter() {
-    let params = |name, value| config(&[("MEDIA_PRESET", "full"), (name, value)]).unwrap().params;
+    let params = |name, value| app(&[("MEDIA_PRESET", "full"), (name, value)]).params;
     assert_eq!(params("AUDIO_SAMPLE_RATE", "32000").audio.sample_rate, SampleRate::Khz32);
     assert_eq!(params("AUDIO_SEND_RATE_MS", "1000").audio.send_rate_ms, 1000);
     assert_eq!(params("VIDEO_FPS", "6").video.fps, 6);
@@ -230,19 +240,18 @@ fn contradicting_settings_are_rejected_by_name_and_without_their_values() {
 
 #[test]
 fn the_media_settings_of_zooms_samples_are_read() {
-    let params = config(&[
+    let params = app(&[
         ("MEDIA_TYPES_FLAG", "11"),
         ("MEDIA_SOCKET_CONNECTION_MODE", "combined"),
         ("AUDIO_STREAM_MODE", "multi"),
         ("VIDEO_STREAM_MODE", "speaker"),
     ])
-    .unwrap()
     .params;
     assert_eq!(params.media, MediaSet::from([Medium::Audio, Medium::Video, Medium::Transcript]));
     assert_eq!(params.mode, ConnectionMode::Unified);
     assert_eq!(params.audio.streams, AudioStreams::PerParticipant);
     assert_eq!(params.video.select, VideoSelect::Active);
-    assert_eq!(config(&[("MEDIA_TYPES_FLAG", "32")]).unwrap().params.media, MediaSet::ALL);
+    assert_eq!(app(&[("MEDIA_TYPES_FLAG", "32")]).params.media, MediaSet::ALL);
     for wrong in ["0", "33", "64", "-1", "audio"] {
         assert_eq!(mistakes(&[("MEDIA_TYPES_FLAG", wrong)]), ["MEDIA_TYPES_FLAG"]);
     }
@@ -250,7 +259,7 @@ fn the_media_settings_of_zooms_samples_are_read() {
 
 #[test]
 fn names_and_flag_of_the_media_must_not_contradict_each_other() {
-    let agree = config(&[("MEDIA_TYPES", "transcript,audio"), ("MEDIA_TYPES_FLAG", "9")]).unwrap();
+    let agree = app(&[("MEDIA_TYPES", "transcript,audio"), ("MEDIA_TYPES_FLAG", "9")]);
     assert_eq!(agree.params.media, MediaSet::from([Medium::Transcript, Medium::Audio]));
     let contradict = [("MEDIA_TYPES", "audio"), ("MEDIA_TYPES_FLAG", "9")];
     assert_eq!(mistakes(&contradict), ["MEDIA_TYPES_FLAG"]);
@@ -270,7 +279,7 @@ fn the_defaults_of_the_table_are_the_defaults() {
 
 #[test]
 fn the_policies_are_off_all_or_for_the_hosts_that_are_named() {
-    let auto_start = |text| config(&[("RTMS_AUTO_START", text)]).unwrap().policies.auto_start;
+    let auto_start = |text| app(&[("RTMS_AUTO_START", text)]).policies.auto_start;
     assert_eq!(auto_start(""), AutoStart::Off);
     assert_eq!(auto_start("OFF"), AutoStart::Off);
     assert_eq!(auto_start("all"), AutoStart::All);
@@ -278,11 +287,11 @@ fn the_policies_are_off_all_or_for_the_hosts_that_are_named() {
     for text in ["on", "True", "1", "none", ",", " , "] {
         assert_eq!(mistakes(&[("RTMS_AUTO_START", text)]), ["RTMS_AUTO_START"], "{text}");
     }
-    let never = config(&[("RTMS_AUTO_STOP_AFTER_SECONDS", "0")]).unwrap().policies;
+    let never = app(&[("RTMS_AUTO_STOP_AFTER_SECONDS", "0")]).policies;
     assert_eq!(never.auto_stop_after, None);
-    let policies = config(&[("RTMS_AUTO_STOP_AFTER_SECONDS", "10")]).unwrap().policies;
+    let policies = app(&[("RTMS_AUTO_STOP_AFTER_SECONDS", "10")]).policies;
     assert_eq!(policies.auto_stop_after, Some(Duration::from_secs(10)));
-    assert_eq!(config(&[]).unwrap().policies.auto_stop_after, None);
+    assert_eq!(app(&[]).policies.auto_stop_after, None);
     assert_eq!(
         mistakes(&[("RTMS_AUTO_STOP_AFTER_SECONDS", "soon")]),
         ["RTMS_AUTO_STOP_AFTER_SECONDS"]
@@ -293,8 +302,8 @@ fn the_policies_are_off_all_or_for_the_hosts_that_are_named() {
 #[test]
 fn the_redirect_url_follows_from_the_public_url() {
     let urls = |changes: &[(&str, &str)]| {
-        let install = config(changes).unwrap().install;
-        (install.public_url, install.oauth.redirect_url)
+        let mut config = config(changes).unwrap();
+        (config.install.public_url, config.apps.remove(0).redirect_url)
     };
     let callback = "/api/v1/zoom/oauth/callback";
     let local = "http://localhost:8080".to_owned();
@@ -331,7 +340,7 @@ fn a_key_of_another_length_is_a_mistake_that_does_not_repeat_it() {
 
 #[test]
 fn a_token_source_beside_installations_is_an_account_or_a_ready_token() {
-    let configured = |changes: &[(&str, &str)]| config(changes).unwrap().install.configured;
+    let configured = |changes: &[(&str, &str)]| app(changes).configured;
     assert!(matches!(configured(&[]), Configured::None));
     assert!(matches!(configured(&[("access_token", "t")]), Configured::Static(_)));
     let account = [("ZOOM_ACCOUNT_ID", "a"), ("access_token", "t")];
@@ -346,17 +355,19 @@ fn a_token_source_beside_installations_is_an_account_or_a_ready_token() {
 
 #[test]
 fn a_video_sdk_app_has_all_three_of_its_secrets_or_none() {
-    assert!(config(&[]).unwrap().video_sdk.is_none());
+    assert_eq!(config(&[]).unwrap().apps.len(), 1);
+    assert!(app(&[]).serves(Product::VideoSdk));
     let all = [
         ("ZOOM_VIDEO_SDK_KEY", "sdk-key"),
         ("ZOOM_VIDEO_SDK_SECRET", "s3cret-sdk"),
         ("ZOOM_VIDEO_SECRET_TOKEN", "s3cret-hook"),
     ];
-    let video = config(&all).unwrap().video_sdk.unwrap();
-    assert_eq!(
-        (video.credentials.id.as_str(), video.webhook_secret.expose().as_str()),
-        ("sdk-key", "s3cret-hook")
-    );
+    let apps = config(&all).unwrap().apps;
+    let [default, video] = &apps[..] else { panic!("{apps:?}") };
+    assert_eq!((default.client.id.as_str(), default.serves(Product::VideoSdk)), ("id", false));
+    assert_eq!((video.name.as_str(), video.client.id.as_str()), ("video", "sdk-key"));
+    assert_eq!(video.secret_tokens, [Secret::new("s3cret-hook".to_owned())]);
+    assert_eq!(video.products, [Product::VideoSdk]);
     for (index, (missing, _)) in all.iter().enumerate() {
         let others: Vec<_> = all.iter().copied().filter(|(name, _)| name != missing).collect();
         assert_eq!(mistakes(&others), [*missing]);
@@ -368,7 +379,7 @@ fn a_video_sdk_app_has_all_three_of_its_secrets_or_none() {
 
 #[test]
 fn the_key_of_the_id_is_a_setting_per_product() {
-    let ids = |text| config(&[("RTMS_HANDSHAKE_ID_KEY", text)]).unwrap().handshake_ids.as_meeting;
+    let ids = |text| app(&[("RTMS_HANDSHAKE_ID_KEY", text)]).handshake_ids.as_meeting;
     assert_eq!(ids("product"), []);
     assert_eq!(ids("MEETING_UUID"), Product::ALL);
     assert_eq!(ids("webinar:meeting_uuid, video_sdk:product"), [Product::Webinar]);
@@ -387,9 +398,9 @@ fn a_public_url_has_no_path() {
 #[test]
 fn cookies_are_secure_when_either_url_is_https() {
     let redirect = ("ZOOM_OAUTH_REDIRECT_URL", "https://rtms.example.com/back");
-    assert!(!config(&[]).unwrap().install.is_https());
-    assert!(config(&[redirect]).unwrap().install.is_https());
-    assert!(config(&[("PUBLIC_URL", "https://rtms.example.com")]).unwrap().install.is_https());
+    assert!(!config(&[]).unwrap().is_https());
+    assert!(config(&[redirect]).unwrap().is_https());
+    assert!(config(&[("PUBLIC_URL", "https://rtms.example.com")]).unwrap().is_https());
 }
 
 #[test]

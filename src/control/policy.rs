@@ -1,7 +1,5 @@
 //! Decides which requests may be sent to Zoom, and plans the requests of the daemon's own policies (pure).
 
-use std::time::Duration;
-
 use thiserror::Error;
 
 use crate::model::{
@@ -9,32 +7,12 @@ use crate::model::{
     StreamRecord, StreamStatus, ms,
 };
 use crate::named::named;
+use crate::zoom::app::{AutoStart, Policies};
 
 /// How long a stream must have run for its earlier technical ends to be forgotten.
 const STABLE_MS: i64 = 5 * 60 * 1000;
 /// The factor by which the wait grows from one restart to the next.
 const RESTART_GROWTH: i64 = 3;
-
-/// The requests that the daemon sends to Zoom by itself.
-#[derive(Debug, Clone)]
-pub struct Policies {
-    pub auto_start: AutoStart,
-    /// When to stop a stream, counted from its announcement; `None` for never.
-    pub auto_stop_after: Option<Duration>,
-    /// How often in a row a stream that ended for a technical reason is requested again.
-    pub restarts: u32,
-    /// The wait before the first restart; later ones wait longer.
-    pub restart_after: Duration,
-}
-
-/// The meetings for which a stream is requested when they begin.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum AutoStart {
-    Off,
-    All,
-    /// The meetings of these hosts, by their Zoom user ids.
-    Hosts(Vec<String>),
-}
 
 named! {
     /// Why a request is not sent to Zoom. The names are the API's error codes; the texts say what to do.
@@ -129,11 +107,11 @@ pub(super) fn active_stream(snapshot: &SessionSnapshot) -> Option<&StreamRecord>
 pub(super) fn admit_planned(
     action: &ActionRecord,
     snapshot: &SessionSnapshot,
-    policies: &Policies,
+    plans: &[Planned],
 ) -> Result<(), NotNow> {
-    let is_wanted = planned_actions(snapshot, policies)
-        .into_iter()
-        .any(|plan| plan.action == action.action && Some(plan.cause) == action.cause);
+    let is_wanted = plans
+        .iter()
+        .any(|plan| plan.action == action.action && Some(&plan.cause) == action.cause.as_ref());
     if !is_wanted {
         return Err(NotNow::CauseGone);
     }

@@ -83,9 +83,7 @@ impl Control {
     async fn review(&self, now_ms: i64) -> Result<(), StoreError> {
         for (id, mark) in self.store.sessions_to_review(REVIEWS_AT_ONCE).await? {
             let plans = match self.store.snapshot(id).await {
-                Ok(snapshot) => {
-                    snapshot.map(|it| policy::planned_actions(&it, &self.settings.policies))
-                }
+                Ok(snapshot) => snapshot.map(|it| self.planned_actions(&it)),
                 // An unreadable session must not block the others.
                 Err(error @ StoreError::Row(_)) => {
                     tracing::error!(session_id = %id, %error, "cannot read a session; its policies are skipped");
@@ -121,7 +119,8 @@ impl Control {
         action: &ActionRecord,
         stop: &CancellationToken,
     ) -> Result<(ActionStatus, Answer), StoreError> {
-        let admit = |snapshot: &_| policy::admit_planned(action, snapshot, &self.settings.policies);
+        let admit =
+            |snapshot: &_| policy::admit_planned(action, snapshot, &self.planned_actions(snapshot));
         let now_ms = (self.settings.now_ms)();
         let admitted = self.store.admit_action(action, admit, now_ms).await?;
         let (status, due_at_ms, answer) = match admitted {

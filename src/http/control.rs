@@ -22,10 +22,11 @@ use super::idempotency::AboutSession;
 use super::view::SessionView;
 use crate::control::{ControlError, Refusal, RequestOptions, Requested, TimelineEvent};
 use crate::model::{
-    Action, AuditRow, InstallationId, MediaParams, MediaPlan, Metadata, Session, SessionId,
-    SessionStatus,
+    Action, AppName, AuditRow, InstallationId, MediaParams, MediaPlan, Metadata, Product, Session,
+    SessionId, SessionStatus,
 };
 use crate::store::Made;
+use crate::zoom::app::App;
 
 /// Creates a session (201), or returns the existing one (200).
 pub(super) async fn create(
@@ -52,14 +53,36 @@ async fn make_session(
     body: &[u8],
     act: &AuditRow,
 ) -> Result<Made, ApiError> {
-    let (mut new, media) = new_session::parse_session(body)?;
+    let new_session::Wanted { app, mut new, media } = new_session::parse_session(body)?;
+    let app = app_for(state, app.as_ref(), new.product)?;
+    new.app = app.name.clone();
     let named = new.installation_id.as_deref().and_then(InstallationId::parse);
     // Only an id that is named can be checked here; an installation that is chosen later is checked by the control.
     if named.is_some_and(|id| !caller.may_use(id)) {
         return Err(ApiError::InstallationNotAllowed);
     }
-    new.media = resolve_media(state, media)?;
+    new.media = media.map(|media| resolve_media(state, &app, &media)).transpose()?;
     Ok(state.control.create(&new, act).await?)
+}
+
+/// The app of a new session: the named one, else the one that starts sessions of the product.
+fn app_for(
+    state: &AppState,
+    named: Option<&AppName>,
+    product: Option<Product>,
+) -> Result<Arc<App>, ApiError> {
+    // Without a product it is a meeting or a webinar.
+    let product = product.unwrap_or(Product::Meeting);
+    let Some(name) = named else {
+        let problem = "must name an app: several apps serve this product, or none does";
+        let app = state.apps.for_product(product);
+        return app.ok_or(ApiError::InvalidValue { name: "app", problem });
+    };
+    let app = state.apps.get(name).ok_or(ApiError::UnknownApp)?;
+    match app.serves(product) {
+        true => Ok(app),
+        false => Err(ApiError::InvalidValue { name: "app", problem: "must serve the product" }),
+    }
 }
 
 pub(super) async fn start(
@@ -69,19 +92,21 @@ pub(super) async fn start(
     body: Bytes,
 ) -> Result<Response, ApiError> {
     let asked = new_session::parse_start(&body)?;
-    let media = resolve_media(&state, asked.media)?;
+    let media = match asked.media {
+        None => None,
+        Some(media) => {
+            let app = state.control.app_of(id).await?;
+            Some(resolve_media(&state, &app, &media)?)
+        }
+    };
     let allowed = caller.installations.as_deref();
     let options =
         RequestOptions { media: media.as_ref(), installation_id: asked.installation_id, allowed };
     request_action(&state, id, Action::Start, options, &caller).await
 }
 
-fn resolve_media(
-    state: &AppState,
-    media: Option<MediaParams>,
-) -> Result<Option<MediaPlan>, ApiError> {
-    let resolved = media.map(|media| state.control.resolve_media(&media)).transpose();
-    resolved.map_err(ApiError::Media)
+fn resolve_media(state: &AppState, app: &App, media: &MediaParams) -> Result<MediaPlan, ApiError> {
+    state.control.resolve_media(app, media).map_err(ApiError::Media)
 }
 
 pub(super) async fn stop(

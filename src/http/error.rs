@@ -38,11 +38,11 @@ pub enum ApiError {
     SessionLive,
     #[error("{0}")]
     Media(MediaError),
-    #[error("no Video SDK app is configured: set ZOOM_VIDEO_SDK_KEY")]
-    NoVideoSdk,
+    #[error("there is no app with this name")]
+    UnknownApp,
     #[error(
-        "Zoom must send Video SDK events to the webhook path plus /video, signed with ZOOM_VIDEO_SECRET_TOKEN, and \
-         all others to the path itself, signed with ZOOM_SECRET_TOKEN"
+        "this app does not serve the event's product: Zoom must send each app's events to its own path, such as \
+         /webhook/video for the app video"
     )]
     OtherApp,
     #[error("the session has no recorded file of this name")]
@@ -216,7 +216,7 @@ impl ApiError {
             | Self::UnknownInstallation
             | Self::UnknownRecording
             | Self::UnknownForward
-            | Self::NoVideoSdk => StatusCode::NOT_FOUND,
+            | Self::UnknownApp => StatusCode::NOT_FOUND,
             Self::RecordingLost | Self::AnswerDeleted => StatusCode::GONE,
             Self::RangeNotSatisfiable { .. } => StatusCode::RANGE_NOT_SATISFIABLE,
             Self::Endpoint(error) => webhook_endpoint::status(error),
@@ -261,7 +261,7 @@ impl ApiError {
             Self::UnknownSession => "session_not_found",
             Self::SessionLive => "session_live",
             Self::UnknownInstallation => "installation_not_found",
-            Self::NoVideoSdk => "video_sdk_not_configured",
+            Self::UnknownApp => "unknown_app",
             Self::OtherApp => "other_app",
             Self::UnknownRecording => "recording_not_found",
             Self::RecordingNotFinished => "recording_not_finished",

@@ -13,30 +13,45 @@ use serde_json::json;
 use url::form_urlencoded;
 
 use self::cookie::Browser;
-use super::AppState;
 use super::client_address::ClientAddress;
 use super::envelope::success;
 use super::error::{ApiError, InstallRefusal};
 use super::view::InstallationView;
-use crate::model::Installation;
+use super::{AppState, INSTALL_PATH};
+use crate::model::{AppName, Installation};
 use crate::secret::Secret;
 use crate::web::{CONTENT_SECURITY_POLICY, Page};
 
+/// The parameter of a query that names the app.
+const APP_PARAMETER: &str = "app";
+
 /// For programs that send a browser to Zoom themselves. `authorization_url` and `state` are also at the top level,
 /// where MeetMind's clients expect them.
-pub(super) async fn authorize_url(State(state): State<Arc<AppState>>) -> Response {
-    let begun = state.installer.begin(None);
+pub(super) async fn authorize_url(
+    State(state): State<Arc<AppState>>,
+    RawQuery(query): RawQuery,
+) -> Result<Response, ApiError> {
+    let begun = named_app(query.as_deref()).and_then(|app| state.installer.begin(&app, None));
+    let begun = begun.ok_or(ApiError::Install(InstallRefusal::UnknownApp))?;
     let data = json!({ "authorization_url": begun.authorization_url, "state": begun.state });
     let mut envelope = json!({ "status": true, "message": "authorization URL", "data": data });
     envelope["authorization_url"] = begun.authorization_url.into();
     envelope["state"] = begun.state.into();
-    Json(envelope).into_response()
+    Ok(Json(envelope).into_response())
 }
 
 /// The link behind an *Install* button: redirects to Zoom and sets a cookie that the callback is checked against.
-pub(super) async fn install(State(state): State<Arc<AppState>>, headers: HeaderMap) -> Response {
+pub(super) async fn install(
+    State(state): State<Arc<AppState>>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+) -> Result<Response, ApiError> {
     let browser = Browser::of(&headers, state.is_https);
-    let begun = state.installer.begin(Some(browser.id()));
+    let app = named_app(query.as_deref());
+    let begun = app.and_then(|app| state.installer.begin(&app, Some(browser.id())));
+    let Some(begun) = begun else {
+        return refused(InstallRefusal::UnknownApp, &AppName::default(), &headers);
+    };
     let mut response = StatusCode::FOUND.into_response();
     let target = HeaderValue::from_str(&begun.authorization_url);
     let headers = response.headers_mut();
@@ -44,7 +59,24 @@ pub(super) async fn install(State(state): State<Arc<AppState>>, headers: HeaderM
     headers.insert(header::SET_COOKIE, browser.set_cookie());
     // Zoom need not learn which page the user came from.
     headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
-    response
+    Ok(response)
+}
+
+/// The app in `?app=`, or the default app; `None` if the text is no name.
+fn named_app(query: Option<&str>) -> Option<AppName> {
+    let mut pairs = form_urlencoded::parse(query.unwrap_or_default().as_bytes());
+    match pairs.find(|(key, _)| key == APP_PARAMETER) {
+        None => Some(AppName::default()),
+        Some((_, name)) => AppName::parse(&name).ok(),
+    }
+}
+
+/// The path that begins the install of an app.
+fn install_path(app: &AppName) -> String {
+    match app.is_default() {
+        true => INSTALL_PATH.to_owned(),
+        false => format!("{INSTALL_PATH}?{APP_PARAMETER}={app}"),
+    }
 }
 
 /// Zoom's redirect after the consent. Every outcome has a page, or JSON for `accept: application/json`.
@@ -54,37 +86,59 @@ pub(super) async fn callback(
     RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    let finished =
-        finish_install(&state, client, query.as_deref().unwrap_or_default(), &headers).await;
-    match (finished, wants_json(&headers)) {
-        (Ok(installation), true) => Ok(installed_json(&installation)),
-        (Ok(installation), false) => {
-            Ok(page_response(StatusCode::OK, &installed_page(&installation)))
+    let returned = Returned::parse(query.as_deref().unwrap_or_default());
+    let app = returned.state.as_deref().and_then(|text| state.installer.app_of(text));
+    match finish_install(&state, client, returned, &headers).await {
+        Ok(installation) if wants_json(&headers) => Ok(installed_json(&installation)),
+        Ok(installation) => Ok(page_response(StatusCode::OK, &installed_page(&installation))),
+        Err(refusal) => refused(refusal, &app.unwrap_or_default(), &headers),
+    }
+}
+
+/// The page of a failed install, or its error for a client that wants JSON.
+fn refused(
+    refusal: InstallRefusal,
+    app: &AppName,
+    headers: &HeaderMap,
+) -> Result<Response, ApiError> {
+    if wants_json(headers) {
+        return Err(ApiError::Install(refusal));
+    }
+    tracing::warn!(%app, code = refusal.code(), "an install failed: {refusal}");
+    Ok(page_response(refusal.status(), &refusal.failure_page(app)))
+}
+
+/// What Zoom sends back with the browser.
+#[derive(Default)]
+struct Returned {
+    code: Option<String>,
+    state: Option<String>,
+    error: Option<String>,
+}
+
+impl Returned {
+    fn parse(query: &str) -> Self {
+        let mut returned = Self::default();
+        for (name, value) in form_urlencoded::parse(query.as_bytes()) {
+            // RFC 6749, section 3.1, forbids repeated parameters; if one is repeated, the last value counts.
+            match &*name {
+                "code" => returned.code = Some(value.into_owned()),
+                "state" => returned.state = Some(value.into_owned()),
+                "error" => returned.error = Some(value.into_owned()),
+                _ => {}
+            }
         }
-        (Err(refusal), true) => Err(ApiError::Install(refusal)),
-        (Err(refusal), false) => {
-            tracing::warn!(code = refusal.code(), "an install failed: {refusal}");
-            Ok(page_response(refusal.status(), &refusal.failure_page()))
-        }
+        returned
     }
 }
 
 async fn finish_install(
     state: &AppState,
     client: ClientAddress,
-    query: &str,
+    returned: Returned,
     headers: &HeaderMap,
 ) -> Result<Installation, InstallRefusal> {
-    let (mut code, mut returned, mut error) = (None, None, None);
-    for (name, value) in form_urlencoded::parse(query.as_bytes()) {
-        // RFC 6749, section 3.1, forbids repeated parameters; if one is repeated, the last value counts.
-        match &*name {
-            "code" => code = Some(value.into_owned()),
-            "state" => returned = Some(value.into_owned()),
-            "error" => error = Some(value),
-            _ => {}
-        }
-    }
+    let Returned { code, state: returned, error } = returned;
     // The error first: RFC 6749, section 4.1.2.1, sends it without a code.
     match error.as_deref() {
         Some("access_denied") => return Err(InstallRefusal::Denied),

@@ -191,6 +191,10 @@ fn operation_parameters(route: &Route, about: &Operation) -> Vec<Value> {
         let id = json!({ "type": "string", "format": "uuid" });
         parameters.push(json!({ "name": "id", "in": "path", "required": true, "schema": id }));
     }
+    if route.path.contains("{app}") {
+        let name = json!({ "type": "string", "pattern": "^[a-z0-9][a-z0-9_-]{0,31}$" });
+        parameters.push(json!({ "name": "app", "in": "path", "required": true, "schema": name }));
+    }
     if route.path.contains("{file}") {
         let about = "The `file` of a list of recordings";
         parameters.push(json!({

@@ -150,7 +150,7 @@ fn request_observer(state: &AppState) -> Arc<request::Observer> {
     Arc::new(request::Observer {
         counters: Arc::clone(&state.counters),
         trusted_proxies: state.trusted_proxies.clone(),
-        webhook_paths: vec![state.webhook_path.clone(), webhook::video_path(&state.webhook_path)],
+        webhook_paths: vec![state.webhook_path.clone(), webhook::app_path(&state.webhook_path)],
     })
 }
 

@@ -1,21 +1,23 @@
-//! `POST /webhook` and `POST /webhook/video`: receives Zoom's webhooks (rtms-protocol.md section 13).
+//! `POST /webhook` and `POST /webhook/{app}`: receives Zoom's webhooks (rtms-protocol.md section 13).
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use axum::Json;
-use axum::extract::{Request, State};
+use axum::extract::{Path, RawQuery, Request, State};
 use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 use tokio::time::timeout;
+use url::form_urlencoded;
 
 use super::counters::count;
 use super::error::ApiError;
 use super::{AppState, body};
 use crate::model::{AppName, Delivery, WebhookEffect};
 use crate::store::{Recorded, StoreError};
+use crate::zoom::app::App;
 use crate::zoom::event::{self, Event};
 use crate::zoom::signature::{
     PlainToken, SIGNATURE_HEADER, SignatureError, SignatureHeaders, TIMESTAMP_HEADER, WebhookKey,
@@ -33,9 +35,9 @@ const WARNING_INTERVAL_MS: i64 = 60_000;
 /// Paths that a webhook cannot have.
 const TAKEN: [&str; 4] = ["/health/", "/api/", "/docs", "/openapi.json"];
 
-/// The path for the webhooks of the Video SDK app.
-pub(super) fn video_path(path: &str) -> String {
-    format!("{}/video", path.trim_end_matches('/'))
+/// The path for the webhooks of the app that it names.
+pub(super) fn app_path(path: &str) -> String {
+    format!("{}/{{app}}", path.trim_end_matches('/'))
 }
 
 /// Checks a webhook path: it starts with `/`, is plain text and none of the daemon's own paths.
@@ -53,55 +55,36 @@ pub fn check_path(path: &str) -> Result<(), &'static str> {
     }
 }
 
+/// The app that the path without a name also speaks for, as in `?type=video`.
+const TYPE_PARAMETER: &str = "type";
+
 /// Answers after the delivery and its effect are stored, and before any socket is dialled. Zoom retries only after 5xx,
 /// so an unavailable store is answered with it, and a bad request never is.
 pub(super) async fn receive(
     State(state): State<Arc<AppState>>,
+    RawQuery(query): RawQuery,
     request: Request,
 ) -> Result<Response, ApiError> {
-    // Without a separate Video SDK app, the only app may be one.
-    let speaks_for = match state.video_webhook_key {
-        Some(_) => SpeaksFor::AllButVideoSdk,
-        None => SpeaksFor::All,
-    };
-    count_refused(&state, answer_webhook(&state, &state.webhook_key, speaks_for, request).await)
+    let app = named_in_query(query.as_deref().unwrap_or_default())
+        .and_then(|name| state.apps.get(&name))
+        .or_else(|| state.apps.get(&AppName::default()));
+    count_refused(&state, answer_webhook(&state, app, request).await)
 }
 
-/// Receives the webhooks of the Video SDK app, which has a secret token of its own.
-pub(super) async fn receive_video(
+/// Receives the webhooks of the app that the path names.
+pub(super) async fn receive_for_app(
     State(state): State<Arc<AppState>>,
+    Path(name): Path<String>,
     request: Request,
 ) -> Result<Response, ApiError> {
-    let key = state.video_webhook_key.as_ref().ok_or(ApiError::NoVideoSdk)?;
-    count_refused(&state, answer_webhook(&state, key, SpeaksFor::VideoSdk, request).await)
+    let app = AppName::parse(&name).ok().and_then(|name| state.apps.get(&name));
+    count_refused(&state, answer_webhook(&state, app, request).await)
 }
 
-/// The events that a key may sign.
-#[derive(Debug, Clone, Copy)]
-enum SpeaksFor {
-    All,
-    AllButVideoSdk,
-    VideoSdk,
-}
-
-impl SpeaksFor {
-    /// Notices about limits concern every product.
-    fn includes(self, event: &str) -> bool {
-        let is_video_sdk = event.starts_with("session.");
-        match self {
-            Self::All => true,
-            Self::AllButVideoSdk => !is_video_sdk,
-            Self::VideoSdk => is_video_sdk || event.starts_with("rtms."),
-        }
-    }
-
-    /// The setting with the secret token that these webhooks are signed with.
-    fn token_setting(self) -> &'static str {
-        match self {
-            Self::All | Self::AllButVideoSdk => "ZOOM_SECRET_TOKEN",
-            Self::VideoSdk => "ZOOM_VIDEO_SECRET_TOKEN",
-        }
-    }
+fn named_in_query(query: &str) -> Option<AppName> {
+    let mut pairs = form_urlencoded::parse(query.as_bytes());
+    let (_, name) = pairs.find(|(key, _)| key == TYPE_PARAMETER)?;
+    AppName::parse(&name).ok()
 }
 
 /// Logs wrong webhook signatures, at most once a minute: anybody can send them.
@@ -112,10 +95,11 @@ pub struct SignatureWarnings {
 }
 
 impl SignatureWarnings {
-    fn warn(&self, setting: &str, now_ms: i64) {
+    fn warn(&self, app: &AppName, now_ms: i64) {
         if self.is_due(now_ms) {
             tracing::warn!(
-                "a webhook's signature does not fit {setting}; the webhook is refused. \
+                %app,
+                "a webhook's signature does not fit the secret token of its app; the webhook is refused. \
                 If Zoom sent it, copy the Secret Token of the Zoom app again (further ones are logged once a minute)"
             );
         }
@@ -144,10 +128,10 @@ fn count_refused(
 
 async fn answer_webhook(
     state: &AppState,
-    key: &WebhookKey,
-    speaks_for: SpeaksFor,
+    app: Option<Arc<App>>,
     request: Request,
 ) -> Result<Response, ApiError> {
+    let app = app.ok_or(ApiError::UnknownApp)?;
     let (parts, body) = request.into_parts();
     let raw = body::read_body(body, MAX_BODY_BYTES, state.body_timeout).await?;
     // Read after the body: the tolerance includes the time that the body takes.
@@ -155,17 +139,15 @@ async fn answer_webhook(
     let headers = signature_headers(&parts.headers);
     let tolerance_s = state.webhook_tolerance_s;
     // The signature covers the raw bytes, so it is checked before they are parsed.
-    key.check(headers, &raw, now_ms, tolerance_s).map_err(|error| {
+    let key = app.check_webhook(headers, &raw, now_ms, tolerance_s).map_err(|error| {
         if error == SignatureError::Wrong {
-            state.signature_warnings.warn(speaks_for.token_setting(), now_ms);
+            state.signature_warnings.warn(&app.name, now_ms);
         }
         ApiError::Signature(error)
     })?;
-    match event::parse(&raw, &AppName::default(), now_ms).map_err(ApiError::Event)? {
-        Event::UrlValidation { plain_token } => Ok(validation_response(key, &plain_token)),
-        Event::Delivery(delivery) if !speaks_for.includes(&delivery.event) => {
-            Err(ApiError::OtherApp)
-        }
+    match event::parse(&raw, &app.name, now_ms).map_err(ApiError::Event)? {
+        Event::UrlValidation { plain_token } => Ok(validation_response(&app, &key, &plain_token)),
+        Event::Delivery(delivery) if !app.may_send(&delivery.event) => Err(ApiError::OtherApp),
         Event::Delivery(mut delivery) => {
             if !state.keeps_deliveries {
                 // The row stays, so that a repetition is still recognised.
@@ -182,8 +164,8 @@ fn signature_headers(headers: &HeaderMap) -> SignatureHeaders<'_> {
     SignatureHeaders { timestamp: value(TIMESTAMP_HEADER), signature: value(SIGNATURE_HEADER) }
 }
 
-fn validation_response(key: &WebhookKey, plain_token: &PlainToken) -> Response {
-    tracing::info!("Zoom validated the webhook URL");
+fn validation_response(app: &App, key: &WebhookKey, plain_token: &PlainToken) -> Response {
+    tracing::info!(app = %app.name, "Zoom validated the webhook URL");
     Json(json!({
         "plainToken": plain_token.as_str(),
         "encryptedToken": key.encrypted_token(plain_token),

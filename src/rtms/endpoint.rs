@@ -13,7 +13,7 @@ pub const ZOOM_HOSTS: [&str; 2] = [".zoom.us", ".zoom.com"];
 const MAX_URL_BYTES: usize = 2048;
 
 /// Decides which URLs may be dialled.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Policy {
     /// Exact host names, or suffixes that begin with a dot. Lower case.
     allowed_hosts: Vec<String>,

@@ -11,14 +11,13 @@ use super::driver::{Command, Exit, Lease, drive_stream};
 use crate::clock;
 use crate::hub::{Feed, Hub};
 use crate::model::params::Params;
-use crate::model::{Outcome, Product, StopReason, StreamId, StreamRecord, ms};
+use crate::model::{Outcome, StopReason, StreamId, StreamRecord, ms};
 use crate::net::Network;
 use crate::net::retry::{Doubling, retry};
 use crate::rtms::endpoint::Endpoint;
 use crate::rtms::stream::{End, Setup};
-use crate::secret::Secret;
 use crate::store::{Claim, Ending, Store, StoreError};
-use crate::zoom::signature::HandshakeKey;
+use crate::zoom::app::App;
 
 /// The waits between tries to store a stream's end.
 const FIRST_RETRY: Duration = Duration::from_millis(200);
@@ -69,6 +68,7 @@ impl StreamTask {
     /// Prepares a stream that this node claimed: its handshake signature, its parameters, and its feed.
     pub(super) fn new(
         settings: &Settings,
+        app: &App,
         store: Store,
         hub: Arc<Hub>,
         claim: &Claim,
@@ -78,7 +78,7 @@ impl StreamTask {
         let stream = &claim.stream;
         // The session's media at the time of the announcement.
         let own = stream.media.as_ref().map(|plan| &plan.params);
-        let params = own.unwrap_or(&settings.params).clone();
+        let params = own.unwrap_or(&app.params).clone();
         let mut feed = Feed::new(Arc::clone(&hub), stream, claim.last_seq, params.media);
         if claim.last_seq > 0 || claim.is_taken_over {
             feed.picked_up(claim.is_taken_over);
@@ -86,7 +86,7 @@ impl StreamTask {
         let (sender, commands) = mpsc::channel(COMMANDS_QUEUE);
         let (lease, leased) = watch::channel(Lease { epoch: stream.epoch, until });
         let task = Self {
-            setup: setup(settings, stream, params),
+            setup: setup(settings, app, stream, params),
             endpoint,
             generation: stream.generation,
             lease: leased,
@@ -96,7 +96,7 @@ impl StreamTask {
             commands,
             store,
             hub,
-            quiet: settings.leases.lease / QUIET_IN_LEASE,
+            quiet: quiet_of(settings),
         };
         (task, Controls { commands: sender, lease })
     }
@@ -145,9 +145,7 @@ impl StreamTask {
     async fn give_back(&self) {
         let (stream_id, epoch) = (self.stream_id(), self.lease.borrow().epoch);
         tracing::info!(%stream_id, "another daemon is connected to the stream; giving the claim back");
-        if let Err(error) = self.store.give_back(stream_id, epoch, ms(self.quiet)).await {
-            tracing::warn!(%stream_id, %error, "could not give the claim back; its lease will expire");
-        }
+        give_back(&self.store, stream_id, epoch, self.quiet).await;
     }
 
     /// Appends entries that other daemons offered after the last poll.
@@ -169,6 +167,17 @@ impl StreamTask {
 
     fn stream_id(&self) -> &StreamId {
         &self.setup.stream_id
+    }
+}
+
+/// Gives a claim back without running the stream: another daemon may claim it later.
+pub(super) async fn leave_to_others(settings: &Settings, store: Store, stream: &StreamRecord) {
+    give_back(&store, &stream.stream_id, stream.epoch, quiet_of(settings)).await;
+}
+
+async fn give_back(store: &Store, stream_id: &StreamId, epoch: i64, quiet: Duration) {
+    if let Err(error) = store.give_back(stream_id, epoch, ms(quiet)).await {
+        tracing::warn!(%stream_id, %error, "could not give the claim back; its lease will expire");
     }
 }
 
@@ -211,21 +220,20 @@ fn ending_of(end: &End) -> Ending {
     Ending { outcome: end.outcome, detail }
 }
 
-fn setup(settings: &Settings, stream: &StreamRecord, params: Params) -> Setup {
+fn setup(settings: &Settings, app: &App, stream: &StreamRecord, params: Params) -> Setup {
     Setup {
         stream_id: stream.stream_id.clone(),
-        instance: settings.handshake_ids.named(&stream.instance),
-        signature: Secret::new(handshake_signature(settings, stream)),
+        instance: app.handshake_ids.named(&stream.instance),
+        signature: app.sign_handshake(&stream.instance, &stream.stream_id),
         params,
-        policy: settings.policy.clone(),
+        policy: app.rtms_hosts.clone(),
         timings: settings.timings.clone(),
     }
 }
 
-fn handshake_signature(settings: &Settings, stream: &StreamRecord) -> String {
-    let own = settings.video_sdk.as_ref().filter(|_| stream.instance.product == Product::VideoSdk);
-    let app = own.unwrap_or(&settings.client);
-    HandshakeKey::new(&app.id, &app.secret).sign(&stream.instance, &stream.stream_id)
+/// How long no daemon claims a stream after its claim was given back.
+fn quiet_of(settings: &Settings) -> Duration {
+    settings.leases.lease / QUIET_IN_LEASE
 }
 
 fn log_end(stream_id: &StreamId, end: &End) {
@@ -233,7 +241,7 @@ fn log_end(stream_id: &StreamId, end: &End) {
     match end.outcome {
         _ if end.stop_reason == Some(StopReason::AUTHENTICATION_FAILURE) => {
             tracing::error!(%stream_id, outcome, "Zoom ended the stream because it could not authenticate us: \
-                check ZOOM_CLIENT_ID and ZOOM_CLIENT_SECRET; it is not started again");
+                check the client id and client secret of its app (ZOOM_CLIENT_ID, ZOOM_CLIENT_SECRET); it is not started again");
         }
         Outcome::Stopped | Outcome::Closed => {
             tracing::info!(%stream_id, outcome, stop_reason = end.stop_reason.map(|reason| reason.0), "stream ended");

@@ -11,7 +11,7 @@ use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::stream_task::{After, Controls, StreamTask, record_end};
+use super::stream_task::{After, Controls, StreamTask, leave_to_others, record_end};
 use super::{AtShutdown, Settings};
 use crate::hub::Hub;
 use crate::model::{Outcome, StopReason, StreamId, StreamRecord, UserId, ms};
@@ -19,6 +19,7 @@ use crate::rtms::endpoint::Endpoint;
 use crate::rtms::stream::End;
 use crate::sessions::driver::{Command, Lease};
 use crate::store::{Claim, OfferKey, Store, StoreError};
+use crate::zoom::app::App;
 
 /// How many streams are claimed in one transaction.
 const ORPHANS_AT_ONCE: u32 = 200;
@@ -45,6 +46,8 @@ pub struct Supervisor {
 
 /// A running stream, and the state of its row that it was last notified of.
 struct RunningTask {
+    /// The app as it was when the stream started here; `None` for a stream that only ends here.
+    app: Option<Arc<App>>,
     commands: mpsc::Sender<Command>,
     lease: watch::Sender<Lease>,
     generation: i64,
@@ -209,9 +212,11 @@ impl Supervisor {
     /// stream's queue full is sent at the next poll.
     fn send_changes(&mut self, record: &StreamRecord) {
         let Some(running) = self.running.get_mut(&record.stream_id) else { return };
-        if record.generation > running.generation {
+        if let Some(app) = &running.app
+            && record.generation > running.generation
+        {
             let generation = record.generation;
-            let is_sent = match self.settings.policy.first_allowed(&record.server_urls) {
+            let is_sent = match app.rtms_hosts.first_allowed(&record.server_urls) {
                 Ok(endpoint) => {
                     running.commands.try_send(Command::Moved { endpoint, generation }).is_ok()
                 }
@@ -255,9 +260,12 @@ impl Supervisor {
             // record.
             return self.end(stream, stream_end(Outcome::Stopped, stream.stop_reason));
         }
+        let Some(app) = self.settings.apps.for_stream(stream) else {
+            return self.leave_to_others(stream);
+        };
         let stream_id = &stream.stream_id;
-        match self.settings.policy.first_allowed(&stream.server_urls) {
-            Ok(endpoint) => self.start_at(endpoint, &claim, until),
+        match app.rtms_hosts.first_allowed(&stream.server_urls) {
+            Ok(endpoint) => self.start_at(endpoint, app, &claim, until),
             Err(error) => {
                 let detail = format!("the announced URL {error}");
                 tracing::warn!(%stream_id, "{detail}; the stream is not joined");
@@ -266,12 +274,26 @@ impl Supervisor {
         }
     }
 
-    fn start_at(&mut self, endpoint: Endpoint, claim: &Claim, until: StdInstant) {
+    /// Gives back a stream of an app that this daemon does not have: another one may have it, or have it soon.
+    fn leave_to_others(&mut self, stream: &StreamRecord) {
+        let (stream_id, app) = (&stream.stream_id, &stream.app);
+        tracing::warn!(%stream_id, %app, "the app of a stream is not configured here; leaving the stream to another daemon");
+        let (settings, store, given_back) =
+            (self.settings.clone(), self.store.clone(), stream.clone());
+        let controls = self.no_controls(stream);
+        self.own(stream, None, controls, async move {
+            leave_to_others(&settings, store, &given_back).await;
+            After::Rest
+        });
+    }
+
+    fn start_at(&mut self, endpoint: Endpoint, app: Arc<App>, claim: &Claim, until: StdInstant) {
         let stream = &claim.stream;
         tracing::info!(stream_id = %stream.stream_id, server = %endpoint, resumed = claim.last_seq > 0, "stream started");
         let (store, hub) = (self.store.clone(), Arc::clone(&self.hub));
-        let (task, controls) = StreamTask::new(&self.settings, store, hub, claim, endpoint, until);
-        self.own(stream, controls, task.run());
+        let (task, controls) =
+            StreamTask::new(&self.settings, &app, store, hub, claim, endpoint, until);
+        self.own(stream, Some(app), controls, task.run());
         self.send_changes(stream);
     }
 
@@ -279,11 +301,9 @@ impl Supervisor {
     fn end(&mut self, stream: &StreamRecord, end: End) {
         let (store, hub) = (self.store.clone(), Arc::clone(&self.hub));
         let (stream_id, generation) = (stream.stream_id.clone(), stream.generation);
-        // The task takes no commands; the receiver is dropped at once.
-        let (commands, _) = mpsc::channel(1);
-        let until = self.lease_until();
-        let (lease, leased) = watch::channel(Lease { epoch: stream.epoch, until });
-        self.own(stream, Controls { commands, lease }, async move {
+        let controls = self.no_controls(stream);
+        let leased = controls.lease.subscribe();
+        self.own(stream, None, controls, async move {
             // Entries from before the panic must be stored before the end.
             hub.flush().await;
             record_end(&store, &hub, &stream_id, generation, &leased, &end).await;
@@ -291,13 +311,23 @@ impl Supervisor {
         });
     }
 
+    /// The controls of a task that takes no commands.
+    fn no_controls(&self, stream: &StreamRecord) -> Controls {
+        // The receivers are dropped at once.
+        let (commands, _) = mpsc::channel(1);
+        let until = self.lease_until();
+        Controls { commands, lease: watch::channel(Lease { epoch: stream.epoch, until }).0 }
+    }
+
     fn own(
         &mut self,
         stream: &StreamRecord,
+        app: Option<Arc<App>>,
         Controls { commands, lease }: Controls,
         task: impl Future<Output = After> + Send + 'static,
     ) {
         let running = RunningTask {
+            app,
             commands,
             lease,
             generation: stream.generation,

@@ -1,5 +1,6 @@
 //! Zoom's REST API: start, stop, pause and resume of a stream (rtms-protocol.md section 14).
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::header::HeaderMap;
@@ -8,6 +9,7 @@ use serde_json::{Value, json};
 use thiserror::Error;
 use tokio::time::{sleep, timeout};
 
+use super::app::App;
 use super::client::{ZoomClient, request_failure};
 use super::error::ZoomError;
 use super::retry::{Next, Pauses, Tries};
@@ -63,48 +65,25 @@ pub enum CallError {
 pub struct Api {
     client: ZoomClient,
     tokens: Tokens,
-    /// The client id of the RTMS app that receives the streams (section 14.1).
-    client_id: String,
-    /// Signs the tokens for Video SDK sessions, if it is set.
-    video: Option<VideoApi>,
     pauses: Pauses,
-}
-
-/// The Video SDK's REST API requires a JWT instead of an OAuth token (section 14.3).
-pub struct VideoApi {
-    /// The account's Video SDK API key and secret, not the SDK's own.
-    pub pair: Credentials,
-    pub base_url: String,
     /// The wall clock, Unix milliseconds.
-    pub now_ms: fn() -> i64,
-}
-
-impl VideoApi {
-    fn granted(&self) -> Granted {
-        let access_token = video_jwt::token(&self.pair, (self.now_ms)());
-        Granted { installation: None, access_token, api_base_url: self.base_url.clone() }
-    }
+    now_ms: fn() -> i64,
 }
 
 impl Api {
-    pub fn new(
-        client: ZoomClient,
-        tokens: Tokens,
-        client_id: String,
-        video: Option<VideoApi>,
-        pauses: Pauses,
-    ) -> Self {
-        Self { client, tokens, client_id, video, pauses }
+    pub fn new(client: ZoomClient, tokens: Tokens, pauses: Pauses, now_ms: fn() -> i64) -> Self {
+        Self { client, tokens, pauses, now_ms }
     }
 
-    /// Chooses the token for a request: the Video SDK API key for a Video SDK session if one is set, else as
+    /// Chooses the token for a request: the app's Video SDK API key for a Video SDK session if it has one, else as
     /// [`Tokens::choose`] decides.
     pub async fn choose(
         &self,
+        app: &App,
         product: Product,
         known: &Candidates<'_>,
     ) -> Result<Chosen, TokenError> {
-        if product == Product::VideoSdk && self.video.is_some() {
+        if product == Product::VideoSdk && app.video_api.is_some() {
             if known.allowed.is_some() {
                 return Err(TokenError::NotAllowed);
             }
@@ -116,21 +95,23 @@ impl Api {
     /// Sends a request, in bounded time. An accepted request has not taken effect yet: a webhook reports that.
     pub async fn change_status(
         &self,
+        app: &Arc<App>,
         chosen: &Chosen,
         change: &StatusChange<'_>,
     ) -> Result<Accepted, CallError> {
-        let tried = timeout(LONGEST_CALL, self.try_until_answered(chosen, change)).await;
+        let tried = timeout(LONGEST_CALL, self.try_until_answered(app, chosen, change)).await;
         tried.unwrap_or_else(|_| Err(ZoomError::no_answer().into()))
     }
 
     async fn try_until_answered(
         &self,
+        app: &Arc<App>,
         chosen: &Chosen,
         change: &StatusChange<'_>,
     ) -> Result<Accepted, CallError> {
-        let mut granted = match &self.video {
-            Some(video) if change.product == Product::VideoSdk => video.granted(),
-            _ => self.tokens.token(&chosen.wanted()).await?,
+        let mut granted = match &app.video_api {
+            Some(pair) if change.product == Product::VideoSdk => self.video_granted(app, pair),
+            _ => self.tokens.token(&chosen.wanted(&app.name)).await?,
         };
         let mut tries = Tries::default();
         loop {
@@ -151,6 +132,16 @@ impl Api {
         }
     }
 
+    /// The token for the Video SDK's REST API, which requires a JWT instead of an OAuth token (section 14.3).
+    fn video_granted(&self, app: &Arc<App>, pair: &Credentials) -> Granted {
+        Granted {
+            app: Arc::clone(app),
+            installation: None,
+            access_token: video_jwt::token(pair, (self.now_ms)()),
+            api_base_url: app.api_base_url.clone(),
+        }
+    }
+
     async fn try_once(
         &self,
         granted: &Granted,
@@ -162,7 +153,7 @@ impl Api {
             .client
             .request(method, &url)
             .bearer_auth(granted.access_token.expose())
-            .json(&status_body(&self.client_id, change, participant_id(granted, change)))
+            .json(&status_body(&granted.app.client.id, change, participant_id(granted, change)))
             .send()
             .await;
         let answer = answer.map_err(|error| {

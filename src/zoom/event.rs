@@ -123,15 +123,23 @@ enum Change {
     Interrupted,
 }
 
+/// The product that an event of this name is about; `None` for an event of the account or the app.
+pub fn product_of(event: &str) -> Option<Product> {
+    match event.split_once('.')?.0 {
+        "meeting" => Some(Product::Meeting),
+        "webinar" => Some(Product::Webinar),
+        "session" => Some(Product::VideoSdk),
+        "contact_center" => Some(Product::ContactCenter),
+        _ => None,
+    }
+}
+
 /// Parses the name of a stream event; `None` for every other event.
 fn rtms_event(name: &str) -> Option<(Product, Change)> {
-    let (prefix, rest) = name.split_once('.')?;
-    let (product, change) = match prefix {
-        "meeting" => (Product::Meeting, rest),
-        "webinar" => (Product::Webinar, rest),
-        "session" => (Product::VideoSdk, rest),
-        "contact_center" => (Product::ContactCenter, rest.strip_prefix("voice_")?),
-        _ => return None,
+    let (product, (_, rest)) = (product_of(name)?, name.split_once('.')?);
+    let change = match product {
+        Product::ContactCenter => rest.strip_prefix("voice_")?,
+        _ => rest,
     };
     match change {
         "rtms_started" => Some((product, Change::Started)),

@@ -10,6 +10,7 @@ use thiserror::Error;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::app::{App, Apps};
 use super::exchange_limit::ExchangeLimit;
 use super::oauth::{self, OAuth, OAuthError};
 use super::retry_policy;
@@ -36,6 +37,9 @@ pub struct Begun {
 pub enum InstallError {
     #[error(transparent)]
     State(#[from] StateError),
+    /// The app was removed while the user was at Zoom.
+    #[error("the app {0} is not configured here")]
+    UnknownApp(AppName),
     #[error("this install was finished before")]
     Used,
     #[error("too many installs at once: try again")]
@@ -86,6 +90,7 @@ struct Inner {
     store: Store,
     ring: KeyRing,
     oauth: OAuth,
+    apps: Apps,
     tokens: Tokens,
     keys: StateKeys,
     now_ms: fn() -> i64,
@@ -105,6 +110,7 @@ impl Installer {
         store: Store,
         ring: KeyRing,
         oauth: OAuth,
+        apps: Apps,
         tokens: Tokens,
         now_ms: fn() -> i64,
     ) -> Self {
@@ -113,6 +119,7 @@ impl Installer {
             store,
             ring,
             oauth,
+            apps,
             tokens,
             now_ms,
             exchanges: ExchangeLimit::new(Instant::now()),
@@ -122,11 +129,19 @@ impl Installer {
         }))
     }
 
-    /// Begins an install, bound to the browser with this cookie if there is one. Stores nothing.
-    pub fn begin(&self, browser: Option<&str>) -> Begun {
+    /// Begins an install of an app, bound to the browser with this cookie if there is one. Stores nothing. `None` if
+    /// there is no such app.
+    pub fn begin(&self, app: &AppName, browser: Option<&str>) -> Option<Begun> {
+        let app = self.0.apps.get(app)?;
+        let now_ms = (self.0.now_ms)();
         let Issued { state, verifier } =
-            self.0.keys.issue((self.0.now_ms)(), random_bytes(), browser);
-        Begun { authorization_url: self.0.oauth.authorize_url(&state, &verifier), state }
+            self.0.keys.issue(now_ms, random_bytes(), &app.name, browser);
+        Some(Begun { authorization_url: OAuth::authorize_url(&app, &state, &verifier), state })
+    }
+
+    /// The app that a state is for; `None` if this server did not issue it.
+    pub fn app_of(&self, state: &str) -> Option<AppName> {
+        self.0.keys.app_of(state)
     }
 
     /// Finishes an install from `address`: checks the state, waits for a turn, and then exchanges the code, requests
@@ -139,6 +154,8 @@ impl Installer {
         address: IpAddr,
     ) -> Result<Installation, InstallError> {
         let accepted = self.0.keys.check((self.0.now_ms)(), state, browser)?;
+        let app = self.0.apps.get(&accepted.app);
+        let app = app.ok_or_else(|| InstallError::UnknownApp(accepted.app.clone()))?;
         let turn = self.0.exchanges.turn(address, browser, Instant::now()).await;
         let turn = turn.ok_or(InstallError::Busy)?;
         // After the wait: a state that was refused as busy can be tried again.
@@ -147,7 +164,7 @@ impl Installer {
         let task = self.0.tasks.spawn(async move {
             // Held until the exchange ends, even if the browser has left.
             let _turn = turn;
-            inner.install(&accepted, &code, address).await
+            inner.install(&app, &accepted, &code, address).await
         });
         task.await.unwrap_or(Err(InstallError::Panicked))
     }
@@ -176,17 +193,18 @@ impl Installer {
 impl Inner {
     async fn install(
         &self,
+        app: &App,
         accepted: &Accepted,
         code: &Secret<String>,
         address: IpAddr,
     ) -> Result<Installation, InstallError> {
-        let tokens = self.oauth.exchange(code, &accepted.verifier).await?;
+        let tokens = self.oauth.exchange(app, code, &accepted.verifier).await?;
         let obtained_at_ms = (self.now_ms)();
-        let installed = self.store(accepted, &tokens, obtained_at_ms, address).await;
+        let installed = self.store(app, accepted, &tokens, obtained_at_ms, address).await;
         match &installed {
             Ok(installation) => tracing::info!(installation = %installation.id, "installed"),
             // The code is used up and the user has to begin again, so these tokens are revoked.
-            Err(_) => self.take_back(&tokens).await,
+            Err(_) => self.take_back(app, &tokens).await,
         }
         installed
     }
@@ -206,19 +224,19 @@ impl Inner {
 
     async fn store(
         &self,
+        app: &App,
         accepted: &Accepted,
         tokens: &oauth::Tokens,
         obtained_at_ms: i64,
         address: IpAddr,
     ) -> Result<Installation, InstallError> {
-        let user = retry_policy::ask_zoom(&self.stopping, || self.oauth.user(tokens)).await?;
+        let user = retry_policy::ask_zoom(&self.stopping, || self.oauth.user(app, tokens)).await?;
         // The store makes the state work once across all daemons.
-        let app = AppName::default();
-        if !self.store.use_oauth_state(&app, &accepted.id, accepted.expires_at_ms).await? {
+        if !self.store.use_oauth_state(&app.name, &accepted.id, accepted.expires_at_ms).await? {
             return Err(InstallError::Used);
         }
         let granted = GrantedTo {
-            app,
+            app: app.name.clone(),
             account_id: user.account_id,
             user_id: user.id,
             display_name: user.display_name,
@@ -232,8 +250,8 @@ impl Inner {
         Ok(retry_policy::store_result(write).await?)
     }
 
-    async fn take_back(&self, tokens: &oauth::Tokens) {
-        let revoke = || self.oauth.revoke(&tokens.access);
+    async fn take_back(&self, app: &App, tokens: &oauth::Tokens) {
+        let revoke = || self.oauth.revoke(app, &tokens.access);
         if let Err(error) = retry_policy::ask_zoom(&self.stopping, revoke).await {
             tracing::warn!(%error, "could not revoke tokens that could not be stored; they are discarded and expire at Zoom");
         }
@@ -249,7 +267,7 @@ impl Inner {
         // Zoom first: it needs the token that the store then deletes.
         let at_zoom = match grant.installation.status {
             InstallationStatus::Revoked => false,
-            _ => match self.end_at_zoom(id).await {
+            _ => match self.end_at_zoom(&grant.installation).await {
                 Ok(at_zoom) => at_zoom,
                 Err(_) if options.force => false,
                 Err(error) => return Err(error),
@@ -264,15 +282,16 @@ impl Inner {
     }
 
     /// Revokes the grant at Zoom. False if Zoom rejects the tokens, or no key opens them.
-    async fn end_at_zoom(&self, id: InstallationId) -> Result<bool, UninstallError> {
-        let granted = match self.tokens.token(&Wanted::Installation(id)).await {
+    async fn end_at_zoom(&self, installation: &Installation) -> Result<bool, UninstallError> {
+        // Only the app can revoke its grant. Without it the tokens are deleted here.
+        let Some(app) = self.apps.get(&installation.app) else { return Ok(false) };
+        let granted = match self.tokens.token(&Wanted::Installation(installation.id)).await {
             Ok(granted) => granted,
             Err(error) if error.is_temporary() => return Err(UninstallError::ZoomAway),
             Err(_) => return Ok(false),
         };
-        match retry_policy::ask_zoom(&self.stopping, || self.oauth.revoke(&granted.access_token))
-            .await
-        {
+        let revoke = || self.oauth.revoke(&app, &granted.access_token);
+        match retry_policy::ask_zoom(&self.stopping, revoke).await {
             Ok(()) => Ok(true),
             Err(error) if error.is_temporary() => Err(UninstallError::ZoomAway),
             Err(_) => Ok(false),

@@ -11,24 +11,12 @@ use thiserror::Error;
 use url::{Host, Url, form_urlencoded};
 
 use super::Credentials;
+use super::app::App;
 use super::client::{ClientError, ZoomClient};
 use crate::secret::Secret;
 
 /// The domains at which a token's own REST API may be (section 15: `api_url`).
 const API_HOSTS: [&str; 3] = ["zoom.us", "zoom.com", "zoomgov.com"];
-
-/// Zoom's base URLs and the app's credentials.
-#[derive(Debug, Clone)]
-pub struct Settings {
-    /// `https://zoom.us`, without a trailing slash.
-    pub oauth_base_url: String,
-    /// `https://api.zoom.us`, without a trailing slash.
-    pub api_base_url: String,
-    /// Whether to ignore a token's own API and always use `api_base_url`: for simulators.
-    pub api_is_fixed: bool,
-    pub client: Credentials,
-    pub redirect_url: String,
-}
 
 /// The answer of the token endpoint.
 #[derive(Debug, Clone)]
@@ -77,40 +65,36 @@ impl OAuthError {
     }
 }
 
-/// Zoom's OAuth endpoints.
+/// Zoom's OAuth endpoints, for any app.
 #[derive(Debug, Clone)]
 pub struct OAuth {
     http: ZoomClient,
-    settings: Settings,
 }
 
 impl OAuth {
-    pub fn new(http: ZoomClient, settings: Settings) -> Self {
-        Self { http, settings }
-    }
-
-    pub fn api_base_url(&self) -> &str {
-        &self.settings.api_base_url
+    pub fn new(http: ZoomClient) -> Self {
+        Self { http }
     }
 
     /// The URL of Zoom's consent page (section 15.1). The user returns with `state` and a code that only `verifier`
     /// redeems.
-    pub fn authorize_url(&self, state: &str, verifier: &Secret<String>) -> String {
+    pub fn authorize_url(app: &App, state: &str, verifier: &Secret<String>) -> String {
         let query = form_encoded(&[
             ("response_type", "code"),
-            ("client_id", &self.settings.client.id),
-            ("redirect_uri", &self.settings.redirect_url),
+            ("client_id", &app.client.id),
+            ("redirect_uri", &app.redirect_url),
             ("state", state),
             ("code_challenge", &pkce_challenge(verifier.expose())),
             // Zoom's default is `plain` (section 15.1).
             ("code_challenge_method", "S256"),
         ]);
-        format!("{}/oauth/authorize?{query}", self.settings.oauth_base_url)
+        format!("{}/oauth/authorize?{query}", app.oauth_base_url)
     }
 
     /// Exchanges a code, which works once, for the first tokens.
     pub async fn exchange(
         &self,
+        app: &App,
         code: &Secret<String>,
         verifier: &Secret<String>,
     ) -> Result<Tokens, OAuthError> {
@@ -118,40 +102,41 @@ impl OAuth {
             ("grant_type", "authorization_code"),
             ("code", code.expose()),
             // The same as in the authorize URL (section 15.2).
-            ("redirect_uri", &self.settings.redirect_url),
+            ("redirect_uri", &app.redirect_url),
             ("code_verifier", verifier.expose()),
         ];
-        self.tokens(&self.settings.client, &form).await
+        self.tokens(app, &app.client, &form).await
     }
 
     /// Exchanges a refresh token for the next tokens. It is used up even if the answer is lost (section 15.3).
-    pub async fn refresh(&self, refresh_token: &str) -> Result<Tokens, OAuthError> {
+    pub async fn refresh(&self, app: &App, refresh_token: &str) -> Result<Tokens, OAuthError> {
         let form = [("grant_type", "refresh_token"), ("refresh_token", refresh_token)];
-        self.tokens(&self.settings.client, &form).await
+        self.tokens(app, &app.client, &form).await
     }
 
     /// Gets a server-to-server token.
     pub async fn account_credentials(
         &self,
+        app: &App,
         account_id: &str,
         client: &Credentials,
     ) -> Result<Tokens, OAuthError> {
         let form = [("grant_type", "account_credentials"), ("account_id", account_id)];
-        self.tokens(client, &form).await
+        self.tokens(app, client, &form).await
     }
 
     /// Revokes a grant at Zoom (section 15.5).
-    pub async fn revoke(&self, access_token: &Secret<String>) -> Result<(), OAuthError> {
+    pub async fn revoke(&self, app: &App, access_token: &Secret<String>) -> Result<(), OAuthError> {
         let form = [("token", access_token.expose().as_str())];
-        let body = self.post("/oauth/revoke", &self.settings.client, &form).await?;
+        let body = self.post(app, "/oauth/revoke", &app.client, &form).await?;
         // The body adds nothing to a 200.
         drop(body);
         Ok(())
     }
 
     /// Gets the user of a token (section 15.2).
-    pub async fn user(&self, tokens: &Tokens) -> Result<User, OAuthError> {
-        let base = tokens.api_base_url.as_deref().unwrap_or(&self.settings.api_base_url);
+    pub async fn user(&self, app: &App, tokens: &Tokens) -> Result<User, OAuthError> {
+        let base = tokens.api_base_url.as_deref().unwrap_or(&app.api_base_url);
         let request = self
             .http
             .request(Method::GET, &format!("{base}/v2/users/me"))
@@ -163,22 +148,24 @@ impl OAuth {
 
     async fn tokens(
         &self,
+        app: &App,
         client: &Credentials,
         form: &[(&str, &str)],
     ) -> Result<Tokens, OAuthError> {
-        let body = self.post("/oauth/token", client, form).await?;
+        let body = self.post(app, "/oauth/token", client, form).await?;
         let mut tokens = answer::read_tokens(&body)?;
-        tokens.api_base_url = tokens.api_base_url.and_then(|url| self.usable_api(&url));
+        tokens.api_base_url = tokens.api_base_url.and_then(|url| usable_api(app, &url));
         Ok(tokens)
     }
 
     async fn post(
         &self,
+        app: &App,
         path: &str,
         client: &Credentials,
         form: &[(&str, &str)],
     ) -> Result<Vec<u8>, OAuthError> {
-        let url = format!("{}{path}", self.settings.oauth_base_url);
+        let url = format!("{}{path}", app.oauth_base_url);
         let request = self
             .http
             .request(Method::POST, &url)
@@ -192,19 +179,19 @@ impl OAuth {
             status => Err(answer::read_refusal(status, &answer.body)),
         }
     }
+}
 
-    /// The API that a token names, if it is not the configured one and at one of Zoom's domains.
-    fn usable_api(&self, api_url: &str) -> Option<String> {
-        let url = Url::parse(api_url).ok().filter(|url| url.scheme() == "https")?;
-        let Some(Host::Domain(host)) = url.host() else { return None };
-        let is_zooms = API_HOSTS
-            .iter()
-            // With the dot, so that `evilzoom.us` does not match.
-            .any(|own| host.strip_suffix(own).is_some_and(|rest| rest.ends_with('.')));
-        let base = url.origin().ascii_serialization();
-        let is_usable = is_zooms && !self.settings.api_is_fixed;
-        (is_usable && base != self.settings.api_base_url).then_some(base)
-    }
+/// The API that a token names, if it is not the app's and at one of Zoom's domains.
+fn usable_api(app: &App, api_url: &str) -> Option<String> {
+    let url = Url::parse(api_url).ok().filter(|url| url.scheme() == "https")?;
+    let Some(Host::Domain(host)) = url.host() else { return None };
+    let is_zooms = API_HOSTS
+        .iter()
+        // With the dot, so that `evilzoom.us` does not match.
+        .any(|own| host.strip_suffix(own).is_some_and(|rest| rest.ends_with('.')));
+    let base = url.origin().ascii_serialization();
+    let is_usable = is_zooms && !app.api_is_fixed;
+    (is_usable && base != app.api_base_url).then_some(base)
 }
 
 fn form_encoded(pairs: &[(&str, &str)]) -> String {
@@ -224,26 +211,19 @@ fn basic_header(client: &Credentials) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::net::Network;
-    use crate::tls::client_config;
+    use crate::zoom::app::tests as tests_of_apps;
 
-    fn oauth(api_is_fixed: bool) -> OAuth {
-        let settings = Settings {
-            oauth_base_url: "https://zoom.us".into(),
-            api_base_url: "https://api.zoom.us".into(),
+    fn app(api_is_fixed: bool) -> App {
+        App {
             api_is_fixed,
-            client: Credentials {
-                id: "demoClientId01".into(),
-                secret: Secret::new("demoClientSecret01".into()),
-            },
             redirect_url: "https://rtmsd.example/callback?x=1&y".into(),
-        };
-        OAuth::new(ZoomClient::new(&Network::direct(client_config(None).unwrap())), settings)
+            ..tests_of_apps::app("default")
+        }
     }
 
     #[test]
     fn the_documented_vectors_come_out() {
-        let basic = basic_header(&oauth(false).settings.client);
+        let basic = basic_header(&app(false).client);
         assert_eq!(basic, "Basic ZGVtb0NsaWVudElkMDE6ZGVtb0NsaWVudFNlY3JldDAx");
         let verifier = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
         assert_eq!(pkce_challenge(verifier), "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM");
@@ -252,7 +232,7 @@ mod tests {
     #[test]
     fn the_authorize_url_says_everything_and_no_secret() {
         let verifier = Secret::new("dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk".to_owned());
-        let url = oauth(false).authorize_url("st&te", &verifier);
+        let url = OAuth::authorize_url(&app(false), "st&te", &verifier);
         let expected = "https://zoom.us/oauth/authorize?response_type=code&client_id=demoClientId01\
             &redirect_uri=https%3A%2F%2Frtmsd.example%2Fcallback%3Fx%3D1%26y&state=st%26te\
             &code_challenge=E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM&code_challenge_method=S256";
@@ -261,7 +241,7 @@ mod tests {
 
     #[test]
     fn a_token_may_name_only_an_api_of_zooms() {
-        let usable = |url| oauth(false).usable_api(url);
+        let usable = |url| usable_api(&app(false), url);
         assert_eq!(usable("https://api.zoomgov.com").as_deref(), Some("https://api.zoomgov.com"));
         assert_eq!(usable("https://api-eu.zoom.us/").as_deref(), Some("https://api-eu.zoom.us"));
         for other in [
@@ -274,6 +254,6 @@ mod tests {
         ] {
             assert_eq!(usable(other), None, "{other}");
         }
-        assert_eq!(oauth(true).usable_api("https://api-eu.zoom.us"), None);
+        assert_eq!(usable_api(&app(true), "https://api-eu.zoom.us"), None);
     }
 }

@@ -1,4 +1,5 @@
-//! The `state` of an install: signed by the daemon, expiring, and bound to the browser that began it (pure).
+//! The `state` of an install: signed by the daemon, expiring, and bound to the app and to the browser that began it
+//! (pure).
 //!
 //! Nothing is stored when an install begins, so that nobody can fill the store by beginning many. The state itself
 //! carries all data; only a state that came back is stored, so that it works once.
@@ -11,6 +12,7 @@ use subtle::ConstantTimeEq;
 use thiserror::Error;
 use zeroize::Zeroizing;
 
+use crate::model::AppName;
 use crate::seal::KeyRing;
 use crate::secret::Secret;
 
@@ -19,7 +21,8 @@ pub const STATE_LIFE_MS: i64 = 10 * 60 * 1000;
 
 const NONCE_BYTES: usize = 16;
 const BROWSER_BYTES: usize = 16;
-/// The expiry, the nonce, and the hash of the browser's cookie (zeros for none).
+/// The expiry, the nonce, and the hash of the browser's cookie (zeros for none). The name of the app follows; nothing
+/// for the default app.
 const CLAIM_BYTES: usize = 8 + NONCE_BYTES + BROWSER_BYTES;
 const TAG_BYTES: usize = 32;
 
@@ -46,6 +49,8 @@ pub struct Issued {
 /// A valid state that may have been used before.
 #[derive(Debug)]
 pub struct Accepted {
+    /// The app that the install is for.
+    pub app: AppName,
     /// The id that is stored when the state is used.
     pub id: String,
     pub expires_at_ms: i64,
@@ -72,17 +77,24 @@ impl StateKeys {
         Self(signing.iter().zip(&verifying).map(key).collect())
     }
 
-    /// Begins an install, bound to the browser with this cookie if there is one.
-    pub fn issue(&self, now_ms: i64, nonce: [u8; NONCE_BYTES], browser: Option<&str>) -> Issued {
+    /// Begins an install of an app, bound to the browser with this cookie if there is one.
+    pub fn issue(
+        &self,
+        now_ms: i64,
+        nonce: [u8; NONCE_BYTES],
+        app: &AppName,
+        browser: Option<&str>,
+    ) -> Issued {
         let mut claim = [0; CLAIM_BYTES];
         claim[..8].copy_from_slice(&now_ms.saturating_add(STATE_LIFE_MS).to_be_bytes());
         claim[8..8 + NONCE_BYTES].copy_from_slice(&nonce);
         claim[8 + NONCE_BYTES..].copy_from_slice(&browser_hash(browser));
         // The first key of the ring signs. A ring has at least one (`KeyRing::parse`).
         let key = &self.0[0];
-        let tag = key.signing.clone().chain_update(claim).finalize().into_bytes();
+        let claim = [&claim[..], app_bytes(app)].concat();
+        let tag = key.signing.clone().chain_update(&claim).finalize().into_bytes();
         let state = URL_SAFE_NO_PAD.encode([&claim[..], &tag].concat());
-        Issued { state, verifier: key.verifier(&nonce) }
+        Issued { state, verifier: key.verifier(&nonce, app) }
     }
 
     /// Verifies a returned state against the cookie of the browser that sent it.
@@ -93,14 +105,8 @@ impl StateKeys {
         browser: Option<&str>,
     ) -> Result<Accepted, StateError> {
         let bytes = URL_SAFE_NO_PAD.decode(state).map_err(|_| StateError::Forged)?;
-        let (claim, tag) = bytes.split_first_chunk::<CLAIM_BYTES>().ok_or(StateError::Forged)?;
-        let tag: &[u8; TAG_BYTES] = tag.try_into().map_err(|_| StateError::Forged)?;
-        let signed = |key: &&StateKey| key.signing.clone().chain_update(claim).verify_slice(tag);
-        let key = self.0.iter().find(|key| signed(key).is_ok()).ok_or(StateError::Forged)?;
-        let (expiry, rest) = claim.split_first_chunk::<8>().ok_or(StateError::Forged)?;
-        let (nonce, bound_to) =
-            rest.split_first_chunk::<NONCE_BYTES>().ok_or(StateError::Forged)?;
-        let expires_at_ms = i64::from_be_bytes(*expiry);
+        let (key, claim) = self.signed_claim(&bytes).ok_or(StateError::Forged)?;
+        let Claim { expires_at_ms, nonce, bound_to, app } = claim;
         if now_ms > expires_at_ms {
             return Err(StateError::Expired);
         }
@@ -108,13 +114,54 @@ impl StateKeys {
         if is_bound && !bool::from(bound_to.ct_eq(&browser_hash(browser))) {
             return Err(StateError::OtherBrowser);
         }
-        Ok(Accepted { id: hex::encode(nonce), expires_at_ms, verifier: key.verifier(nonce) })
+        let verifier = key.verifier(nonce, &app);
+        Ok(Accepted { app, id: hex::encode(nonce), expires_at_ms, verifier })
+    }
+
+    /// The app that a state is for, also after it has expired; `None` if this server did not issue it.
+    pub fn app_of(&self, state: &str) -> Option<AppName> {
+        let bytes = URL_SAFE_NO_PAD.decode(state).ok()?;
+        self.signed_claim(&bytes).map(|(_, claim)| claim.app)
+    }
+
+    fn signed_claim<'a>(&self, state: &'a [u8]) -> Option<(&StateKey, Claim<'a>)> {
+        let (claim, tag) = state.split_last_chunk::<TAG_BYTES>()?;
+        let signed = |key: &&StateKey| key.signing.clone().chain_update(claim).verify_slice(tag);
+        let key = self.0.iter().find(|key| signed(key).is_ok())?;
+        Some((key, Claim::parse(claim)?))
     }
 }
 
+/// What a state says.
+struct Claim<'a> {
+    expires_at_ms: i64,
+    nonce: &'a [u8; NONCE_BYTES],
+    bound_to: &'a [u8; BROWSER_BYTES],
+    app: AppName,
+}
+
+impl<'a> Claim<'a> {
+    fn parse(claim: &'a [u8]) -> Option<Self> {
+        let (expiry, rest) = claim.split_first_chunk::<8>()?;
+        let (nonce, rest) = rest.split_first_chunk::<NONCE_BYTES>()?;
+        let (bound_to, name) = rest.split_first_chunk::<BROWSER_BYTES>()?;
+        let app = match name {
+            [] => AppName::default(),
+            name => AppName::parse(str::from_utf8(name).ok()?).ok()?,
+        };
+        Some(Self { expires_at_ms: i64::from_be_bytes(*expiry), nonce, bound_to, app })
+    }
+}
+
+/// The name of the app in a state: empty for the default app, as in the states of versions with one app.
+fn app_bytes(app: &AppName) -> &[u8] {
+    if app.is_default() { &[] } else { app.as_str().as_bytes() }
+}
+
 impl StateKey {
-    fn verifier(&self, nonce: &[u8; NONCE_BYTES]) -> Secret<String> {
-        let bytes = self.verifying.clone().chain_update(nonce).finalize().into_bytes();
+    fn verifier(&self, nonce: &[u8; NONCE_BYTES], app: &AppName) -> Secret<String> {
+        let mac = self.verifying.clone().chain_update(nonce).chain_update(app_bytes(app));
+        let bytes = mac.finalize().into_bytes();
         Secret::new(URL_SAFE_NO_PAD.encode(bytes))
     }
 }
@@ -139,7 +186,7 @@ mod tests {
     }
 
     fn issue(browser: Option<&str>) -> Issued {
-        keys(A).issue(NOW_MS, [7; 16], browser)
+        keys(A).issue(NOW_MS, [7; 16], &AppName::default(), browser)
     }
 
     fn check(now_ms: i64, state: &str, browser: Option<&str>) -> Result<String, StateError> {
@@ -175,8 +222,21 @@ mod tests {
     }
 
     #[test]
+    fn a_state_is_bound_to_its_app_and_so_is_the_verifier() {
+        let acme = AppName::parse("acme").unwrap();
+        let issued = keys(A).issue(NOW_MS, [7; 16], &acme, None);
+        let accepted = keys(A).check(NOW_MS, &issued.state, None).unwrap();
+        assert_eq!(accepted.app, acme);
+        assert_eq!(accepted.verifier.expose(), issued.verifier.expose());
+        assert_ne!(issued.verifier.expose(), issue(None).verifier.expose(), "the same nonce");
+        assert_eq!(keys(A).app_of(&issued.state), Some(acme));
+        assert_eq!(keys(A).app_of(&issue(None).state), Some(AppName::default()));
+        assert_eq!(keys(B).app_of(&issued.state), None);
+    }
+
+    #[test]
     fn a_state_that_this_server_did_not_sign_is_forged() {
-        let state = issue(None).state;
+        let state = keys(A).issue(NOW_MS, [7; 16], &AppName::parse("acme").unwrap(), None).state;
         for index in 0..state.len() {
             let mut forged = state.clone().into_bytes();
             forged[index] = if forged[index] == b'A' { b'B' } else { b'A' };

@@ -24,8 +24,9 @@ pub use self::choice::Candidates;
 pub use self::rotate::{RotateError, Rotated, rotate_keys};
 use self::single_flight::{Flight, Key};
 use super::Credentials;
+use super::app::{App, Apps};
 use super::oauth::{OAuth, OAuthError};
-use crate::model::{Installation, InstallationId, InstallationStatus};
+use crate::model::{AppName, Installation, InstallationId, InstallationStatus};
 use crate::seal::KeyRing;
 use crate::secret::Secret;
 use crate::store::{Store, StoreError, StoredGrant};
@@ -34,14 +35,15 @@ use crate::store::{Store, StoreError, StoredGrant};
 const AHEAD: i64 = 10;
 
 /// The owner of the requested token.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Wanted {
     Installation(InstallationId),
-    Configured,
+    /// The token source of this app beside its installations.
+    Configured(AppName),
 }
 
-/// The token source beside installations.
-#[derive(Debug, Clone)]
+/// The token source of an app beside its installations.
+#[derive(Debug, Clone, PartialEq)]
 pub enum Configured {
     None,
     /// Server-to-server OAuth.
@@ -56,6 +58,7 @@ pub enum Configured {
 /// A token that is valid now, as far as the daemon knows.
 #[derive(Debug, Clone)]
 pub struct Granted {
+    pub app: Arc<App>,
     /// `None` for the configured token.
     pub installation: Option<Installation>,
     pub access_token: Secret<String>,
@@ -87,6 +90,8 @@ pub enum TokenError {
          installation_id"
     )]
     NotAllowed,
+    #[error("the app {0} is not configured here: add it again, or use another app")]
+    NoApp(AppName),
     #[error("no token is available now: {0}")]
     Unavailable(RefreshError),
     #[error(transparent)]
@@ -100,16 +105,23 @@ impl TokenError {
             Self::Unavailable(RefreshError::OAuth(error)) => error.is_temporary(),
             Self::Unavailable(_) | Self::Store(_) => true,
             Self::Missing(_) | Self::NeedsReconnect(_) | Self::Revoked(_) => false,
-            Self::Ambiguous { .. } | Self::NotAllowed => false,
+            Self::Ambiguous { .. } | Self::NotAllowed | Self::NoApp(_) => false,
         }
     }
 
-    fn no_source() -> Self {
-        Self::Missing(
+    fn no_source(app: &App) -> Self {
+        let (query, setting) = match app.name.is_default() {
+            true => (String::new(), "ZOOM_ACCOUNT_ID"),
+            false => (format!("?app={}", app.name), "account_id of the app"),
+        };
+        Self::Missing(format!(
             "nobody of this account has installed the app: open \
-             /api/v1/zoom/oauth/install as the host, or set ZOOM_ACCOUNT_ID"
-                .to_owned(),
-        )
+             /api/v1/zoom/oauth/install{query} as the host, or set {setting}"
+        ))
+    }
+
+    fn no_installation(id: InstallationId) -> Self {
+        Self::Missing(format!("there is no installation {id}"))
     }
 }
 
@@ -140,12 +152,12 @@ struct Inner {
     store: Store,
     ring: KeyRing,
     oauth: OAuth,
-    configured: Configured,
+    apps: Apps,
     now_ms: fn() -> i64,
     /// The running calls to Zoom, so that further callers wait for the same answer.
     flights: Mutex<HashMap<Key, Flight>>,
-    /// The server-to-server token. It is not stored, because a new one is easy to get.
-    account_token: Mutex<Option<AccountToken>>,
+    /// The server-to-server tokens by app. They are not stored, because new ones are easy to get.
+    account_tokens: Mutex<HashMap<AppName, AccountToken>>,
     /// Owns the refreshes: a started one is finished even if its caller has left, because its refresh token is
     /// used up.
     tasks: TaskTracker,
@@ -161,21 +173,15 @@ struct AccountToken {
 }
 
 impl Tokens {
-    pub fn new(
-        store: Store,
-        ring: KeyRing,
-        oauth: OAuth,
-        configured: Configured,
-        now_ms: fn() -> i64,
-    ) -> Self {
+    pub fn new(store: Store, ring: KeyRing, oauth: OAuth, apps: Apps, now_ms: fn() -> i64) -> Self {
         Self(Arc::new(Inner {
             store,
             ring,
             oauth,
-            configured,
+            apps,
             now_ms,
             flights: Mutex::default(),
-            account_token: Mutex::default(),
+            account_tokens: Mutex::default(),
             tasks: TaskTracker::new(),
             stopping: CancellationToken::new(),
         }))
@@ -183,13 +189,13 @@ impl Tokens {
 
     /// Returns a valid token. Waits for a due refresh, in bounded time.
     pub async fn token(&self, wanted: &Wanted) -> Result<Granted, TokenError> {
-        let id = match *wanted {
-            Wanted::Configured => return self.configured_token().await,
+        let id = match wanted {
+            Wanted::Configured(app) => return self.configured_token(&self.0.app(app)?).await,
             Wanted::Installation(id) => id,
         };
-        match self.0.store.grant(id).await? {
+        match self.0.store.grant(*id).await? {
             Some(grant) => self.valid(grant).await,
-            None => Err(TokenError::Missing(format!("there is no installation {id}"))),
+            None => Err(TokenError::no_installation(*id)),
         }
     }
 
@@ -237,8 +243,7 @@ impl Tokens {
         // The row decides, and not this result: another daemon may have refreshed the tokens meanwhile.
         let done = self.join(Key::Installation(old.id, old.generation)).await;
         let grant = self.0.store.grant(old.id).await?;
-        let grant = grant
-            .ok_or_else(|| TokenError::Missing(format!("there is no installation {}", old.id)))?;
+        let grant = grant.ok_or_else(|| TokenError::no_installation(old.id))?;
         if grant.installation.generation > old.generation {
             check_connected(&grant.installation)?;
             return self.0.granted(grant);
@@ -250,21 +255,21 @@ impl Tokens {
         Err(TokenError::Unavailable(done.err().unwrap_or(RefreshError::Busy)))
     }
 
-    async fn configured_token(&self) -> Result<Granted, TokenError> {
-        match &self.0.configured {
-            Configured::None => Err(TokenError::no_source()),
-            Configured::Static(token) => Ok(self.0.configured_grant(token.clone(), None)),
-            Configured::Account { .. } => match self.0.good_account_token() {
+    async fn configured_token(&self, app: &Arc<App>) -> Result<Granted, TokenError> {
+        match &app.configured {
+            Configured::None => Err(TokenError::no_source(app)),
+            Configured::Static(token) => Ok(configured_grant(app, token.clone(), None)),
+            Configured::Account { .. } => match self.0.good_account_token(app) {
                 Some(granted) => Ok(granted),
-                None => self.account_token(None).await,
+                None => self.account_token(app, None).await,
             },
         }
     }
 
     async fn other_configured_token(&self, rejected: &Granted) -> Result<Granted, TokenError> {
-        match &self.0.configured {
+        match &rejected.app.configured {
             Configured::Account { .. } => {
-                self.account_token(Some(rejected.access_token.expose())).await
+                self.account_token(&rejected.app, Some(rejected.access_token.expose())).await
             }
             _ => Err(TokenError::Missing(
                 "Zoom rejects the token of ZOOM_ACCESS_TOKEN (access_token): set a new one"
@@ -274,13 +279,17 @@ impl Tokens {
     }
 
     /// Returns a server-to-server token other than `rejected`.
-    async fn account_token(&self, rejected: Option<&String>) -> Result<Granted, TokenError> {
+    async fn account_token(
+        &self,
+        app: &Arc<App>,
+        rejected: Option<&String>,
+    ) -> Result<Granted, TokenError> {
         let is_other = |granted: &Granted| Some(granted.access_token.expose()) != rejected;
-        if let Some(granted) = self.0.good_account_token().filter(is_other) {
+        if let Some(granted) = self.0.good_account_token(app).filter(is_other) {
             return Ok(granted);
         }
-        let done = self.join(Key::Account).await;
-        match self.0.last_account_token().filter(is_other) {
+        let done = self.join(Key::Account(app.name.clone())).await;
+        match self.0.last_account_token(app).filter(is_other) {
             Some(token) if done.is_ok() => Ok(token),
             _ => Err(TokenError::Unavailable(done.err().unwrap_or(RefreshError::Busy))),
         }
@@ -290,6 +299,7 @@ impl Tokens {
 impl Inner {
     fn granted(&self, grant: StoredGrant) -> Result<Granted, TokenError> {
         let id = grant.installation.id;
+        let app = self.app_of(&grant.installation)?;
         let sealed = grant.tokens.as_ref().ok_or(TokenError::Revoked(id))?;
         let tokens = sealed::open_tokens(&self.ring, id, sealed).map_err(|error| {
             TokenError::Missing(format!("the tokens of installation {id} do not open: {error}"))
@@ -297,26 +307,44 @@ impl Inner {
         let api = grant.installation.api_base_url.as_deref();
         Ok(Granted {
             access_token: Secret::new(tokens.access.to_string()),
-            api_base_url: api.unwrap_or(self.oauth.api_base_url()).to_owned(),
+            api_base_url: api.unwrap_or(&app.api_base_url).to_owned(),
             installation: Some(grant.installation),
+            app,
         })
     }
 
-    fn configured_grant(&self, token: Secret<String>, api: Option<String>) -> Granted {
-        let api_base_url = api.unwrap_or_else(|| self.oauth.api_base_url().to_owned());
-        Granted { installation: None, access_token: token, api_base_url }
+    /// The app that an installation belongs to.
+    fn app_of(&self, installation: &Installation) -> Result<Arc<App>, TokenError> {
+        self.app(&installation.app)
     }
 
-    fn good_account_token(&self) -> Option<Granted> {
-        let token = self.account_token.lock().expect("no holder of this lock panics").clone()?;
+    fn app(&self, name: &AppName) -> Result<Arc<App>, TokenError> {
+        self.apps.get(name).ok_or_else(|| TokenError::NoApp(name.clone()))
+    }
+
+    fn good_account_token(&self, app: &App) -> Option<Granted> {
+        let token = self.stored_account_token(app)?;
         let is_good = is_fresh((self.now_ms)(), token.obtained_at_ms, token.expires_at_ms);
         is_good.then_some(token.granted)
     }
 
-    fn last_account_token(&self) -> Option<Granted> {
-        let token = self.account_token.lock().expect("no holder of this lock panics").clone();
-        token.map(|token| token.granted)
+    fn last_account_token(&self, app: &App) -> Option<Granted> {
+        self.stored_account_token(app).map(|token| token.granted)
     }
+
+    /// The last server-to-server token that was issued to the app as it is now.
+    fn stored_account_token(&self, app: &App) -> Option<AccountToken> {
+        let tokens = self.account_tokens.lock().expect("no holder of this lock panics");
+        tokens
+            .get(&app.name)
+            .filter(|token| token.granted.app.configured == app.configured)
+            .cloned()
+    }
+}
+
+fn configured_grant(app: &Arc<App>, token: Secret<String>, api: Option<String>) -> Granted {
+    let api_base_url = api.unwrap_or_else(|| app.api_base_url.clone());
+    Granted { app: Arc::clone(app), installation: None, access_token: token, api_base_url }
 }
 
 fn is_connected(grant: &StoredGrant) -> bool {

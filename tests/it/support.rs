@@ -1,5 +1,6 @@
 //! What several tests need.
 
+pub(crate) mod apps;
 pub(crate) mod audit;
 pub(crate) mod client;
 pub(crate) mod connect_proxy;

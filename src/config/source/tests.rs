@@ -112,7 +112,7 @@ fn a_credential_with_a_character_that_is_not_printable_ascii_is_refused_by_line(
     }
     for around in ["\u{a0}token\u{a0}", "'\u{a0}token '"] {
         let config = read(APP.replace("=token", &format!("={around}")), &[]);
-        assert_eq!(config.unwrap().webhook_secret.expose(), "token", "{around:?}");
+        assert_eq!(config.unwrap().apps[0].secret_tokens[0].expose(), "token", "{around:?}");
     }
 }
 

@@ -1,5 +1,7 @@
 //! The policies of starts, stops and restarts.
 
+use std::time::Duration;
+
 use uuid::Uuid;
 
 use super::*;

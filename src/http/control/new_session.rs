@@ -13,7 +13,8 @@ const MAX_METADATA_BYTES: usize = 8 * 1024;
 /// A meeting number has 9 to 11 digits today; Zoom's type for it allows 19.
 const MAX_DIGITS: usize = 19;
 
-const FIELDS: [&str; 7] = [
+const FIELDS: [&str; 8] = [
+    "app",
     "platform",
     "meeting_id",
     "product",
@@ -49,14 +50,25 @@ pub(super) fn parse_installation(body: &[u8]) -> Result<Option<InstallationId>, 
     installation_id(parse_fields(body, &["installation_id"])?.get("installation_id"))
 }
 
-/// Parses the body of a new session. The session has no media yet: the requested parameters are beside it, not merged
-/// with the defaults.
-pub(super) fn parse_session(body: &[u8]) -> Result<(NewSession, Option<MediaParams>), ApiError> {
+/// The body of a new session.
+#[derive(Debug)]
+pub(super) struct Wanted {
+    /// The app that the body names.
+    pub app: Option<AppName>,
+    /// The session, of the default app and without media.
+    pub new: NewSession,
+    /// The requested media parameters, not merged with the defaults yet.
+    pub media: Option<MediaParams>,
+}
+
+/// Parses the body of a new session.
+pub(super) fn parse_session(body: &[u8]) -> Result<Wanted, ApiError> {
     let mut fields = parse_fields(body, &FIELDS)?;
     if fields.get("platform").and_then(Value::as_str) != Some("zoom") {
         return Err(invalid_field("platform", "must be \"zoom\""));
     }
     let product = parse_product(fields.get("product"))?;
+    let app = parse_app(fields.get("app"))?;
     let new = NewSession {
         app: AppName::default(),
         product,
@@ -66,7 +78,13 @@ pub(super) fn parse_session(body: &[u8]) -> Result<(NewSession, Option<MediaPara
         metadata: parse_metadata(fields.remove("metadata"))?,
         media: None,
     };
-    Ok((new, parse_media(fields.remove("media"))?))
+    Ok(Wanted { app, new, media: parse_media(fields.remove("media"))? })
+}
+
+fn parse_app(value: Option<&Value>) -> Result<Option<AppName>, ApiError> {
+    let Some(value) = value else { return Ok(None) };
+    let name = value.as_str().and_then(|name| AppName::parse(name).ok());
+    name.map(Some).ok_or_else(|| invalid_field("app", "must be the name of an app"))
 }
 
 fn parse_media(value: Option<Value>) -> Result<Option<MediaParams>, ApiError> {
@@ -154,7 +172,7 @@ mod tests {
 
     fn read(body: Value) -> Result<NewSession, String> {
         let parsed = parse_session(body.to_string().as_bytes());
-        parsed.map(|(new, _)| new).map_err(|error| error.to_string())
+        parsed.map(|wanted| wanted.new).map_err(|error| error.to_string())
     }
 
     #[test]

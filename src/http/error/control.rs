@@ -53,7 +53,9 @@ pub(super) fn detail(error: &ControlError) -> String {
         TokenError::Revoked(_) => {
             "this user removed the app: have them install it again".to_owned()
         }
-        TokenError::Ambiguous { .. } | TokenError::NotAllowed => error.to_string(),
+        TokenError::Ambiguous { .. } | TokenError::NotAllowed | TokenError::NoApp(_) => {
+            error.to_string()
+        }
         TokenError::Unavailable(_) | TokenError::Store(_) => {
             "Zoom issues no token at the moment: try again later".to_owned()
         }

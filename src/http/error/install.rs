@@ -21,6 +21,8 @@ pub enum InstallRefusal {
     NoCode,
     #[error(transparent)]
     State(StateError),
+    #[error("there is no app with this name: see GET /api/v1/apps")]
+    UnknownApp,
     #[error("this install was already finished")]
     Used,
     #[error("too many installs at once: try again later")]
@@ -39,6 +41,7 @@ impl InstallRefusal {
     pub fn of(error: &InstallError) -> Self {
         match error {
             InstallError::State(error) => Self::State(*error),
+            InstallError::UnknownApp(_) => Self::UnknownApp,
             InstallError::Used => Self::Used,
             InstallError::Busy => Self::Busy,
             InstallError::OAuth(OAuthError::Dead) => Self::DeadCode,
@@ -60,6 +63,7 @@ impl InstallRefusal {
             Self::Denied => StatusCode::FORBIDDEN,
             Self::NoState | Self::NoCode | Self::State(_) => StatusCode::BAD_REQUEST,
             Self::RefusedByZoom | Self::DeadCode => StatusCode::BAD_REQUEST,
+            Self::UnknownApp => StatusCode::NOT_FOUND,
             Self::Used => StatusCode::CONFLICT,
             Self::Misconfigured(_) | Self::ZoomAway => StatusCode::BAD_GATEWAY,
             Self::Busy | Self::NotStored => StatusCode::SERVICE_UNAVAILABLE,
@@ -75,6 +79,7 @@ impl InstallRefusal {
             Self::State(StateError::Forged) => "state_invalid",
             Self::State(StateError::Expired) => "state_expired",
             Self::State(StateError::OtherBrowser) => "state_of_other_browser",
+            Self::UnknownApp => "unknown_app",
             Self::Used => "state_used",
             Self::Busy => "too_many_installs",
             Self::DeadCode => "code_invalid",

@@ -1,13 +1,14 @@
 //! The pages that people see when an install failed.
 
-use crate::http::INSTALL_PATH;
 use crate::http::error::InstallRefusal;
+use crate::model::AppName;
 use crate::web::Page;
 use crate::zoom::state::StateError;
 
 impl InstallRefusal {
-    pub(super) fn failure_page(self) -> Page {
-        let again = |page: Page, label| page.with_action(label, INSTALL_PATH);
+    /// The page, with a link that begins the install of `app` again.
+    pub(super) fn failure_page(self, app: &AppName) -> Page {
+        let again = |page: Page, label| page.with_action(label, super::install_path(app));
         let text = self.text().to_owned();
         match self {
             Self::Denied => {
@@ -15,6 +16,7 @@ impl InstallRefusal {
             }
             Self::NoState => again(Page::neutral("One more step", vec![text]), "Continue to Zoom"),
             Self::Used => again(Page::neutral("Already installed", vec![text]), "Install again"),
+            Self::UnknownApp => Page::bad("This app is not known here", vec![text]),
             Self::Misconfigured(what) => {
                 let note = format!("For the operator: Zoom rejects this app: {what}.");
                 Page::bad("The app is not set up correctly", vec![text, note])
@@ -52,6 +54,10 @@ impl InstallRefusal {
             Self::Used => {
                 "This installation was finished already. If you saw the confirmation, all is well and you can close \
                  this page."
+            }
+            Self::UnknownApp => {
+                "This link names an app that this server does not have. Nothing was stored. Please contact the person \
+                 who gave you the link."
             }
             Self::Busy => {
                 "Many people are installing the app right now. Please try it again in a minute."

@@ -15,19 +15,22 @@ pub(super) fn routes(webhook_path: &str) -> Vec<Route> {
         ),
         Route::new(Access::Open, webhook_path).post(
             webhook::receive,
-            about("receiveWebhook", "Zoom's webhooks, authenticated by their signature")
-                .errors(&[400, 401, 403, 408, 413])
+            about(
+                "receiveWebhook",
+                "Webhooks of the default app, or of the app in `type`, authenticated by their signature",
+            )
+                .query("type", "The name of another app, such as `video`")
+                .errors(&[400, 401, 403, 404, 408, 413])
                 .answer(200, "Recorded now or before", None),
         ),
-        Route::new(Access::Open, &webhook::video_path(webhook_path)).post(
-            webhook::receive_video,
+        Route::new(Access::Open, &webhook::app_path(webhook_path)).post(
+            webhook::receive_for_app,
             about(
-                "receiveVideoWebhook",
-                "Webhooks of the Video SDK app, authenticated by their signature",
+                "receiveAppWebhook",
+                "Webhooks of the app that the path names, authenticated by their signature",
             )
-            .errors(&[400, 401, 403, 408, 413])
-            .answer(200, "Recorded now or before", None)
-            .answer(404, "No Video SDK app is configured", None),
+            .errors(&[400, 401, 403, 404, 408, 413])
+            .answer(200, "Recorded now or before", None),
         ),
         Route::new(Access::Open, "/health/live")
             .get(ops::live, about("live", "Whether the process is alive").answer(200, "Yes", None)),

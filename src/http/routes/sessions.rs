@@ -30,6 +30,7 @@ fn of_sessions() -> Vec<Route> {
                 control::create,
                 operation("createSession", "Create a session, or return the existing one")
                     .body("NewSession")
+                    .errors(&[404])
                     .answer(201, "Made", Some("SessionOnly"))
                     .answer(200, "The session already existed", Some("SessionOnly")),
             ),

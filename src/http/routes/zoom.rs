@@ -11,6 +11,9 @@ pub(super) fn routes() -> Vec<Route> {
         Route::new(Access::Open, INSTALL_PATH).get(
             oauth::install,
             about("install", "Start an install: the link behind an Install button")
+                .query("app", "The name of the app; default `default`")
+                .page()
+                .errors(&[404])
                 .answer(302, "To Zoom", None),
         ),
         Route::new(Access::Open, "/api/v1/zoom/oauth/callback")
@@ -21,7 +24,7 @@ pub(super) fn routes() -> Vec<Route> {
                     .query("state", "From rtmsd, returned by Zoom")
                     .query("error", "From Zoom, if the user declined")
                     .page()
-                    .errors(&[400, 403, 409, 410, 429, 502])
+                    .errors(&[400, 403, 404, 409, 410, 429, 502])
                     .answer(200, "Installed: a page, or JSON for `accept: application/json`", None),
             )
             .without_head(),
@@ -31,6 +34,8 @@ pub(super) fn routes() -> Vec<Route> {
                 "authorizeUrl",
                 "The authorization URL, for programs that send a browser to Zoom themselves",
             )
+            .query("app", "The name of the app; default `default`")
+            .errors(&[404])
             .answer(200, "The URL for the browser", Some("AuthorizeUrl")),
         ),
         Route::new(Access::Token, "/api/v1/zoom/notices").get(

@@ -2,6 +2,8 @@
 
 use super::{Configured, TokenError, Tokens, Wanted, is_connected};
 use crate::model::{AppName, ChoiceReason, Chosen, Installation, InstallationId};
+use crate::store::{StoreError, StoredGrant};
+use crate::zoom::app::App;
 
 /// The most installations that an ambiguous choice lists.
 const MAX_LISTED: u32 = 20;
@@ -9,7 +11,7 @@ const MAX_LISTED: u32 = 20;
 /// The facts about a meeting from which its token is chosen.
 #[derive(Debug, Clone, Default)]
 pub struct Candidates<'a> {
-    /// The app of the meeting's session. Only its installations are considered.
+    /// The app whose stream it is. Only its installations and its configured token are candidates.
     pub app: AppName,
     /// The installation that the caller named.
     pub named: Option<InstallationId>,
@@ -31,8 +33,9 @@ impl Candidates<'_> {
 
 impl Chosen {
     /// The argument for [`Tokens::token`].
-    pub fn wanted(&self) -> Wanted {
-        self.installation_id.map_or(Wanted::Configured, Wanted::Installation)
+    pub fn wanted(&self, app: &AppName) -> Wanted {
+        let configured = || Wanted::Configured(app.clone());
+        self.installation_id.map_or_else(configured, Wanted::Installation)
     }
 
     fn installation(id: InstallationId, reason: ChoiceReason) -> Self {
@@ -45,19 +48,24 @@ impl Chosen {
 }
 
 impl Tokens {
-    /// Chooses a token in this order: the named installation; the installation of the host, of another known user, or
+    /// Chooses a token of the app in this order: the named installation; the installation of the host, of another known user, or
     /// of the meeting's account; the token that worked for this meeting before; the only connected installation; the
     /// configured token. Zoom decides whether the chosen token is permitted to do what is requested.
     ///
     /// # Errors
+    /// [`TokenError::NoApp`] if the app is not configured here;
     /// [`TokenError::NotAllowed`] if the caller may not use the named installation;
+    /// [`TokenError::Missing`] if the app has no such installation;
     /// [`TokenError::Ambiguous`] if several installations are connected and none can be matched;
     /// [`TokenError::NeedsReconnect`] if the matching one must be installed again and there is no other.
     pub async fn choose(&self, known: &Candidates<'_>) -> Result<Chosen, TokenError> {
+        let app = &*self.0.app(&known.app)?;
         if let Some(id) = known.named {
             if !known.allows(id) {
                 return Err(TokenError::NotAllowed);
             }
+            let named = self.grant_of(&known.app, id).await?;
+            named.ok_or_else(|| TokenError::no_installation(id))?;
             return Ok(Chosen::installation(id, ChoiceReason::Named));
         }
         let mut lost = None;
@@ -73,18 +81,22 @@ impl Tokens {
             }
             lost = lost.or(Some(id));
         }
-        if let Some(chosen) = self.used_before(known).await? {
+        if let Some(chosen) = self.used_before(app, known).await? {
             return Ok(chosen);
         }
-        self.among_all(known, lost).await
+        self.among_all(app, known, lost).await
     }
 
-    async fn used_before(&self, known: &Candidates<'_>) -> Result<Option<Chosen>, TokenError> {
+    async fn used_before(
+        &self,
+        app: &App,
+        known: &Candidates<'_>,
+    ) -> Result<Option<Chosen>, TokenError> {
         let Some(before) = known.used_before else { return Ok(None) };
         let is_good = match before.installation_id {
             Some(id) if !known.allows(id) => false,
-            Some(id) => self.0.store.grant(id).await?.as_ref().is_some_and(is_connected),
-            None => self.may_configured(known),
+            Some(id) => self.grant_of(&known.app, id).await?.as_ref().is_some_and(is_connected),
+            None => may_configured(app, known),
         };
         Ok(is_good.then_some(Chosen { reason: ChoiceReason::UsedBefore, ..before }))
     }
@@ -92,6 +104,7 @@ impl Tokens {
     /// Chooses when no installation matches the meeting.
     async fn among_all(
         &self,
+        app: &App,
         known: &Candidates<'_>,
         lost: Option<InstallationId>,
     ) -> Result<Chosen, TokenError> {
@@ -104,10 +117,10 @@ impl Tokens {
         let may_fit = |only: &&Installation| {
             known.account_id.is_none_or(|account_id| only.account_id == account_id)
         };
-        if let Some(only) = only.filter(|only| may_fit(only) || !self.may_configured(known)) {
+        if let Some(only) = only.filter(|only| may_fit(only) || !may_configured(app, known)) {
             return Ok(Chosen::installation(only.id, ChoiceReason::OnlyInstallation));
         }
-        if self.may_configured(known) {
+        if may_configured(app, known) {
             return Ok(Chosen::configured(ChoiceReason::Configured));
         }
         if let Some(id) = lost {
@@ -115,7 +128,7 @@ impl Tokens {
         }
         if connected.is_empty() {
             return Err(match known.allowed {
-                None => TokenError::no_source(),
+                None => TokenError::no_source(app),
                 Some(_) => TokenError::NotAllowed,
             });
         }
@@ -123,6 +136,16 @@ impl Tokens {
         connected.truncate(MAX_LISTED as usize);
         let ids = connected.into_iter().map(|installation| installation.id).collect();
         Err(TokenError::Ambiguous { ids, has_more })
+    }
+
+    /// The grant of an installation of this app.
+    async fn grant_of(
+        &self,
+        app: &AppName,
+        id: InstallationId,
+    ) -> Result<Option<StoredGrant>, StoreError> {
+        let grant = self.0.store.grant(id).await?;
+        Ok(grant.filter(|grant| grant.installation.app == *app))
     }
 
     /// The connected installations that the caller may use, at most one more than are listed.
@@ -134,7 +157,7 @@ impl Tokens {
         let mut connected = Vec::new();
         // One statement each, because a token is bound to few installations.
         for id in allowed {
-            let grant = self.0.store.grant(*id).await?;
+            let grant = self.grant_of(&known.app, *id).await?;
             connected.extend(grant.filter(is_connected).map(|grant| grant.installation));
             if connected.len() > MAX_LISTED as usize {
                 break;
@@ -142,11 +165,11 @@ impl Tokens {
         }
         Ok(connected)
     }
+}
 
-    /// Whether the caller may use a configured token, which belongs to no installation.
-    fn may_configured(&self, known: &Candidates<'_>) -> bool {
-        known.allowed.is_none() && !matches!(self.0.configured, Configured::None)
-    }
+/// Whether the caller may use the app's configured token, which belongs to no installation.
+fn may_configured(app: &App, known: &Candidates<'_>) -> bool {
+    known.allowed.is_none() && !matches!(app.configured, Configured::None)
 }
 
 /// The possible owners of a matching installation, in order of preference.

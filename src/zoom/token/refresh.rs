@@ -6,8 +6,8 @@ use tokio::time::{Instant, sleep};
 use uuid::Uuid;
 
 use super::sealed::{self, OpenTokens};
-use super::{AccountToken, Configured, Inner, RefreshError};
-use crate::model::{InstallationId, InstallationStatus, ms};
+use super::{AccountToken, Configured, Inner, RefreshError, configured_grant};
+use crate::model::{AppName, Installation, InstallationId, InstallationStatus, ms};
 use crate::store::{SealedTokens, StoreError, TRANSACTION_TIMEOUT};
 use crate::zoom::oauth::{OAuthError, Tokens};
 use crate::zoom::retry_policy::{self, STORE_LIMIT, ZOOM_LIMIT};
@@ -49,7 +49,7 @@ impl Inner {
             let claim = Uuid::new_v4();
             if self.claim(id, generation, claim).await? {
                 // The claim is valid for this generation only, so the tokens are still those that were read.
-                let done = self.refresh_claimed(id, generation, &tokens).await;
+                let done = self.refresh_claimed(&grant.installation, &tokens).await;
                 // For a failure: storing new tokens has cleared the claim.
                 self.store.release_refresh(id, claim).await?;
                 return done;
@@ -74,10 +74,13 @@ impl Inner {
 
     async fn refresh_claimed(
         &self,
-        id: InstallationId,
-        generation: i64,
+        installation: &Installation,
         tokens: &SealedTokens,
     ) -> Result<(), RefreshError> {
+        let (id, generation) = (installation.id, installation.generation);
+        let Ok(app) = self.app_of(installation) else {
+            return Err(OAuthError::Misconfigured("it is not configured here").into());
+        };
         let opened = sealed::open_tokens(&self.ring, id, tokens);
         let OpenTokens { refresh, .. } = match opened {
             Ok(opened) => opened,
@@ -88,7 +91,7 @@ impl Inner {
         };
         let refreshed = match &refresh {
             Some(token) => {
-                retry_policy::ask_zoom(&self.stopping, || self.oauth.refresh(token)).await
+                retry_policy::ask_zoom(&self.stopping, || self.oauth.refresh(&app, token)).await
             }
             // Without a refresh token, only a new install helps.
             None => Err(OAuthError::Dead),
@@ -129,17 +132,19 @@ impl Inner {
         Ok(())
     }
 
-    pub(super) async fn fetch_account_token(&self) -> Result<(), RefreshError> {
-        let Configured::Account { account_id, client } = &self.configured else { return Ok(()) };
-        let ask = || self.oauth.account_credentials(account_id, client);
+    pub(super) async fn fetch_account_token(&self, name: &AppName) -> Result<(), RefreshError> {
+        let Some(app) = self.apps.get(name) else { return Ok(()) };
+        let Configured::Account { account_id, client } = &app.configured else { return Ok(()) };
+        let ask = || self.oauth.account_credentials(&app, account_id, client);
         let tokens = retry_policy::ask_zoom(&self.stopping, ask).await?;
         let now_ms = (self.now_ms)();
         let token = AccountToken {
             obtained_at_ms: now_ms,
             expires_at_ms: sealed::expires_at_ms(&tokens, now_ms),
-            granted: self.configured_grant(tokens.access, tokens.api_base_url),
+            granted: configured_grant(&app, tokens.access, tokens.api_base_url),
         };
-        *self.account_token.lock().expect("no holder of this lock panics") = Some(token);
+        let mut tokens = self.account_tokens.lock().expect("no holder of this lock panics");
+        tokens.insert(name.clone(), token);
         Ok(())
     }
 }

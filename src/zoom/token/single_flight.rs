@@ -6,13 +6,13 @@ use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Shared};
 
 use super::{Inner, RefreshError, Tokens};
-use crate::model::InstallationId;
+use crate::model::{AppName, InstallationId};
 
-/// The key of a call: the tokens after one generation, or a server-to-server token.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+/// The key of a call: the tokens after one generation, or an app's server-to-server token.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) enum Key {
     Installation(InstallationId, i64),
-    Account,
+    Account(AppName),
 }
 
 pub(super) type Flight = Shared<BoxFuture<'static, Result<(), RefreshError>>>;
@@ -37,7 +37,7 @@ impl Tokens {
     pub(super) async fn join(&self, key: Key) -> Result<(), RefreshError> {
         let flight = {
             let mut flights = self.0.flights.lock().expect("no holder of this lock panics");
-            flights.entry(key).or_insert_with(|| self.start(key)).clone()
+            flights.entry(key.clone()).or_insert_with(|| self.start(key)).clone()
         };
         flight.await
     }
@@ -46,9 +46,9 @@ impl Tokens {
         let guard = FlightGuard { inner: Arc::clone(&self.0), key };
         let task = self.0.tasks.spawn(async move {
             let inner = &guard.inner;
-            let done = match key {
-                Key::Installation(id, generation) => inner.refresh(id, generation).await,
-                Key::Account => inner.fetch_account_token().await,
+            let done = match &guard.key {
+                Key::Installation(id, generation) => inner.refresh(*id, *generation).await,
+                Key::Account(app) => inner.fetch_account_token(app).await,
             };
             // Before the result is visible, so that a later caller starts a new call.
             drop(guard);

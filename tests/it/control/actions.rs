@@ -126,7 +126,7 @@ async fn a_caller_who_may_use_no_token_changes_nothing() {
     store.plan(id, &[start], 1).await.unwrap();
     let before = store.session(id).await.unwrap().unwrap().media;
     let media = serde_json::from_value(json!({"types": ["chat"]})).unwrap();
-    let media = control.resolve_media(&media).unwrap();
+    let media = control.resolve_media(&control.app_of(id).await.unwrap(), &media).unwrap();
     let stranger = InstallationId::parse("01932b5e-0000-7000-8000-000000000000").unwrap();
     let allowed = Some(&[stranger][..]);
     let options = RequestOptions { media: Some(&media), allowed, ..RequestOptions::default() };

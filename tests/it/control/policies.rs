@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use rtmsd::control::AutoStart;
 use rtmsd::model::{Action, ActionStatus, Outcome, Planned};
+use rtmsd::zoom::app::AutoStart;
 use serde_json::json;
 
 use super::kit::{Kit, session_id};

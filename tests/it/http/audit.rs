@@ -186,7 +186,7 @@ async fn operations(server: &Server) -> Vec<(String, String)> {
         for method in methods.as_object().unwrap().keys() {
             if ["post", "patch"].contains(&&**method) {
                 let path = path.replace("{id}", &session);
-                let path = path.replace("{delivery}", "evt_1");
+                let path = path.replace("{delivery}", "evt_1").replace("{app}", "video");
                 found.push((method.to_uppercase(), path));
             }
         }

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rtmsd::control::{self, AutoStart, Control, Policies};
+use rtmsd::control::{self, Control};
 use rtmsd::http::auth::{ApiTokens, Failures};
 use rtmsd::http::cors::AllowedOrigins;
 use rtmsd::http::download;
@@ -16,8 +16,7 @@ use rtmsd::http::{
     TrustedProxies, router,
 };
 use rtmsd::hub::{Feed, Hub, WriterSettings};
-use rtmsd::model::params::Params;
-use rtmsd::model::{MediaSet, Outcome, StopReason, StreamId, StreamRecord};
+use rtmsd::model::{AppName, MediaSet, Outcome, Product, StopReason, StreamId, StreamRecord};
 use rtmsd::seal::KeyRing;
 use rtmsd::secret::Secret;
 use rtmsd::sinks::forward::{self, Targets};
@@ -29,11 +28,11 @@ use rtmsd::sinks::webhooks;
 use rtmsd::sinks::webhooks::address::AddressPolicy;
 use rtmsd::sinks::{Context, Runner};
 use rtmsd::store::{Location, Store};
-use rtmsd::zoom::Credentials;
 use rtmsd::zoom::api::Api;
+use rtmsd::zoom::app::{App, Apps, AutoStart, Policies};
 use rtmsd::zoom::client::ZoomClient;
 use rtmsd::zoom::install::Installer;
-use rtmsd::zoom::oauth::{self, OAuth};
+use rtmsd::zoom::oauth::OAuth;
 use rtmsd::zoom::retry::Pauses;
 use rtmsd::zoom::signature::WebhookKey;
 use rtmsd::zoom::token::{Configured, Tokens};
@@ -45,6 +44,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::support::apps::app;
 use crate::support::client::{Answer, TIMEOUT, exchange, head};
 use crate::support::network::network;
 use crate::support::sinks::context;
@@ -153,7 +153,8 @@ impl Server {
         let settings = WriterSettings { batch_interval, now_ms, ..Default::default() };
         let (hub, writer) = Hub::new(store.clone(), ALL_SUBSCRIBERS, settings);
         let writing = tokio::spawn(writer.run());
-        let (control, installer) = zoom_side(&store, &wiring);
+        let apps = apps(&wiring);
+        let (control, installer) = zoom_side(&store, &wiring, &apps);
         let context = Context { now_ms, ..context(&store, Arc::clone(&hub), 1) };
         let recordings = recordings(&context, folder.path());
         let draining = CancellationToken::new();
@@ -189,8 +190,7 @@ impl Server {
             trusted_proxies: TrustedProxies::default(),
             downloads: download::permits(limits.connections),
             webhook_path: "/webhook".into(),
-            webhook_key: key(),
-            video_webhook_key: Some(WebhookKey::new(&Secret::new("demoVideoToken01".into()))),
+            apps,
             webhook_tolerance_s: 300,
             signature_warnings: SignatureWarnings::default(),
             installer,
@@ -344,29 +344,40 @@ fn webhook_settings() -> webhooks::Settings {
     }
 }
 
-/// The parts that send requests to Zoom.
-pub(crate) fn zoom_side(store: &Store, wiring: &Wiring) -> (Arc<Control>, Installer) {
+/// The app of the wiring, and a Video SDK app beside it.
+pub(crate) fn apps(wiring: &Wiring) -> Apps {
     let (api_base_url, configured) = wiring.zoom.clone();
-    let client = Credentials { id: "demoClientId01".into(), secret: Secret::new("demo".into()) };
-    let settings = oauth::Settings {
+    let products = [Product::Meeting, Product::Webinar, Product::ContactCenter];
+    let default = App {
+        products: products.to_vec(),
         oauth_base_url: api_base_url.clone(),
         api_base_url,
-        api_is_fixed: true,
-        client,
-        redirect_url: "https://rtmsd.test/api/v1/zoom/oauth/callback".into(),
-    };
-    let zoom = ZoomClient::new(&network());
-    let oauth = OAuth::new(zoom.clone(), settings);
-    let (ring, clock) = (ring(), rtmsd::clock::now_ms);
-    let tokens = Tokens::new(store.clone(), ring.clone(), oauth.clone(), configured, clock);
-    let installer = Installer::new(store.clone(), ring, oauth, tokens.clone(), clock);
-    let api = Api::new(zoom, tokens, "demoClientId01".into(), None, wiring.pauses.clone());
-    let settings = control::Settings {
+        configured,
         policies: wiring.policies.clone(),
+        ..app("default", "demoSecretToken01")
+    };
+    let video = App {
+        products: vec![Product::VideoSdk],
+        name: AppName::parse("video").expect("a name"),
+        secret_tokens: vec![Secret::new("demoVideoToken01".into())],
+        ..default.clone()
+    };
+    Apps::new([default, video])
+}
+
+/// The parts that send requests to Zoom.
+pub(crate) fn zoom_side(store: &Store, wiring: &Wiring, apps: &Apps) -> (Arc<Control>, Installer) {
+    let zoom = ZoomClient::new(&network());
+    let oauth = OAuth::new(zoom.clone());
+    let (ring, clock) = (ring(), rtmsd::clock::now_ms);
+    let tokens = Tokens::new(store.clone(), ring.clone(), oauth.clone(), apps.clone(), clock);
+    let installer = Installer::new(store.clone(), ring, oauth, apps.clone(), tokens.clone(), clock);
+    let api = Api::new(zoom, tokens, wiring.pauses.clone(), clock);
+    let settings = control::Settings {
+        apps: apps.clone(),
         start_timeout: wiring.start_timeout,
         poll_interval: Duration::from_millis(20),
         may_record: true,
-        params: Params::default(),
         now_ms: wiring.now_ms,
     };
     (Arc::new(Control::new(store.clone(), api, settings)), installer)

@@ -259,3 +259,37 @@ async fn the_video_sdk_apps_key_moves_and_stops_no_stream_of_a_meeting() {
         assert_eq!(server.stream("s1").await, stream, "{event}");
     }
 }
+
+/// Signs a body with this secret token and sends it to a path.
+async fn signed_to(server: &Server, path: &str, secret_token: &str, body: &[u8]) -> Answer {
+    let (key, time) = (WebhookKey::new(&Secret::new(secret_token.into())), NOW_S.to_string());
+    let signature = key.sign(NOW_S, body);
+    server.post_to(path, body, &[signed_at(&time), ("x-zm-signature", &signature)]).await
+}
+
+#[tokio::test]
+async fn a_webhook_is_taken_at_the_paths_of_the_app_that_signed_it_and_nowhere_else() {
+    let server = Server::start().await;
+    let body = br#"{"event":"session.anything","event_ts":1732313171881,"payload":{}}"#;
+    let status = async |path: &str, secret_token: &str| {
+        let answer = signed_to(&server, path, secret_token, body).await;
+        let code = if answer.status == 200 { String::new() } else { answer.code() };
+        (answer.status, code)
+    };
+    let (default, video) = ("demoSecretToken01", "demoVideoToken01");
+    let (taken, refused) = ((200, String::new()), (401, "signature_invalid".to_owned()));
+    assert_eq!(status("/webhook/video", video).await, taken);
+    assert_eq!(status("/webhook?type=video", video).await, taken);
+    assert_eq!(status("/webhook/video", default).await, refused);
+    assert_eq!(status("/webhook?type=video", default).await, refused);
+    assert_eq!(status("/webhook", video).await, refused);
+    assert_eq!(status("/webhook/default", video).await, refused);
+    // Its signature fits, and its product does not.
+    assert_eq!(status("/webhook/default", default).await, (403, "other_app".to_owned()));
+    for unknown in ["/webhook/acme", "/webhook/Video", "/webhook/vi%20deo"] {
+        assert_eq!(status(unknown, default).await, (404, "unknown_app".to_owned()), "{unknown}");
+    }
+    // A type that is no app's name is one of Zoom's samples' own.
+    let meeting = br#"{"event":"meeting.anything","event_ts":1732313171881,"payload":{}}"#;
+    assert_eq!(signed_to(&server, "/webhook?type=meeting", default, meeting).await.status, 200);
+}

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
-use rtmsd::model::InstallationStatus;
+use rtmsd::model::{AppName, InstallationStatus};
 use rtmsd::seal::KeyRing;
 use rtmsd::zoom::state::{STATE_LIFE_MS, StateKeys};
 use serde_json::json;
@@ -120,7 +120,7 @@ async fn a_state_of_another_key_and_one_that_has_expired_are_refused() {
         // This one would do, and only its code is not Zoom's.
         (&ours, now_ms, "code_invalid"),
     ] {
-        let state = keys.issue(at_ms, [7; 16], None).state;
+        let state = keys.issue(at_ms, [7; 16], &AppName::default(), None).state;
         let back = format!("{CALLBACK}?code=x&state={state}");
         let answer = daemon.request("GET", &back, &[JSON]).await;
         assert_eq!((answer.status, answer.code().as_str()), (400, code));

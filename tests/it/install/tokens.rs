@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rtmsd::model::{Installation, InstallationStatus};
+use rtmsd::model::{AppName, Installation, InstallationStatus};
 use rtmsd::zoom::token::{Candidates, Granted, TokenError, Tokens, Wanted};
 use tokio::task::JoinSet;
 
@@ -227,10 +227,10 @@ async fn without_any_source_the_error_says_what_is_missing() {
 async fn server_to_server_tokens_are_fetched_once_and_replaced_when_they_are_refused() {
     let zoom = FakeZoom::start().await;
     let daemon = Daemon::start_with(&zoom, &[("ZOOM_ACCOUNT_ID", "acc1")]).await;
-    let wanted = Wanted::Configured;
+    let wanted = Wanted::Configured(AppName::default());
     let mut tasks = JoinSet::new();
     for _ in 0..20 {
-        let tokens = daemon.tokens.clone();
+        let (tokens, wanted) = (daemon.tokens.clone(), wanted.clone());
         tasks.spawn(async move { tokens.token(&wanted).await.unwrap() });
     }
     let got = tasks.join_all().await;

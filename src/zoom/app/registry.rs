@@ -1,0 +1,60 @@
+//! The registry of apps, which can change while the daemon runs.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, RwLock};
+
+use super::{App, VIDEO_APP};
+use crate::model::{AppName, Product, Session, StreamRecord};
+
+/// Every app by its name. Cheap to clone; all clones show the same apps.
+#[derive(Debug, Clone)]
+pub struct Apps(Arc<RwLock<Arc<Map>>>);
+
+type Map = BTreeMap<AppName, Arc<App>>;
+
+impl Apps {
+    pub fn new(apps: impl IntoIterator<Item = App>) -> Self {
+        let map = apps.into_iter().map(|app| (app.name.clone(), Arc::new(app))).collect();
+        Self(Arc::new(RwLock::new(Arc::new(map))))
+    }
+
+    /// The apps as they are now, by name.
+    pub fn all(&self) -> Arc<BTreeMap<AppName, Arc<App>>> {
+        Arc::clone(&self.0.read().expect("no holder of this lock panics"))
+    }
+
+    /// The app with this name, if there is one now.
+    pub fn get(&self, name: &AppName) -> Option<Arc<App>> {
+        self.all().get(name).cloned()
+    }
+
+    /// The app that starts a session of this product if a program names none: `default` if it serves the product, else
+    /// the only app that does.
+    pub fn for_product(&self, product: Product) -> Option<Arc<App>> {
+        let all = self.all();
+        let mut serving = all.values().filter(|app| app.serves(product));
+        let default = all.get(&AppName::default()).filter(|app| app.serves(product));
+        let app = default.or_else(|| serving.next().filter(|_| serving.next().is_none()));
+        app.cloned()
+    }
+
+    /// The app that takes over the Video SDK sessions of the default app: the app `video`, if the default app does not
+    /// serve that product itself.
+    pub fn successor_for_video(&self) -> Option<Arc<App>> {
+        let product = Product::VideoSdk;
+        let all = self.all();
+        let is_kept = all.get(&AppName::default()).is_some_and(|app| app.serves(product));
+        let video = all.values().find(|app| app.name.as_str() == VIDEO_APP && app.serves(product));
+        video.filter(|_| !is_kept).cloned()
+    }
+
+    /// The app that a session belongs to; none if it was removed.
+    pub fn for_session(&self, session: &Session) -> Option<Arc<App>> {
+        self.get(&session.app)
+    }
+
+    /// The app that a stream belongs to; none if it was removed.
+    pub fn for_stream(&self, stream: &StreamRecord) -> Option<Arc<App>> {
+        self.get(&stream.app)
+    }
+}
