@@ -30,6 +30,11 @@ pub enum EndpointError {
     /// The scheme is not `wss`, and is not an allowed `ws` to a loopback host.
     #[error("is not wss:// (ws:// needs RTMS_ALLOW_WS and a loopback host)")]
     Scheme,
+    /// The scheme is `srt`, the transport of Zoom's protocol V2, which is not public (rtms-protocol.md section 23.4).
+    #[error(
+        "is srt://, the transport of Zoom's protocol V2, which rtmsd does not speak: keep the app on V1"
+    )]
+    Srt,
     /// The host is not on the list of allowed hosts.
     #[error("names a host that RTMS_ALLOWED_HOSTS does not list")]
     Host,
@@ -78,6 +83,7 @@ impl Policy {
         let tls = match url.scheme() {
             "wss" => true,
             "ws" if self.allow_ws && is_loopback(&host) => false,
+            "srt" => return Err(EndpointError::Srt),
             _ => return Err(EndpointError::Scheme),
         };
         // Zoom sends none, and `a.zoom.us@evil.example` is a way to disguise a host.
@@ -203,6 +209,14 @@ mod tests {
         assert_eq!(zoom().endpoint("not a url"), Err(EndpointError::NotAUrl));
         let long = format!("wss://a.zoom.us/{}", "x".repeat(MAX_URL_BYTES));
         assert_eq!(zoom().endpoint(&long), Err(EndpointError::NotAUrl));
+    }
+
+    #[test]
+    fn an_srt_url_is_refused_with_its_reason_and_does_not_hide_a_good_one() {
+        assert_eq!(zoom().first_allowed("srt://a.zoom.us:9000"), Err(EndpointError::Srt));
+        let both = zoom().first_allowed("srt://a.zoom.us:9000,wss://b.zoom.us");
+        assert_eq!(both.unwrap().host(), "b.zoom.us");
+        assert!(EndpointError::Srt.to_string().contains("protocol V2"));
     }
 
     #[test]

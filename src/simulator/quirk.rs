@@ -24,7 +24,8 @@ pub enum Quirk {
     SecondTimestamps,
     /// `reason` is named `stop_reason` in message 8; `stop_reason` is named `reason` in message 9 and in webhooks.
     RenamedReasons,
-    /// `event_type` is named `event_code`, as in protocol version 2.
+    /// Events have an `event_code` in place of `event_type`, as in protocol version 2, whose codes are not public
+    /// (section 23.4): a client can only keep such an event as it is.
     EventCodes,
     /// `payload_encrypted` is named `payload_encryption` in message 4.
     PayloadEncryption,
@@ -132,7 +133,7 @@ impl Quirks {
     /// Applies the quirks that concern every object of a message, at any depth.
     fn alter_object(&self, object: &mut Map<String, Value>, kind: u16) {
         if self.has(Quirk::EventCodes) {
-            rename_field(object, "event_type", "event_code");
+            replace_event_type(object);
         }
         for (name, value) in object.iter_mut() {
             match value {
@@ -203,6 +204,14 @@ impl Quirk {
     }
 }
 
+/// Replaces a type by a code that is none of the types: codes are unique over all products, and types are not.
+fn replace_event_type(object: &mut Map<String, Value>) {
+    const FIRST_CODE: u64 = 10_000;
+    if let Some(number) = object.remove("event_type").and_then(|number| number.as_u64()) {
+        object.insert("event_code".to_owned(), (FIRST_CODE + number).into());
+    }
+}
+
 fn rename_field(object: &mut Map<String, Value>, from: &str, to: &str) {
     if let Some(value) = object.remove(from) {
         object.insert(to.to_owned(), value);
@@ -249,7 +258,7 @@ mod tests {
         let state = json!({"msg_type": 9, "state": 5, "stop_reason": 6});
         assert_eq!(altered(Quirk::RenamedReasons, state)["reason"], 6);
         let event = json!({"msg_type": 6, "event": {"event_type": 3}});
-        assert_eq!(altered(Quirk::EventCodes, event)["event"], json!({"event_code": 3}));
+        assert_eq!(altered(Quirk::EventCodes, event)["event"], json!({"event_code": 10_003}));
     }
 
     #[test]
