@@ -41,7 +41,7 @@ pub use contact_center::{ContactCenterEvent, ContactCenterParty};
 pub use cursor::Cursor;
 pub use entry::{
     ChatFile, ChatGroupChange, ChatGroupEvent, ChatGroupMember, ChatMessage, ChatSession, Entry,
-    EntryBody, EntryKind, Participant, RawJson, TranscriptLine,
+    EntryBody, EntryKind, Participant, RawJson, TranscriptLine, UnknownEvent,
 };
 pub use forward::{Forward, ForwardId};
 pub use id::{IdError, IdKey, Instance, NodeId, Product, SessionId, StreamId, UserId};

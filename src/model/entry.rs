@@ -80,6 +80,8 @@ pub enum EntryBody {
     ChatGroup(Box<ChatGroupEvent>),
     /// An event of a Contact Center engagement (section 10.2).
     ContactCenterEvent(Box<ContactCenterEvent>),
+    /// An event that this version does not know.
+    UnknownEvent(Box<UnknownEvent>),
     /// Zoom's time of the stream's first packet: the origin of the stream's clock.
     FirstPacket {},
     /// Zoom's state of the stream (rtms-protocol.md section 10.5), with the reason (10.6) if it sent one.
@@ -193,6 +195,18 @@ pub struct TranscriptLine {
     pub attribute: Option<i64>,
 }
 
+/// An event that this version does not know: of a later protocol, or of another product. An `event_code` is not another
+/// name of `event_type`: codes are unique over all products, and the table of them is not public (section 23.4).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UnknownEvent {
+    /// Zoom's `event_type`, if the event has one.
+    pub event_type: Option<i64>,
+    /// Zoom's `event_code`, if the event has one.
+    pub event_code: Option<i64>,
+    /// The event's JSON as Zoom sent it.
+    pub raw: RawJson,
+}
+
 /// JSON as Zoom sent it; null if it is longer than [`RawJson::MAX_BYTES`] or nests too deeply to be read back.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -207,13 +221,33 @@ impl RawJson {
         // The value nests deeper in its stored entry, and serde_json writes any depth but refuses to read more
         // than 128 levels.
         let fits = text.len() <= Self::MAX_BYTES && !json::is_too_deep(text);
-        Self(serde_json::from_str(text).ok().filter(|_| fits).unwrap_or_default())
+        let mut value = serde_json::from_str(text).ok().filter(|_| fits).unwrap_or_default();
+        redact_keys(&mut value);
+        Self(value)
     }
 
     /// An upper bound of its size in memory.
     pub(super) fn bytes(&self) -> usize {
         // Always the maximum: a parsed value has no cheap measure.
         if self.0.is_null() { 0 } else { Self::MAX_BYTES }
+    }
+}
+
+/// The field with the key of an SRT transport (section 23.4), which nobody may read in a log or an answer.
+const TRANSPORT_KEY: &str = "srt_passphrase";
+
+fn redact_keys(value: &mut Value) {
+    match value {
+        Value::Object(fields) => {
+            for (name, field) in fields {
+                if name == TRANSPORT_KEY {
+                    *field = "[redacted]".into();
+                }
+                redact_keys(field);
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(redact_keys),
+        _ => {}
     }
 }
 
@@ -247,6 +281,7 @@ impl EntryBody {
                 members.sum::<usize>() + names + group.raw.bytes()
             }
             EntryBody::ContactCenterEvent(event) => event.text_bytes(),
+            EntryBody::UnknownEvent(event) => event.raw.bytes(),
             EntryBody::ParticipantJoined(person)
             | EntryBody::ParticipantLeft(person)
             | EntryBody::ActiveSpeaker(person)

@@ -31,6 +31,8 @@ named! {
         ChatGroup: "chat_group",
         /// The kind of [`EntryBody::ContactCenterEvent`].
         ContactCenterEvent: "contact_center_event",
+        /// The kind of [`EntryBody::UnknownEvent`].
+        UnknownEvent: "unknown_event",
         /// The kind of [`EntryBody::FirstPacket`].
         FirstPacket: "first_packet",
         /// The kind of [`EntryBody::StreamState`].
@@ -76,6 +78,7 @@ impl EntryBody {
             EntryBody::VideoSubscription { .. } => EntryKind::VideoSubscription,
             EntryBody::ChatGroup(_) => EntryKind::ChatGroup,
             EntryBody::ContactCenterEvent(_) => EntryKind::ContactCenterEvent,
+            EntryBody::UnknownEvent(_) => EntryKind::UnknownEvent,
             EntryBody::FirstPacket {} => EntryKind::FirstPacket,
             EntryBody::StreamState { .. } => EntryKind::StreamState,
             EntryBody::SessionState { .. } => EntryKind::SessionState,
@@ -118,6 +121,7 @@ impl EntryKind {
                 | EntryKind::VideoSubscription
                 | EntryKind::ChatGroup
                 | EntryKind::ContactCenterEvent
+                | EntryKind::UnknownEvent
         )
     }
 }

@@ -7,13 +7,15 @@ use super::codes::{event_type, msg_type};
 use super::incoming::Malformed;
 use super::reader::{Fields, Reader};
 use super::{chat, contact_center};
-use crate::model::{ChatGroupEvent, ContactCenterEvent, Participant, UnreadableMessages};
+use crate::model::{
+    ChatGroupEvent, ContactCenterEvent, Participant, RawJson, UnknownEvent, UnreadableMessages,
+};
 
 /// One EVENT_UPDATE. [`EventUpdate::meeting`], [`EventUpdate::chat_group`] or [`EventUpdate::contact_center`] reads its
-/// body.
+/// body, and [`EventUpdate::unknown`] keeps that of any other.
 #[derive(Debug)]
 pub struct EventUpdate {
-    /// `event_type` (sections 7 and 10.2); 0 if Zoom's number is out of range.
+    /// `event_type` (sections 7 and 10.2); 0 if the event has none, or one out of range.
     pub number: u16,
     /// Zoom's time of the event, Unix milliseconds, if it can be read.
     pub at_ms: Option<i64>,
@@ -50,13 +52,14 @@ impl EventUpdate {
         let raw = fields.raw("event").ok_or_else(|| reader.without("event"))?;
         let body = Fields::of(raw.get()).ok_or_else(|| reader.without("event"))?;
         let number = reader.code(&body, "event_type");
-        // Protocol V2's name for the field (section 17).
-        let number = number.or_else(|| reader.code(&body, "event_code"));
-        let number = number.ok_or_else(|| reader.without("event_type"))?;
+        // An event of protocol V2 has only a code, which is not a type (section 23.4).
+        if number.is_none() && body.raw("event_code").is_none() {
+            return Err(reader.without("event_type"));
+        }
         let at_ms = reader.time(&body, "timestamp");
         Ok(Self {
             // A number out of range is an unknown event.
-            number: number.try_into().unwrap_or(msg_type::UNDEFINED),
+            number: number.and_then(|n| n.try_into().ok()).unwrap_or(msg_type::UNDEFINED),
             // Contact Center's name for the field, instead of `timestamp` or beside it.
             at_ms: at_ms.or_else(|| reader.time(&body, "event_ts")),
             raw: raw.to_owned(),
@@ -98,6 +101,16 @@ impl EventUpdate {
             ))
         })
         .ok()
+    }
+
+    /// The event as it is, for a number that this version does not know.
+    pub fn unknown(&self, unreadable: &mut UnreadableMessages) -> UnknownEvent {
+        let fields = self.fields();
+        let numbers = Reader::read(msg_type::EVENT_UPDATE, unreadable, |reader| {
+            Ok((reader.code(&fields, "event_type"), reader.code(&fields, "event_code")))
+        });
+        let (event_type, event_code) = numbers.unwrap_or_default();
+        UnknownEvent { event_type, event_code, raw: RawJson::of(self.raw.get()) }
     }
 
     fn fields(&self) -> Fields<'_> {

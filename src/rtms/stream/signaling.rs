@@ -202,11 +202,12 @@ impl Stream {
         if let Some(body) = own {
             self.note(at_ms, body);
         } else if let Ok(event) = update.meeting(&mut self.unreadable) {
-            self.event(now, at_ms, event);
+            self.event(now, &update, event);
         }
     }
 
-    fn event(&mut self, now: Instant, at_ms: Option<i64>, event: Event) {
+    fn event(&mut self, now: Instant, update: &EventUpdate, event: Event) {
+        let at_ms = update.at_ms;
         match event {
             Event::FirstPacket => self.first_packet(at_ms),
             Event::ActiveSpeaker(person) => self.person(at_ms, person, EntryBody::ActiveSpeaker),
@@ -225,7 +226,11 @@ impl Stream {
                 self.people(at_ms, people, EntryBody::VideoOff);
                 cameras.into_iter().for_each(|user_id| self.camera_off(now, user_id));
             }
-            Event::Unknown(_) => self.count_unknown(msg_type::EVENT_UPDATE),
+            Event::Unknown(_) => {
+                self.count_unknown(msg_type::EVENT_UPDATE);
+                let event = update.unknown(&mut self.unreadable);
+                self.note(at_ms, EntryBody::UnknownEvent(Box::new(event)));
+            }
         }
     }
 

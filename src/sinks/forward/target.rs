@@ -48,7 +48,7 @@ impl Targets {
         }
         self.policy.endpoint(url).map_err(|error| match error {
             EndpointError::NotAUrl => TargetError::NotAUrl,
-            EndpointError::Scheme => TargetError::Scheme,
+            EndpointError::Scheme | EndpointError::Srt => TargetError::Scheme,
             EndpointError::Host => TargetError::Host,
             EndpointError::Credentials => TargetError::Credentials,
         })

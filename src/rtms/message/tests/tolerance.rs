@@ -125,15 +125,21 @@ fn a_reason_may_be_null_or_a_number() {
 }
 
 #[test]
-fn an_event_may_be_named_and_dated_as_in_version_2_or_in_both_ways() {
+fn an_event_may_be_dated_as_in_contact_center_and_have_a_code_beside_its_type() {
     for body in [
-        r#""event_code":1,"event_ts":1732313172300"#,
         r#""event_type":1,"event_ts":1732313172300"#,
-        r#""event_type":1,"event_code":1,"timestamp":1732313172300,"event_ts":1732313172300"#,
+        r#""event_type":1,"event_code":2,"timestamp":1732313172300,"event_ts":1732313172300"#,
     ] {
         let text = format!(r#"{{"msg_type":6,"event":{{{body}}}}}"#);
         assert_eq!(event(&text), (Some(1_732_313_172_300), Event::FirstPacket), "{body}");
     }
+}
+
+#[test]
+fn an_event_with_only_a_code_is_unknown_and_none_of_the_types() {
+    let text = r#"{"msg_type":6,"event":{"event_code":1,"timestamp":1732313172300}}"#;
+    assert_eq!(event(text), (Some(1_732_313_172_300), Event::Unknown(0)));
+    assert!(parse(r#"{"msg_type":6,"event":{"timestamp":5}}"#).is_err());
 }
 
 fn long() -> String {

@@ -6,8 +6,8 @@ use super::driver::Driver;
 use super::{AUDIO, AUDIO_FRAME, KEEP_ALIVE, LINE, SIGNALING, TRANSCRIPT, setup, state};
 use crate::model::params::ConnectionMode;
 use crate::model::{
-    EntryBody, IdKey, Instance, Lost, Medium, Participant, Product, StopReason, StreamStatus,
-    Unreadable, UserId,
+    EntryBody, EntryKind, IdKey, Instance, Lost, Medium, Participant, Product, StopReason,
+    StreamStatus, Unreadable, UserId,
 };
 use crate::rtms::message::Outgoing;
 
@@ -204,11 +204,12 @@ fn the_roster_survives_a_rejoin() {
 }
 
 #[test]
-fn an_event_of_an_unknown_number_is_counted() {
+fn an_event_of_an_unknown_number_is_counted_and_kept() {
     let mut driver = Driver::live(&[Medium::Audio]);
     driver.hear(SIGNALING, &event(15, r#","participants":"odd""#));
     driver.hear(SIGNALING, &event(8, r#","participants":"odd""#));
-    assert!(driver.said().is_empty());
+    let kinds: Vec<_> = driver.entries().iter().map(|(_, body)| body.kind()).collect();
+    assert_eq!(kinds, [EntryKind::UnknownEvent]);
     assert_eq!(driver.stream.unknown().get(&6), Some(&1));
     let odd = Unreadable::new(6, Lost::Message, "participants");
     assert_eq!(driver.stream.take_unreadable().count(&odd), 1);
@@ -240,9 +241,23 @@ fn what_happens_to_a_chat_group_becomes_an_entry_with_the_raw_event_beside_it() 
 }
 
 #[test]
-fn an_event_is_known_by_its_code_too() {
+fn an_event_with_only_a_code_is_kept_as_it_is() {
     let coded = r#"{"msg_type":6,"event":{"event_code":10,"timestamp":5,"group_id":"g1"}}"#;
-    assert_eq!(json_of(coded)["group_id"], "g1");
+    let entry = json_of(coded);
+    assert_eq!((&entry["kind"], &entry["event_code"]), (&"unknown_event".into(), &10.into()));
+    assert_eq!(
+        (&entry["event_type"], &entry["raw"]["group_id"]),
+        (&serde_json::Value::Null, &"g1".into())
+    );
+}
+
+#[test]
+fn an_unknown_type_is_kept_as_it_is_without_a_key_of_the_transport() {
+    let unknown =
+        r#"{"msg_type":6,"event":{"event_type":99,"timestamp":5,"x":[{"srt_passphrase":"p"}]}}"#;
+    let entry = json_of(unknown);
+    assert_eq!((&entry["kind"], &entry["event_type"]), (&"unknown_event".into(), &99.into()));
+    assert_eq!(entry["raw"]["x"][0]["srt_passphrase"], "[redacted]");
 }
 
 #[test]
