@@ -36,6 +36,7 @@ use crate::store::Location;
 use crate::telemetry::{LogFormat, LogSettings};
 use crate::zoom::app::App;
 
+pub use self::apps::AppDefaults;
 pub use self::install::InstallSettings;
 use self::read::Reader;
 pub use self::read::{ConfigErrors, Mistake};
@@ -58,6 +59,8 @@ pub struct Config {
     pub webhook_path: String,
     pub webhook_tolerance_s: u32,
     pub apps: Vec<App>,
+    /// What an app has that is described over the API.
+    pub app_defaults: AppDefaults,
     pub install: InstallSettings,
     /// An additional certificate authority for Zoom's RTMS servers.
     pub rtms_ca_file: Option<PathBuf>,
@@ -140,6 +143,7 @@ impl Config {
         let nats = nats::read_settings(read);
         let webhooks = webhooks::read_settings(read);
         let log = read_log(read);
+        let apps = apps?;
         Some(Self {
             address: address?,
             admin_address: admin_address?,
@@ -149,7 +153,8 @@ impl Config {
             cors: cors?,
             webhook_path: webhook_path?,
             webhook_tolerance_s: u32::try_from(webhook_tolerance_s?).ok()?,
-            apps: apps?,
+            apps: apps.apps,
+            app_defaults: apps.defaults,
             install: install?,
             rtms_ca_file,
             ca_file,

@@ -1,7 +1,12 @@
-//! The settings of Zoom apps: the app of the variables, and the Video SDK app beside it.
+//! The settings of Zoom apps: the app of the variables, the Video SDK app beside it, and the apps of `ZOOM_APPS`.
+
+mod described;
+mod fields;
+mod list;
 
 use url::Url;
 
+use self::list::{List, read_list};
 use super::install::base_url;
 use super::read::Reader;
 use super::{media, policies, products, read_policy, variables};
@@ -11,15 +16,61 @@ use crate::zoom::Credentials;
 use crate::zoom::app::{App, VIDEO_APP};
 use crate::zoom::token::Configured;
 
+pub use self::described::AppDefaults;
+#[cfg(test)]
+pub(super) use self::fields::{FIELDS, LeftOut};
+
 const CALLBACK_PATH: &str = "/api/v1/zoom/oauth/callback";
 /// The most secret tokens of an app: rotating one needs two.
 const MAX_SECRET_TOKENS: usize = 8;
 
-/// Reads every app. `public_url` is where browsers reach the daemon.
-pub(super) fn read_apps(read: &mut Reader<'_>, public_url: Option<&str>) -> Option<Vec<App>> {
+/// Every app, and what further apps have in common with them.
+pub(super) struct ReadApps {
+    pub apps: Vec<App>,
+    pub defaults: AppDefaults,
+}
+
+/// Reads every app: those of the variables, and those of `ZOOM_APPS`. `public_url` is where browsers reach the daemon.
+pub(super) fn read_apps(read: &mut Reader<'_>, public_url: Option<&str>) -> Option<ReadApps> {
+    let list = read_list(read);
+    let is_set = |name| described::is_set(read.environment(), variables::find_variable(name));
+    let has_default = ["ZOOM_CLIENT_ID", "ZOOM_CLIENT_SECRET", "ZOOM_SECRET_TOKEN"].map(is_set);
+    let has_video = products::VIDEO_NAMES.iter().any(|name| is_set(name));
+    let is_empty = |list: &List| list.apps.is_empty() && list.is_whole;
+    let is_default_needed = list.as_ref().is_some_and(is_empty);
+    let names_video = |list: &List| list.apps.iter().any(|(name, _)| name.as_str() == VIDEO_APP);
+    let shares_video = list.as_ref().is_some_and(names_video);
+    let default = match is_default_needed || has_default.contains(&true) || has_video {
+        true => Some(read_of_variables(read, public_url, shares_video)),
+        false => None,
+    };
+    let defaults = AppDefaults::of(read.environment(), public_url.unwrap_or_default());
+    let mut taken = Vec::new();
+    if default.is_some() {
+        taken.push((AppName::DEFAULT, "ZOOM_CLIENT_ID"));
+    }
+    if has_video {
+        taken.push((VIDEO_APP, "ZOOM_VIDEO_SDK_KEY"));
+    }
+    let further = read_further(read, list?, &taken, &defaults);
+    let mut apps = default.unwrap_or_else(|| Some(Vec::new()))?;
+    apps.extend(further?);
+    Some(ReadApps { apps, defaults })
+}
+
+/// Reads the app of the variables, and the Video SDK app beside it. With an app for the Video SDK, here or in a list
+/// (`shares_video`), the app of the variables serves the other products.
+fn read_of_variables(
+    read: &mut Reader<'_>,
+    public_url: Option<&str>,
+    shares_video: bool,
+) -> Option<Vec<App>> {
     let default = read_app(read, AppName::default(), public_url);
     let video = products::video_sdk(read);
     let (mut default, video) = (default?, video?);
+    if shares_video || video.is_some() {
+        default.products.retain(|product| *product != Product::VideoSdk);
+    }
     let Some((client, secret_token)) = video else { return Some(vec![default]) };
     let video = App {
         name: AppName::parse(VIDEO_APP).expect("a short word is a name"),
@@ -28,8 +79,35 @@ pub(super) fn read_apps(read: &mut Reader<'_>, public_url: Option<&str>) -> Opti
         secret_tokens: vec![secret_token],
         ..default.clone()
     };
-    default.products.retain(|product| *product != Product::VideoSdk);
     Some(vec![default, video])
+}
+
+/// Reads the apps of a list. `taken` are the names that variables describe already, each with one of them.
+fn read_further(
+    read: &mut Reader<'_>,
+    list: List,
+    taken: &[(&str, &str)],
+    defaults: &AppDefaults,
+) -> Option<Vec<App>> {
+    let (count, is_whole, mut apps) = (list.apps.len(), list.is_whole, Vec::new());
+    for (name, fields) in list.apps {
+        let taken = taken.iter().find(|(taken, _)| *taken == name.as_str());
+        if let Some((_, variable)) = taken {
+            let problem =
+                format!("app {name} is described by {variable} already: remove one of them");
+            read.mistake(list.setting, problem);
+        }
+        match defaults.describe(&name, &fields) {
+            Ok(app) if taken.is_none() => apps.push(app),
+            Ok(_) => {}
+            Err(mistakes) => {
+                for mistake in mistakes {
+                    read.mistake(list.setting, format!("app {name}: {mistake}"));
+                }
+            }
+        }
+    }
+    (is_whole && apps.len() == count).then_some(apps)
 }
 
 /// Reads one app, under the names of the variables.
@@ -117,3 +195,6 @@ fn read_configured(read: &mut Reader<'_>, client: Option<&Credentials>) -> Confi
         _ => Configured::None,
     }
 }
+
+#[cfg(test)]
+mod tests;

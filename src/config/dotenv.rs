@@ -77,7 +77,7 @@ impl DotEnv {
         };
         let unreadable = |error| format!("cannot be read: {error}");
         // Of the open file, because the path could name another file by now.
-        check_access(&file.metadata().map_err(unreadable)?, user)?;
+        check_access(&file.metadata().map_err(unreadable)?, user, FILE)?;
         let mut bytes = Vec::new();
         file.take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(unreadable)?;
         if bytes.len() as u64 > MAX_BYTES {
@@ -176,20 +176,20 @@ impl DotEnv {
     }
 }
 
-/// Checks that only root and the user that the daemon runs as can have written the file.
+/// Checks that only root and the user that the daemon runs as can have written the file at `path`.
 ///
 /// # Errors
 /// Why the file is rejected, and what to do.
-fn check_access(file: &Metadata, user: u32) -> Result<(), String> {
+pub(super) fn check_access(file: &Metadata, user: u32, path: &str) -> Result<(), String> {
     let (owner, mode) = (file.uid(), file.mode());
     if owner != user && owner != ROOT {
         return Err(format!(
-            "belongs to user {owner}, and rtmsd runs as user {user}: run chown {user} {FILE}"
+            "belongs to user {owner}, and rtmsd runs as user {user}: run chown {user} {path}"
         ));
     }
     if mode & WRITABLE_BY_OTHERS != 0 {
         return Err(format!(
-            "can be written by users other than its owner (mode {:03o}): run chmod go-w {FILE}",
+            "can be written by users other than its owner (mode {:03o}): run chmod go-w {path}",
             mode & 0o777
         ));
     }

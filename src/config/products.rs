@@ -6,16 +6,18 @@ use crate::secret::Secret;
 use crate::zoom::Credentials;
 use crate::zoom::signature::HandshakeIds;
 
+/// The variables of a Video SDK app, which are set together.
+pub(super) const VIDEO_NAMES: [&str; 3] =
+    ["ZOOM_VIDEO_SDK_KEY", "ZOOM_VIDEO_SDK_SECRET", "ZOOM_VIDEO_SECRET_TOKEN"];
+
 /// Reads the credentials and the secret token of a Video SDK app beside the General app (section 16). `None` after a
 /// mistake, `Some(None)` if no Video SDK app is set.
 pub(super) fn video_sdk(read: &mut Reader<'_>) -> Option<Option<(Credentials, Secret<String>)>> {
-    const NAMES: [&str; 3] =
-        ["ZOOM_VIDEO_SDK_KEY", "ZOOM_VIDEO_SDK_SECRET", "ZOOM_VIDEO_SECRET_TOKEN"];
-    let values = NAMES.map(|name| read.optional(name));
+    let values = VIDEO_NAMES.map(|name| read.optional(name));
     if values.iter().all(Option::is_none) {
         return Some(None);
     }
-    for (name, _) in NAMES.iter().zip(&values).filter(|(_, value)| value.is_none()) {
+    for (name, _) in VIDEO_NAMES.iter().zip(&values).filter(|(_, value)| value.is_none()) {
         read.wrong::<()>(name, "set with the other two of the Video SDK app, or none of them");
     }
     let [id, secret, secret_token] = values;

@@ -53,12 +53,13 @@ const fn variable(name: &'static str, default: &'static str, about: &'static str
 }
 
 /// Every setting, in the order of the documents.
-pub const SECTIONS: [Section; 15] = [
+pub const SECTIONS: [Section; 16] = [
     Section {
         title: "Your Zoom app (marketplace.zoom.us, Manage, your app)",
         variables: zoom::APP,
     },
     Section { title: "A Video SDK app beside it", variables: zoom::VIDEO_SDK },
+    Section { title: "Further Zoom apps", variables: zoom::FURTHER },
     Section { title: "Installing (OAuth)", variables: zoom::INSTALL },
     Section { title: "Access to the REST API", variables: server::API },
     Section { title: "HTTP", variables: server::HTTP },

@@ -4,8 +4,10 @@
 use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
+use std::sync::Mutex;
 
 use super::{SECTIONS, Variable};
+use crate::config::apps::{FIELDS, LeftOut};
 
 /// Columns of `.env.example`.
 const WIDTH: usize = 118;
@@ -20,6 +22,8 @@ const HEAD: &str = "\
 
 const BEGIN: &str = "<!-- settings:begin -->\n";
 const END: &str = "<!-- settings:end -->";
+const FIELDS_BEGIN: &str = "<!-- app fields:begin -->\n";
+const FIELDS_END: &str = "<!-- app fields:end -->";
 
 #[test]
 fn the_example_file_is_what_the_table_of_settings_yields() {
@@ -28,11 +32,36 @@ fn the_example_file_is_what_the_table_of_settings_yields() {
 
 #[test]
 fn the_documented_settings_are_what_the_table_of_settings_yields() {
+    part_agrees(BEGIN, &tables(), END);
+}
+
+#[test]
+fn the_documented_fields_of_an_app_are_what_their_table_yields() {
+    part_agrees(FIELDS_BEGIN, &fields(), FIELDS_END);
+}
+
+/// Compares a part of the document of the settings, which the tests write one after the other.
+fn part_agrees(begin: &str, expected: &str, end: &str) {
+    static WRITING: Mutex<()> = Mutex::new(());
+    let _writing = WRITING.lock();
     let path = "docs/configuration.md";
     let text = fs::read_to_string(at(path)).expect("the document can be read");
-    let (before, rest) = text.split_once(BEGIN).expect("the settings begin");
-    let (_, after) = rest.split_once(END).expect("the settings end");
-    agrees(path, &format!("{before}{BEGIN}{}\n{END}{after}", tables()));
+    let (before, rest) = text.split_once(begin).expect("the part begins");
+    let (_, after) = rest.split_once(end).expect("the part ends");
+    agrees(path, &format!("{before}{begin}{expected}\n{end}{after}"));
+}
+
+fn fields() -> String {
+    let mut text = "\n| field | variable | left out |\n|---|---|---|\n".to_owned();
+    for field in &FIELDS {
+        let left_out = match field.left_out {
+            LeftOut::Refused => "refused",
+            LeftOut::Nothing => "nothing",
+            LeftOut::Inherited => "the variable's value",
+        };
+        let _ = writeln!(text, "| `{}` | `{}` | {left_out} |", field.name, field.variable);
+    }
+    text
 }
 
 /// Compares a file with its text, or writes it when `UPDATE_DOCS` is set.

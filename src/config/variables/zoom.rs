@@ -12,7 +12,8 @@ pub(super) const APP: &[Variable] = &[
     variable(
         "ZOOM_SECRET_TOKEN",
         "",
-        "the Secret Token of your Zoom app (Features, Access): it signs webhooks and is not the client secret",
+        "the Secret Token of your Zoom app (Features, Access): it signs webhooks and is not the client secret. While it \
+         is being replaced, the new one and the old one, separated by a comma",
     ).credential()
     .also(&[
         "ZM_RTMS_SECRET_TOKEN",
@@ -49,6 +50,21 @@ pub(super) const VIDEO_SDK: &[Variable] = &[
         "",
         "the secret of ZOOM_VIDEO_API_KEY: it signs the tokens of those calls",
     ).credential(),
+];
+
+pub(super) const FURTHER: &[Variable] = &[
+    variable(
+        "ZOOM_APPS",
+        "",
+        "further apps as a JSON array of objects (see docs/apps.md). With it, the three variables of your Zoom app are \
+         needed only for an app of their own, which is called default",
+    ),
+    variable(
+        "ZOOM_APPS_FILE",
+        "",
+        "a file with the further apps, instead of ZOOM_APPS: JSON, or TOML with tables [[apps]] if its name ends in \
+         .toml. rtmsd reads it again on SIGHUP. Only its owner may write it",
+    ),
 ];
 
 pub(super) const INSTALL: &[Variable] = &[

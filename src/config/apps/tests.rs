@@ -1,0 +1,227 @@
+//! Reading the descriptions of apps.
+
+use std::collections::HashMap;
+use std::os::unix::fs::PermissionsExt;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::*;
+use crate::config::{Config, ConfigErrors};
+use crate::model::Medium;
+use crate::model::params::Preset;
+
+const DEFAULT: [(&str, &str); 3] = [
+    ("ZOOM_CLIENT_ID", "id"),
+    ("ZOOM_CLIENT_SECRET", "s3cret-client"),
+    ("ZOOM_SECRET_TOKEN", "s3cret-token"),
+];
+
+fn config(values: &[(&str, &str)]) -> Result<Config, ConfigErrors> {
+    let values: HashMap<&str, &str> = values.iter().copied().collect();
+    Config::from_lookup(|name| values.get(name).map(ToString::to_string))
+}
+
+/// The apps of these variables, with a list beside them.
+fn apps(variables: &[(&str, &str)], list: &Value) -> Vec<App> {
+    let list = list.to_string();
+    let variables = [variables, &[("ZOOM_APPS", &*list)]].concat();
+    config(&variables).unwrap_or_else(|errors| panic!("{errors}")).apps
+}
+
+/// The mistakes of a list.
+fn mistakes(variables: &[(&str, &str)], list: &str) -> Vec<String> {
+    let errors = config(&[variables, &[("ZOOM_APPS", list)]].concat()).expect_err("mistakes");
+    assert!(!errors.to_string().contains("s3cret"), "{errors}");
+    errors.0.iter().map(|mistake| format!("{}: {}", mistake.name, mistake.problem)).collect()
+}
+
+/// The fewest fields of an app.
+fn acme() -> Value {
+    json!({"name": "acme", "client_id": "a", "client_secret": "b", "secret_tokens": ["c"]})
+}
+
+fn acme_with(fields: Value) -> Value {
+    let mut app = acme();
+    for (name, value) in fields.as_object().unwrap() {
+        app[name] = value.clone();
+    }
+    app
+}
+
+#[test]
+fn a_list_of_apps_needs_no_default_app_and_stands_beside_one() {
+    let names = |apps: &[App]| apps.iter().map(|app| app.name.to_string()).collect::<Vec<_>>();
+    assert_eq!(names(&apps(&[], &json!([acme()]))), ["acme"]);
+    assert_eq!(names(&apps(&DEFAULT, &json!([acme()]))), ["default", "acme"]);
+    assert_eq!(names(&apps(&DEFAULT, &json!({"apps": [acme()]}))), ["default", "acme"]);
+    assert_eq!(names(&apps(&DEFAULT, &json!([]))), ["default"]);
+    // A part of the default app means that there is one.
+    let part = mistakes(&DEFAULT[..1], &json!([acme()]).to_string());
+    assert_eq!(part.len(), 2, "{part:?}");
+}
+
+#[test]
+fn every_field_of_an_app_is_read_as_its_variable_is() {
+    let described = json!({
+        "name": "acme", "client_id": "cid", "client_secret": "cs", "secret_tokens": ["new", "old"],
+        "products": ["meeting", "video_sdk"], "oauth_redirect_url": "https://acme.example/back",
+        "account_id": "acc", "s2s_client_id": "sid", "s2s_client_secret": "ss",
+        "video_api_key": "vk", "video_api_secret": "vs",
+        "api_base_url": "https://api.zoomgov.com", "oauth_base_url": "https://zoomgov.com",
+        "rtms_allowed_hosts": [".zoomgov.com"], "rtms_handshake_id_key": "meeting_uuid",
+        "rtms_auto_start": "all", "rtms_auto_stop_after_seconds": 60, "rtms_restart_attempts": 2,
+        "rtms_restart_after_seconds": 7, "media_types": ["audio", "chat"], "audio_streams": "mixed",
+        "rtms_buffer_data": false,
+    });
+    let apps = apps(&[], &json!([described]));
+    let app = &apps[0];
+    let secret = |text: &str| Secret::new(text.to_owned());
+    let pair = |id: &str, text: &str| Credentials { id: id.to_owned(), secret: secret(text) };
+    assert_eq!(app.client, pair("cid", "cs"));
+    assert_eq!(app.secret_tokens, [secret("new"), secret("old")]);
+    assert_eq!(app.products, [Product::Meeting, Product::VideoSdk]);
+    assert_eq!(app.redirect_url, "https://acme.example/back");
+    let account = Configured::Account { account_id: "acc".into(), client: pair("sid", "ss") };
+    assert_eq!(app.configured, account);
+    assert_eq!(app.video_api, Some(pair("vk", "vs")));
+    assert_eq!(app.api_base_url, "https://api.zoomgov.com");
+    assert_eq!(app.oauth_base_url, "https://zoomgov.com");
+    assert!(app.api_is_fixed);
+    assert!(app.rtms_hosts.endpoint("wss://a.zoomgov.com").is_ok());
+    assert!(app.rtms_hosts.endpoint("wss://a.zoom.us").is_err());
+    assert_eq!(app.handshake_ids.as_meeting, Product::ALL);
+    assert_eq!(app.policies.auto_stop_after, Some(Duration::from_secs(60)));
+    assert_eq!((app.policies.restarts, app.policies.restart_after.as_secs()), (2, 7));
+    assert!(app.params.media.contains(Medium::Chat) && !app.params.buffer_data);
+}
+
+#[test]
+fn an_app_inherits_the_settings_of_the_daemon_and_no_credential() {
+    let shared = [
+        ("RTMS_AUTO_START", "all"),
+        ("MEDIA_TYPES", "audio"),
+        ("AUDIO_STREAM_MODE", "mixed"),
+        ("ZOOM_ACCESS_TOKEN", "s3cret"),
+        ("ZOOM_VIDEO_API_KEY", "k"),
+        ("ZOOM_VIDEO_API_SECRET", "s3cret"),
+        ("PUBLIC_URL", "https://rtms.example.com"),
+    ];
+    let both = apps(&[&DEFAULT[..], &shared].concat(), &json!([acme()]));
+    let (default, app) = (&both[0], &both[1]);
+    assert_eq!((&app.params, &app.policies), (&default.params, &default.policies));
+    assert_eq!(app.redirect_url, default.redirect_url);
+    assert_eq!((&app.configured, &app.video_api), (&Configured::None, &None));
+    assert_ne!(default.configured, Configured::None);
+    let own = apps(&shared, &json!([acme_with(json!({"media_types": "chat"}))]));
+    assert_eq!(own[0].params.media.to_string(), "chat");
+    // A preset of its own is not overridden by the parameters of the others.
+    let preset = apps(&shared, &json!([acme_with(json!({"media_preset": "recording"}))]));
+    assert_eq!(preset[0].params, Preset::Recording.params());
+    // `media_types` and the inherited mask do not contradict each other.
+    let mask = [("MEDIA_TYPES_FLAG", "1")];
+    assert_eq!(apps(&mask, &json!([acme()]))[0].params.media.to_string(), "audio");
+    let own = apps(&mask, &json!([acme_with(json!({"media_types": "chat"}))]));
+    assert_eq!(own[0].params.media.to_string(), "chat");
+}
+
+#[test]
+fn every_mistake_is_reported_at_once_by_app_and_field_and_without_a_value() {
+    let list = json!([
+        {"name": "acme", "client_id": "s3cret", "secret_tokens": [], "media_types": "s3cret",
+         "audio_codec": {"s3cret": 1}, "clint_secret": "s3cret", "S3CRET s3cret": 1, "products": ["s3cret"],
+         "s2s_client_id": "s3cret"},
+        {"name": "other", "client_id": "a", "client_secret": "s3\u{a0}cret", "secret_tokens": "'s3cret'"},
+        {"name": "Bad"}, {}, 7,
+    ]);
+    let found = mistakes(&[], &list.to_string());
+    let named = |start: &str| found.iter().any(|mistake| mistake.starts_with(start));
+    for start in [
+        "ZOOM_APPS: app number 3: name must have 1 to 32 characters",
+        "ZOOM_APPS: app number 4: name is missing",
+        "ZOOM_APPS: app number 5 must be an object",
+        "ZOOM_APPS: app acme: client_secret is missing",
+        "ZOOM_APPS: app acme: secret_tokens is missing",
+        "ZOOM_APPS: app acme: media_types must be ",
+        "ZOOM_APPS: app acme: audio_codec must be a text, a number",
+        "ZOOM_APPS: app acme: clint_secret is not a field of an app",
+        "ZOOM_APPS: app acme: it has a field that no app has",
+        "ZOOM_APPS: app acme: products must be a list of meeting, ",
+        "ZOOM_APPS: app acme: s2s_client_secret must be set with s2s_client_id",
+        "ZOOM_APPS: app other: client_secret: the value has a character",
+        "ZOOM_APPS: app other: secret_tokens: the value is in quotes",
+    ] {
+        assert!(named(start), "{start}: {found:#?}");
+    }
+    assert_eq!(found.len(), 13, "{found:#?}");
+}
+
+#[test]
+fn a_name_is_described_once() {
+    let twice = json!([acme(), acme()]).to_string();
+    assert_eq!(mistakes(&[], &twice), ["ZOOM_APPS: app acme is described twice"]);
+    let named = |name: &str| json!([acme_with(json!({"name": name}))]).to_string();
+    let found = mistakes(&DEFAULT, &named("default"));
+    assert_eq!(
+        found,
+        ["ZOOM_APPS: app default is described by ZOOM_CLIENT_ID already: remove one of them"]
+    );
+    assert_eq!(config(&[("ZOOM_APPS", &named("default"))]).unwrap().apps.len(), 1);
+    let video = [
+        ("ZOOM_VIDEO_SDK_KEY", "k"),
+        ("ZOOM_VIDEO_SDK_SECRET", "s"),
+        ("ZOOM_VIDEO_SECRET_TOKEN", "t"),
+    ];
+    let found = mistakes(&[&DEFAULT[..], &video].concat(), &named("video"));
+    assert_eq!(
+        found,
+        ["ZOOM_APPS: app video is described by ZOOM_VIDEO_SDK_KEY already: remove one of them"]
+    );
+}
+
+#[test]
+fn an_app_called_video_takes_the_video_sdk_from_the_app_of_the_variables() {
+    let apps = apps(&DEFAULT, &json!([acme_with(json!({"name": "video"}))]));
+    assert!(!apps[0].serves(Product::VideoSdk));
+    assert_eq!(apps[1].products, [Product::VideoSdk]);
+}
+
+#[test]
+fn a_list_that_cannot_be_read_names_the_place_and_quotes_nothing() {
+    for (list, place) in
+        [("[{\"name\": s3cret}]", "line 1"), ("7", "an array"), ("{\"s3cret\": []}", "an array")]
+    {
+        let found = mistakes(&[], list);
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert!(found[0].contains(place) || found[0].contains("a JSON array"), "{found:?}");
+    }
+}
+
+#[test]
+fn a_file_holds_the_same_list_as_json_or_toml() {
+    let folder = tempfile::tempdir().unwrap();
+    let of_file = |name: &str, text: &str, mode: u32| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
+        config(&[("ZOOM_APPS_FILE", path.to_str().unwrap())])
+    };
+    let toml = "# Customers\n[[apps]]\nname = \"acme\"\nclient_id = \"a\"\nclient_secret = \"b\"\n\
+                secret_tokens = [\"c\"]\nmedia_types = [\"audio\"]\nrtms_restart_attempts = 2\n";
+    let json = json!([acme_with(json!({"media_types": "audio", "rtms_restart_attempts": 2}))]);
+    let from_toml = of_file("apps.toml", toml, 0o600).unwrap().apps;
+    assert_eq!(from_toml, of_file("apps.json", &json.to_string(), 0o600).unwrap().apps);
+    assert_eq!(from_toml[0].policies.restarts, 2);
+    let refused = |name: &str, text: &str, mode: u32| {
+        let errors = of_file(name, text, mode).unwrap_err().to_string();
+        assert!(errors.contains("ZOOM_APPS_FILE: ") && !errors.contains("s3cret"), "{errors}");
+        errors
+    };
+    assert!(refused("bad.toml", "[[apps]]\nname = s3cret\n", 0o600).contains("line 2"));
+    assert!(refused("open.json", "[]", 0o666).contains("chmod go-w"));
+    let missing = config(&[("ZOOM_APPS_FILE", "/nowhere/apps.json")]).unwrap_err().to_string();
+    assert!(missing.contains("ZOOM_APPS_FILE: cannot read /nowhere/apps.json"), "{missing}");
+    let list = json!([acme()]).to_string();
+    let both = config(&[("ZOOM_APPS_FILE", "/nowhere"), ("ZOOM_APPS", &list)]).unwrap_err();
+    assert!(both.to_string().contains("beside ZOOM_APPS"), "{both}");
+}
