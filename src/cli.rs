@@ -14,6 +14,7 @@ use clap::{Parser, Subcommand};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{self, Config, ConfigErrors, Source, log_settings};
+use crate::http::INSTALL_PATH;
 use crate::simulator::{SimulateArgs, Verdict};
 use crate::store::Store;
 use crate::{simulator, telemetry};
@@ -161,9 +162,18 @@ fn print_openapi() -> ExitCode {
     ExitCode::SUCCESS
 }
 
-/// Reports whether `rtmsd serve` would start. Changes nothing: the check of a newer binary must not migrate the store
-/// of an older one.
-async fn print_check(_config: Config) -> ExitCode {
+/// Reports whether `rtmsd serve` would start, and the apps that it would have. Changes nothing: the check of a newer
+/// binary must not migrate the store of an older one.
+async fn print_check(config: Config) -> ExitCode {
     println!("the settings are valid");
+    let path = config.webhook_path.trim_end_matches('/');
+    for app in &config.apps {
+        let products: Vec<&str> = app.products.iter().map(|product| product.as_str()).collect();
+        let (public_url, name) = (&config.install.public_url, &app.name);
+        println!(
+            "app {name}: {}; webhooks at {public_url}{path}/{name}, installs at {public_url}{INSTALL_PATH}?app={name}",
+            products.join(", ")
+        );
+    }
     ExitCode::SUCCESS
 }

@@ -79,7 +79,7 @@ pub use routes::{health_router, router};
 pub use webhook::{SignatureWarnings, check_path as check_webhook_path};
 
 /// The path where an install begins.
-const INSTALL_PATH: &str = "/api/v1/zoom/oauth/install";
+pub const INSTALL_PATH: &str = "/api/v1/zoom/oauth/install";
 
 /// The state that the handlers share.
 pub struct AppState {

@@ -1,6 +1,7 @@
 //! The whole daemon against the simulator, over real sockets and on real stores.
 
 mod announcements;
+mod apps;
 mod binary;
 mod chaos;
 mod crash;
