@@ -39,8 +39,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::model::{
-    Entry, EntryBody, MediaParams, MediumAccount, SessionId, SessionStatus, StreamId, StreamRecord,
-    StreamStatus, Tally, UnknownMessages, UnreadableMessages,
+    AppScope, Entry, EntryBody, MediaParams, MediumAccount, SessionId, SessionStatus, StreamId,
+    StreamRecord, StreamStatus, Tally, UnknownMessages, UnreadableMessages,
 };
 use crate::secret::Secret;
 pub use actions::{Begin, Begun};
@@ -149,6 +149,8 @@ pub struct SessionPage {
     pub before: Option<SessionId>,
     pub limit: u32,
     pub status: Option<SessionStatus>,
+    /// Only sessions of these apps.
+    pub apps: AppScope,
 }
 
 /// The store: cheap to clone, shared by all. Its methods are in `store/`, one file per subject.

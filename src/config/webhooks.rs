@@ -5,15 +5,14 @@ use std::sync::Arc;
 use serde::Deserialize;
 
 use super::read::Reader;
-use crate::model::EventKind;
+use crate::model::{AppName, AppScope, EventKind};
 use crate::secret::Secret;
 use crate::sinks::webhooks::address::AddressPolicy;
 use crate::sinks::webhooks::signature::is_secret;
 use crate::sinks::webhooks::{ConfiguredEndpoint, MAX_ENDPOINTS};
 
 const MAX_NAME_CHARS: usize = 64;
-const FORM: &str =
-    "a JSON array of objects with name, url, secret and, if wanted, events and previous_secret";
+const FORM: &str = "a JSON array of objects with name, url, secret and, if wanted, events, apps and previous_secret";
 
 /// The settings of outgoing webhooks.
 #[derive(Debug, Clone)]
@@ -30,6 +29,8 @@ struct Written {
     url: String,
     #[serde(default)]
     events: Vec<String>,
+    #[serde(default)]
+    apps: Vec<String>,
     secret: String,
     previous_secret: Option<String>,
 }
@@ -69,7 +70,7 @@ fn parse_endpoint(
     policy: &AddressPolicy,
     others: &[ConfiguredEndpoint],
 ) -> Result<ConfiguredEndpoint, String> {
-    let Written { name, url, events, secret, previous_secret } = written;
+    let Written { name, url, events, apps, secret, previous_secret } = written;
     if name.trim().is_empty() || name.chars().count() > MAX_NAME_CHARS {
         return Err(format!("needs a name of 1 to {MAX_NAME_CHARS} characters"));
     }
@@ -79,11 +80,14 @@ fn parse_endpoint(
     let url = policy.read(&url).map_err(|error| format!("has a url that {error}"))?;
     let kinds: Option<Vec<_>> = events.iter().map(|event| EventKind::parse(event)).collect();
     let events = kinds.ok_or("has an event that does not exist")?;
+    let names: Result<Vec<_>, _> = apps.iter().map(|name| AppName::parse(name)).collect();
+    let names = names.map_err(|_| "has a name in apps that no Zoom app can have")?;
+    let apps = if names.is_empty() { AppScope::All } else { AppScope::Only(names.into()) };
     if !is_secret(&secret) || previous_secret.as_deref().is_some_and(|text| !is_secret(text)) {
         return Err("has a secret that is not whsec_ and 24 to 64 bytes in base64".to_owned());
     }
     let (secret, previous_secret) = (Secret::new(secret), previous_secret.map(Secret::new));
-    Ok(ConfiguredEndpoint { name, url: url.into(), events, secret, previous_secret })
+    Ok(ConfiguredEndpoint { name, url: url.into(), events, apps, secret, previous_secret })
 }
 
 #[cfg(test)]
@@ -111,11 +115,14 @@ mod tests {
     #[test]
     fn an_endpoint_needs_a_name_a_url_and_a_secret() {
         assert_eq!(read("", "").unwrap().endpoints.len(), 0);
-        let more = format!(r#", "events": ["session.ended"], "previous_secret": "{SECRET}""#);
+        let more = format!(
+            r#", "events": ["session.ended"], "apps": ["acme"], "previous_secret": "{SECRET}""#
+        );
         let settings = read(&written("https://example.com", &more), "").unwrap();
         let [endpoint] = settings.endpoints.as_slice() else { panic!("{settings:?}") };
         assert_eq!((&*endpoint.name, &*endpoint.url), ("crm", "https://example.com/"));
         assert_eq!(endpoint.events, [EventKind::SessionEnded]);
+        assert_eq!(endpoint.apps, AppScope::Only([AppName::parse("acme").unwrap()].into()));
         assert!(endpoint.previous_secret.is_some());
         assert!(read(&written("http://10.0.0.1/", ""), "10.0.0.0/8").is_ok());
     }
@@ -128,6 +135,7 @@ mod tests {
             ("{}".to_owned(), ""),
             (written("https://a.example/", r#", "event": []"#), ""),
             (written("https://a.example/", r#", "events": ["hunter2"]"#), ""),
+            (written("https://a.example/", r#", "apps": ["Hunter 2"]"#), ""),
             (written("https://a.example/", "").replace(SECRET, &weak), ""),
             (written("https://a.example/", "").replace("crm", " "), ""),
             (written("http://a.example/", ""), ""),

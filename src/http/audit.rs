@@ -15,7 +15,7 @@ pub use self::refusals::Refusals;
 use super::AppState;
 use super::client_address::ClientAddress;
 use super::error::ApiError;
-use crate::model::AuditRow;
+use crate::model::{AppName, AuditRow};
 
 /// The actor of a refused request without a known token.
 const ANONYMOUS: &str = "anonymous";
@@ -32,6 +32,8 @@ struct Inner {
     /// Method and route.
     called: String,
     actor: OnceLock<Arc<str>>,
+    /// The app that the request concerns, if it concerns one.
+    app: OnceLock<AppName>,
     act: OnceLock<AuditRow>,
     is_noted: AtomicBool,
 }
@@ -43,6 +45,7 @@ impl Trail {
             address,
             called: format!("{} {route}", request.method()),
             actor: OnceLock::new(),
+            app: OnceLock::new(),
             act: OnceLock::new(),
             is_noted: AtomicBool::new(false),
         }))
@@ -59,11 +62,18 @@ impl Trail {
         let _ = self.0.actor.set(Arc::clone(name));
     }
 
+    /// Sets the app that the request concerns, if it is known.
+    pub fn set_app(&self, app: Option<&AppName>) {
+        // The first one wins: an object of the path has no other app than a token of one app.
+        let _ = app.map(|app| self.0.app.set(app.clone()));
+    }
+
     /// Returns the audit row for the transaction that executes the request. If the request is refused instead, the
     /// refusal is recorded under the same action.
     pub fn act(&self, at_ms: i64, action: &'static str, subject: &str) -> AuditRow {
         let row = AuditRow {
             address: Some(self.0.address),
+            app: self.0.app.get().cloned(),
             ..AuditRow::new(at_ms, self.actor(), action, subject)
         };
         // Fails if an action is already set; a refusal is then recorded under the first one.

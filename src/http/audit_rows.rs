@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use axum::Extension;
 use axum::extract::State;
 use axum::response::Response;
 use serde::Serialize;
@@ -9,6 +10,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::AppState;
+use super::auth::Caller;
 use super::envelope::{rfc3339, success};
 use super::error::ApiError;
 use super::extract::{Params, cut_page};
@@ -17,6 +19,7 @@ use crate::store::{AuditPage, Audited};
 /// One page of the audit trail, newest first; `next` is the `before` of the next page.
 pub(super) async fn list(
     State(state): State<Arc<AppState>>,
+    Extension(caller): Extension<Caller>,
     params: Params,
 ) -> Result<Response, ApiError> {
     let limit = params.limit()?;
@@ -30,6 +33,7 @@ pub(super) async fn list(
         limit: limit + 1,
         actor: params.get("actor"),
         action: params.get("action"),
+        apps: caller.apps,
     };
     let mut rows = state.store.audit_page(&page).await?;
     let next = cut_page(&mut rows, limit).map(|row| row.id.clone());
@@ -45,6 +49,8 @@ struct AuditView<'a> {
     at_ms: i64,
     actor: &'a str,
     address: Option<&'a str>,
+    /// Null for an act that concerns no single app.
+    app: Option<&'a str>,
     action: &'a str,
     subject: &'a str,
     outcome: &'a str,
@@ -59,6 +65,7 @@ impl<'a> AuditView<'a> {
             at_ms: row.at_ms,
             actor: &row.actor,
             address: row.address.as_deref(),
+            app: row.app.as_deref(),
             action: &row.action,
             subject: &row.subject,
             outcome: &row.outcome,

@@ -1,6 +1,7 @@
 //! Authenticates requests by bearer token and checks the token's scope.
 
 mod failures;
+mod owner;
 mod tokens;
 
 use std::borrow::Cow;
@@ -22,7 +23,7 @@ use super::audit::Trail;
 use super::error::ApiError;
 use super::{AppState, tickets};
 use crate::hub::Entrant;
-use crate::model::InstallationId;
+use crate::model::{AppScope, InstallationId};
 
 /// The token that a request was authenticated with; for handlers behind one of the `require` layers.
 #[derive(Debug, Clone)]
@@ -32,6 +33,9 @@ pub struct Caller {
     pub is_admin: bool,
     /// The only installations that the token may use and see; `None` for all.
     pub installations: Option<Arc<[InstallationId]>>,
+    /// The apps that the token may see and use. That the object of the path is theirs is checked before the handler
+    /// runs.
+    pub apps: AppScope,
     /// The audit data of the request.
     pub trail: Trail,
 }
@@ -80,10 +84,11 @@ pub async fn require_ticket(
     let token = state.api_tokens.named(&claim.token).ok_or(ApiError::TicketRefused)?;
     let trail = trail_of(&request);
     trail.set_actor(&token.name);
-    // The rate limit before `redeem`: a request that is refused must not use up a single-use ticket.
+    // Everything else before `redeem`: a request that is refused must not use up a single-use ticket.
     check_scope(&state, token, Scope::Read)?;
+    let request = admit_caller(&state, token, trail, request).await?;
     tickets::redeem_ticket(&state, &claim).await?;
-    Ok(run_authenticated(token, trail, request, next).await)
+    Ok(next.run(request).await)
 }
 
 /// Admits a request with a token that may control.
@@ -114,7 +119,8 @@ async fn require(
     let token = authenticate(state, request.headers(), trail.address())?;
     trail.set_actor(&token.name);
     check_scope(state, token, scope)?;
-    Ok(run_authenticated(token, trail, request, next).await)
+    let request = admit_caller(state, token, trail, request).await?;
+    Ok(next.run(request).await)
 }
 
 fn check_scope(state: &AppState, token: &ApiToken, scope: Scope) -> Result<(), ApiError> {
@@ -123,16 +129,27 @@ fn check_scope(state: &AppState, token: &ApiToken, scope: Scope) -> Result<(), A
     token.check(scope)
 }
 
-async fn run_authenticated(
+/// Adds the caller to the request, unless the path names an object that the token may not see.
+async fn admit_caller(
+    state: &AppState,
     token: &ApiToken,
     trail: Trail,
-    mut request: Request,
-    next: Next,
-) -> Response {
-    let (name, installations) = (Arc::clone(&token.name), token.installations.clone());
-    let is_admin = token.scopes.contains(&Scope::Admin);
-    request.extensions_mut().insert(Caller { name, is_admin, installations, trail });
-    next.run(request).await
+    request: Request,
+) -> Result<Request, ApiError> {
+    let (mut parts, body) = request.into_parts();
+    // Before the check, whose refusal is audited: a token of one app makes rows of that app.
+    trail.set_app(token.apps.only());
+    let apps = owner::check_owner(state, &token.apps, &mut parts).await?;
+    trail.set_app(apps.as_ref().and_then(AppScope::only));
+    let caller = Caller {
+        name: Arc::clone(&token.name),
+        is_admin: token.scopes.contains(&Scope::Admin),
+        installations: token.installations.clone(),
+        apps: token.apps.clone(),
+        trail,
+    };
+    parts.extensions.insert(caller);
+    Ok(Request::from_parts(parts, body))
 }
 
 fn trail_of(request: &Request) -> Trail {

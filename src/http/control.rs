@@ -54,7 +54,7 @@ async fn make_session(
     act: &AuditRow,
 ) -> Result<Made, ApiError> {
     let new_session::Wanted { app, mut new, media } = new_session::parse_session(body)?;
-    let app = app_for(state, app.as_ref(), new.product)?;
+    let app = app_for(state, caller, app.as_ref(), new.product)?;
     new.app = app.name.clone();
     let named = new.installation_id.as_deref().and_then(InstallationId::parse);
     // Only an id that is named can be checked here; an installation that is chosen later is checked by the control.
@@ -65,9 +65,11 @@ async fn make_session(
     Ok(state.control.create(&new, act).await?)
 }
 
-/// The app of a new session: the named one, else the one that starts sessions of the product.
+/// The app of a new session: the named one, else the one of the caller's that starts sessions of the product. Another's
+/// is refused like an unknown one.
 fn app_for(
     state: &AppState,
+    caller: &Caller,
     named: Option<&AppName>,
     product: Option<Product>,
 ) -> Result<Arc<App>, ApiError> {
@@ -75,10 +77,11 @@ fn app_for(
     let product = product.unwrap_or(Product::Meeting);
     let Some(name) = named else {
         let problem = "must name an app: several apps serve this product, or none does";
-        let app = state.apps.for_product(product);
+        let app = state.apps.for_product(product, &caller.apps);
         return app.ok_or(ApiError::InvalidValue { name: "app", problem });
     };
-    let app = state.apps.get(name).ok_or(ApiError::UnknownApp)?;
+    let app = state.apps.get(name).filter(|app| caller.apps.includes(&app.name));
+    let app = app.ok_or(ApiError::UnknownApp)?;
     match app.serves(product) {
         true => Ok(app),
         false => Err(ApiError::InvalidValue { name: "app", problem: "must serve the product" }),

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use axum::extract::{FromRequestParts, Query, RawPathParams};
 use axum::http::request::Parts;
 
+use super::auth::Caller;
 use super::error::ApiError;
 use crate::model::{RecordedFile, Recording, Session, SessionId};
 use crate::store::Store;
@@ -101,6 +102,17 @@ pub(super) fn cut_page<T>(rows: &mut Vec<T>, limit: u32) -> Option<&T> {
 /// Returns the session, or 404.
 pub(super) async fn known_session(store: &Store, id: SessionId) -> Result<Session, ApiError> {
     store.session(id).await?.ok_or(ApiError::UnknownSession)
+}
+
+/// Returns a session that a query or a body names, or 404: also for one of an app that the caller may not see. For the
+/// session of a path, the authentication has checked that.
+pub(super) async fn visible_session(
+    store: &Store,
+    caller: &Caller,
+    id: SessionId,
+) -> Result<Session, ApiError> {
+    let session = store.session(id).await?.filter(|session| caller.apps.includes(&session.app));
+    session.ok_or(ApiError::UnknownSession)
 }
 
 /// Returns a session's recorded file, or 404 if either is unknown.

@@ -19,7 +19,7 @@ use super::auth::Caller;
 use super::error::ApiError;
 use super::request::RequestId;
 use super::{AppState, body};
-use crate::model::SessionId;
+use crate::model::{AppScope, SessionId};
 use crate::seal::Cell;
 use crate::store::{IdempotencyKey, Kept, StoreError, Taken};
 
@@ -61,7 +61,7 @@ pub(super) async fn carry_out(
         _ => body::read_body(body, MAX_BODY_BYTES, state.body_timeout).await?,
     };
     // A key that is used with another body is a mistake of the client, not a repetition.
-    let digest = hex::encode(Sha256::digest(&bytes));
+    let digest = digest_of(&bytes, &caller.apps);
     let key = key_of(&parts, &caller)?;
     // Handlers get the buffered body and never wait for the client.
     let request = Request::from_parts(parts, Body::from(bytes));
@@ -88,6 +88,16 @@ pub(super) async fn carry_out(
         // Only the shutdown of the runtime cancels a task.
         Err(_) => Err(ApiError::Panicked),
     }
+}
+
+/// The digest of a request. With the apps that its token may see: an answer is not repeated when they have changed.
+fn digest_of(body: &[u8], apps: &AppScope) -> String {
+    let mut hash = Sha256::new_with_prefix(body);
+    for app in apps.names().unwrap_or_default() {
+        // A body is JSON, so it never ends in a zero byte and a name.
+        hash = hash.chain_update([0]).chain_update(app.as_str());
+    }
+    hex::encode(hash.finalize())
 }
 
 /// Runs the handler and records a refusal.

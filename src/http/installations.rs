@@ -14,7 +14,7 @@ use super::envelope::success;
 use super::error::ApiError;
 use super::extract::{InPath, Params, PathPart, cut_page};
 use super::view::InstallationView;
-use crate::model::{Installation, InstallationId, InstallationStatus};
+use crate::model::{AppScope, Installation, InstallationId, InstallationStatus};
 use crate::zoom::install::{Uninstall, UninstallError, Uninstalled};
 
 /// One page of installations, newest first; `next` is the `before` of the next page.
@@ -28,8 +28,8 @@ pub(super) async fn list(
     let before = params.parsed("before", problem, InstallationId::parse)?;
     // One row more than requested shows whether there is a next page.
     let mut found = match &caller.installations {
-        None => state.store.installations(before, limit + 1).await?,
-        Some(own) => some_of(&state, own, before, limit + 1).await?,
+        None => state.store.installations(&caller.apps, before, limit + 1).await?,
+        Some(own) => some_of(&state, own, &caller.apps, before, limit + 1).await?,
     };
     let next = cut_page(&mut found, limit).map(|installation| installation.id);
     let installations: Vec<_> = found.iter().map(InstallationView::of).collect();
@@ -40,6 +40,7 @@ pub(super) async fn list(
 async fn some_of(
     state: &AppState,
     own: &[InstallationId],
+    apps: &AppScope,
     before: Option<InstallationId>,
     limit: u32,
 ) -> Result<Vec<Installation>, ApiError> {
@@ -53,7 +54,8 @@ async fn some_of(
         if found.len() >= limit as usize {
             break;
         }
-        found.extend(state.store.grant(id).await?.map(|grant| grant.installation));
+        let installation = state.store.grant(id).await?.map(|grant| grant.installation);
+        found.extend(installation.filter(|installation| apps.includes(&installation.app)));
     }
     Ok(found)
 }

@@ -21,7 +21,7 @@ use tokio_tungstenite::tungstenite::protocol::Role;
 use super::auth::{Caller, SUBPROTOCOL, offers_subprotocol};
 use super::counters::count;
 use super::error::ApiError;
-use super::extract::{InPath, Params, known_session};
+use super::extract::{InPath, Params, known_session, visible_session};
 use super::server::Socket;
 use super::{AppState, Counters};
 use crate::hub::Permit;
@@ -40,23 +40,23 @@ pub(super) async fn one(
     request: HttpRequest,
 ) -> Result<Response, ApiError> {
     known_session(&state.store, id).await?;
-    upgrade_consumer(&state, &caller, Some(id), &query, request)
+    upgrade_consumer(&state, caller, Some(id), &query, request).await
 }
 
-/// Serves all sessions with streams on this daemon.
+/// Serves all sessions with streams on this daemon, of the apps that the token may see.
 pub(super) async fn all(
     State(state): State<Arc<AppState>>,
     Extension(caller): Extension<Caller>,
     query: Params,
     request: HttpRequest,
 ) -> Result<Response, ApiError> {
-    upgrade_consumer(&state, &caller, None, &query, request)
+    upgrade_consumer(&state, caller, None, &query, request).await
 }
 
 /// Checks the request in the query, answers 101, and then serves the connection.
-fn upgrade_consumer(
+async fn upgrade_consumer(
     state: &AppState,
-    caller: &Caller,
+    caller: Caller,
     session: Option<SessionId>,
     query: &Params,
     mut http: HttpRequest,
@@ -69,11 +69,14 @@ fn upgrade_consumer(
     let asked = query_fields(query);
     let request = match asked.is_empty() {
         true => None,
-        false => Some(Request::read(&asked, session)?),
+        false => Some(Request::read(&asked, session)?.within(&caller.apps)),
     };
+    if let (None, Some(named)) = (session, request.as_ref().and_then(|request| request.session)) {
+        visible_session(&state.store, &caller, named).await?;
+    }
     // Before the 101: a consumer that is refused gets an HTTP status instead of a close code.
     let permit = state.hub.enter(caller.entrant()).ok_or(ApiError::TooManySubscribers)?;
-    let consumer = Consumer { live: state.live.clone(), session, request, permit };
+    let consumer = Consumer { live: state.live.clone(), caller, session, request, permit };
     let connection = catch_panic(consumer.serve(upgrade), Arc::clone(&state.counters));
     // On the tracker, because hyper's connection task ends with the upgrade and the shutdown would not wait for it.
     state.live_connections.spawn(connection);
@@ -103,6 +106,7 @@ async fn catch_panic(connection: impl Future<Output = ()>, counters: Arc<Counter
 /// A connected consumer.
 struct Consumer {
     live: Live,
+    caller: Caller,
     session: Option<SessionId>,
     /// `None`: the request comes in the first message.
     request: Option<Request>,
@@ -153,9 +157,9 @@ impl Consumer {
     async fn read(&mut self, text: &str) -> Result<Request, ApiError> {
         let asked: Map<String, Value> = serde_json::from_str(text)
             .map_err(|error| ApiError::NotJson { line: error.line(), column: error.column() })?;
-        let request = Request::read(&asked, self.session)?;
+        let request = Request::read(&asked, self.session)?.within(&self.caller.apps);
         if let Some(session) = request.session {
-            known_session(&self.live.store, session).await?;
+            visible_session(&self.live.store, &self.caller, session).await?;
         }
         // Not needed in `open`: only a first message can name the cursors of several sessions.
         if !self.permit.hold_cursors(request.cursors()) {

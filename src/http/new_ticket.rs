@@ -13,7 +13,7 @@ use super::AppState;
 use super::auth::Caller;
 use super::envelope::{rfc3339, success_as};
 use super::error::ApiError;
-use super::extract::{known_file, known_session};
+use super::extract::{known_file, visible_session};
 use super::idempotency::{AboutSession, HoldsSecret};
 use super::json::parse_fields;
 use super::tickets::{Claim, QUERY, Resource};
@@ -38,6 +38,9 @@ pub(super) async fn create(
                    without a query";
     let invalid = ApiError::InvalidValue { name: "path", problem };
     let resource = Resource::parse(&path).ok_or(invalid)?;
+    if let Some(id) = resource.session() {
+        visible_session(&state.store, &caller, id).await?;
+    }
     let window_ms = window_ms(&state, &resource).await?;
     // Always found: the caller was authenticated with this token.
     let token_hash = state.api_tokens.hash_of(&caller.name).ok_or(ApiError::Unauthenticated)?;
@@ -67,14 +70,11 @@ fn path(body: &[u8]) -> Result<String, ApiError> {
     }
 }
 
-/// How long a ticket may be reused after its first use; 404 if the resource does not exist.
+/// How long a ticket may be reused after its first use; 404 if the recording does not exist.
 async fn window_ms(state: &AppState, resource: &Resource) -> Result<i64, ApiError> {
     match resource {
-        Resource::LiveAll => Ok(0),
         // A ticket of a live socket or an event stream is used once: the connection stays open after that.
-        Resource::Live(id) | Resource::Events(id) => {
-            known_session(&state.store, *id).await.map(|_| 0)
-        }
+        Resource::LiveAll | Resource::Live(_) | Resource::Events(_) => Ok(0),
         Resource::Recording(id, name) => {
             let (_, file) = known_file(&state.store, *id, name).await?;
             Ok(playing_ms(&file).saturating_add(WINDOW_MS).min(LONGEST_WINDOW_MS))

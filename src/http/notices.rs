@@ -2,12 +2,14 @@
 
 use std::sync::Arc;
 
+use axum::Extension;
 use axum::extract::State;
 use axum::response::Response;
 use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::AppState;
+use super::auth::Caller;
 use super::envelope::{rfc3339, success};
 use super::error::ApiError;
 use super::extract::Params;
@@ -16,15 +18,17 @@ use crate::store::AccountNotice;
 /// Lists the newest first. They are kept as long as other webhooks.
 pub(super) async fn list(
     State(state): State<Arc<AppState>>,
+    Extension(caller): Extension<Caller>,
     params: Params,
 ) -> Result<Response, ApiError> {
-    let notices = state.store.account_notices(params.limit()?).await?;
+    let notices = state.store.account_notices(&caller.apps, params.limit()?).await?;
     let notices: Vec<_> = notices.iter().map(NoticeView::of).collect();
     Ok(success("notices", json!({ "notices": notices })))
 }
 
 #[derive(Serialize)]
 struct NoticeView<'a> {
+    app: &'a str,
     event: &'a str,
     at: Option<String>,
     at_ms: i64,
@@ -39,6 +43,7 @@ impl<'a> NoticeView<'a> {
         let body: Option<Value> =
             notice.body.as_deref().and_then(|body| serde_json::from_str(body).ok());
         Self {
+            app: &notice.app,
             event: &notice.event,
             at: rfc3339(notice.event_ts_ms),
             at_ms: notice.event_ts_ms,

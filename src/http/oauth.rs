@@ -13,6 +13,7 @@ use serde_json::json;
 use url::form_urlencoded;
 
 use self::cookie::Browser;
+use super::auth::Caller;
 use super::client_address::ClientAddress;
 use super::envelope::success;
 use super::error::{ApiError, InstallRefusal};
@@ -29,9 +30,13 @@ const APP_PARAMETER: &str = "app";
 /// where MeetMind's clients expect them.
 pub(super) async fn authorize_url(
     State(state): State<Arc<AppState>>,
+    Extension(caller): Extension<Caller>,
     RawQuery(query): RawQuery,
 ) -> Result<Response, ApiError> {
-    let begun = named_app(query.as_deref()).and_then(|app| state.installer.begin(&app, None));
+    // Without a name, a token of one app means that.
+    let own = caller.apps.only().cloned().unwrap_or_default();
+    let app = named_app(query.as_deref(), own).filter(|app| caller.apps.includes(app));
+    let begun = app.and_then(|app| state.installer.begin(&app, None));
     let begun = begun.ok_or(ApiError::Install(InstallRefusal::UnknownApp))?;
     let data = json!({ "authorization_url": begun.authorization_url, "state": begun.state });
     let mut envelope = json!({ "status": true, "message": "authorization URL", "data": data });
@@ -47,7 +52,7 @@ pub(super) async fn install(
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
     let browser = Browser::of(&headers, state.is_https);
-    let app = named_app(query.as_deref());
+    let app = named_app(query.as_deref(), AppName::default());
     let begun = app.and_then(|app| state.installer.begin(&app, Some(browser.id())));
     let Some(begun) = begun else {
         return refused(InstallRefusal::UnknownApp, &AppName::default(), &headers);
@@ -62,11 +67,11 @@ pub(super) async fn install(
     Ok(response)
 }
 
-/// The app in `?app=`, or the default app; `None` if the text is no name.
-fn named_app(query: Option<&str>) -> Option<AppName> {
+/// The app in `?app=`, or `otherwise` without it; `None` if the text is no name.
+fn named_app(query: Option<&str>, otherwise: AppName) -> Option<AppName> {
     let mut pairs = form_urlencoded::parse(query.unwrap_or_default().as_bytes());
     match pairs.find(|(key, _)| key == APP_PARAMETER) {
-        None => Some(AppName::default()),
+        None => Some(otherwise),
         Some((_, name)) => AppName::parse(&name).ok(),
     }
 }

@@ -16,19 +16,20 @@ use super::error::ApiError;
 use super::extract::{InPath, Params, cut_page, known_session};
 use super::view::SessionView;
 use crate::model::{
-    MediaParams, MediaPlan, Outcome, SessionId, SessionStatus, StopReason, StreamId, StreamRecord,
-    StreamStatus, Tally, UnknownMessages, UnreadableMessages, UserId,
+    AppName, MediaParams, MediaPlan, Outcome, SessionId, SessionStatus, StopReason, StreamId,
+    StreamRecord, StreamStatus, Tally, UnknownMessages, UnreadableMessages, UserId,
 };
 use crate::store::{SessionDeletion, SessionPage};
 
 /// One page of sessions, newest first; `next` is the `before` of the next page.
 pub(super) async fn list(
     State(state): State<Arc<AppState>>,
+    Extension(caller): Extension<Caller>,
     params: Params,
 ) -> Result<Response, ApiError> {
     let page = parse_page(&params)?;
     // One row more than requested shows whether there is a next page.
-    let asked = SessionPage { limit: page.limit + 1, ..page };
+    let asked = SessionPage { limit: page.limit + 1, apps: caller.apps, ..page };
     let mut sessions = state.store.sessions(&asked).await?;
     let next = cut_page(&mut sessions, page.limit).map(|session| session.id);
     let sessions: Vec<_> = sessions.iter().map(SessionView::of).collect();
@@ -74,6 +75,7 @@ fn parse_page(params: &Params) -> Result<SessionPage, ApiError> {
              connecting, live, stopped, ended",
             SessionStatus::parse,
         )?,
+        ..SessionPage::default()
     })
 }
 
@@ -81,6 +83,7 @@ fn parse_page(params: &Params) -> Result<SessionPage, ApiError> {
 #[derive(Serialize)]
 struct StreamView<'a> {
     stream_id: &'a StreamId,
+    app: &'a AppName,
     /// The number of the stream in its session, from 1.
     ordinal: u32,
     status: StreamStatus,
@@ -120,6 +123,7 @@ impl<'a> StreamView<'a> {
         let reason = |code: StopReason| StopReasonView { code, name: code.name() };
         Self {
             stream_id: &stream.stream_id,
+            app: &stream.app,
             ordinal: stream.ordinal,
             status: stream.status,
             generation: stream.generation,

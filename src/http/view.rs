@@ -4,14 +4,15 @@ use serde::Serialize;
 
 use super::envelope::rfc3339;
 use crate::model::{
-    IdKey, Installation, InstallationId, InstallationStatus, MediaPlan, Metadata, Product, Session,
-    SessionId, SessionStatus,
+    AppName, IdKey, Installation, InstallationId, InstallationStatus, MediaPlan, Metadata, Product,
+    Session, SessionId, SessionStatus,
 };
 
 /// A session in JSON.
 #[derive(Serialize)]
 pub(super) struct SessionView<'a> {
     id: SessionId,
+    app: &'a AppName,
     platform: &'static str,
     product: Product,
     /// Zoom's id of this conversation, such as `meeting_uuid`; null while only the number is known.
@@ -41,6 +42,7 @@ impl<'a> SessionView<'a> {
         let instance = &session.instance;
         Self {
             id: session.id,
+            app: &session.app,
             platform: "zoom",
             product: instance.product,
             // A session that was created by number has that as its key until Zoom's webhook brings the real id.
@@ -70,6 +72,7 @@ impl<'a> SessionView<'a> {
 #[derive(Serialize)]
 pub(super) struct InstallationView<'a> {
     id: InstallationId,
+    app: &'a AppName,
     status: InstallationStatus,
     account_id: &'a str,
     user_id: &'a str,
@@ -89,6 +92,7 @@ impl<'a> InstallationView<'a> {
     pub(super) fn of(installation: &'a Installation) -> Self {
         Self {
             id: installation.id,
+            app: &installation.app,
             status: installation.status,
             account_id: &installation.account_id,
             user_id: &installation.user_id,

@@ -12,6 +12,7 @@ use bytes::Bytes;
 use serde::Serialize;
 use serde_json::json;
 
+use self::request::EndpointRequest;
 use super::AppState;
 use super::auth::Caller;
 use super::envelope::{rfc3339, success, success_as};
@@ -20,14 +21,18 @@ use super::extract::{InPath, Params, PathPart, cut_page};
 use super::idempotency::HoldsSecret;
 use super::json::nothing;
 use crate::model::{
-    AuditRow, EndpointId, EndpointSource, EndpointStatus, EventKind, WebhookEndpoint,
+    AppName, AppScope, AuditRow, EndpointId, EndpointSource, EndpointStatus, EventKind,
+    WebhookEndpoint,
 };
-use crate::sinks::webhooks::EndpointError;
+use crate::sinks::webhooks::{AskedEndpoint, EndpointError};
 use crate::store::{DeliveryStatus, LoggedDelivery};
 
 /// Lists all of them: there are few.
-pub(super) async fn list(State(state): State<Arc<AppState>>) -> Result<Response, ApiError> {
-    let endpoints = state.webhooks.endpoints().await?;
+pub(super) async fn list(
+    State(state): State<Arc<AppState>>,
+    Extension(caller): Extension<Caller>,
+) -> Result<Response, ApiError> {
+    let endpoints = state.webhooks.endpoints(&caller.apps).await?;
     let endpoints: Vec<_> = endpoints.iter().map(EndpointView::of).collect();
     Ok(success("webhook endpoints", json!({ "endpoints": endpoints })))
 }
@@ -39,9 +44,10 @@ pub(super) async fn create(
     body: Bytes,
 ) -> Result<Response, ApiError> {
     let act = caller.trail.act((state.now_ms)(), "webhook_endpoint.create", "");
-    let asked = request::of_new(&body)?;
-    let made = state.webhooks.create(&asked.url, asked.description, asked.events, &act).await;
-    let (endpoint, secret) = made?;
+    let EndpointRequest { url, description, events, apps } = request::of_new(&body)?;
+    let apps = allowed_apps(&state, &caller, apps.unwrap_or_default())?;
+    let asked = AskedEndpoint { url, description, events, apps };
+    let (endpoint, secret) = state.webhooks.create(asked, &act).await?;
     let data = json!({ "endpoint": EndpointView::of(&endpoint), "secret": secret.as_str() });
     let message = "webhook endpoint created: keep its secret";
     Ok(with_secret(success_as(StatusCode::CREATED, message, data)))
@@ -63,7 +69,9 @@ pub(super) async fn change(
     body: Bytes,
 ) -> Result<Response, ApiError> {
     let act = audit_row(&state, &caller, "webhook_endpoint.change", id);
-    let endpoint = state.webhooks.change(id, request::of_change(&body)?, &act).await?;
+    let mut change = request::of_change(&body)?;
+    change.apps = change.apps.map(|apps| allowed_apps(&state, &caller, apps)).transpose()?;
+    let endpoint = state.webhooks.change(id, change, &act).await?;
     Ok(success("webhook endpoint changed", json!({ "endpoint": EndpointView::of(&endpoint) })))
 }
 
@@ -107,12 +115,13 @@ pub(super) async fn test(
 /// One page of an endpoint's deliveries, newest first; `next` is the `before` of the next page.
 pub(super) async fn deliveries(
     State(state): State<Arc<AppState>>,
+    Extension(caller): Extension<Caller>,
     InPath(id): InPath<EndpointId>,
     params: Params,
 ) -> Result<Response, ApiError> {
     let (limit, before) = (params.limit()?, params.get("before"));
     // One row more than requested shows whether there is a next page.
-    let mut found = state.webhooks.deliveries(id, before, limit + 1).await?;
+    let mut found = state.webhooks.deliveries(id, &caller.apps, before, limit + 1).await?;
     let next = cut_page(&mut found, limit).map(|delivery| delivery.event_id.clone());
     let deliveries: Vec<_> = found.iter().map(DeliveryView::of).collect();
     Ok(success("webhook deliveries", json!({ "deliveries": deliveries, "next": next })))
@@ -128,9 +137,16 @@ pub(super) async fn resend(
 ) -> Result<Response, ApiError> {
     nothing(&body)?;
     let act = audit_row(&state, &caller, "webhook_endpoint.resend", id);
-    state.webhooks.resend(id, &event_id, &act).await?;
+    state.webhooks.resend(id, &event_id, &caller.apps, &act).await?;
     let data = json!({ "event_id": event_id });
     Ok(success_as(StatusCode::ACCEPTED, "the event is queued again", data))
+}
+
+/// The apps that an endpoint gets: all means all that the caller may see. Others are refused like unknown ones.
+fn allowed_apps(state: &AppState, caller: &Caller, asked: AppScope) -> Result<AppScope, ApiError> {
+    let Some(names) = asked.names() else { return Ok(caller.apps.clone()) };
+    let is_known = |app: &AppName| state.apps.get(app).is_some() && caller.apps.includes(app);
+    if names.iter().all(is_known) { Ok(asked) } else { Err(ApiError::UnknownApp) }
 }
 
 fn audit_row(state: &AppState, caller: &Caller, action: &'static str, id: EndpointId) -> AuditRow {
@@ -179,6 +195,8 @@ struct EndpointView<'a> {
     description: &'a str,
     /// Empty means all.
     events: &'a [EventKind],
+    /// The apps whose events it receives; null means all.
+    apps: Option<&'a [AppName]>,
     enabled: bool,
     status: EndpointStatus,
     /// The first failure since the last success.
@@ -201,6 +219,7 @@ impl<'a> EndpointView<'a> {
             url: &endpoint.url,
             description: &endpoint.description,
             events: &endpoint.events,
+            apps: endpoint.apps.names(),
             enabled: endpoint.status == EndpointStatus::Enabled,
             status: endpoint.status,
             failing_since: endpoint.failing_since_ms.and_then(rfc3339),
@@ -222,6 +241,8 @@ struct DeliveryView<'a> {
     event_id: &'a str,
     #[serde(rename = "type")]
     kind: EventKind,
+    /// The app that the event is about; null if it is about no single one.
+    app: Option<&'a AppName>,
     status: DeliveryStatus,
     attempts: u32,
     /// The HTTP status of the last attempt; null if there was no answer.
@@ -243,6 +264,7 @@ impl<'a> DeliveryView<'a> {
         Self {
             event_id: &delivery.event_id,
             kind: delivery.kind,
+            app: delivery.app.as_ref(),
             status: delivery.status,
             attempts: delivery.attempts,
             last_status: delivery.last_status,

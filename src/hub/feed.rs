@@ -325,6 +325,7 @@ fn stream_info(stream: &StreamRecord) -> StreamInfo {
     StreamInfo {
         session_id: stream.session_id,
         stream_id: stream.stream_id.clone(),
+        app: stream.app.clone(),
         ordinal: stream.ordinal,
         instance: stream.instance.clone(),
         first_packet_ms: stream.first_packet_ms,

@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 use bytes::Bytes;
 
 use super::roster::Person;
-use crate::model::{Instance, Medium, SessionId, Speaker, SpeakerKey, StreamId};
+use crate::model::{AppName, Instance, Medium, SessionId, Speaker, SpeakerKey, StreamId};
 use crate::rtms::params::Effective;
 
 /// Describes a stream. A change makes a new value, so that a consumer can compare it with an older one.
@@ -13,6 +13,8 @@ use crate::rtms::params::Effective;
 pub struct StreamInfo {
     pub session_id: SessionId,
     pub stream_id: StreamId,
+    /// The app of the session.
+    pub app: AppName,
     /// Which stream of its session this is, from 1.
     pub ordinal: u32,
     pub instance: Instance,

@@ -11,7 +11,7 @@ use tokio::time::{Instant, timeout_at};
 use super::frame::{Frame, StreamInfo};
 use super::left_out::{LeftOut, LeftOuts};
 use super::registry::Topic;
-use crate::model::{MediaSet, Medium, Product, SpeakerFilter, StreamId};
+use crate::model::{AppScope, MediaSet, Medium, Product, SpeakerFilter, StreamId};
 
 /// The approximate size of a queued item without its payload.
 const ITEM_BYTES: usize = 256;
@@ -26,6 +26,8 @@ pub struct Wants {
     pub speakers: SpeakerFilter,
     /// Takes only streams of this product.
     pub product: Option<Product>,
+    /// Takes only streams of these apps.
+    pub apps: AppScope,
 }
 
 /// How much may be queued for a sink.
@@ -264,8 +266,9 @@ impl TapQueue {
     }
 
     pub(super) fn wants_of(&self, stream: &StreamInfo) -> MediaSet {
-        let is_wanted = self.wants.product.is_none_or(|product| product == stream.instance.product);
-        if is_wanted { self.wants.media } else { MediaSet::default() }
+        let Wants { product, apps, .. } = &self.wants;
+        let is_wanted = product.is_none_or(|product| product == stream.instance.product);
+        if is_wanted && apps.includes(&stream.app) { self.wants.media } else { MediaSet::default() }
     }
 
     pub(super) fn wants(&self, frame: &Frame) -> bool {

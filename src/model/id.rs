@@ -164,11 +164,6 @@ named! {
 }
 
 impl Product {
-    /// Whether both products belong to the same kind of Zoom app. Video SDK apps are a kind of their own.
-    pub fn has_app_of(self, other: Self) -> bool {
-        (self == Self::VideoSdk) == (other == Self::VideoSdk)
-    }
-
     /// Whether this product identifies speakers by channel and has texts as user ids (section 23.2).
     pub fn names_channels(self) -> bool {
         self == Product::ContactCenter

@@ -65,9 +65,22 @@ pub struct ConfiguredEndpoint {
     pub url: String,
     /// Empty means all.
     pub events: Vec<EventKind>,
+    /// The apps whose events it receives.
+    pub apps: AppScope,
     pub secret: Secret<String>,
     /// Also signs, as long as it is set.
     pub previous_secret: Option<Secret<String>>,
+}
+
+/// An endpoint as a client asks for it.
+#[derive(Debug)]
+pub struct AskedEndpoint {
+    pub url: String,
+    pub description: String,
+    /// Empty means all.
+    pub events: Vec<EventKind>,
+    /// The apps whose events it receives.
+    pub apps: AppScope,
 }
 
 /// Why an operation on an endpoint failed.
@@ -162,34 +175,28 @@ impl Webhooks {
     /// Creates an endpoint, the subject of the audit row. Only this answer contains its secret.
     pub async fn create(
         &self,
-        url: &str,
-        description: String,
-        events: Vec<EventKind>,
+        asked: AskedEndpoint,
         act: &AuditRow,
     ) -> Result<(WebhookEndpoint, Zeroizing<String>), EndpointError> {
-        let url = self.0.settings.policy.read(url)?.into();
+        let AskedEndpoint { url, description, events, apps } = asked;
+        let url = self.0.settings.policy.read(&url)?.into();
         let (id, secret) = (EndpointId(Uuid::now_v7()), secrets::make_secret());
         let sealed = secrets::seal_secrets(&self.0.settings.ring, id, &secret, None);
         let source = EndpointSource::Api;
-        let new = NewEndpoint {
-            id,
-            source,
-            url,
-            description,
-            events,
-            apps: AppScope::All,
-            secrets: sealed,
-        };
-        let act = act.on(&id.to_string());
+        let act = AuditRow { app: apps.only().cloned(), ..act.on(&id.to_string()) };
+        let new = NewEndpoint { id, source, url, description, events, apps, secrets: sealed };
         if !self.0.store.create_endpoint(&new, MAX_ENDPOINTS, &act).await? {
             return Err(EndpointError::TooMany);
         }
         Ok((self.endpoint(id).await?, secret))
     }
 
-    pub async fn endpoints(&self) -> Result<Vec<WebhookEndpoint>, StoreError> {
+    /// The endpoints that receive events of these apps only, oldest first.
+    pub async fn endpoints(&self, apps: &AppScope) -> Result<Vec<WebhookEndpoint>, StoreError> {
         let stored = self.0.store.endpoints().await?;
-        Ok(stored.into_iter().map(|stored| stored.endpoint).collect())
+        let endpoints = stored.into_iter().map(|stored| stored.endpoint);
+        // There are few, so they are filtered in memory.
+        Ok(endpoints.filter(|endpoint| apps.covers(&endpoint.apps)).collect())
     }
 
     pub async fn endpoint(&self, id: EndpointId) -> Result<WebhookEndpoint, EndpointError> {
@@ -239,40 +246,45 @@ impl Webhooks {
 
     /// Sends a `test` to one endpoint, whatever its filter. Returns the event's id.
     pub async fn test(&self, id: EndpointId, act: &AuditRow) -> Result<String, EndpointError> {
-        self.enabled(id).await?;
+        let endpoint = self.enabled(id).await?;
         let data = json!({ "endpoint_id": id });
         // Each test is a separate event.
         let subject = Uuid::new_v4().to_string();
-        let event = OutgoingEvent::new(EventKind::Test, &subject, self.now_ms(), data);
+        let event = OutgoingEvent {
+            app: endpoint.apps.only().cloned(),
+            ..OutgoingEvent::new(EventKind::Test, &subject, self.now_ms(), data)
+        };
         self.0.store.enqueue_test(id, &event, act).await?;
         self.0.news.notify_one();
         Ok(event.id)
     }
 
-    /// Sends an event again under the same id, whatever its outcome.
+    /// Sends an event of one of these apps again under the same id, whatever its outcome.
     pub async fn resend(
         &self,
         id: EndpointId,
         event_id: &str,
+        apps: &AppScope,
         act: &AuditRow,
     ) -> Result<(), EndpointError> {
         self.enabled(id).await?;
-        if !self.0.store.resend_delivery(id, event_id, act).await? {
+        if !self.0.store.resend_delivery(id, event_id, apps, act).await? {
             return Err(EndpointError::UnknownDelivery);
         }
         self.0.news.notify_one();
         Ok(())
     }
 
-    /// One page of an endpoint's deliveries, newest first, after the one of the event `before`.
+    /// One page of an endpoint's deliveries of events of these apps, newest first, after the one of the event `before`.
     pub async fn deliveries(
         &self,
         id: EndpointId,
+        apps: &AppScope,
         before: Option<&str>,
         limit: u32,
     ) -> Result<Vec<LoggedDelivery>, EndpointError> {
         self.stored(id).await?;
-        Ok(self.0.store.deliveries_of_endpoint(id, before, limit).await?)
+        Ok(self.0.store.deliveries_of_endpoint(id, apps, before, limit).await?)
     }
 
     fn now_ms(&self) -> i64 {
@@ -292,9 +304,10 @@ impl Webhooks {
         }
     }
 
-    async fn enabled(&self, id: EndpointId) -> Result<(), EndpointError> {
-        match self.stored(id).await?.endpoint.status {
-            EndpointStatus::Enabled => Ok(()),
+    async fn enabled(&self, id: EndpointId) -> Result<WebhookEndpoint, EndpointError> {
+        let StoredEndpoint { endpoint, .. } = self.stored(id).await?;
+        match endpoint.status {
+            EndpointStatus::Enabled => Ok(endpoint),
             _ => Err(EndpointError::SwitchedOff),
         }
     }
@@ -309,7 +322,7 @@ impl Webhooks {
             url: endpoint.url.clone(),
             description: endpoint.name.clone(),
             events: endpoint.events.clone(),
-            apps: AppScope::All,
+            apps: endpoint.apps.clone(),
             secrets: secrets::seal_secrets(&self.0.settings.ring, id, current, previous),
         }
     }

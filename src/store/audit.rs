@@ -1,8 +1,8 @@
 //! The audit trail: each action is recorded in the transaction that executes it.
 
 use super::database::{Bind, Connection, binds, row, transaction};
-use super::{Store, StoreError, sql};
-use crate::model::{AppName, AuditRow};
+use super::{Store, StoreError, rows, sql};
+use crate::model::{AppName, AppScope, AuditRow};
 
 /// Selects a page of the audit trail.
 #[derive(Debug, Clone, Default)]
@@ -14,6 +14,8 @@ pub struct AuditPage<'a> {
     pub actor: Option<&'a str>,
     /// Only rows of this action.
     pub action: Option<&'a str>,
+    /// Only rows that concern one of these apps.
+    pub apps: AppScope,
 }
 
 impl Store {
@@ -25,7 +27,8 @@ impl Store {
 
     /// One page of audit rows, newest first.
     pub async fn audit_page(&self, page: &AuditPage<'_>) -> Result<Vec<Audited>, StoreError> {
-        let values = binds![page.before, page.actor, page.action, i64::from(page.limit)];
+        let AuditPage { before, limit, actor, action, apps } = page;
+        let values = binds![*before, *actor, *action, i64::from(*limit), rows::apps_text(apps)];
         let rows: Vec<Audited> = self.database.all(sql::AUDIT, values).await?;
         Ok(rows)
     }

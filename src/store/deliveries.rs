@@ -7,9 +7,9 @@ use super::sessions::{
     SessionFacts, adopt_session, change_meeting, refresh_session, upsert_session,
 };
 use super::streams::{lock_stream, revoke_stream};
-use super::{Recorded, Store, StoreError, sql};
+use super::{Recorded, Store, StoreError, rows, sql};
 use crate::model::{
-    Delivery, Instance, Notice, SessionId, StopReason, StreamId, StreamInterrupted, StreamRecord,
+    AppScope, Delivery, Notice, SessionId, StopReason, StreamId, StreamInterrupted, StreamRecord,
     StreamStarted, StreamStopped, WebhookEffect,
 };
 
@@ -20,6 +20,8 @@ row! {
     /// A notice of Zoom about starts and limits that names no session.
     #[derive(Debug, Clone)]
     pub struct AccountNotice {
+        /// The name of the app that Zoom sent it to.
+        pub app: String,
         pub event: String,
         pub event_ts_ms: i64,
         pub received_at_ms: i64,
@@ -48,9 +50,13 @@ row! {
 const SIGNALING_WINDOW_MS: i64 = 60_000;
 
 impl Store {
-    /// The newest notices that name no known session, newest first.
-    pub async fn account_notices(&self, limit: u32) -> Result<Vec<AccountNotice>, StoreError> {
-        let values = binds![i64::from(limit), MAX_NOTICE_CHARS];
+    /// The newest notices to some apps that name no known session, newest first.
+    pub async fn account_notices(
+        &self,
+        apps: &AppScope,
+        limit: u32,
+    ) -> Result<Vec<AccountNotice>, StoreError> {
+        let values = binds![i64::from(limit), MAX_NOTICE_CHARS, rows::apps_text(apps)];
         self.database.all(sql::NOTICES_OF_ACCOUNT, values).await
     }
 
@@ -134,11 +140,9 @@ async fn lock_named(
     tx: &mut Connection<'_>,
     delivery: &Delivery,
     stream: &StreamId,
-    instance: &Instance,
 ) -> Result<Named, StoreError> {
     let Some(stream) = lock_stream(tx, stream).await? else { return Ok(Named::Unknown) };
-    let is_own = stream.app == delivery.app && stream.instance.product.has_app_of(instance.product);
-    if is_own {
+    if stream.app == delivery.app {
         return Ok(Named::Own(Box::new(stream)));
     }
     tracing::warn!(
@@ -154,8 +158,8 @@ async fn apply_interrupt(
     delivery: &Delivery,
     interrupted: &StreamInterrupted,
 ) -> Result<bool, StoreError> {
-    let StreamInterrupted { stream_id, instance } = interrupted;
-    let named = lock_named(tx, delivery, stream_id, instance).await?;
+    let stream_id = &interrupted.stream_id;
+    let named = lock_named(tx, delivery, stream_id).await?;
     // A late copy (section 13.5) must not make a healthy stream reconnect.
     let is_noted = matches!(named, Named::Own(_))
         && !is_stale(delivery)
@@ -223,7 +227,7 @@ async fn apply_start(
     delivery: &Delivery,
     started: &StreamStarted,
 ) -> Result<StartEffect, StoreError> {
-    let stream = match lock_named(tx, delivery, &started.stream_id, &started.instance).await? {
+    let stream = match lock_named(tx, delivery, &started.stream_id).await? {
         Named::Own(stream) => stream,
         Named::Foreign => return Ok(StartEffect::Stale),
         Named::Unknown => {
@@ -321,7 +325,7 @@ async fn apply_stop(
     delivery: &Delivery,
     stopped: &StreamStopped,
 ) -> Result<bool, StoreError> {
-    let stream = match lock_named(tx, delivery, &stopped.stream_id, &stopped.instance).await? {
+    let stream = match lock_named(tx, delivery, &stopped.stream_id).await? {
         Named::Own(stream) => stream,
         Named::Foreign => return Ok(false),
         Named::Unknown => {

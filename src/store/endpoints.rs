@@ -45,11 +45,12 @@ pub struct EndpointChange {
     pub url: Option<String>,
     pub description: Option<String>,
     pub events: Option<Vec<EventKind>>,
+    pub apps: Option<AppScope>,
     pub is_enabled: Option<bool>,
 }
 
 impl Store {
-    /// Creates an endpoint and writes the audit row. False if there are `max` already.
+    /// Creates an endpoint and writes the audit row. False if there are `max` of the same apps already.
     pub async fn create_endpoint(
         &self,
         new: &NewEndpoint,
@@ -92,6 +93,8 @@ impl Store {
             change.events.as_deref().map(events_column),
             status.map(EndpointStatus::as_str),
             act.at_ms,
+            i64::from(change.apps.is_some()),
+            change.apps.as_ref().and_then(rows::apps_text),
         ];
         self.execute_audited(sql::CHANGE_ENDPOINT, values, act).await
     }

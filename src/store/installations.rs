@@ -12,7 +12,7 @@ use super::rows;
 use super::status_events::emit;
 use super::{Store, StoreError, sql};
 use crate::model::{
-    AppName, AuditRow, Deauthorization, Installation, InstallationId, InstallationStatus,
+    AppName, AppScope, AuditRow, Deauthorization, Installation, InstallationId, InstallationStatus,
     OutgoingEvent,
 };
 
@@ -71,13 +71,15 @@ impl Store {
         row.map(StoredGrant::try_from).transpose()
     }
 
-    /// One page of installations, newest first, after the id `before`.
+    /// One page of the installations of some apps, newest first, after the id `before`.
     pub async fn installations(
         &self,
+        apps: &AppScope,
         before: Option<InstallationId>,
         limit: u32,
     ) -> Result<Vec<Installation>, StoreError> {
-        let values = binds![before.map(|id| id.to_string()), i64::from(limit)];
+        let before = before.map(|id| id.to_string());
+        let values = binds![before, i64::from(limit), rows::apps_text(apps)];
         let rows: Vec<Row> = self.database.all(sql::INSTALLATIONS, values).await?;
         let installation = |row| StoredGrant::try_from(row).map(|grant| grant.installation);
         rows.into_iter().map(installation).collect()

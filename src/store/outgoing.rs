@@ -11,7 +11,7 @@ use super::endpoints::{endpoint_id, parse_events, read_endpoint};
 use super::rows::{self, EventRow};
 use super::status_events::emit;
 use super::{Store, StoreError, StoredEndpoint, sql};
-use crate::model::{AppName, AuditRow, Content, EndpointId, EventKind, OutgoingEvent};
+use crate::model::{AppName, AppScope, AuditRow, Content, EndpointId, EventKind, OutgoingEvent};
 use crate::named::named;
 
 /// The most events written in one transaction, which must end within the store's limit.
@@ -56,6 +56,8 @@ pub struct Attempt {
 pub struct LoggedDelivery {
     pub event_id: String,
     pub kind: EventKind,
+    /// The app that the event is about.
+    pub app: Option<AppName>,
     pub status: DeliveryStatus,
     pub attempts: u32,
     /// When it is sent next; `None` while it is being sent.
@@ -217,16 +219,17 @@ impl Store {
         })
     }
 
-    /// Sends an event again under the same id, whatever its outcome. False if it is unknown.
+    /// Sends an event of one of these apps again under the same id, whatever its outcome. False if it is unknown.
     pub async fn resend_delivery(
         &self,
         id: EndpointId,
         event_id: &str,
+        apps: &AppScope,
         act: &AuditRow,
     ) -> Result<bool, StoreError> {
         transaction!(self.database, |tx| {
             let now_ms = tx.now_ms().await?;
-            let values = binds![id.to_string(), event_id, now_ms];
+            let values = binds![id.to_string(), event_id, now_ms, rows::apps_text(apps)];
             let is_known = tx.execute(sql::RESEND_OUTGOING, values).await? == 1;
             if is_known {
                 insert_audit(&mut tx, act).await?;
@@ -242,14 +245,15 @@ impl Store {
         rows::read_number("count", row.map_or(0, |(count,)| count))
     }
 
-    /// One page of an endpoint's deliveries, newest first, after that of the event `before`.
+    /// One page of an endpoint's deliveries of events of these apps, newest first, after that of the event `before`.
     pub async fn deliveries_of_endpoint(
         &self,
         id: EndpointId,
+        apps: &AppScope,
         before: Option<&str>,
         limit: u32,
     ) -> Result<Vec<LoggedDelivery>, StoreError> {
-        let values = binds![id.to_string(), before, i64::from(limit)];
+        let values = binds![id.to_string(), before, i64::from(limit), rows::apps_text(apps)];
         let rows: Vec<LogRow> = self.database.all(sql::DELIVERIES_OF_ENDPOINT, values).await?;
         Ok(rows::readable_rows(rows))
     }
@@ -303,6 +307,7 @@ row! {
     struct LogRow {
         event_id: String,
         kind: String,
+        app: Option<String>,
         status: String,
         attempts: i64,
         due_at_ms: Option<i64>,
@@ -320,6 +325,7 @@ impl TryFrom<LogRow> for LoggedDelivery {
     fn try_from(row: LogRow) -> Result<Self, StoreError> {
         Ok(Self {
             kind: rows::read_text("event kind", &row.kind, EventKind::parse)?,
+            app: row.app.as_deref().map(rows::app_name).transpose()?,
             status: rows::read_text("delivery status", &row.status, DeliveryStatus::parse)?,
             attempts: rows::read_number("attempts", row.attempts)?,
             due_at_ms: row.due_at_ms,

@@ -21,7 +21,7 @@ impl Store {
     pub async fn sessions(&self, page: &SessionPage) -> Result<Vec<Session>, StoreError> {
         let before = page.before.map(|id| id.to_string());
         let status = page.status.map(|status| status.as_str());
-        let values = binds![before, status, i64::from(page.limit)];
+        let values = binds![before, status, i64::from(page.limit), rows::apps_text(&page.apps)];
         let rows: Vec<SessionRow> = self.database.all(sql::SESSIONS, values).await?;
         Ok(rows::readable_rows(rows))
     }

@@ -11,5 +11,6 @@ mod live;
 mod openapi;
 mod pages;
 pub(crate) mod server;
+mod tenants;
 mod tickets;
 mod webhook;

@@ -134,7 +134,7 @@ impl Show {
     }
 
     async fn first_session(&self) -> Session {
-        let newest = SessionPage { before: None, limit: 1, status: None };
+        let newest = SessionPage { limit: 1, ..SessionPage::default() };
         loop {
             let sessions = self.store.sessions(&newest).await.unwrap_or_default();
             // Compared with the start of this run: the data folder may hold the meetings of earlier demos.

@@ -100,8 +100,8 @@ pub(super) const WEBHOOKS: &[Variable] = &[
         "WEBHOOKS_OUT",
         "",
         "endpoints of outgoing webhooks, as JSON: [{\"name\": \"crm\", \"url\": \"https://crm.example.com/hook\", \
-         \"events\": [\"session.ended\"], \"secret\": \"whsec_...\"}]. Without events an endpoint gets all of them; \
-         previous_secret signs, too. The API can create more",
+         \"events\": [\"session.ended\"], \"secret\": \"whsec_...\"}]. Without events an endpoint gets all of them, and \
+         without apps those of all Zoom apps; previous_secret signs, too. The API can create more",
     ),
     variable(
         "WEBHOOKS_ALLOWED_HOSTS",

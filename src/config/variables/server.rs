@@ -8,7 +8,7 @@ pub(super) const API: &[Variable] = &[
         "",
         "the tokens of the REST API: name:token or name:token:scope+scope (read, control, admin), separated by commas. \
          #installation+installation behind the scopes binds a token to the installations with these ids: it uses and \
-         sees no other. A token has 16 characters or more (generate one with: openssl rand -hex 32). Required with \
+         sees no other; @app+app behind them limits it to these Zoom apps: it sees and uses nothing of another. A token has 16 characters or more (generate one with: openssl rand -hex 32). Required with \
          Postgres; otherwise the first start generates one with all scopes in DATA_DIR, in the file api-token",
     ),
     variable(

@@ -1,4 +1,4 @@
-//! Parses `API_TOKENS`: the names, scopes and installations of the API tokens.
+//! Parses `API_TOKENS`: the names, scopes, installations and apps of the API tokens.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use subtle::{Choice, ConstantTimeEq};
 use thiserror::Error;
 
 use crate::http::error::{ApiError, TokenSource};
-use crate::model::InstallationId;
+use crate::model::{AppName, AppScope, InstallationId};
 use crate::named::named;
 
 /// The most tokens; a longer list is a mistake.
@@ -17,6 +17,8 @@ const MIN_TOKEN_BYTES: usize = 16;
 const MAX_TOKEN_BYTES: usize = 512;
 /// The most installations that one token may be bound to.
 const MAX_INSTALLATIONS: usize = 256;
+/// The most apps that one token may be limited to.
+const MAX_APPS: usize = 256;
 
 named! {
     /// What a token permits.
@@ -53,11 +55,13 @@ pub(super) struct ApiToken {
     pub(super) scopes: Vec<Scope>,
     /// The only installations that the token may use and see; `None` for all.
     pub(super) installations: Option<Arc<[InstallationId]>>,
+    /// The apps that the token may use and see.
+    pub(super) apps: AppScope,
 }
 
 impl ApiTokens {
-    /// Parses `name:token`, `name:token:scope+scope` or `name:token:scope+scope#installation+installation`, separated
-    /// by commas. Without scopes, a token may read and control. Reports every mistake, without any value.
+    /// Parses `name:token` or `name:token:scope+scope#installation+installation@app+app`, in which installations and
+    /// apps may be absent, separated by commas. Without scopes, a token may read and control. Reports every mistake, without any value.
     pub fn parse(text: &str) -> Result<Self, Vec<TokenMistake>> {
         let mut tokens: Vec<ApiToken> = Vec::new();
         let mut mistakes = Vec::new();
@@ -127,14 +131,21 @@ impl ApiToken {
         if token.len() > MAX_TOKEN_BYTES || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
             return Err("needs a token of printable ASCII without spaces after the colon");
         }
-        // Split after the second colon, because a token itself may contain `#`.
-        let (scopes, bound) = match parts.next().map(|rest| rest.split_once('#').ok_or(rest)) {
-            None => (vec![Scope::Read, Scope::Control], None),
-            Some(Err(scopes)) => (read_scopes(scopes)?, None),
-            Some(Ok((scopes, ids))) => (read_scopes(scopes)?, Some(read_installations(ids)?)),
+        let mut known = Self {
+            name: name.into(),
+            hash: Sha256::digest(token).into(),
+            scopes: vec![Scope::Read, Scope::Control],
+            installations: None,
+            apps: AppScope::All,
         };
-        let hash = Sha256::digest(token).into();
-        Ok(Self { name: name.into(), hash, scopes, installations: bound })
+        // Split after the second colon, because a token itself may contain `#` and `@`.
+        let Some(limits) = parts.next() else { return Ok(known) };
+        let (limits, apps) = cut(limits, '@');
+        let (scopes, installations) = cut(limits, '#');
+        known.scopes = read_scopes(scopes)?;
+        known.installations = installations.map(read_installations).transpose()?;
+        known.apps = apps.map(read_apps).transpose()?.unwrap_or_default();
+        Ok(known)
     }
 
     fn beside(self, others: &[ApiToken]) -> Result<Self, &'static str> {
@@ -155,6 +166,11 @@ impl ApiToken {
     }
 }
 
+/// The text before a mark, and the text behind it if it is there.
+fn cut(text: &str, mark: char) -> (&str, Option<&str>) {
+    text.split_once(mark).map_or((text, None), |(before, behind)| (before, Some(behind)))
+}
+
 fn read_scopes(text: &str) -> Result<Vec<Scope>, &'static str> {
     let problem = "has an unknown scope: use read, control or admin";
     text.split('+').map(|scope| Scope::parse(scope).ok_or(problem)).collect()
@@ -167,6 +183,13 @@ fn read_installations(text: &str) -> Result<Arc<[InstallationId]>, &'static str>
         .map(|id| InstallationId::parse(id).ok_or(problem))
         .collect::<Result<_, _>>()?;
     if ids.len() > MAX_INSTALLATIONS { Err("has too many installations") } else { Ok(ids.into()) }
+}
+
+fn read_apps(text: &str) -> Result<AppScope, &'static str> {
+    let problem = "needs names of apps after @, separated by +";
+    let names: Vec<_> =
+        text.split('+').map(AppName::parse).collect::<Result<_, _>>().map_err(|_| problem)?;
+    if names.len() > MAX_APPS { Err("has too many apps") } else { Ok(AppScope::Only(names.into())) }
 }
 
 #[cfg(test)]
@@ -206,5 +229,37 @@ mod tests {
             let text = format!("a:token-of-16-bytesA:control{bad}");
             assert_eq!(ApiTokens::parse(&text).unwrap_err().len(), 1, "{bad}");
         }
+    }
+
+    #[test]
+    fn a_token_may_be_limited_to_apps() {
+        let one = InstallationId(uuid::Uuid::from_u128(1));
+        let text = format!(
+            "a:token@of-16-bytesA:read+control@acme,b:token-of-16-bytesB:admin#{one}@acme+other-2,\
+             c:token-of-16-bytesC:admin"
+        );
+        let tokens = ApiTokens::parse(&text).unwrap();
+        let apps = |name: &str| tokens.named(name).unwrap().apps.clone();
+        let only = |names: &[&str]| {
+            AppScope::Only(names.iter().map(|name| AppName::parse(name).unwrap()).collect())
+        };
+        assert_eq!(apps("a"), only(&["acme"]));
+        assert_eq!(apps("b"), only(&["acme", "other-2"]));
+        assert_eq!(apps("c"), AppScope::All);
+        assert_eq!(tokens.named("b").unwrap().installations.as_deref(), Some(&[one][..]));
+        assert!(
+            tokens.find(b"token@of-16-bytesA").is_some(),
+            "an @ in a token is an ordinary character"
+        );
+        let bad: Vec<_> = ["@", "@A", "@acme+", "@+acme", "@acme@other", "@a,b"]
+            .iter()
+            .enumerate()
+            .map(|(n, apps)| format!("t{n}:s3cret-of-16-bytes{n}:read{apps}"))
+            .collect();
+        let mistakes = ApiTokens::parse(&bad.join(",")).unwrap_err();
+        let positions: Vec<_> = mistakes.iter().map(|mistake| mistake.position).collect();
+        // The last of them is cut at its comma into `@a`, which is good, and `b`, which is no token.
+        assert_eq!(positions, [1, 2, 3, 4, 5, 7]);
+        assert!(mistakes.iter().all(|mistake| !mistake.to_string().contains("s3")));
     }
 }

@@ -145,6 +145,7 @@ fn as_it_happens() -> Vec<Route> {
                 "Frames and entries of all sessions that run here, live",
             ))
             .query("session", "Only this session")
+            .errors(&[404])
             .query("product", "Only sessions of this product"),
         ),
         Route::new(Access::Read, "/api/v1/tickets").post(
@@ -154,6 +155,7 @@ fn as_it_happens() -> Vec<Route> {
                 "Create a ticket for one path, for browsers: see docs/live.md",
             )
             .body("NewTicket")
+            .errors(&[404])
             .answer(
                 201,
                 "Created; the ticket must be used within a minute",

@@ -23,6 +23,7 @@ pub(super) fn routes() -> Vec<Route> {
                 webhook_endpoints::create,
                 about("createEndpoint", "Create an endpoint; its secret is shown once")
                     .body("NewEndpoint")
+                    .errors(&[404])
                     .answer(201, "Made", Some("EndpointAndSecret")),
             ),
         route("/{id}")

@@ -6,12 +6,13 @@ use serde_json::Value;
 
 use crate::http::error::ApiError;
 use crate::http::json::parse_fields;
-use crate::model::EventKind;
+use crate::model::{AppName, AppScope, EventKind};
 use crate::store::EndpointChange;
 
-const FIELDS: [&str; 3] = ["url", "description", "events"];
-const CHANGE_FIELDS: [&str; 4] = ["url", "description", "events", "enabled"];
+const FIELDS: [&str; 4] = ["url", "description", "events", "apps"];
+const CHANGE_FIELDS: [&str; 5] = ["url", "description", "events", "apps", "enabled"];
 const MAX_DESCRIPTION_CHARS: usize = 200;
+const MAX_APPS: usize = 50;
 
 /// A requested endpoint.
 #[derive(Debug)]
@@ -20,6 +21,8 @@ pub(super) struct EndpointRequest {
     pub description: String,
     /// Empty means all.
     pub events: Vec<EventKind>,
+    /// `None` if the body does not say.
+    pub apps: Option<AppScope>,
 }
 
 /// Parses the body of a new endpoint. Does not judge the URL.
@@ -29,6 +32,7 @@ pub(super) fn of_new(body: &[u8]) -> Result<EndpointRequest, ApiError> {
         url: parse_url(fields.get("url"))?.ok_or(invalid_field("url", "is missing"))?,
         description: parse_description(fields.get("description"))?.unwrap_or_default(),
         events: parse_events(fields.get("events"))?.unwrap_or_default(),
+        apps: parse_apps(fields.get("apps"))?,
     })
 }
 
@@ -44,6 +48,7 @@ pub(super) fn of_change(body: &[u8]) -> Result<EndpointChange, ApiError> {
         url: parse_url(fields.get("url"))?,
         description: parse_description(fields.get("description"))?,
         events: parse_events(fields.get("events"))?,
+        apps: parse_apps(fields.get("apps"))?,
         is_enabled,
     })
 }
@@ -77,6 +82,22 @@ fn parse_events(value: Option<&Value>) -> Result<Option<Vec<EventKind>>, ApiErro
     Ok(Some(kinds))
 }
 
+fn parse_apps(value: Option<&Value>) -> Result<Option<AppScope>, ApiError> {
+    let Some(value) = value else { return Ok(None) };
+    let name = |name: &Value| name.as_str().and_then(|name| AppName::parse(name).ok());
+    let names: Option<Vec<_>> = value.as_array().and_then(|all| all.iter().map(name).collect());
+    let names = names.filter(|names| names.len() <= MAX_APPS);
+    let problem = "must be an array of at most 50 names of Zoom apps; empty for all";
+    let mut names = names.ok_or(invalid_field("apps", problem))?;
+    if names.is_empty() {
+        return Ok(Some(AppScope::All));
+    }
+    // Sorted, so that the stored list does not depend on the order in the request.
+    names.sort();
+    names.dedup();
+    Ok(Some(AppScope::Only(names.into())))
+}
+
 fn invalid_field(name: &'static str, problem: &'static str) -> ApiError {
     ApiError::InvalidValue { name, problem }
 }
@@ -105,6 +126,8 @@ mod tests {
             (r#"{"url": "x", "events": "test"}"#, "events"),
             (r#"{"url": "x", "events": ["nothing"]}"#, "events"),
             (r#"{"url": "x", "description": 1}"#, "description"),
+            (r#"{"url": "x", "apps": "acme"}"#, "apps"),
+            (r#"{"url": "x", "apps": ["acme", "No Name"]}"#, "apps"),
             (r#"{"url": "x", "enabled": true}"#, "enabled"),
             (r#"{"url": "x", "secret": "whsec_"}"#, "secret"),
         ] {
@@ -120,5 +143,6 @@ mod tests {
         let change = of_change(br#"{"enabled": false}"#).unwrap();
         assert_eq!(change, EndpointChange { is_enabled: Some(false), ..Default::default() });
         assert_eq!(of_change(br#"{"events": []}"#).unwrap().events, Some(vec![]));
+        assert_eq!(of_change(br#"{"apps": []}"#).unwrap().apps, Some(AppScope::All));
     }
 }

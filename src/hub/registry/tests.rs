@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use super::*;
 use crate::hub::tap::Total;
-use crate::model::{IdKey, Instance, Product, Speaker, SpeakerFilter, UserId};
+use crate::model::{AppName, AppScope, IdKey, Instance, Product, Speaker, SpeakerFilter, UserId};
 use crate::rtms::params::Effective;
 
 const SESSION: SessionId = SessionId(Uuid::from_u128(1));
@@ -13,6 +13,7 @@ const PLENTY: usize = 1 << 20;
 
 fn fanout(registry: &Registry, sinks: Vec<Arc<TapQueue>>) -> Fanout {
     let stream = Arc::new(StreamInfo {
+        app: AppName::default(),
         session_id: SESSION,
         stream_id: StreamId::parse("stream").unwrap(),
         ordinal: 1,
@@ -73,12 +74,16 @@ fn every_tap_gets_what_it_wants_and_only_that() {
         registry.tap(Some(SessionId(Uuid::from_u128(2))), wants(Medium::Audio), PLENTY);
     let product = Some(Product::Webinar);
     let mut webinars = registry.tap(None, Wants { product, ..wants(Medium::Audio) }, PLENTY);
+    let apps = AppScope::Only([AppName::parse("acme").unwrap()].into());
+    let mut of_acme = registry.tap(None, Wants { apps, ..wants(Medium::Audio) }, PLENTY);
     assert!(fanout.wants(Medium::Audio));
     fanout.offer(&frame(&fanout, 1, 7, b"a"));
     fanout.offer(&frame(&fanout, 2, 8, b"b"));
     assert_eq!(numbers(&mut whole), [1, 2]);
     assert_eq!(numbers(&mut ana), [1]);
-    assert!(numbers(&mut elsewhere).is_empty() && numbers(&mut webinars).is_empty());
+    for others in [&mut elsewhere, &mut webinars, &mut of_acme] {
+        assert!(numbers(others).is_empty());
+    }
 }
 
 #[test]

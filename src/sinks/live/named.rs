@@ -11,7 +11,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::sleep;
 
 use super::begin::{FIRST_READS, until_answered};
-use crate::model::{Cursor, Product, SessionId};
+use super::request::Request;
+use crate::model::{Cursor, SessionId};
 use crate::store::Store;
 
 /// How often idle sessions are looked up, because another replica may write their entries.
@@ -30,27 +31,27 @@ pub(super) struct Found {
 type Named = BTreeMap<SessionId, Cursor>;
 
 /// Sends each of the sessions to `found` once, when it has something to deliver. Leaves out sessions that do not exist
-/// or are not of the product. Ends when every session was sent or the consumer is gone.
+/// or that the request does not take. Ends when every session was sent or the consumer is gone.
 pub(super) async fn watch_named(
     store: Store,
     named: Named,
-    product: Option<Product>,
+    request: Request,
     found: mpsc::Sender<Found>,
 ) {
     // Holds each named session once at most.
     let (ended, to_hand_out) = mpsc::unbounded_channel();
-    tokio::join!(poll_idle(&store, named, product, &found, ended), hand_out(to_hand_out, &found));
+    tokio::join!(poll_idle(&store, named, &request, &found, ended), hand_out(to_hand_out, &found));
 }
 
 async fn poll_idle(
     store: &Store,
     mut idle: Named,
-    product: Option<Product>,
+    request: &Request,
     found: &mpsc::Sender<Found>,
     ended: UnboundedSender<Found>,
 ) {
     while !idle.is_empty() {
-        let due = take_due(store, &mut idle, product).await;
+        let due = take_due(store, &mut idle, request).await;
         for found in due.ended {
             // The receiver ends only when the consumer is gone.
             let _ = ended.send(found);
@@ -71,7 +72,7 @@ struct Due {
 }
 
 /// Removes from `idle` what is not to be looked up again, and returns what has something to deliver.
-async fn take_due(store: &Store, idle: &mut Named, product: Option<Product>) -> Due {
+async fn take_due(store: &Store, idle: &mut Named, request: &Request) -> Due {
     let ids: Vec<SessionId> = idle.keys().copied().collect();
     let turn = FIRST_READS.acquire().await;
     let known = until_answered(|| store.known_sessions(&ids)).await;
@@ -79,7 +80,7 @@ async fn take_due(store: &Store, idle: &mut Named, product: Option<Product>) -> 
     let mut due = Due::default();
     idle.retain(|id, after| {
         let Some(session) = known.get(id) else { return false };
-        if product.is_some_and(|only| only != session.product) {
+        if !request.takes(session.product, &session.app) {
             return false;
         }
         let is_idle = !session.is_ended && after.has_reached(&session.newest);

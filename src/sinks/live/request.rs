@@ -8,8 +8,8 @@ use thiserror::Error;
 
 use crate::hub::{Kinds, Wants};
 use crate::model::{
-    ChannelId, Cursor, EntryKind, MediaSet, Medium, Product, SessionId, SpeakerFilter,
-    SpeakerUserId,
+    AppName, AppScope, ChannelId, Cursor, EntryKind, MediaSet, Medium, Product, SessionId,
+    SpeakerFilter, SpeakerUserId,
 };
 
 /// All fields.
@@ -47,6 +47,8 @@ pub struct Request {
     /// `None` for all sessions with streams on this daemon.
     pub session: Option<SessionId>,
     pub product: Option<Product>,
+    /// Only sessions of these apps. Not a field of the request: the caller's token sets it.
+    pub apps: AppScope,
     /// Only frames, transcript lines and chat messages of these speakers.
     pub speakers: SpeakerFilter,
     /// The media with frames to send.
@@ -135,6 +137,7 @@ impl Request {
                 "must be meeting, webinar, video_sdk or contact_center",
                 Product::parse,
             )?,
+            apps: AppScope::All,
             speakers: read.speakers()?,
             media: media.framed(),
             kinds,
@@ -148,6 +151,16 @@ impl Request {
                 })?
                 .unwrap_or(Policy::Drop),
         })
+    }
+
+    /// Returns the request for sessions of these apps only.
+    pub fn within(self, apps: &AppScope) -> Self {
+        Self { apps: apps.clone(), ..self }
+    }
+
+    /// Whether a stream is of the requested product and apps.
+    pub fn takes(&self, product: Product, app: &AppName) -> bool {
+        self.product.is_none_or(|only| only == product) && self.apps.includes(app)
     }
 
     /// Returns the request with entries after a cursor.
@@ -170,7 +183,12 @@ impl Request {
     }
 
     pub fn wants(&self) -> Wants {
-        Wants { media: self.media, speakers: self.speakers.clone(), product: self.product }
+        Wants {
+            media: self.media,
+            speakers: self.speakers.clone(),
+            product: self.product,
+            apps: self.apps.clone(),
+        }
     }
 }
 

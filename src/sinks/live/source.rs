@@ -191,8 +191,8 @@ impl Source {
             Some(session) => self.live.hub.running(session),
             None => self.live.hub.running_all(),
         };
-        let product = self.request.product;
-        running.retain(|(stream, _)| product.is_none_or(|only| only == stream.instance.product));
+        let request = &self.request;
+        running.retain(|(stream, _)| request.takes(stream.instance.product, &stream.app));
         running
     }
 
@@ -298,8 +298,9 @@ impl Source {
         self.idle = cursors.keys().copied().collect();
         let (found, named) = mpsc::channel(1);
         self.found = named;
-        let (store, product) = (self.live.store.clone(), self.request.product);
-        self.followers.spawn(named::watch_named(store, cursors.clone(), product, found));
+        let (store, cursors, request) =
+            (self.live.store.clone(), cursors.clone(), self.request.clone());
+        self.followers.spawn(named::watch_named(store, cursors, request, found));
     }
 
     /// A named session has something to give; a stream of it may have begun here meanwhile.

@@ -9,8 +9,8 @@ use serde::Serialize;
 
 use crate::hub::{Frame, Person, StreamInfo};
 use crate::model::{
-    ChannelId, Cursor, Entry, EntryView, IdKey, Medium, Metadata, Product, Session, SessionId,
-    SessionStatus, Speaker, SpeakerUserId, StreamId,
+    AppName, ChannelId, Cursor, Entry, EntryView, IdKey, Medium, Metadata, Product, Session,
+    SessionId, SessionStatus, Speaker, SpeakerUserId, StreamId,
 };
 use crate::rtms::params::Effective;
 
@@ -62,6 +62,7 @@ enum WireMessage<'a> {
 #[derive(Debug, Serialize)]
 struct SessionView<'a> {
     id: SessionId,
+    app: &'a AppName,
     product: Product,
     instance_id: Option<&'a str>,
     meeting_id: Option<&'a str>,
@@ -73,6 +74,7 @@ struct SessionView<'a> {
 struct StreamView<'a> {
     session_id: SessionId,
     stream_id: &'a StreamId,
+    app: &'a AppName,
     /// The number of the stream in its session, from 1.
     ordinal: u32,
     /// The former name of `ordinal`: deprecated, sent for one more release.
@@ -126,6 +128,7 @@ pub(super) struct Hello {
 pub(super) fn hello_message(format: &str, hello: &Hello) -> String {
     let session = hello.session.as_ref().map(|session| SessionView {
         id: session.id,
+        app: &session.app,
         product: session.instance.product,
         instance_id: (session.instance.key != IdKey::MeetingId).then(|| session.instance.id()),
         meeting_id: session.meeting_id.as_deref(),
@@ -217,6 +220,7 @@ fn stream_view<'a>(stream: &'a StreamInfo, people: Option<&'a [Arc<Person>]>) ->
     StreamView {
         session_id: stream.session_id,
         stream_id: &stream.stream_id,
+        app: &stream.app,
         ordinal: stream.ordinal,
         stream: stream.ordinal,
         product: stream.instance.product,
@@ -247,6 +251,7 @@ mod tests {
     fn frame(payload: &'static [u8], speaker: Option<Speaker>) -> Frame {
         let instance = Instance::new(Product::Meeting, IdKey::MeetingUuid, "m==").unwrap();
         let stream = StreamInfo {
+            app: AppName::default(),
             session_id: SessionId(Uuid::nil()),
             stream_id: StreamId::parse("s1").unwrap(),
             ordinal: 2,

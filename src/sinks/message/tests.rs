@@ -52,6 +52,7 @@ fn heard(speaker: Option<Speaker>) -> Frame {
         send_rate_ms: Some(20),
     };
     let stream = StreamInfo {
+        app: AppName::default(),
         session_id: SESSION,
         stream_id: StreamId::parse("s").unwrap(),
         ordinal: 1,

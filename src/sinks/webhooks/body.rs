@@ -1,13 +1,15 @@
-//! The body of a webhook: `{"type", "timestamp", "data"}` (pure).
+//! The body of a webhook: `{"type", "app", "timestamp", "data"}` (pure).
 
 use serde::Serialize;
 
-use crate::model::{Entry, EntryView, EventKind, OutgoingEvent, rfc3339};
+use crate::model::{AppName, Entry, EntryView, EventKind, OutgoingEvent, rfc3339};
 
 #[derive(Serialize)]
-struct Body<T> {
+struct Body<'a, T> {
     #[serde(rename = "type")]
     kind: EventKind,
+    /// The Zoom app that it is about; null if it is about no single one.
+    app: Option<&'a AppName>,
     /// When it happened; the headers have the time of sending.
     timestamp: Option<String>,
     data: T,
@@ -20,7 +22,8 @@ pub(super) fn of_entry(event: &OutgoingEvent, entry: &Entry) -> Vec<u8> {
 
 /// Deterministic: the same event and data give the same bytes.
 pub(super) fn event_body(event: &OutgoingEvent, data: impl Serialize) -> Vec<u8> {
-    let body = Body { kind: event.kind, timestamp: rfc3339(event.at_ms), data };
+    let app = event.app.as_ref();
+    let body = Body { kind: event.kind, app, timestamp: rfc3339(event.at_ms), data };
     serde_json::to_vec(&body).expect("what comes from JSON and from entries becomes JSON")
 }
 
@@ -30,7 +33,7 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
-    use crate::model::{AppName, EntryBody, SessionId, Speaker, StreamId, TranscriptLine, UserId};
+    use crate::model::{EntryBody, SessionId, Speaker, StreamId, TranscriptLine, UserId};
 
     #[test]
     fn an_entry_has_the_form_of_the_api() {
@@ -54,6 +57,7 @@ mod tests {
         let body: Value = serde_json::from_slice(&of_entry(&event, &entry)).unwrap();
         let expected = json!({
             "type": "transcript.line",
+            "app": "default",
             "timestamp": "2024-11-22T22:06:11.881Z",
             "data": {
                 "session_id": "00000000-0000-0000-0000-000000000000", "stream_id": "s",

@@ -323,10 +323,11 @@ statements! {
          WHERE action = 'data.deleted' AND (at_ms > $1 OR (at_ms = $1 AND id > $2))
          ORDER BY at_ms, id LIMIT $3";
 
-    /// Newest first.
+    /// Newest first. With a list of apps ($5), without the rows that concern no single app: see `SESSIONS`.
     AUDIT = "
         SELECT id, at_ms, actor, address, app, action, subject, outcome, detail FROM audit
          WHERE (CAST($1 AS TEXT) IS NULL OR id < $1) AND (CAST($2 AS TEXT) IS NULL OR actor = $2)
            AND (CAST($3 AS TEXT) IS NULL OR action = $3)
+           AND (CAST($5 AS TEXT) IS NULL OR $5 <> replace($5, ',' || app || ',', ''))
          ORDER BY id DESC LIMIT $4";
 }

@@ -30,11 +30,12 @@ statements! {
                 OR (meeting_id = $3 AND status <> 'ended'))
          ORDER BY id DESC LIMIT 1";
 
-    /// Long bodies are not read.
+    /// Long bodies are not read. See `SESSIONS` for the list of apps ($3).
     NOTICES_OF_ACCOUNT = "
-        SELECT event, event_ts_ms, received_at_ms,
+        SELECT app, event, event_ts_ms, received_at_ms,
                CASE WHEN LENGTH(body) <= $2 THEN body END AS body
           FROM deliveries WHERE effect = 'notice' AND session_id IS NULL
+           AND (CAST($3 AS TEXT) IS NULL OR $3 <> replace($3, ',' || app || ',', ''))
          ORDER BY received_at_ms DESC, digest LIMIT $1";
 
     PRUNE_DELIVERIES = "

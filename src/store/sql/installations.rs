@@ -71,8 +71,11 @@ statements! {
 
     INSTALLATION = select_installation!("id = $1");
 
+    /// See `SESSIONS` for the list of apps ($3).
     INSTALLATIONS = select_installation!(
-        "(CAST($1 AS TEXT) IS NULL OR id < $1) ORDER BY id DESC LIMIT $2"
+        "(CAST($1 AS TEXT) IS NULL OR id < $1)
+            AND (CAST($3 AS TEXT) IS NULL OR $3 <> replace($3, ',' || app || ',', ''))
+         ORDER BY id DESC LIMIT $2"
     );
 
     INSTALLATIONS_OF_USER = select_installation!(

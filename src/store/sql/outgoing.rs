@@ -11,12 +11,13 @@ statements! {
 
     ENDPOINTS = select_endpoint!("1 = 1 ORDER BY created_at_ms, id");
 
-    /// No row if the maximum ($11) is reached.
+    /// No row if there are $11 of the same apps: how many others have is not told.
     INSERT_ENDPOINT = "
         INSERT INTO webhook_endpoints (id, source, url, description, events, secret,
                                        previous_secret, status, created_at_ms, updated_at_ms, apps)
         SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $9, CAST($10 AS TEXT)
-         WHERE (SELECT COUNT(*) FROM webhook_endpoints) < $11";
+         WHERE (SELECT COUNT(*) FROM webhook_endpoints
+                 WHERE apps IS NOT DISTINCT FROM CAST($10 AS TEXT)) < $11";
 
     /// Configured endpoints follow the configuration, and are enabled at every start.
     CONFIGURE_ENDPOINT = "
@@ -29,11 +30,12 @@ statements! {
                secret = excluded.secret, previous_secret = excluded.previous_secret,
                status = excluded.status, failing_since_ms = NULL, updated_at_ms = $9";
 
-    /// Enabling resets the failures.
+    /// Enabling resets the failures. The apps change if $7 is not 0: null means all.
     CHANGE_ENDPOINT = "
         UPDATE webhook_endpoints
            SET url = COALESCE($2, url), description = COALESCE($3, description),
                events = COALESCE($4, events), status = COALESCE($5, status),
+               apps = CASE WHEN CAST($7 AS BIGINT) = 0 THEN apps ELSE CAST($8 AS TEXT) END,
                failing_since_ms = CASE WHEN $5 = 'enabled' THEN NULL ELSE failing_since_ms END,
                updated_at_ms = $6
          WHERE id = $1";
@@ -141,11 +143,17 @@ statements! {
         UPDATE outgoing_deliveries SET claim = NULL, due_at_ms = $4, attempts = attempts - 1
          WHERE endpoint_id = $1 AND event_id = $2 AND claim = $3";
 
-    /// Voids an existing claim: its result is not recorded.
+    /// Voids an existing claim: its result is not recorded. Only events of the apps in the list $4, and tests: the
+    /// endpoint may have received others before its apps were changed.
     RESEND_OUTGOING = "
         UPDATE outgoing_deliveries
            SET status = 'waiting', attempts = 0, due_at_ms = $3, claim = NULL
-         WHERE endpoint_id = $1 AND event_id = $2";
+         WHERE endpoint_id = $1 AND event_id = $2
+           AND (CAST($4 AS TEXT) IS NULL
+                OR EXISTS (SELECT 1 FROM outgoing_events
+                            WHERE id = $2
+                              AND (kind = 'test'
+                                   OR $4 <> replace($4, ',' || app || ',', ''))))";
 
     /// Counts waiting deliveries up to $2, which bounds the cost of a long queue.
     COUNT_WAITING = "
@@ -153,15 +161,17 @@ statements! {
                                WHERE endpoint_id = $1 AND due_at_ms IS NOT NULL LIMIT $2)
                AS waiting";
 
-    /// Newest first, after the delivery of the event $2.
+    /// Newest first, after the delivery of the event $2. See `RESEND_OUTGOING` for the list of apps ($4).
     DELIVERIES_OF_ENDPOINT = "
-        SELECT deliveries.event_id, outgoing_events.kind, deliveries.status, deliveries.attempts,
+        SELECT deliveries.event_id, outgoing_events.kind, outgoing_events.app, deliveries.status, deliveries.attempts,
                CASE WHEN deliveries.claim IS NULL THEN deliveries.due_at_ms END AS due_at_ms,
                deliveries.last_at_ms, deliveries.last_status,
                deliveries.last_error, deliveries.last_answer, deliveries.created_at_ms
           FROM outgoing_deliveries AS deliveries
           JOIN outgoing_events ON outgoing_events.id = deliveries.event_id
          WHERE deliveries.endpoint_id = $1
+           AND (CAST($4 AS TEXT) IS NULL OR outgoing_events.kind = 'test'
+                OR $4 <> replace($4, ',' || outgoing_events.app || ',', ''))
            AND (CAST($2 AS TEXT) IS NULL
                 OR (deliveries.created_at_ms, deliveries.event_id)
                    < (SELECT last.created_at_ms, last.event_id FROM outgoing_deliveries AS last

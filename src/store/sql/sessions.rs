@@ -161,8 +161,11 @@ statements! {
 
     SESSION = select_session!("id = $1");
 
+    /// Of the apps in the list $4; of all without one.
+    // `$4 <> replace(…)` means that the list contains the app: see `INSERT_EVENT`.
     SESSIONS = select_session!(
         "(CAST($1 AS TEXT) IS NULL OR id < $1) AND (CAST($2 AS TEXT) IS NULL OR status = $2)
+            AND (CAST($4 AS TEXT) IS NULL OR $4 <> replace($4, ',' || app || ',', ''))
          ORDER BY id DESC LIMIT $3"
     );
 

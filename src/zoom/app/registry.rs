@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, RwLock};
 
 use super::{App, VIDEO_APP};
-use crate::model::{AppName, Product, Session, StreamRecord};
+use crate::model::{AppName, AppScope, Product, Session, StreamRecord};
 
 /// Every app by its name. Cheap to clone; all clones show the same apps.
 #[derive(Debug, Clone)]
@@ -28,12 +28,13 @@ impl Apps {
         self.all().get(name).cloned()
     }
 
-    /// The app that starts a session of this product if a program names none: `default` if it serves the product, else
-    /// the only app that does.
-    pub fn for_product(&self, product: Product) -> Option<Arc<App>> {
+    /// The app among `allowed` that starts a session of this product if a program names none: `default` if it serves the
+    /// product, else the only app that does.
+    pub fn for_product(&self, product: Product, allowed: &AppScope) -> Option<Arc<App>> {
         let all = self.all();
-        let mut serving = all.values().filter(|app| app.serves(product));
-        let default = all.get(&AppName::default()).filter(|app| app.serves(product));
+        let may_serve = |app: &&Arc<App>| app.serves(product) && allowed.includes(&app.name);
+        let mut serving = all.values().filter(may_serve);
+        let default = all.get(&AppName::default()).filter(may_serve);
         let app = default.or_else(|| serving.next().filter(|_| serving.next().is_none()));
         app.cloned()
     }

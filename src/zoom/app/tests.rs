@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::*;
-use crate::model::IdKey;
+use crate::model::{AppScope, IdKey};
 use crate::rtms::endpoint::ZOOM_HOSTS;
 use crate::zoom::signature::{PlainToken, SIGNATURE_HEADER};
 
@@ -96,10 +96,11 @@ fn an_app_sends_only_the_events_of_its_products() {
 fn a_product_without_a_named_app_goes_to_the_default_app_or_to_the_only_one() {
     let serving =
         |name: &str, products: &[Product]| App { products: products.to_vec(), ..app(name) };
-    let chosen = |apps: &[App], product| {
-        let app = Apps::new(apps.to_vec()).for_product(product);
+    let within = |apps: &[App], product, allowed: &AppScope| {
+        let app = Apps::new(apps.to_vec()).for_product(product, allowed);
         app.map(|app| app.name.to_string())
     };
+    let chosen = |apps: &[App], product| within(apps, product, &AppScope::All);
     let video = serving("video", &[Product::VideoSdk]);
     let default = serving("default", &[Product::Meeting, Product::Webinar]);
     let both = [default.clone(), video.clone()];
@@ -110,6 +111,9 @@ fn a_product_without_a_named_app_goes_to_the_default_app_or_to_the_only_one() {
     assert_eq!(chosen(&two, Product::Meeting), None, "no one app");
     let beside = [two[0].clone(), default];
     assert_eq!(chosen(&beside, Product::Meeting).as_deref(), Some("default"));
+    let only = |app: &str| AppScope::Only([name(app)].into());
+    assert_eq!(within(&beside, Product::Meeting, &only("acme")).as_deref(), Some("acme"));
+    assert_eq!(within(&beside, Product::Meeting, &only("nobody")), None);
 }
 
 #[test]

@@ -68,7 +68,7 @@ async fn every_act_has_its_row_although_its_client_hangs_up() {
     assert_eq!(count(&trail, "webhook_endpoint.delete", "ok"), ids.len() - left);
     let made = endpoints.len() - left;
     assert_eq!(count(&trail, "webhook_endpoint.create", "ok"), ids.len() + made);
-    let page = rtmsd::store::SessionPage { before: None, limit: 200, status: None };
+    let page = rtmsd::store::SessionPage { limit: 200, ..Default::default() };
     let sessions = store.sessions(&page).await.unwrap().len();
     assert_eq!(count(&trail, "session.create", "ok"), sessions);
     assert!(made > 0 && sessions > 0 && left < ids.len(), "some reached the daemon");

@@ -72,6 +72,8 @@ impl Drop for Server {
     }
 }
 
+const TOKENS: &str = "reader:read-token-of-tests:read,controller:control-token-of-tests:control,boss:boss-token-of-tests:admin,\
+     page:sla/sh=token-of-tests:read,acme:acme-token-of-tests:admin@acme,own:default-token-of-tests:admin@default";
 /// The queue of a live subscriber.
 pub(crate) const LIVE_BUFFER_BYTES: usize = 64 * 1024;
 /// The most live subscribers: of one token, and in total.
@@ -145,9 +147,19 @@ impl Server {
     pub(crate) async fn wired(wiring: Wiring) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let location = Location::Sqlite(folder.path().join("rtmsd.sqlite"));
+        let store = Store::open(&location).await.expect("a store");
+        Self::assemble(store, folder, wiring, TOKENS)
+    }
+
+    /// Another server on the store of this one, with other tokens.
+    pub(crate) async fn beside(&self, tokens: &str) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        Self::assemble(self.state.store.clone(), folder, Wiring::default(), tokens)
+    }
+
+    fn assemble(store: Store, folder: TempDir, wiring: Wiring, tokens: &str) -> Self {
         let (streams, changes) = mpsc::channel(16);
         let stop = CancellationToken::new();
-        let store = Store::open(&location).await.expect("a store");
         let Wiring { limits, body_timeout, now_ms, .. } = wiring;
         let batch_interval = Duration::from_millis(5);
         let settings = WriterSettings { batch_interval, now_ms, ..Default::default() };
@@ -176,11 +188,7 @@ impl Server {
             changes: Changes::new(Arc::clone(&control), streams),
             control,
             webhooks,
-            api_tokens: ApiTokens::parse(
-                "reader:read-token-of-tests:read,controller:control-token-of-tests:control,boss:boss-token-of-tests:admin,\
-                 page:sla/sh=token-of-tests:read",
-            )
-            .expect("tokens"),
+            api_tokens: ApiTokens::parse(tokens).expect("tokens"),
             ticket_keys: TicketKeys::new(&ring()),
             answer_keys: ring(),
             refusals: Arc::default(),
@@ -207,7 +215,9 @@ impl Server {
             readiness: Readiness::default(),
             requests: TaskTracker::new(),
         });
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+        listener.set_nonblocking(true).expect("a socket option");
+        let listener = TcpListener::from_std(listener).expect("a socket");
         let address = listener.local_addr().expect("an address");
         let serving = tokio::spawn(serve(listener, router(state.clone()), limits, stop.clone()));
         let webhook_sender = Some(webhook_sender);
@@ -344,7 +354,7 @@ fn webhook_settings() -> webhooks::Settings {
     }
 }
 
-/// The app of the wiring, and a Video SDK app beside it.
+/// The app of the wiring, and beside it a Video SDK app and another one for meetings, `acme`.
 pub(crate) fn apps(wiring: &Wiring) -> Apps {
     let (api_base_url, configured) = wiring.zoom.clone();
     let products = [Product::Meeting, Product::Webinar, Product::ContactCenter];
@@ -362,7 +372,9 @@ pub(crate) fn apps(wiring: &Wiring) -> Apps {
         secret_tokens: vec![Secret::new("demoVideoToken01".into())],
         ..default.clone()
     };
-    Apps::new([default, video])
+    let acme = AppName::parse("acme").expect("a name");
+    let acme = App { name: acme, ..default.clone() };
+    Apps::new([default, video, acme])
 }
 
 /// The parts that send requests to Zoom.

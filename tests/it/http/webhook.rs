@@ -286,7 +286,7 @@ async fn a_webhook_is_taken_at_the_paths_of_the_app_that_signed_it_and_nowhere_e
     assert_eq!(status("/webhook/default", video).await, refused);
     // Its signature fits, and its product does not.
     assert_eq!(status("/webhook/default", default).await, (403, "other_app".to_owned()));
-    for unknown in ["/webhook/acme", "/webhook/Video", "/webhook/vi%20deo"] {
+    for unknown in ["/webhook/nobody", "/webhook/Video", "/webhook/vi%20deo"] {
         assert_eq!(status(unknown, default).await, (404, "unknown_app".to_owned()), "{unknown}");
     }
     // A type that is no app's name is one of Zoom's samples' own.

@@ -8,14 +8,14 @@ mod verifier;
 
 use rtmsd::clock;
 use rtmsd::model::{
-    AppName, EndpointStatus, Entry, EntryBody, EventKind, Outcome, OutgoingEvent, Product, Speaker,
-    StopReason, TranscriptLine, UserId,
+    AppName, AppScope, EndpointStatus, Entry, EntryBody, EventKind, Outcome, OutgoingEvent,
+    Product, Speaker, StopReason, TranscriptLine, UserId,
 };
 use rtmsd::sinks::webhooks::EndpointError;
 use rtmsd::store::{DeliveryStatus, EndpointChange, Relayed};
 use tokio::net::TcpListener;
 
-use self::kit::{DAY_MS, HOUR_MS, Kit, by_now, clock, let_pass};
+use self::kit::{DAY_MS, HOUR_MS, Kit, asked, by_now, clock, let_pass};
 use self::receiver::{Receiver, Reply};
 use self::verifier::verify;
 use crate::store::webhooks::{announce, stream_id, unclaimed};
@@ -176,10 +176,10 @@ async fn what_was_delivered_can_be_sent_again_under_the_same_id() {
     let id = kit.endpoint_at(&receiver).await;
     let event = kit.tell("a").await;
     kit.delivered(id, &event.id).await;
-    kit.hooks.resend(id, &event.id, &by_now()).await.unwrap();
+    kit.hooks.resend(id, &event.id, &AppScope::All, &by_now()).await.unwrap();
     let letters = receiver.has(2).await;
     assert_eq!((letters[0].id(), &letters[0].body), (letters[1].id(), &letters[1].body));
-    let unknown = kit.hooks.resend(id, "evt_none", &by_now()).await;
+    let unknown = kit.hooks.resend(id, "evt_none", &AppScope::All, &by_now()).await;
     assert!(matches!(unknown, Err(EndpointError::UnknownDelivery)));
 }
 
@@ -205,7 +205,7 @@ async fn a_name_that_leads_to_a_private_address_is_not_connected_to() {
     let inside = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = inside.local_addr().unwrap().port();
     for url in [format!("http://localhost:{port}/"), format!("https://127.0.0.1:{port}/")] {
-        let refused = kit.hooks.create(&url, String::new(), vec![], &by_now()).await;
+        let refused = kit.hooks.create(asked(&url), &by_now()).await;
         assert!(matches!(refused, Err(EndpointError::Url(_))), "{url}");
     }
     let id = kit.endpoint(&format!("https://localhost:{port}/")).await;

@@ -4,7 +4,9 @@ use rtmsd::model::{
     Action, AppName, AppScope, Delivery, EventKind, InstallationStatus, MeetingChange, NewSession,
     Notice, Product, Session, SessionId, SessionStatus,
 };
-use rtmsd::store::{Begin, Recorded, SessionPage, Store};
+use rtmsd::store::{
+    AuditPage, Begin, DeliveryStatus, EndpointChange, Recorded, SessionPage, Store,
+};
 
 use super::installations::install_of;
 use super::outgoing::{endpoint_of, kinds};
@@ -218,6 +220,78 @@ async fn sessions_of_a_product_move_to_the_app_that_serves_it() {
         let second = store.create_session(&new, &act("boss", 2)).await.unwrap().session;
         assert_eq!(move_them().await, 0);
         assert_eq!(session(store, second.id).await.app, default);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn lists_show_what_belongs_to_the_apps_of_the_scope() {
+    on_both(async |test| {
+        let store = &test.store;
+        let default = AppName::default();
+        let notice = Notice { operator_id: Some("u1".into()), ..Notice::default() };
+        for name in [&default, &acme()] {
+            let stream = format!("s-of-{name}");
+            record(store, signed_by(name, started(&stream, 1, URL))).await;
+            install_of(store, name, "u1", 1).await;
+            record(store, signed_by(name, notice_of(2, notice.clone()))).await;
+        }
+        let only =
+            |names: &[&AppName]| AppScope::Only(names.iter().map(|name| (*name).clone()).collect());
+        let nobody = AppName::parse("nobody").unwrap();
+        let part = AppName::parse("cme").unwrap();
+        for (apps, seen) in [
+            (AppScope::All, vec!["acme", "default"]),
+            (only(&[&acme(), &default]), vec!["acme", "default"]),
+            (only(&[&acme()]), vec!["acme"]),
+            (only(&[&default, &nobody]), vec!["default"]),
+            (only(&[&nobody]), vec![]),
+            (only(&[&part]), vec![]),
+            (only(&[]), vec![]),
+        ] {
+            let sorted = |mut names: Vec<String>| {
+                names.sort();
+                names
+            };
+            let page = SessionPage { limit: 10, apps: apps.clone(), ..SessionPage::default() };
+            let sessions = store.sessions(&page).await.unwrap();
+            let names = sessions.iter().map(|session| session.app.to_string()).collect();
+            assert_eq!(sorted(names), seen, "sessions for {apps:?}");
+            let installations = store.installations(&apps, None, 10).await.unwrap();
+            let names = installations.iter().map(|found| found.app.to_string()).collect();
+            assert_eq!(sorted(names), seen, "installations for {apps:?}");
+            let notices = store.account_notices(&apps, 10).await.unwrap();
+            let names = notices.iter().map(|notice| notice.app.clone()).collect();
+            assert_eq!(sorted(names), seen, "notices for {apps:?}");
+            let page = AuditPage { limit: 10, apps: apps.clone(), ..AuditPage::default() };
+            let rows = store.audit_page(&page).await.unwrap();
+            let names = rows.iter().filter_map(|row| row.app.clone()).collect();
+            assert_eq!(sorted(names), seen, "audit rows for {apps:?}");
+            assert!(apps == AppScope::All || rows.iter().all(|row| row.app.is_some()));
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_event_that_waits_for_an_endpoint_of_other_apps_by_now_is_not_sent() {
+    on_both(async |test| {
+        let store = &test.store;
+        let id = endpoint_of(store, AppScope::All).await;
+        let installation = install_of(store, &acme(), "u1", 1).await;
+        assert!(store.give_up_grant(installation, 1, 2).await.unwrap());
+        let own = AppScope::Only([AppName::default()].into());
+        let change = EndpointChange { apps: Some(own.clone()), ..EndpointChange::default() };
+        assert!(store.change_endpoint(id, &change, &act("boss", 3)).await.unwrap());
+        assert_eq!(store.endpoint(id).await.unwrap().unwrap().endpoint.apps, own);
+        assert_eq!(store.claim_deliveries(id, 10, 10).await.unwrap().len(), 0);
+        let log = store.deliveries_of_endpoint(id, &AppScope::All, None, 10).await.unwrap();
+        assert_eq!(log.len(), 1);
+        assert_eq!(log[0].status, DeliveryStatus::Withdrawn);
+        // A change of something else leaves the apps.
+        let change = EndpointChange { is_enabled: Some(true), ..EndpointChange::default() };
+        assert!(store.change_endpoint(id, &change, &act("boss", 3)).await.unwrap());
+        assert_eq!(store.endpoint(id).await.unwrap().unwrap().endpoint.apps, own);
     })
     .await;
 }

@@ -1,6 +1,6 @@
 //! Zoom's webhooks in the store: effects, copies and concurrent deliveries.
 
-use rtmsd::model::{Notice, Outcome, SessionStatus, StopReason, StreamStatus};
+use rtmsd::model::{AppScope, Notice, Outcome, SessionStatus, StopReason, StreamStatus};
 use rtmsd::store::{Recorded, SessionPage};
 
 use super::webhooks::*;
@@ -345,10 +345,10 @@ async fn a_notice_is_filed_with_the_session_it_names_or_with_the_account() {
         let listed: Vec<_> =
             of_session.iter().map(|listed| (listed.event_ts_ms, listed.notice.is_some())).collect();
         assert_eq!(listed, [(1, false), (2, true), (3, true)]);
-        let of_account = store.account_notices(10).await.unwrap();
+        let of_account = store.account_notices(&AppScope::All, 10).await.unwrap();
         let listed: Vec<i64> = of_account.iter().map(|notice| notice.event_ts_ms).collect();
         assert_eq!(listed, [5, 4]);
-        assert_eq!(store.account_notices(1).await.unwrap().len(), 1);
+        assert_eq!(store.account_notices(&AppScope::All, 1).await.unwrap().len(), 1);
     })
     .await;
 }
@@ -378,7 +378,7 @@ async fn a_long_notice_is_listed_without_its_body() {
         let mut long = notice_of(1, Notice::default());
         long.body = format!("{{\"payload\":\"{}\"}}", "x".repeat(100_000));
         record(&test.store, long).await;
-        let listed = test.store.account_notices(10).await.unwrap();
+        let listed = test.store.account_notices(&AppScope::All, 10).await.unwrap();
         assert_eq!((listed.len(), &listed[0].body), (1, &None));
     })
     .await;

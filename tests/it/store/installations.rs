@@ -1,8 +1,8 @@
 //! Installations: tokens, claims to refresh, revocation, OAuth states.
 
 use rtmsd::model::{
-    AppName, AuditRow, Entry, EntryBody, InstallationId, InstallationStatus, Outcome, Participant,
-    UserId,
+    AppName, AppScope, AuditRow, Entry, EntryBody, InstallationId, InstallationStatus, Outcome,
+    Participant, UserId,
 };
 use rtmsd::store::{GrantedTo, SealedTokens, Store};
 use serde_json::json;
@@ -65,7 +65,7 @@ async fn a_user_has_one_installation_sealed_to_its_row() {
         assert_eq!(grant.installation.created_at_ms, 1000);
         assert_eq!(grant.installation.tokens_at_ms, 2000);
         assert_ne!(install(store, "bo", 3000).await, id);
-        assert_eq!(store.installations(None, 10).await.unwrap().len(), 2);
+        assert_eq!(store.installations(&AppScope::All, None, 10).await.unwrap().len(), 2);
     })
     .await;
 }

@@ -55,7 +55,7 @@ fn gap_event(n: i64) -> OutgoingEvent {
 
 /// The types of the events stored for an endpoint, oldest first.
 pub(super) async fn kinds(store: &Store, id: EndpointId) -> Vec<&'static str> {
-    let log = store.deliveries_of_endpoint(id, None, 100).await.unwrap();
+    let log = store.deliveries_of_endpoint(id, &AppScope::All, None, 100).await.unwrap();
     log.iter().rev().map(|delivery| delivery.kind.as_str()).collect()
 }
 
@@ -132,10 +132,10 @@ async fn a_delivery_is_claimed_by_one_of_many_and_by_another_after_the_lease() {
         let waiting = DeliveryStatus::Waiting;
         let failing_ms = store.settle_delivery(late, waiting, Some(0), &failed).await.unwrap();
         assert_eq!(failing_ms, None, "nor is the endpoint's health");
-        let log = store.deliveries_of_endpoint(id, None, 100).await.unwrap();
+        let log = store.deliveries_of_endpoint(id, &AppScope::All, None, 100).await.unwrap();
         assert!(log.iter().all(|delivery| delivery.status == DeliveryStatus::Waiting));
         store.settle_delivery(&later[0], done, None, &ok).await.unwrap();
-        let log = store.deliveries_of_endpoint(id, None, 100).await.unwrap();
+        let log = store.deliveries_of_endpoint(id, &AppScope::All, None, 100).await.unwrap();
         let delivered = log.iter().filter(|delivery| delivery.status == done).count();
         assert_eq!((delivered, log.len()), (1, 20));
     })
@@ -166,7 +166,7 @@ async fn deliveries_are_due_by_the_databases_clock_whatever_a_daemons_says() {
         let again = claim(OVER).await;
         assert_eq!(again.len(), 1, "the other one waits");
         assert_eq!(claim(OVER).await[0].attempts, 3, "an expired claim is free");
-        let log = store.deliveries_of_endpoint(id, None, 9).await.unwrap();
+        let log = store.deliveries_of_endpoint(id, &AppScope::All, None, 9).await.unwrap();
         let due_ms = log.iter().filter_map(|it| Some(it.due_at_ms? - it.last_at_ms?));
         assert_eq!(due_ms.collect::<Vec<_>>(), [HOUR_MS]);
     })
@@ -195,10 +195,10 @@ async fn a_delivery_that_can_never_be_sent_blocks_no_other() {
         assert_eq!(claimed.len(), 2);
         assert_eq!(store.count_waiting(id, 9).await.unwrap(), 2, "the others have ended");
         raw.execute("UPDATE outgoing_events SET kind = 'gap.recorded'").await;
-        let log = store.deliveries_of_endpoint(id, None, 9).await.unwrap();
+        let log = store.deliveries_of_endpoint(id, &AppScope::All, None, 9).await.unwrap();
         let failed = log.iter().find(|it| it.status == DeliveryStatus::Failed).unwrap();
         assert_eq!(failed.last_error.as_deref(), Some("unreadable"));
-        assert!(store.resend_delivery(id, &failed.event_id, &act("boss", 20)).await.unwrap());
+        assert!(store.resend_delivery(id, &failed.event_id, &AppScope::All, &act("boss", 20)).await.unwrap());
         assert_eq!(store.claim_deliveries(id, LEASE_MS, 9).await.unwrap().len(), 1);
     })
     .await;
@@ -309,7 +309,7 @@ async fn deleted_data_is_neither_sent_nor_kept_in_the_log() {
             .unwrap();
         while store.delete_some(30).await.unwrap() {}
         assert_eq!(store.entry(&stream_id("s1"), 2).await.unwrap(), None, "nothing to send");
-        let log = store.deliveries_of_endpoint(id, None, 100).await.unwrap();
+        let log = store.deliveries_of_endpoint(id, &AppScope::All, None, 100).await.unwrap();
         assert!(log.iter().all(|delivery| delivery.last_answer.is_none()));
         let deleted = log.iter().filter(|delivery| delivery.kind == EventKind::DataDeleted);
         assert_eq!(deleted.count(), 1);
@@ -349,7 +349,10 @@ async fn the_log_is_read_page_by_page_and_old_events_are_forgotten() {
         }
         let (mut seen, mut before) = (Vec::new(), None::<String>);
         loop {
-            let page = store.deliveries_of_endpoint(id, before.as_deref(), 4).await.unwrap();
+            let page = store
+                .deliveries_of_endpoint(id, &AppScope::All, before.as_deref(), 4)
+                .await
+                .unwrap();
             let Some(last) = page.last() else { break };
             before = Some(last.event_id.clone());
             seen.extend(page.iter().map(|it| (it.created_at_ms, it.event_id.clone())));
@@ -376,7 +379,7 @@ async fn waiting_events_are_not_deleted_with_delivered_ones() {
         let (done, ok) = (DeliveryStatus::Delivered, Attempt::default());
         store.settle_delivery(&claimed[0], done, None, &ok).await.unwrap();
         assert_eq!(store.prune_events(20, 10).await.unwrap(), 1);
-        let log = store.deliveries_of_endpoint(id, None, 9).await.unwrap();
+        let log = store.deliveries_of_endpoint(id, &AppScope::All, None, 9).await.unwrap();
         assert_eq!((log.len(), log[0].status), (1, DeliveryStatus::Waiting));
         assert_eq!(store.prune_events(20, 11).await.unwrap(), 1, "not without limit");
         assert_eq!(kinds(store, id).await, [""; 0]);

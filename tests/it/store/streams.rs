@@ -197,7 +197,7 @@ async fn what_cannot_be_read_of_a_row_costs_no_other() {
         assert_eq!(read(store, "t").await.status, StreamStatus::Announced);
         raw.execute("UPDATE sessions SET status = 'dancing' WHERE id = (SELECT session_id FROM streams WHERE stream_id = 's')")
             .await;
-        let page = SessionPage { before: None, status: None, limit: 10 };
+        let page = SessionPage { limit: 10, ..SessionPage::default() };
         let ids: Vec<_> = store.sessions(&page).await.unwrap().iter().map(|s| s.id).collect();
         assert!(!ids.contains(&stream.session_id));
     })

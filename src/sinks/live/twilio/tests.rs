@@ -7,7 +7,7 @@ use uuid::Uuid;
 use super::*;
 use crate::hub::{Encoded, StreamInfo};
 use crate::model::params::AudioContent;
-use crate::model::{IdKey, Instance, Product, SessionId, StreamId};
+use crate::model::{AppName, IdKey, Instance, Product, SessionId, StreamId};
 use crate::rtms::params::Effective;
 
 const AT: i64 = 1_732_313_190_000;
@@ -26,6 +26,7 @@ fn audio(codec: AudioCodec, rate: SampleRate, channels: Channels) -> EffectiveAu
 fn frame(audio: EffectiveAudio, step: i64, payload: Vec<u8>) -> Frame {
     let instance = Instance::new(Product::Meeting, IdKey::MeetingUuid, "m==").unwrap();
     let stream = StreamInfo {
+        app: AppName::default(),
         session_id: SessionId(Uuid::nil()),
         stream_id: StreamId::parse("s1").unwrap(),
         ordinal: 1,

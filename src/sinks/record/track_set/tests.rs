@@ -10,7 +10,7 @@ use super::*;
 use crate::hub::{Encoded, LeftOut, Person, StreamInfo};
 use crate::model::params::{AudioCodec, AudioContent, AudioStreams, Channels, SampleRate};
 use crate::model::{
-    ChannelId, FrameCount, IdKey, Instance, Product, SessionId, Speaker, StreamId, UserId,
+    AppName, ChannelId, FrameCount, IdKey, Instance, Product, SessionId, Speaker, StreamId, UserId,
 };
 use crate::rtms::params::{Effective, EffectiveAudio};
 use crate::sinks::record::recording_meta::TrackNote;
@@ -34,6 +34,7 @@ fn said(speaker: Option<Speaker>, first_packet_ms: Option<i64>, at_ms: i64) -> A
         send_rate_ms: Some(20),
     };
     let stream = StreamInfo {
+        app: AppName::default(),
         session_id: SessionId(Uuid::nil()),
         stream_id: StreamId::parse("s1").unwrap(),
         ordinal: 1,

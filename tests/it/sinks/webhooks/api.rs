@@ -1,5 +1,6 @@
 //! Endpoints over the API.
 
+use rtmsd::model::AppScope;
 use rtmsd::secret::Secret;
 use rtmsd::sinks::webhooks::ConfiguredEndpoint;
 use serde_json::{Value, json};
@@ -142,6 +143,7 @@ async fn an_endpoint_of_the_configuration_is_shown_and_not_changed() {
         name: "crm".into(),
         url: "https://example.com/".into(),
         events: vec![],
+        apps: AppScope::All,
         secret: Secret::new("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw".into()),
         previous_secret: None,
     };

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use rtmsd::model::{AuditRow, EndpointId, EventKind, OutgoingEvent};
+use rtmsd::model::{AppScope, AuditRow, EndpointId, EventKind, OutgoingEvent};
 use rtmsd::seal::KeyRing;
 use rtmsd::sinks::Context;
 use rtmsd::sinks::webhooks::address::AddressPolicy;
-use rtmsd::sinks::webhooks::{self, Webhooks};
+use rtmsd::sinks::webhooks::{self, AskedEndpoint, Webhooks};
 use rtmsd::store::{DeliveryStatus, LoggedDelivery, Store};
 use serde_json::json;
 
@@ -37,6 +37,12 @@ macro_rules! clock {
 pub(super) use clock;
 
 /// An audit row for tests that do not check the audit trail.
+/// An endpoint for all events of all apps.
+pub(super) fn asked(url: &str) -> AskedEndpoint {
+    let (url, description) = (url.to_owned(), "of a test".to_owned());
+    AskedEndpoint { url, description, events: vec![], apps: AppScope::All }
+}
+
 pub(super) fn by_now() -> AuditRow {
     act("boss", rtmsd::clock::now_ms())
 }
@@ -115,7 +121,7 @@ impl Kit {
     }
 
     pub(super) async fn endpoint_with_secret(&self, url: &str) -> (EndpointId, String) {
-        let made = self.hooks.create(url, "of a test".into(), vec![], &by_now()).await.unwrap();
+        let made = self.hooks.create(asked(url), &by_now()).await.unwrap();
         (made.0.id, made.1.to_string())
     }
 
@@ -132,7 +138,7 @@ impl Kit {
     }
 
     pub(super) async fn log(&self, id: EndpointId) -> Vec<LoggedDelivery> {
-        self.hooks.deliveries(id, None, 100).await.unwrap()
+        self.hooks.deliveries(id, &AppScope::All, None, 100).await.unwrap()
     }
 
     /// The delivery of an event, as soon as it is as wanted.
