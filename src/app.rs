@@ -43,7 +43,7 @@ use crate::sinks::{Context, Runner, Stops, relay};
 use crate::store::{Store, StoreError};
 use crate::tls::{TlsError, client_config};
 use crate::zoom::api::Api;
-use crate::zoom::app::Apps;
+use crate::zoom::app::{Apps, Occupancy};
 use crate::zoom::client::ZoomClient;
 use crate::zoom::install::Installer;
 use crate::zoom::oauth::OAuth;
@@ -90,6 +90,7 @@ pub struct App {
     forwards: Arc<Forwards>,
     live: Live,
     apps: Apps,
+    occupancy: Occupancy,
     installer: Installer,
     ticket_keys: TicketKeys,
     answer_keys: KeyRing,
@@ -123,6 +124,7 @@ impl App {
         let zoom = ZoomClient::new(&network);
         let store = Store::open(&config.database).await?;
         let apps = Apps::new(config.apps.clone());
+        let occupancy = Occupancy::new(config.max_streams);
         move_video_sessions(&store, &apps).await?;
         let (hub, writer) =
             Hub::new(store.clone(), config.max_subscribers, settings::writer_settings(&config));
@@ -147,13 +149,14 @@ impl App {
         let streams = settings::stream_settings(
             &config,
             &apps,
+            &occupancy,
             node,
             timings,
             leases,
             network.with_websocket_tls(rtms_tls),
         );
         let api = Api::new(zoom, tokens.clone(), Pauses::default(), clock::now_ms);
-        let control_settings = settings::control_settings(&config, &apps);
+        let control_settings = settings::control_settings(&config, &apps, &occupancy);
         let control = Arc::new(Control::new(store.clone(), api, control_settings));
         let stop_streams = CancellationToken::new();
         let (supervisor, streams) =
@@ -167,6 +170,7 @@ impl App {
             forwards,
             live,
             apps,
+            occupancy,
             installer,
             ticket_keys,
             answer_keys,
@@ -274,6 +278,7 @@ impl App {
             downloads: download::permits(self.config.max_connections),
             webhook_path: self.config.webhook_path.clone(),
             apps: self.apps.clone(),
+            occupancy: self.occupancy.clone(),
             webhook_tolerance_s: self.config.webhook_tolerance_s,
             installer: self.installer.clone(),
             is_https: self.config.is_https(),

@@ -8,6 +8,7 @@ mod media;
 mod nats;
 mod policies;
 mod products;
+mod quotas;
 mod read;
 mod record;
 mod retention;

@@ -23,7 +23,7 @@ use crate::model::{
 };
 use crate::store::{Begin, Begun, Made, Store, StoreError};
 use crate::zoom::api::{Accepted, Api, CallError, LONGEST_CALL, StatusChange};
-use crate::zoom::app::{App, Apps};
+use crate::zoom::app::{App, Apps, Occupancy};
 use crate::zoom::error::ZoomError;
 use crate::zoom::token::{Candidates, TokenError};
 
@@ -33,6 +33,8 @@ const NEW_MEETING_MS: i64 = 2 * 60 * 1000;
 #[derive(Debug, Clone)]
 pub struct Settings {
     pub apps: Apps,
+    /// The streams that run here, for the timeline.
+    pub occupancy: Occupancy,
     /// How long the webhook of a stream may take after Zoom accepted its start; after that, the start has timed out.
     pub start_timeout: Duration,
     /// How often the worker polls for due rows.
@@ -213,12 +215,14 @@ impl Control {
         let app = self.settings.apps.for_session(&snapshot.session);
         let entries = self.store.entries_after(id, &start, kinds, timeline::MAX_ENTRIES).await?;
         let joined = self.store.joined_streams(id).await?;
+        let obstacle = app.as_ref().and_then(|app| self.settings.occupancy.obstacle(app));
         Ok(Some(timeline::build(
             &snapshot,
             &deliveries,
             &entries,
             &joined,
             app.map(|app| app.params.media).unwrap_or_default(),
+            obstacle.as_deref(),
             (self.settings.now_ms)(),
         )))
     }

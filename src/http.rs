@@ -14,7 +14,7 @@ use crate::sinks::live::Live;
 use crate::sinks::record::Recordings;
 use crate::sinks::webhooks::Webhooks;
 use crate::store::Store;
-use crate::zoom::app::Apps;
+use crate::zoom::app::{Apps, Occupancy};
 use crate::zoom::install::Installer;
 
 mod audit;
@@ -105,6 +105,8 @@ pub struct AppState {
     /// The path for Zoom's webhooks; must pass [`check_webhook_path`].
     pub webhook_path: String,
     pub apps: Apps,
+    /// The streams that run here, for the health check.
+    pub occupancy: Occupancy,
     /// Whether the bodies of Zoom's webhooks are stored; that they arrived always is.
     pub keeps_deliveries: bool,
     /// The most that a webhook's timestamp may differ from the local clock, in seconds.

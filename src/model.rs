@@ -3,6 +3,7 @@
 mod action;
 mod announcement;
 mod app;
+mod app_rooms;
 mod audit;
 mod belief;
 mod choice;
@@ -34,6 +35,7 @@ pub use announcement::{
     StreamStarted, StreamStopped, WebhookEffect,
 };
 pub use app::{AppName, AppNameError, AppScope};
+pub use app_rooms::AppRooms;
 pub use audit::AuditRow;
 pub use belief::{TimeOf, believed};
 pub use choice::{ChoiceReason, Chosen};

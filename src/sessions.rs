@@ -22,7 +22,7 @@ use crate::model::{NodeId, StreamId};
 use crate::net::Network;
 use crate::rtms::stream::Timings;
 use crate::store::Store;
-use crate::zoom::app::Apps;
+use crate::zoom::app::{Apps, Occupancy};
 
 /// How many names of changed streams may wait for the supervisor. Polling finds those that find no room.
 pub const CHANGES_QUEUE: usize = 1024;
@@ -34,7 +34,8 @@ pub struct Settings {
     pub apps: Apps,
     pub timings: Timings,
     pub network: Network,
-    pub max_streams: usize,
+    /// What runs here, and how much of it may.
+    pub occupancy: Occupancy,
     pub leases: Leases,
     pub at_shutdown: AtShutdown,
     /// How long the streams may take to end after the stop.

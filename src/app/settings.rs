@@ -12,7 +12,7 @@ use crate::rtms::stream::Timings;
 use crate::seal::KeyRing;
 use crate::sessions::Leases;
 use crate::sinks::webhooks;
-use crate::zoom::app::Apps;
+use crate::zoom::app::{Apps, Occupancy};
 use crate::{control, sessions};
 
 /// How often the store is checked for due outgoing webhooks.
@@ -32,6 +32,7 @@ pub(super) fn writer_settings(config: &Config) -> WriterSettings {
 pub(super) fn stream_settings(
     config: &Config,
     apps: &Apps,
+    occupancy: &Occupancy,
     node: NodeId,
     timings: Timings,
     leases: Leases,
@@ -42,7 +43,7 @@ pub(super) fn stream_settings(
         apps: apps.clone(),
         timings,
         network,
-        max_streams: config.max_streams,
+        occupancy: occupancy.clone(),
         leases,
         at_shutdown: config.at_shutdown,
         grace: config.shutdown_grace,
@@ -57,9 +58,14 @@ pub(super) fn webhook_settings(config: &Config, ring: &KeyRing) -> webhooks::Set
     }
 }
 
-pub(super) fn control_settings(config: &Config, apps: &Apps) -> control::Settings {
+pub(super) fn control_settings(
+    config: &Config,
+    apps: &Apps,
+    occupancy: &Occupancy,
+) -> control::Settings {
     control::Settings {
         apps: apps.clone(),
+        occupancy: occupancy.clone(),
         start_timeout: config.start_timeout,
         may_record: config.retention.media != Keep::Nothing,
         poll_interval: CONTROL_POLL_INTERVAL,

@@ -9,7 +9,7 @@ use url::Url;
 use self::list::{List, read_list};
 use super::install::base_url;
 use super::read::Reader;
-use super::{media, policies, products, read_policy, variables};
+use super::{media, policies, products, quotas, read_policy, variables};
 use crate::model::{AppName, Product};
 use crate::secret::Secret;
 use crate::zoom::Credentials;
@@ -126,6 +126,7 @@ fn read_app(read: &mut Reader<'_>, name: AppName, public_url: Option<&str>) -> O
     let params = media::read_params(read);
     let rtms_hosts = read_policy(read);
     let policies = policies::read_policies(read);
+    let quotas = quotas::read_quotas(read);
     let api_base_url = api_base_url?;
     Some(App {
         name,
@@ -143,6 +144,7 @@ fn read_app(read: &mut Reader<'_>, name: AppName, public_url: Option<&str>) -> O
         params: params?,
         handshake_ids: handshake_ids?,
         policies: policies?,
+        quotas: quotas?,
     })
 }
 

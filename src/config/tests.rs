@@ -61,6 +61,13 @@ fn subscribers_leave_a_quarter_of_the_connections() {
 }
 
 #[test]
+fn an_app_has_no_quota_of_streams_unless_it_is_set() {
+    assert_eq!(app(&[]).quotas.max_streams, None);
+    assert_eq!(app(&[("MAX_STREAMS_PER_APP", "7")]).quotas.max_streams, Some(7));
+    assert_eq!(mistakes(&[("MAX_STREAMS_PER_APP", "0")]), ["MAX_STREAMS_PER_APP"]);
+}
+
+#[test]
 fn every_mistake_is_reported_at_once_by_name_and_without_its_value() {
     let wrong = [
         ("ZOOM_SECRET_TOKEN", ""),

@@ -59,13 +59,15 @@ pub struct TimelineEvent {
 }
 
 /// Builds the timeline of a session from its rows. `joined` are the ordinals of the streams with a link that was up:
-/// `entries` may end before those of later streams. `media` are the configured media of every stream.
+/// `entries` may end before those of later streams. `media` are the configured media of every stream,
+/// `obstacle` says what keeps this daemon from starting a further one.
 pub(super) fn build(
     snapshot: &SessionSnapshot,
     deliveries: &[DeliveryBrief],
     entries: &[Entry],
     joined: &[u32],
     media: MediaSet,
+    obstacle: Option<&str>,
     now_ms: i64,
 ) -> Timeline {
     let mut moments = of_session(&snapshot.session);
@@ -75,7 +77,7 @@ pub(super) fn build(
     moments.extend(snapshot.streams.iter().flat_map(|stream| of_stream(stream, entries)));
     // Stable: events of the same millisecond stay in the order above.
     moments.sort_by_key(|moment| moment.at_ms);
-    let missing = missing::find_missing(snapshot, entries, joined, media, now_ms);
+    let missing = missing::find_missing(snapshot, entries, joined, media, obstacle, now_ms);
     Timeline { session: snapshot.session.clone(), moments, missing }
 }
 

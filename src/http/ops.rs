@@ -1,5 +1,6 @@
 //! Health checks for load balancers and container runtimes.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use axum::Json;
@@ -18,13 +19,14 @@ pub(super) async fn live() -> Response {
 }
 
 /// 200 if a webhook sent now would be recorded, otherwise 503 with the failed check. `restarts` counts parts of the
-/// daemon that panicked and were restarted, `unreadable_rows` rows of the store that could not be read.
+/// daemon that panicked and were restarted, `streams` says whether streams wait for room, `unreadable_rows` rows of the store that could not be read.
 pub(super) async fn ready(State(state): State<Arc<AppState>>) -> Response {
     let checks = Checks::of(&state).await;
     let ready = checks.is_ready();
     let data = json!({
         "store": if checks.store_ok { "ok" } else { "unavailable" },
         "draining": checks.draining,
+        "streams": state.occupancy.shortage(&state.apps).map_or(Cow::Borrowed("ok"), Cow::Owned),
         "restarts": state.counters.restarts(),
         "unreadable_rows": state.store.passed_over(),
     });

@@ -1,6 +1,7 @@
 //! Owns every stream's task and reconciles the running tasks with the streams that should run.
 
 mod contested;
+mod quota;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -19,7 +20,7 @@ use crate::rtms::endpoint::Endpoint;
 use crate::rtms::stream::End;
 use crate::sessions::driver::{Command, Lease};
 use crate::store::{Claim, OfferKey, Store, StoreError};
-use crate::zoom::app::App;
+use crate::zoom::app::{App, Place};
 
 /// How many streams are claimed in one transaction.
 const ORPHANS_AT_ONCE: u32 = 200;
@@ -59,6 +60,8 @@ struct RunningTask {
     offered: OfferKey,
     /// When another daemon was first seen to have the stream.
     lost_since: Option<StdInstant>,
+    /// Counts the stream for its app's quota.
+    _place: Place,
 }
 
 impl RunningTask {
@@ -140,16 +143,12 @@ impl Supervisor {
     }
 
     async fn claim(&mut self, streams: &[StreamId]) -> Result<(), StoreError> {
-        let room = self.settings.max_streams.saturating_sub(self.running.len());
-        if streams.len() > room {
-            tracing::warn!(limit = self.settings.max_streams, "no room for every stream");
-        }
-        let streams = &streams[..streams.len().min(room)];
+        let streams = self.admitted(streams).await?;
         if streams.is_empty() {
             return Ok(());
         }
         let (node, lease_ms, until) = (self.settings.node, self.lease_ms(), self.lease_until());
-        let claims = self.store.claim_streams(node, streams, lease_ms).await?;
+        let claims = self.store.claim_streams(node, &streams, lease_ms).await?;
         claims.into_iter().for_each(|claim| self.start(claim, until));
         Ok(())
     }
@@ -178,11 +177,13 @@ impl Supervisor {
                 Some(_) => {}
                 // Claimed, but the store's answer was lost: the lease is this node's, and no task runs the
                 // stream.
-                None => unclaimed.push(record.stream_id.clone()),
+                None => unclaimed.push(record.clone()),
             }
         }
         self.settle(lost.into_iter().collect()).await?;
-        self.claim(&unclaimed).await?;
+        let ids: Vec<_> = unclaimed.iter().map(|record| record.stream_id.clone()).collect();
+        self.claim(&ids).await?;
+        self.give_back_idle(&unclaimed).await?;
         self.take_offers().await?;
         if self.patient_until.is_none_or(|until| Instant::now() >= until) {
             self.claim_orphans().await?;
@@ -194,17 +195,17 @@ impl Supervisor {
         let (node, lease_ms) = (self.settings.node, self.lease_ms());
         loop {
             let until = self.lease_until();
-            let room = self.settings.max_streams.saturating_sub(self.running.len());
+            let room = self.settings.occupancy.room();
             let limit = u32::try_from(room).unwrap_or(u32::MAX).min(ORPHANS_AT_ONCE);
             if limit == 0 {
                 return Ok(());
             }
-            let claims = self.store.claim_orphans(node, lease_ms, limit).await?;
-            let is_all = claims.len() < limit as usize;
-            claims.into_iter().for_each(|claim| self.start(claim, until));
-            if is_all {
+            let rooms = self.rooms();
+            let claims = self.store.claim_orphans(node, lease_ms, limit, &rooms).await?;
+            if claims.is_empty() {
                 return Ok(());
             }
+            claims.into_iter().for_each(|claim| self.start(claim, until));
         }
     }
 
@@ -326,6 +327,7 @@ impl Supervisor {
         Controls { commands, lease }: Controls,
         task: impl Future<Output = After> + Send + 'static,
     ) {
+        let place = self.settings.occupancy.enter(app.as_ref().map(|app| &app.name));
         let running = RunningTask {
             app,
             commands,
@@ -337,6 +339,7 @@ impl Supervisor {
             video_user_id: None,
             offered: OfferKey::default(),
             lost_since: None,
+            _place: place,
         };
         self.running.insert(stream.stream_id.clone(), running);
         let task = self.tasks.spawn(task);

@@ -1,11 +1,20 @@
 //! Leases and their fence: only one node at a time runs a stream, the streams of a dead node become free, and a node
 //! that wakes up after losing its lease can write nothing. Leases use the database's clock.
 
-use super::database::{Bind, Connection, binds, transaction};
+use super::database::{Bind, Connection, binds, row, transaction};
 use super::rows::{self, StreamRow};
 use super::streams::read_stream;
 use super::{Claim, Store, StoreError, sql};
-use crate::model::{NodeId, StreamId, StreamRecord};
+use crate::model::{AppName, AppRooms, NodeId, StreamId, StreamRecord};
+
+row! {
+    /// A stream without a valid lease.
+    struct Orphan {
+        stream_id: String,
+        app: String,
+        stop_seen_at_ms: Option<i64>,
+    }
+}
 
 impl Store {
     /// Leases those of `streams` for `node`, for `lease_ms`, that are known, have not ended, and are not validly leased
@@ -30,19 +39,29 @@ impl Store {
         })
     }
 
-    /// Leases up to `limit` streams that have not ended and have no valid lease. Excludes those that `node` has
-    /// already.
+    /// Leases up to `limit` streams that have not ended and have no valid lease, and of each app no more than `rooms`
+    /// allows. Excludes those that `node` has already. A stream that only has to be ended needs no room of its app. May
+    /// return fewer than there are: call it until it returns none.
     pub async fn claim_orphans(
         &self,
         node: NodeId,
         lease_ms: i64,
         limit: u32,
+        rooms: &AppRooms,
     ) -> Result<Vec<Claim>, StoreError> {
+        let node = node.to_string();
+        let full = sql::between_commas(rooms.full().map(AppName::as_str));
         transaction!(self.database, |tx| {
             let now_ms = tx.now_ms().await?;
             let until_ms = now_ms.saturating_add(lease_ms);
-            let values = binds![node.to_string(), until_ms, now_ms, i64::from(limit)];
-            claim_some(&mut tx, values).await?
+            let values = binds![&*node, now_ms, &*full, i64::from(limit)];
+            let orphans: Vec<Orphan> = tx.all(sql::ORPHANS, values).await?;
+            let mut claims = Vec::with_capacity(orphans.len());
+            for stream in admitted(&orphans, rooms)? {
+                let values = binds![stream.as_str(), &*node, until_ms, now_ms];
+                claims.extend(claim_one(&mut tx, &stream, values).await?);
+            }
+            claims
         })
     }
 
@@ -96,16 +115,16 @@ async fn claim_one(
     }
 }
 
-async fn claim_some(
-    tx: &mut Connection<'_>,
-    values: &[Bind<'_>],
-) -> Result<Vec<Claim>, StoreError> {
-    let ids: Vec<(String,)> = tx.all(sql::CLAIM_ORPHANS, values).await?;
-    let mut claims = Vec::with_capacity(ids.len());
-    for (id,) in ids {
-        claims.extend(read_claim(tx, &rows::stream_id(&id)?).await?);
+/// The streams that find room in their apps, in the same order.
+fn admitted(orphans: &[Orphan], rooms: &AppRooms) -> Result<Vec<StreamId>, StoreError> {
+    let mut rooms = rooms.clone();
+    let mut streams = Vec::with_capacity(orphans.len());
+    for Orphan { stream_id, app, stop_seen_at_ms } in orphans {
+        if stop_seen_at_ms.is_some() || rooms.take(&rows::app_name(app)?) {
+            streams.push(rows::stream_id(stream_id)?);
+        }
     }
-    Ok(claims)
+    Ok(streams)
 }
 
 /// Reads a claimed stream. The statements come after the claim, which waits for the last owner's transaction, so that

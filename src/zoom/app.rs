@@ -1,6 +1,7 @@
 //! One Zoom Marketplace app as the daemon knows it: credentials, products, hosts, media and policies.
 
 mod policies;
+mod quotas;
 mod registry;
 
 use super::Credentials;
@@ -13,6 +14,7 @@ use crate::rtms::endpoint::Policy;
 use crate::secret::Secret;
 
 pub use self::policies::{AutoStart, Policies};
+pub use self::quotas::{Occupancy, Place, Quotas};
 pub use self::registry::Apps;
 
 /// The name of the app that `ZOOM_VIDEO_SDK_KEY` and its neighbours describe.
@@ -46,6 +48,7 @@ pub struct App {
     pub params: Params,
     pub handshake_ids: HandshakeIds,
     pub policies: Policies,
+    pub quotas: Quotas,
 }
 
 impl App {

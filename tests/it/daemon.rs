@@ -21,6 +21,7 @@ mod outage;
 mod peer;
 mod pooler;
 mod products;
+mod quotas;
 mod recordings;
 mod refusals;
 mod replicas;

@@ -5,6 +5,12 @@ use super::{Variable, variable};
 pub(super) const STREAMS: &[Variable] = &[
     variable("MAX_STREAMS", "4000", "how many streams this daemon runs at once"),
     variable(
+        "MAX_STREAMS_PER_APP",
+        "",
+        "how many streams of one Zoom app this daemon runs at once; further ones wait until one ends or another daemon \
+         has room. Empty for no limit but MAX_STREAMS",
+    ),
+    variable(
         "RTMS_BUFFER_DATA",
         "true",
         "whether Zoom sends the audio that it kept (up to 60 s) before we connected",

@@ -54,6 +54,7 @@ pub(super) fn find_missing(
     entries: &[Entry],
     joined: &[u32],
     media: MediaSet,
+    obstacle: Option<&str>,
     now_ms: i64,
 ) -> Vec<Missing> {
     let mut missing: Vec<Missing> = snapshot.actions.iter().filter_map(unanswered_action).collect();
@@ -63,16 +64,23 @@ pub(super) fn find_missing(
             likely_causes: borrowed_texts(&NOBODY_ASKED),
         });
     }
-    let had_time = |stream: &&StreamRecord| {
+    let had_time = |stream: &StreamRecord| {
         stream.ended_at_ms.is_some() || now_ms.saturating_sub(stream.created_at_ms) >= GRACE_MS
     };
-    for stream in snapshot.streams.iter().filter(had_time) {
-        match joined.contains(&stream.ordinal) {
-            true => missing.extend(silent_media(stream, media)),
-            false => missing.push(never_joined(stream, entries)),
+    for stream in &snapshot.streams {
+        match obstacle.filter(|_| is_unclaimed(stream)) {
+            Some(obstacle) => missing.push(waiting(stream, obstacle)),
+            None if !had_time(stream) => {}
+            None if joined.contains(&stream.ordinal) => missing.extend(silent_media(stream, media)),
+            None => missing.push(never_joined(stream, entries)),
         }
     }
     missing
+}
+
+/// Whether the stream goes on and no daemon has claimed it yet: every claim raises the epoch.
+fn is_unclaimed(stream: &StreamRecord) -> bool {
+    stream.epoch == 0 && stream.ended_at_ms.is_none()
 }
 
 fn is_open(snapshot: &SessionSnapshot) -> bool {
@@ -85,6 +93,14 @@ fn unanswered_action(action: &ActionRecord) -> Option<Missing> {
         what: format!("no stream was announced after the start that {} asked for", action.asked_by),
         likely_causes: borrowed_texts(&NO_WEBHOOK),
     })
+}
+
+/// A stream that no daemon has claimed, and what keeps this one from it.
+fn waiting(stream: &StreamRecord, obstacle: &str) -> Missing {
+    Missing {
+        what: format!("stream {} waits: no daemon has joined it yet", stream.ordinal),
+        likely_causes: vec![obstacle.to_owned().into()],
+    }
 }
 
 fn never_joined(stream: &StreamRecord, entries: &[Entry]) -> Missing {

@@ -38,7 +38,7 @@ statements! {
         ON CONFLICT (session_id, cause) DO NOTHING";
 
     /// Due actions: planned ones, and those with an expired claim. They run only if they are admitted. The outer
-    /// condition is needed: see `CLAIM_ORPHANS`. The last status condition is that of the index `actions_due`, without
+    /// condition is needed: if two nodes choose the same rows, the second waits for the first and finds it false. The last status condition is that of the index `actions_due`, without
     /// which SQLite does not use it.
     CLAIM_ACTIONS = "
         UPDATE actions SET attempts = attempts + 1, due_at_ms = $2

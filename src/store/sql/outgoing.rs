@@ -117,7 +117,7 @@ statements! {
            AND EXISTS (SELECT 1 FROM outgoing_deliveries
                         WHERE endpoint_id = webhook_endpoints.id AND due_at_ms <= $1)";
 
-    /// Claims due deliveries and those with an expired claim. The outer condition is needed: see `CLAIM_ORPHANS`.
+    /// Claims due deliveries and those with an expired claim. The outer condition is needed: see `CLAIM_ACTIONS`.
     CLAIM_OUTGOING = "
         UPDATE outgoing_deliveries SET claim = $4, attempts = attempts + 1, due_at_ms = $3
          WHERE endpoint_id = $1

@@ -52,22 +52,17 @@ statements! {
          WHERE stream_id = $1 AND ended_at_ms IS NULL
            AND (owner IS NULL OR owner = $2 OR lease_until_ms <= $4)";
 
-    /// Not `$1`'s own streams: their leases are renewed. A lease without an owner keeps all nodes away for a while. The
-    /// outer condition is needed: if two nodes choose the same streams, the second waits for the first and finds it
-    /// false.
-    CLAIM_ORPHANS = "
-        UPDATE streams
-           SET owner = $1, lease_until_ms = $2, epoch = epoch + 1,
-               taken_over = CASE WHEN lease_until_ms IS NULL THEN 0 ELSE 1 END
-         WHERE stream_id IN (SELECT stream_id FROM streams
-                              WHERE ended_at_ms IS NULL
-                                AND (owner IS NULL OR owner <> $1)
-                                AND (lease_until_ms IS NULL OR lease_until_ms <= $3)
-                              ORDER BY stream_id LIMIT $4)
-           AND ended_at_ms IS NULL
-           AND (owner IS NULL OR owner <> $1)
-           AND (lease_until_ms IS NULL OR lease_until_ms <= $3)
-        RETURNING stream_id";
+    /// Not `$1`'s own streams: their leases are renewed. A lease without an owner keeps all nodes away for a while. Not
+    /// those of the apps `$3` that only could be started. `CLAIM_STREAM` decides between nodes that choose the same.
+    ORPHANS = "
+        SELECT streams.stream_id, sessions.app, streams.stop_seen_at_ms
+          FROM streams JOIN sessions ON sessions.id = streams.session_id
+         WHERE streams.ended_at_ms IS NULL
+           AND (streams.owner IS NULL OR streams.owner <> $1)
+           AND (streams.lease_until_ms IS NULL OR streams.lease_until_ms <= $2)
+           AND (streams.stop_seen_at_ms IS NOT NULL
+                OR CAST($3 AS TEXT) = replace($3, ',' || sessions.app || ',', ''))
+         ORDER BY streams.stream_id LIMIT $4";
 
     /// Hidden from polls until `$3`; a node that knows of it may claim it at once.
     GIVE_BACK = "

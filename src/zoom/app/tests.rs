@@ -32,6 +32,7 @@ pub(crate) fn app(name: &str) -> App {
             restarts: 0,
             restart_after: Duration::ZERO,
         },
+        quotas: Quotas::default(),
     }
 }
 

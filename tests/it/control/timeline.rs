@@ -1,6 +1,7 @@
 //! The timeline of a session.
 
 use rtmsd::model::{EntryBody, Lost, Unreadable, UnreadableMessages};
+use rtmsd::zoom::app::Occupancy;
 use serde_json::{Value, json};
 
 use super::kit::Kit;
@@ -82,6 +83,20 @@ async fn a_stream_that_was_never_joined_says_what_may_be_in_the_way() {
     let missing = timeline(&kit, &id).await["missing"].clone();
     assert_eq!(missing[0]["what"], "stream 1 was announced and never joined");
     assert!(missing[0]["likely_causes"][0].as_str().unwrap().contains("RTMS_ALLOWED_HOSTS"));
+}
+
+#[tokio::test]
+async fn a_stream_that_waits_for_room_says_so_at_once() {
+    let kit = Kit::wired(|wiring| wiring.occupancy = Occupancy::new(0)).await;
+    kit.announce("m==", "s1").await;
+    let missing = timeline(&kit, &kit.only_session().await).await["missing"].clone();
+    assert_eq!(missing.as_array().unwrap().len(), 1, "{missing}");
+    assert_eq!(missing[0]["what"], "stream 1 waits: no daemon has joined it yet");
+    assert!(missing[0]["likely_causes"][0].as_str().unwrap().contains("MAX_STREAMS"), "{missing}");
+    let health = kit.server.get("/health/ready").await;
+    assert_eq!(health.status, 200, "webhooks are still recorded");
+    let streams = health.json()["data"]["streams"].take();
+    assert_eq!(streams, "MAX_STREAMS is reached; further streams wait");
 }
 
 #[tokio::test]

@@ -29,7 +29,7 @@ use rtmsd::sinks::webhooks::address::AddressPolicy;
 use rtmsd::sinks::{Context, Runner};
 use rtmsd::store::{Location, Store};
 use rtmsd::zoom::api::Api;
-use rtmsd::zoom::app::{App, Apps, AutoStart, Policies};
+use rtmsd::zoom::app::{App, Apps, AutoStart, Occupancy, Policies};
 use rtmsd::zoom::client::ZoomClient;
 use rtmsd::zoom::install::Installer;
 use rtmsd::zoom::oauth::OAuth;
@@ -95,6 +95,7 @@ pub(crate) struct Wiring {
     pub policies: Policies,
     pub start_timeout: Duration,
     pub pauses: Pauses,
+    pub occupancy: Occupancy,
     /// The address of Zoom's REST API, and the token for it.
     pub zoom: (String, Configured),
 }
@@ -115,6 +116,7 @@ impl Default for Wiring {
             },
             start_timeout: Duration::from_secs(30),
             pauses: Pauses::default(),
+            occupancy: Occupancy::new(1000),
             // No server listens there.
             zoom: ("http://127.0.0.1:9".into(), Configured::None),
         }
@@ -199,6 +201,7 @@ impl Server {
             downloads: download::permits(limits.connections),
             webhook_path: "/webhook".into(),
             apps,
+            occupancy: wiring.occupancy.clone(),
             webhook_tolerance_s: 300,
             signature_warnings: SignatureWarnings::default(),
             installer,
@@ -387,6 +390,7 @@ pub(crate) fn zoom_side(store: &Store, wiring: &Wiring, apps: &Apps) -> (Arc<Con
     let api = Api::new(zoom, tokens, wiring.pauses.clone(), clock);
     let settings = control::Settings {
         apps: apps.clone(),
+        occupancy: wiring.occupancy.clone(),
         start_timeout: wiring.start_timeout,
         poll_interval: Duration::from_millis(20),
         may_record: true,

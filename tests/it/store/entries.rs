@@ -3,8 +3,8 @@
 use std::collections::HashSet;
 
 use rtmsd::model::{
-    ChatMessage, Cursor, Entry, EntryBody, EntryKind, NodeId, Outcome, SessionId, Speaker,
-    StopReason, TranscriptLine, UserId,
+    AppRooms, ChatMessage, Cursor, Entry, EntryBody, EntryKind, NodeId, Outcome, SessionId,
+    Speaker, StopReason, TranscriptLine, UserId,
 };
 use rtmsd::store::{Store, StoreError};
 use uuid::Uuid;
@@ -161,7 +161,8 @@ async fn a_claim_returns_the_last_number() {
             .write_entries(&unclaimed(&log(store, "s", &[line("1"), line("2")]).await))
             .await
             .unwrap();
-        let claims = store.claim_orphans(NodeId(Uuid::nil()), 1, 9).await.unwrap();
+        let claims =
+            store.claim_orphans(NodeId(Uuid::nil()), 1, 9, &AppRooms::default()).await.unwrap();
         assert_eq!(claims[0].last_seq, 2);
     })
     .await;

@@ -1,6 +1,6 @@
 //! Leases on both stores, by the database's clock: a lease of zero length has expired, one of a minute has not.
 
-use rtmsd::model::{NodeId, Outcome, StopReason};
+use rtmsd::model::{AppName, AppRooms, NodeId, Outcome, StopReason};
 use uuid::Uuid;
 
 use super::webhooks::*;
@@ -40,7 +40,12 @@ async fn every_claim_and_the_end_raise_the_epoch_and_a_renewal_does_not() {
             let claim = claim_stream(store, node(n), &s, OVER).await.unwrap().unwrap();
             assert_eq!(claim.stream.epoch, epoch);
         }
-        assert_eq!(store.claim_orphans(node(1), LONG, 9).await.unwrap()[0].stream.epoch, 4);
+        assert_eq!(
+            store.claim_orphans(node(1), LONG, 9, &AppRooms::default()).await.unwrap()[0]
+                .stream
+                .epoch,
+            4
+        );
         assert_eq!(store.renew_leases(node(1), LONG).await.unwrap()[0].epoch, 4);
         store.finish_stream(&s, 4, 1, Outcome::Gone, None, 9).await.unwrap().unwrap();
         assert_eq!(read(store, "s").await.epoch, 5);
@@ -63,7 +68,7 @@ async fn a_claim_says_whether_the_stream_was_taken_from_a_node_that_did_not_rele
         assert_eq!(claim(2, LONG).await, Some(true));
         store.release_leases(node(2)).await.unwrap();
         assert_eq!(claim(1, OVER).await, Some(false), "it was released");
-        let orphans = store.claim_orphans(node(2), LONG, 9).await.unwrap();
+        let orphans = store.claim_orphans(node(2), LONG, 9, &AppRooms::default()).await.unwrap();
         assert!(orphans[0].is_taken_over);
     })
     .await;
@@ -79,17 +84,20 @@ async fn a_released_claim_is_hidden_for_a_while_and_given_on_request() {
         let claim = claim_stream(store, node(2), &s, LONG).await.unwrap().unwrap();
         store.give_back(&s, claim.stream.epoch - 1, OVER).await.unwrap();
         assert_eq!(
-            store.claim_orphans(node(3), LONG, 9).await.unwrap(),
+            store.claim_orphans(node(3), LONG, 9, &AppRooms::default()).await.unwrap(),
             [],
             "not by its old epoch"
         );
         store.give_back(&s, claim.stream.epoch, LONG).await.unwrap();
         assert_eq!(store.renew_leases(node(2), LONG).await.unwrap(), []);
-        assert_eq!(store.claim_orphans(node(3), LONG, 9).await.unwrap(), []);
+        assert_eq!(store.claim_orphans(node(3), LONG, 9, &AppRooms::default()).await.unwrap(), []);
         let claim = claim_stream(store, node(1), &s, LONG).await.unwrap().unwrap();
         assert!(claim.is_taken_over);
         store.give_back(&s, claim.stream.epoch, OVER).await.unwrap();
-        assert_eq!(store.claim_orphans(node(3), LONG, 9).await.unwrap().len(), 1);
+        assert_eq!(
+            store.claim_orphans(node(3), LONG, 9, &AppRooms::default()).await.unwrap().len(),
+            1
+        );
     })
     .await;
 }
@@ -102,7 +110,7 @@ async fn an_unknown_or_ended_stream_cannot_be_claimed() {
         announce(store, "s").await;
         store.finish_stream(&stream_id("s"), 0, 1, Outcome::Gone, None, 2).await.unwrap();
         assert_eq!(claim_stream(store, node(1), &stream_id("s"), LONG).await.unwrap(), None);
-        assert_eq!(store.claim_orphans(node(1), LONG, 10).await.unwrap(), []);
+        assert_eq!(store.claim_orphans(node(1), LONG, 10, &AppRooms::default()).await.unwrap(), []);
     })
     .await;
 }
@@ -113,7 +121,7 @@ async fn a_stopped_stream_can_be_claimed_and_held_until_it_is_finished() {
         let store = &test.store;
         announce(store, "s").await;
         record(store, stopped("s", 2, Some(6))).await;
-        let claims = store.claim_orphans(node(1), LONG, 10).await.unwrap();
+        let claims = store.claim_orphans(node(1), LONG, 10, &AppRooms::default()).await.unwrap();
         assert_eq!(claims[0].stream.stop_reason, Some(StopReason(6)));
         assert_eq!(store.renew_leases(node(1), LONG).await.unwrap().len(), 1);
         store
@@ -134,9 +142,43 @@ async fn orphans_are_the_streams_without_a_valid_lease() {
         }
         claim_stream(store, node(1), &stream_id("a"), LONG).await.unwrap().unwrap();
         claim_stream(store, node(1), &stream_id("b"), OVER).await.unwrap().unwrap();
-        assert_eq!(names(&store.claim_orphans(node(2), LONG, 2).await.unwrap()), ["b", "c"]);
-        assert_eq!(names(&store.claim_orphans(node(2), LONG, 9).await.unwrap()), ["d"]);
-        assert_eq!(names(&store.claim_orphans(node(2), LONG, 9).await.unwrap()), [""; 0]);
+        assert_eq!(
+            names(&store.claim_orphans(node(2), LONG, 2, &AppRooms::default()).await.unwrap()),
+            ["b", "c"]
+        );
+        assert_eq!(
+            names(&store.claim_orphans(node(2), LONG, 9, &AppRooms::default()).await.unwrap()),
+            ["d"]
+        );
+        assert_eq!(
+            names(&store.claim_orphans(node(2), LONG, 9, &AppRooms::default()).await.unwrap()),
+            [""; 0]
+        );
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_app_gets_no_more_orphans_than_it_has_room_for_and_keeps_no_other_from_its_own() {
+    on_both(async |test| {
+        let store = &test.store;
+        let acme = AppName::parse("acme").unwrap();
+        // The app's streams come first, and there are more of them than one call looks at.
+        for n in 0..4 {
+            record(store, signed_by(&acme, started(&format!("a{n}"), 1, URL))).await;
+        }
+        announce(store, "b").await;
+        let claim = async |room: usize| {
+            let rooms = [(acme.clone(), room)].into_iter().collect();
+            names(&store.claim_orphans(node(1), LONG, 3, &rooms).await.unwrap())
+        };
+        assert_eq!(claim(1).await, ["a0"]);
+        assert_eq!(claim(0).await, ["b"]);
+        assert_eq!(claim(0).await, [""; 0]);
+        // Zoom has stopped one: its end is recorded whether the app has room or not.
+        record(store, signed_by(&acme, stopped("a2", 2, Some(6)))).await;
+        assert_eq!(claim(0).await, ["a2"]);
+        assert_eq!(claim(9).await, ["a1", "a3"]);
     })
     .await;
 }
@@ -172,10 +214,16 @@ async fn released_streams_are_free_at_once() {
         let store = &test.store;
         announce(store, "a").await;
         announce(store, "b").await;
-        assert_eq!(store.claim_orphans(node(1), LONG, 9).await.unwrap().len(), 2);
+        assert_eq!(
+            store.claim_orphans(node(1), LONG, 9, &AppRooms::default()).await.unwrap().len(),
+            2
+        );
         assert_eq!(store.release_leases(node(2)).await.unwrap(), 0);
         assert_eq!(store.release_leases(node(1)).await.unwrap(), 2);
-        assert_eq!(store.claim_orphans(node(2), LONG, 9).await.unwrap().len(), 2);
+        assert_eq!(
+            store.claim_orphans(node(2), LONG, 9, &AppRooms::default()).await.unwrap().len(),
+            2
+        );
     })
     .await;
 }
@@ -188,7 +236,10 @@ async fn a_revived_stream_has_no_owner() {
         claim_stream(store, node(1), &stream_id("s"), LONG).await.unwrap().unwrap();
         store.finish_stream(&stream_id("s"), 1, 1, Outcome::Gone, None, 1_001).await.unwrap();
         record(store, started("s", 2, OTHER_URL)).await;
-        assert_eq!(store.claim_orphans(node(2), LONG, 9).await.unwrap().len(), 1);
+        assert_eq!(
+            store.claim_orphans(node(2), LONG, 9, &AppRooms::default()).await.unwrap().len(),
+            1
+        );
     })
     .await;
 }
@@ -207,7 +258,8 @@ async fn nodes_that_claim_at_the_same_time_never_both_win() {
             tasks.spawn(async move {
                 let first = stream_id("s00");
                 let one = claim_stream(&store, node(n), &first, LONG);
-                let some = store.claim_orphans(node(n), LONG, 7);
+                let rooms = AppRooms::default();
+                let some = store.claim_orphans(node(n), LONG, 7, &rooms);
                 let (one, some) = tokio::join!(one, some);
                 let mut won = names(&some.unwrap());
                 won.extend(one.unwrap().map(|claim| claim.stream.stream_id.to_string()));
@@ -233,7 +285,7 @@ async fn a_new_process_on_the_same_sqlite_file_finds_every_stream_free() {
     announce(&test.store, "s").await;
     claim_stream(&test.store, node(1), &stream_id("s"), LONG).await.unwrap().unwrap();
     let store = test.reopened().await;
-    assert_eq!(store.claim_orphans(node(2), LONG, 9).await.unwrap().len(), 1);
+    assert_eq!(store.claim_orphans(node(2), LONG, 9, &AppRooms::default()).await.unwrap().len(), 1);
 }
 
 #[tokio::test]
@@ -242,5 +294,5 @@ async fn another_process_on_the_same_postgres_respects_leases() {
     announce(&test.store, "s").await;
     claim_stream(&test.store, node(1), &stream_id("s"), LONG).await.unwrap().unwrap();
     let store = test.reopened().await;
-    assert_eq!(store.claim_orphans(node(2), LONG, 9).await.unwrap(), []);
+    assert_eq!(store.claim_orphans(node(2), LONG, 9, &AppRooms::default()).await.unwrap(), []);
 }

@@ -3,7 +3,7 @@
 
 use std::collections::HashSet;
 
-use rtmsd::model::{Cursor, Delivery, EntryKind, NodeId, Outcome, SessionId, StopReason};
+use rtmsd::model::{AppRooms, Cursor, Delivery, EntryKind, NodeId, Outcome, SessionId, StopReason};
 use rtmsd::store::{Claim, Offer, Offered, Store};
 use serde_json::Value;
 use uuid::Uuid;
@@ -118,7 +118,9 @@ async fn a_revoked_stream_does_not_begin_again() {
         let again = record(store, started("s", 9000, OTHER_URL)).await;
         assert_eq!(again, rtmsd::store::Recorded::AlreadyEnded);
         let node = NodeId(Uuid::from_u128(2));
-        assert!(store.claim_orphans(node, LONG, 10).await.unwrap().is_empty());
+        assert!(
+            store.claim_orphans(node, LONG, 10, &AppRooms::default()).await.unwrap().is_empty()
+        );
     })
     .await;
 }

@@ -7,7 +7,7 @@ use rtmsd::model::{AppName, Product};
 use rtmsd::rtms::endpoint::Policy;
 use rtmsd::secret::Secret;
 use rtmsd::zoom::Credentials;
-use rtmsd::zoom::app::{App, AutoStart, Policies};
+use rtmsd::zoom::app::{App, AutoStart, Policies, Quotas};
 use rtmsd::zoom::signature::HandshakeIds;
 use rtmsd::zoom::token::Configured;
 
@@ -33,5 +33,6 @@ pub(crate) fn app(name: &str, secret_token: &str) -> App {
             restarts: 0,
             restart_after: Duration::ZERO,
         },
+        quotas: Quotas::default(),
     }
 }
