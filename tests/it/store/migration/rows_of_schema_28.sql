@@ -39,7 +39,7 @@ VALUES ('01932b5e-0000-7000-8000-0000000000c1', '01932b5e-0000-7000-8000-0000000
 
 INSERT INTO forwards (id, session_id, url, asked, cursor, created_at_ms)
 VALUES ('01932b5e-0000-7000-8000-0000000000d1', '01932b5e-0000-7000-8000-000000000001', 'wss://example.com/', '{}',
-        '1.2', 3);
+        '1:2', 3);
 
 INSERT INTO recordings (id, session_id, stream_id, ordinal, part, spool, status, started_at_ms, finished_at_ms,
                         stored_at_ms, swept_at_ms, delete_at_ms, failed_deletions, target)
