@@ -19,7 +19,7 @@ use uuid::Uuid;
 use crate::clock;
 use crate::config::{Config, Keep};
 use crate::control::Control;
-use crate::http::auth::Failures;
+use crate::http::auth::{Failures, TokenRegistry};
 use crate::http::download;
 use crate::http::server::{Limits, serve};
 use crate::http::tickets::TicketKeys;
@@ -266,7 +266,7 @@ impl App {
             recordings: self.recordings.clone(),
             control: Arc::clone(&self.control),
             webhooks: self.webhooks.clone(),
-            api_tokens: self.config.api_tokens.clone(),
+            api_tokens: TokenRegistry::new(self.config.api_tokens.clone()),
             ticket_keys: self.ticket_keys.clone(),
             answer_keys: self.answer_keys.clone(),
             refusals: Arc::default(),

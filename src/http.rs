@@ -17,6 +17,7 @@ use crate::store::Store;
 use crate::zoom::app::{Apps, Occupancy};
 use crate::zoom::install::Installer;
 
+mod api_tokens;
 mod audit;
 mod audit_rows;
 // Authentication by bearer token.
@@ -88,7 +89,7 @@ pub struct AppState {
     pub recordings: Recordings,
     pub control: Arc<Control>,
     pub webhooks: Webhooks,
-    pub api_tokens: auth::ApiTokens,
+    pub api_tokens: auth::TokenRegistry,
     pub ticket_keys: tickets::TicketKeys,
     /// Seals stored answers that hold a secret.
     pub answer_keys: KeyRing,

@@ -2,6 +2,7 @@
 
 mod action;
 mod announcement;
+mod api_token;
 mod app;
 mod app_rooms;
 mod audit;
@@ -34,6 +35,7 @@ pub use announcement::{
     Deauthorization, Delivery, MeetingChange, MeetingChanged, Notice, StreamInterrupted,
     StreamStarted, StreamStopped, WebhookEffect,
 };
+pub use api_token::{ApiTokenId, StoredToken};
 pub use app::{AppName, AppNameError, AppScope};
 pub use app_rooms::AppRooms;
 pub use audit::AuditRow;

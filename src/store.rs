@@ -2,6 +2,7 @@
 //! Postgres and SQLite.
 
 mod actions;
+mod api_tokens;
 mod audit;
 mod connect;
 mod database;

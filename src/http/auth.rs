@@ -2,6 +2,7 @@
 
 mod failures;
 mod owner;
+mod registry;
 mod tokens;
 
 use std::borrow::Cow;
@@ -17,13 +18,16 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 pub use self::failures::Failures;
+pub(super) use self::registry::KnownTokens;
+pub use self::registry::TokenRegistry;
 use self::tokens::ApiToken;
 pub use self::tokens::{ApiTokens, Scope, TokenMistake};
 use super::audit::Trail;
 use super::error::ApiError;
 use super::{AppState, tickets};
 use crate::hub::Entrant;
-use crate::model::{AppScope, InstallationId};
+use crate::model::{AppName, AppScope, InstallationId};
+use crate::zoom::app::Apps;
 
 /// The token that a request was authenticated with; for handlers behind one of the `require` layers.
 #[derive(Debug, Clone)]
@@ -44,6 +48,16 @@ impl Caller {
     /// Whether the token may use and see this installation.
     pub fn may_use(&self, id: InstallationId) -> bool {
         self.installations.as_ref().is_none_or(|own| own.contains(&id))
+    }
+
+    /// The apps that something of the caller's gets: all means all that the caller may see.
+    ///
+    /// # Errors
+    /// An app does not exist, or is none that the caller may see.
+    pub fn allowed_apps(&self, apps: &Apps, asked: AppScope) -> Result<AppScope, ApiError> {
+        let Some(names) = asked.names() else { return Ok(self.apps.clone()) };
+        let is_known = |app: &AppName| apps.get(app).is_some() && self.apps.includes(app);
+        if names.iter().all(is_known) { Ok(asked) } else { Err(ApiError::UnknownApp) }
     }
 
     /// The kind of subscriber this caller is.
@@ -80,8 +94,9 @@ pub async fn require_ticket(
     // A token takes precedence: a page that sends one is judged by it, and its ticket stays unused.
     let ticket = tickets::of_query(request.uri()).filter(|_| !brings_token(request.headers()));
     let Some(ticket) = ticket else { return require(&state, Scope::Read, request, next).await };
-    let claim = tickets::verify_ticket(&state, &ticket, request.uri().path())?;
-    let token = state.api_tokens.named(&claim.token).ok_or(ApiError::TicketRefused)?;
+    let known = known_tokens(&state).await;
+    let claim = tickets::verify_ticket(&state, &known, &ticket, request.uri().path())?;
+    let token = known.named(&claim.token).ok_or(ApiError::TicketRefused)?;
     let trail = trail_of(&request);
     trail.set_actor(&token.name);
     // Everything else before `redeem`: a request that is refused must not use up a single-use ticket.
@@ -116,11 +131,16 @@ async fn require(
     next: Next,
 ) -> Result<Response, ApiError> {
     let trail = trail_of(&request);
-    let token = authenticate(state, request.headers(), trail.address())?;
+    let known = known_tokens(state).await;
+    let token = authenticate(state, &known, request.headers(), trail.address())?;
     trail.set_actor(&token.name);
     check_scope(state, token, scope)?;
     let request = admit_caller(state, token, trail, request).await?;
     Ok(next.run(request).await)
+}
+
+async fn known_tokens(state: &AppState) -> KnownTokens<'_> {
+    state.api_tokens.known(&state.store, (state.now_ms)()).await
 }
 
 fn check_scope(state: &AppState, token: &ApiToken, scope: Scope) -> Result<(), ApiError> {
@@ -136,6 +156,7 @@ async fn admit_caller(
     trail: Trail,
     request: Request,
 ) -> Result<Request, ApiError> {
+    note_use(state, token).await;
     let (mut parts, body) = request.into_parts();
     // Before the check, whose refusal is audited: a token of one app makes rows of that app.
     trail.set_app(token.apps.only());
@@ -150,6 +171,21 @@ async fn admit_caller(
     };
     parts.extensions.insert(caller);
     Ok(Request::from_parts(parts, body))
+}
+
+/// Writes when a stored token was last used, beside the request.
+async fn note_use(state: &AppState, token: &ApiToken) {
+    let now_ms = (state.now_ms)();
+    let Some(id) = token.id else { return };
+    if !state.api_tokens.takes_note(id, now_ms).await {
+        return;
+    }
+    let store = state.store.clone();
+    state.requests.spawn(async move {
+        if let Err(error) = store.note_token_used(id, now_ms).await {
+            tracing::warn!(%error, "could not write when an API token was used; it is written in a minute");
+        }
+    });
 }
 
 fn trail_of(request: &Request) -> Trail {
@@ -168,12 +204,13 @@ fn scope_of(method: &Method) -> Scope {
 
 /// Authenticates a request. A request without a token does not count as a wrong guess.
 fn authenticate<'a>(
-    state: &'a AppState,
+    state: &AppState,
+    known: &'a KnownTokens<'_>,
     headers: &HeaderMap,
     address: IpAddr,
 ) -> Result<&'a ApiToken, ApiError> {
     let token = token_in_headers(headers).ok_or(ApiError::Unauthenticated)?;
-    let found = state.api_tokens.find(&token);
+    let found = known.find(&token);
     let unknown = ApiError::UnknownToken(state.api_tokens.source());
     // `find` ran first in any case: a known and an unknown token take the same time.
     let admitted = state.failures.admit(address, found.map(|token| &token.name), Instant::now());

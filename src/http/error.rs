@@ -108,6 +108,10 @@ pub enum ApiError {
     TooManyForwards,
     #[error("there is no forward with this id")]
     UnknownForward,
+    #[error("there is no API token with this id: those of API_TOKENS can be changed only there")]
+    UnknownApiToken,
+    #[error("there are as many API tokens as allowed: revoke one first")]
+    TooManyTokens,
     #[error("this session has ended")]
     SessionEnded,
     #[error("this is a WebSocket: connect with a WebSocket client")]
@@ -216,6 +220,7 @@ impl ApiError {
             | Self::UnknownInstallation
             | Self::UnknownRecording
             | Self::UnknownForward
+            | Self::UnknownApiToken
             | Self::UnknownApp => StatusCode::NOT_FOUND,
             Self::RecordingLost | Self::AnswerDeleted => StatusCode::GONE,
             Self::RangeNotSatisfiable { .. } => StatusCode::RANGE_NOT_SATISFIABLE,
@@ -237,6 +242,7 @@ impl ApiError {
             | Self::RecordingNotFinished
             | Self::RecordingElsewhere
             | Self::RecordingInOtherTarget
+            | Self::TooManyTokens
             | Self::TooManyForwards => StatusCode::CONFLICT,
             Self::Target(_) => StatusCode::FORBIDDEN,
             Self::TooManyRequests { .. }
@@ -288,6 +294,8 @@ impl ApiError {
             Self::Target(_) => "url_refused",
             Self::TooManyForwards => "too_many_forwards",
             Self::UnknownForward => "forward_not_found",
+            Self::UnknownApiToken => "token_not_found",
+            Self::TooManyTokens => "too_many_tokens",
             Self::SessionEnded => "session_ended",
             Self::UpgradeRequired => "upgrade_required",
             Self::NoFirstMessage => "nothing_asked",

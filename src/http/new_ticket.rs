@@ -42,9 +42,11 @@ pub(super) async fn create(
         visible_session(&state.store, &caller, id).await?;
     }
     let window_ms = window_ms(&state, &resource).await?;
-    // Always found: the caller was authenticated with this token.
-    let token_hash = state.api_tokens.hash_of(&caller.name).ok_or(ApiError::Unauthenticated)?;
-    let expires_at_ms = (state.now_ms)().saturating_add(LIFE_MS);
+    // Found unless it was deleted since: the caller was authenticated with this token.
+    let now_ms = (state.now_ms)();
+    let known = state.api_tokens.known(&state.store, now_ms).await;
+    let token_hash = known.hash_of(&caller.name).ok_or(ApiError::Unauthenticated)?;
+    let expires_at_ms = now_ms.saturating_add(LIFE_MS);
     let token = caller.name.to_string();
     let claim = Claim { id: random_bytes(), expires_at_ms, window_ms, token };
     let ticket = state.ticket_keys.sign(&claim, &resource.name(), &token_hash);

@@ -9,6 +9,7 @@ pub use self::resource::Resource;
 pub(super) use self::signed::Claim;
 pub use self::signed::TicketKeys;
 use super::AppState;
+use super::auth::KnownTokens;
 use super::error::ApiError;
 use crate::store::{TicketUse, UsedTicket};
 
@@ -27,9 +28,14 @@ pub fn of_query(uri: &Uri) -> Option<String> {
 }
 
 /// Verifies a ticket without writing anything: signed here, for this path, by an API token that is still valid.
-pub fn verify_ticket(state: &AppState, ticket: &str, path: &str) -> Result<Claim, ApiError> {
+pub(super) fn verify_ticket(
+    state: &AppState,
+    known: &KnownTokens<'_>,
+    ticket: &str,
+    path: &str,
+) -> Result<Claim, ApiError> {
     let resource = Resource::parse(path).ok_or(ApiError::TicketRefused)?;
-    let hash_of = |name: &str| state.api_tokens.hash_of(name);
+    let hash_of = |name: &str| known.hash_of(name);
     state.ticket_keys.read(ticket, &resource.name(), hash_of).ok_or(ApiError::TicketRefused)
 }
 

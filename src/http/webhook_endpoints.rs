@@ -21,8 +21,7 @@ use super::extract::{InPath, Params, PathPart, cut_page};
 use super::idempotency::HoldsSecret;
 use super::json::nothing;
 use crate::model::{
-    AppName, AppScope, AuditRow, EndpointId, EndpointSource, EndpointStatus, EventKind,
-    WebhookEndpoint,
+    AppName, AuditRow, EndpointId, EndpointSource, EndpointStatus, EventKind, WebhookEndpoint,
 };
 use crate::sinks::webhooks::{AskedEndpoint, EndpointError};
 use crate::store::{DeliveryStatus, LoggedDelivery};
@@ -45,7 +44,7 @@ pub(super) async fn create(
 ) -> Result<Response, ApiError> {
     let act = caller.trail.act((state.now_ms)(), "webhook_endpoint.create", "");
     let EndpointRequest { url, description, events, apps } = request::of_new(&body)?;
-    let apps = allowed_apps(&state, &caller, apps.unwrap_or_default())?;
+    let apps = caller.allowed_apps(&state.apps, apps.unwrap_or_default())?;
     let asked = AskedEndpoint { url, description, events, apps };
     let (endpoint, secret) = state.webhooks.create(asked, &act).await?;
     let data = json!({ "endpoint": EndpointView::of(&endpoint), "secret": secret.as_str() });
@@ -70,7 +69,7 @@ pub(super) async fn change(
 ) -> Result<Response, ApiError> {
     let act = audit_row(&state, &caller, "webhook_endpoint.change", id);
     let mut change = request::of_change(&body)?;
-    change.apps = change.apps.map(|apps| allowed_apps(&state, &caller, apps)).transpose()?;
+    change.apps = change.apps.map(|apps| caller.allowed_apps(&state.apps, apps)).transpose()?;
     let endpoint = state.webhooks.change(id, change, &act).await?;
     Ok(success("webhook endpoint changed", json!({ "endpoint": EndpointView::of(&endpoint) })))
 }
@@ -140,13 +139,6 @@ pub(super) async fn resend(
     state.webhooks.resend(id, &event_id, &caller.apps, &act).await?;
     let data = json!({ "event_id": event_id });
     Ok(success_as(StatusCode::ACCEPTED, "the event is queued again", data))
-}
-
-/// The apps that an endpoint gets: all means all that the caller may see. Others are refused like unknown ones.
-fn allowed_apps(state: &AppState, caller: &Caller, asked: AppScope) -> Result<AppScope, ApiError> {
-    let Some(names) = asked.names() else { return Ok(caller.apps.clone()) };
-    let is_known = |app: &AppName| state.apps.get(app).is_some() && caller.apps.includes(app);
-    if names.iter().all(is_known) { Ok(asked) } else { Err(ApiError::UnknownApp) }
 }
 
 fn audit_row(state: &AppState, caller: &Caller, action: &'static str, id: EndpointId) -> AuditRow {

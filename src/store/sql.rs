@@ -146,6 +146,7 @@ macro_rules! sessions_to_move {
 }
 
 mod actions;
+mod api_tokens;
 mod deletions;
 mod deliveries;
 mod entries;
@@ -159,6 +160,7 @@ mod streams;
 mod tickets;
 
 pub use actions::*;
+pub use api_tokens::*;
 pub use deletions::*;
 pub use deliveries::*;
 pub use entries::*;
@@ -186,6 +188,7 @@ pub(super) fn between_commas<'a>(names: impl Iterator<Item = &'a str>) -> String
 pub fn all_statements() -> impl Iterator<Item = &'static (&'static str, &'static str)> {
     let all = [
         actions::ALL,
+        api_tokens::ALL,
         deletions::ALL,
         deliveries::ALL,
         entries::ALL,

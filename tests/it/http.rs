@@ -1,6 +1,7 @@
 //! The HTTP layer over real sockets, on a real store.
 
 mod api;
+mod api_tokens;
 mod audit;
 mod cors;
 mod events;

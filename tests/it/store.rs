@@ -1,5 +1,6 @@
 //! The store's contract, on SQLite and on Postgres.
 
+mod api_tokens;
 mod apps;
 mod deliveries;
 pub(crate) mod entries;

@@ -7,7 +7,7 @@ use crate::http::AppState;
 use crate::http::audit::changes_something;
 use crate::http::error::ApiError;
 use crate::http::extract::PathPart;
-use crate::model::{AppScope, EndpointId, InstallationId, SessionId};
+use crate::model::{ApiTokenId, AppScope, EndpointId, InstallationId, SessionId};
 
 /// The object that the first parameter of a path names. The objects of further parameters are parts of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,13 +15,15 @@ pub(super) enum Owner {
     Session,
     Installation,
     Endpoint,
+    Token,
 }
 
 /// The paths with parameters, each with all paths below it. A path that is not here is closed to tokens of some apps.
-const OWNERS: [(&str, Owner); 3] = [
+const OWNERS: [(&str, Owner); 4] = [
     ("/api/v1/sdk/sessions/{id}", Owner::Session),
     ("/api/v1/zoom/installations/{id}", Owner::Installation),
     ("/api/v1/webhooks/endpoints/{id}", Owner::Endpoint),
+    ("/api/v1/tokens/{id}", Owner::Token),
 ];
 
 impl Owner {
@@ -38,6 +40,7 @@ impl Owner {
             Self::Session => SessionId::unknown(),
             Self::Installation => InstallationId::unknown(),
             Self::Endpoint => EndpointId::unknown(),
+            Self::Token => ApiTokenId::unknown(),
         }
     }
 
@@ -56,6 +59,11 @@ impl Owner {
             Self::Endpoint => {
                 let Some(id) = EndpointId::read(id) else { return Ok(None) };
                 return Ok(store.endpoint(id).await?.map(|stored| stored.endpoint.apps));
+            }
+            Self::Token => {
+                let stored = store.api_tokens().await?;
+                let named = stored.into_iter().find(|token| Some(token.id) == ApiTokenId::read(id));
+                return Ok(named.map(|token| token.apps));
             }
         };
         Ok(app.map(|app| AppScope::Only([app].into())))

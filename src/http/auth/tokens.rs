@@ -1,4 +1,4 @@
-//! Parses `API_TOKENS`: the names, scopes, installations and apps of the API tokens.
+//! API tokens: those of `API_TOKENS`, and rows of tokens that were made over the API.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use subtle::{Choice, ConstantTimeEq};
 use thiserror::Error;
 
 use crate::http::error::{ApiError, TokenSource};
-use crate::model::{AppName, AppScope, InstallationId};
+use crate::model::{ApiTokenId, AppName, AppScope, InstallationId, StoredToken};
 use crate::named::named;
 
 /// The most tokens; a longer list is a mistake.
@@ -40,7 +40,7 @@ pub struct TokenMistake {
     pub problem: &'static str,
 }
 
-/// The tokens of the API. Only their hashes are kept.
+/// The tokens of `API_TOKENS`. Only their hashes are kept.
 #[derive(Debug, Clone, Default)]
 pub struct ApiTokens {
     tokens: Vec<ApiToken>,
@@ -50,8 +50,13 @@ pub struct ApiTokens {
 /// One API token.
 #[derive(Debug, Clone)]
 pub(super) struct ApiToken {
+    /// Unique: that of a stored token ends in its id.
     pub(super) name: Arc<str>,
-    hash: [u8; 32],
+    pub(super) hash: [u8; 32],
+    /// The id of a token that was made over the API.
+    pub(super) id: Option<ApiTokenId>,
+    /// It is invalid from this time on, Unix milliseconds.
+    pub(super) expires_at_ms: Option<i64>,
     pub(super) scopes: Vec<Scope>,
     /// The only installations that the token may use and see; `None` for all.
     pub(super) installations: Option<Arc<[InstallationId]>>,
@@ -92,25 +97,31 @@ impl ApiTokens {
         self.tokens.is_empty()
     }
 
-    /// The hash of the token of this name.
-    pub fn hash_of(&self, name: &str) -> Option<[u8; 32]> {
-        self.named(name).map(|token| token.hash)
+    pub(super) fn all(&self) -> &[ApiToken] {
+        &self.tokens
     }
 
+    #[cfg(test)]
     pub(super) fn named(&self, name: &str) -> Option<&ApiToken> {
         self.tokens.iter().find(|token| *token.name == *name)
     }
 
-    /// Finds a token. Compares with all of them, so that the time reveals nothing.
+    #[cfg(test)]
     pub(super) fn find(&self, token: &[u8]) -> Option<&ApiToken> {
-        // Hashes have one length; `ct_eq` on the tokens themselves would reveal theirs.
-        let hash: [u8; 32] = Sha256::digest(token).into();
-        let same = |known: &&ApiToken| -> Choice { known.hash.ct_eq(&hash) };
-        self.tokens
-            .iter()
-            // No early return: the fold visits every token.
-            .fold(None, |found, known| if same(&known).into() { Some(known) } else { found })
+        find_token(self.tokens.iter(), token)
     }
+}
+
+/// Finds a token. Compares with all of them, so that the time reveals nothing.
+pub(super) fn find_token<'a>(
+    tokens: impl Iterator<Item = &'a ApiToken>,
+    token: &[u8],
+) -> Option<&'a ApiToken> {
+    // Hashes have one length; `ct_eq` on the tokens themselves would reveal theirs.
+    let hash: [u8; 32] = Sha256::digest(token).into();
+    let same = |known: &ApiToken| -> Choice { known.hash.ct_eq(&hash) };
+    // No early return: the fold visits every token.
+    tokens.fold(None, |found, known| if same(known).into() { Some(known) } else { found })
 }
 
 impl ApiToken {
@@ -134,6 +145,8 @@ impl ApiToken {
         let mut known = Self {
             name: name.into(),
             hash: Sha256::digest(token).into(),
+            id: None,
+            expires_at_ms: None,
             scopes: vec![Scope::Read, Scope::Control],
             installations: None,
             apps: AppScope::All,
@@ -146,6 +159,27 @@ impl ApiToken {
         known.installations = installations.map(read_installations).transpose()?;
         known.apps = apps.map(read_apps).transpose()?.unwrap_or_default();
         Ok(known)
+    }
+
+    /// Reads a stored token; `None` if this version cannot: then it permits nothing.
+    pub(super) fn of_stored(stored: &StoredToken) -> Option<Self> {
+        let mut hash = [0; 32];
+        hex::decode_to_slice(&stored.hash, &mut hash).ok()?;
+        let installations = stored.installations.as_deref().map(read_installations);
+        Some(Self {
+            name: stored.actor().into(),
+            hash,
+            id: Some(stored.id),
+            expires_at_ms: stored.expires_at_ms,
+            scopes: read_scopes(&stored.scopes).ok()?,
+            installations: installations.transpose().ok()?,
+            apps: stored.apps.clone(),
+        })
+    }
+
+    /// Whether it is valid at this time.
+    pub(super) fn is_valid(&self, now_ms: i64) -> bool {
+        self.expires_at_ms.is_none_or(|expires_at_ms| now_ms < expires_at_ms)
     }
 
     fn beside(self, others: &[ApiToken]) -> Result<Self, &'static str> {

@@ -2,7 +2,7 @@
 
 use super::{Access, Route};
 use crate::http::openapi::Operation;
-use crate::http::{audit_rows, docs, home, openapi, ops, webhook};
+use crate::http::{api_tokens, audit_rows, docs, home, openapi, ops, webhook};
 
 /// Routes for Zoom's webhooks, health and documents.
 pub(super) fn routes(webhook_path: &str) -> Vec<Route> {
@@ -48,6 +48,24 @@ pub(super) fn routes(webhook_path: &str) -> Vec<Route> {
                 .query("actor", "Only actions of this API token, or of `zoom` or `rtmsd`")
                 .query("action", "Only actions of this kind, such as `session.delete`")
                 .answer(200, "One page", Some("AuditList")),
+        ),
+        Route::new(Access::Admin, "/api/v1/tokens")
+            .get(
+                api_tokens::list,
+                about("listTokens", "API tokens that were made over the API, oldest first")
+                    .answer(200, "All of them, without their secrets", Some("ApiTokenList")),
+            )
+            .post(
+                api_tokens::create,
+                about("createToken", "Make an API token; its secret is shown once")
+                    .body("NewApiToken")
+                    .errors(&[404])
+                    .answer(201, "Made", Some("ApiTokenAndSecret")),
+            ),
+        Route::new(Access::Admin, "/api/v1/tokens/{id}").delete(
+            api_tokens::remove,
+            about("revokeToken", "Revoke an API token: everywhere within a second")
+                .answer(200, "Revoked", None),
         ),
         Route::new(Access::Open, "/openapi.json").get(
             openapi::serve,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rtmsd::control::{self, Control};
-use rtmsd::http::auth::{ApiTokens, Failures};
+use rtmsd::http::auth::{ApiTokens, Failures, TokenRegistry};
 use rtmsd::http::cors::AllowedOrigins;
 use rtmsd::http::download;
 use rtmsd::http::server::{Limits, serve};
@@ -190,7 +190,7 @@ impl Server {
             changes: Changes::new(Arc::clone(&control), streams),
             control,
             webhooks,
-            api_tokens: ApiTokens::parse(tokens).expect("tokens"),
+            api_tokens: TokenRegistry::new(ApiTokens::parse(tokens).expect("tokens")),
             ticket_keys: TicketKeys::new(&ring()),
             answer_keys: ring(),
             refusals: Arc::default(),

@@ -144,6 +144,7 @@ async fn no_answer_to_a_token_of_one_app_holds_anything_of_another() {
                     json!({ "platform": "zoom", "product": "contact_center", "meeting_id": "e1" })
                 }
                 "createEndpoint" => json!({ "url": "https://127.0.0.1/hook" }),
+                "createToken" => json!({ "name": "ci" }),
                 "createTicket" => json!({ "path": "/api/v1/live" }),
                 _ => operation.body(),
             };
@@ -169,7 +170,14 @@ async fn every_list_shows_the_own_apps_and_the_operator_sees_both() {
     let names: Vec<_> = lists.iter().map(|list| list.id.as_str()).collect();
     assert_eq!(
         names,
-        ["listAudit", "listSessions", "listEndpoints", "listInstallations", "listNotices"]
+        [
+            "listAudit",
+            "listSessions",
+            "listTokens",
+            "listEndpoints",
+            "listInstallations",
+            "listNotices"
+        ]
     );
     for list in &lists {
         let ask = async |token| call(&server, token, "GET", &list.path, &Value::Null).await;

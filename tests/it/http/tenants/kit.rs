@@ -25,6 +25,7 @@ pub(super) struct Tenant {
     pub endpoint: String,
     pub delivery: String,
     pub installation: String,
+    pub api_token: String,
     user: String,
 }
 
@@ -52,6 +53,7 @@ impl Tenant {
             stream,
             endpoint,
             installation,
+            api_token: api_token(server, name).await,
             user,
         };
         let notice = Notice { operator_id: Some(tenant.user.clone()), ..Notice::default() };
@@ -65,7 +67,7 @@ impl Tenant {
     pub(super) fn marks(&self) -> Vec<String> {
         let name = &self.app;
         let own = [&self.session, &self.stream, &self.file, &self.forward, &self.endpoint];
-        let more = [&self.delivery, &self.installation, &self.user];
+        let more = [&self.delivery, &self.installation, &self.api_token, &self.user];
         let texts = [format!("{name}.example"), format!("of-{name}"), format!("\"{name}\"")];
         own.into_iter().chain(more).cloned().chain(texts).collect()
     }
@@ -76,6 +78,7 @@ impl Tenant {
             "id" if path.starts_with("/api/v1/sdk/sessions/") => &self.session,
             "id" if path.starts_with("/api/v1/zoom/installations/") => &self.installation,
             "id" if path.starts_with("/api/v1/webhooks/endpoints/") => &self.endpoint,
+            "id" if path.starts_with("/api/v1/tokens/") => &self.api_token,
             "file" => &self.file,
             "forward" => &self.forward,
             "delivery" => &self.delivery,
@@ -184,6 +187,12 @@ async fn record_file(
     assert!(store.finish_recording(&recording, std::slice::from_ref(&file), 2).await.unwrap());
     assert!(store.store_recording(&recording, &[file], 3).await.unwrap());
     api_name
+}
+
+async fn api_token(server: &Server, name: &str) -> String {
+    let body = json!({ "name": format!("token-of-{name}"), "apps": [name] });
+    let made = call(server, OPERATOR, "POST", "/api/v1/tokens", &body).await.json();
+    made["data"]["token"]["id"].as_str().expect("a token").to_owned()
 }
 
 async fn first_delivery(server: &Server, endpoint: &str) -> String {
