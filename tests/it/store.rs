@@ -6,6 +6,7 @@ mod deliveries;
 pub(crate) mod entries;
 mod erasure;
 mod fence;
+mod foreign;
 mod forwards;
 mod installations;
 mod leases;
