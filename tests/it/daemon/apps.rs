@@ -1,5 +1,7 @@
 //! Several Zoom apps in one daemon: each with its own credentials, webhooks and streams.
 
+mod isolation;
+
 use rtmsd::secret::Secret;
 use rtmsd::simulator::{Settings, ZoomApp};
 use serde_json::{Value, json};

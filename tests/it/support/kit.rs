@@ -14,7 +14,7 @@ use tokio::net::TcpListener;
 
 pub(crate) use daemon::{API_TOKEN, Api, Home, StreamView, TOKEN_KEY, TestDaemon};
 pub(crate) use log::{Log, Page};
-pub(crate) use post::{Post, send_webhook};
+pub(crate) use post::{Post, send_webhook, send_webhook_to};
 pub(crate) use script::{chatter, endless, script};
 pub(crate) use webhooks::{started, stopped};
 

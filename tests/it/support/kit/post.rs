@@ -98,12 +98,22 @@ impl Post {
 
 /// Posts a body with the signature of the tests' app, and returns the answer's status.
 pub(crate) async fn send_webhook(daemon: SocketAddr, body: &Value) -> u16 {
+    send_webhook_to(daemon, PATH, "demoSecretToken01", body).await
+}
+
+/// Posts a body to a path with the signature of this secret token, and returns the answer's status.
+pub(crate) async fn send_webhook_to(
+    daemon: SocketAddr,
+    path: &str,
+    secret_token: &str,
+    body: &Value,
+) -> u16 {
     let body = body.to_string();
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
     let now_s = i64::try_from(since.as_secs()).unwrap();
-    let key = WebhookKey::new(&Secret::new("demoSecretToken01".to_owned()));
+    let key = WebhookKey::new(&Secret::new(secret_token.to_owned()));
     let signature = key.sign(now_s, body.as_bytes());
-    deliver(daemon, PATH, body.as_bytes(), &now_s.to_string(), &signature).await.0
+    deliver(daemon, path, body.as_bytes(), &now_s.to_string(), &signature).await.0
 }
 
 impl Office {
