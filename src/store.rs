@@ -19,6 +19,7 @@ mod handovers;
 mod idempotency;
 mod installations;
 mod leases;
+mod move_sessions;
 mod oauth_states;
 mod outgoing;
 mod pool_mode;

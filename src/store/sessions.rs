@@ -72,28 +72,6 @@ impl Store {
             .await
     }
 
-    /// Moves the sessions of a product from one app to another, with their webhooks, events and audit rows. Those whose
-    /// conversation the other app has already stay. Returns how many were moved.
-    pub async fn move_product_sessions(
-        &self,
-        product: Product,
-        from: &AppName,
-        to: &AppName,
-    ) -> Result<u64, StoreError> {
-        let values = binds![product.as_str(), from, to];
-        transaction!(self.database, |tx| {
-            let (sessions,): (i64,) = tx.one(sql::COUNT_SESSIONS_TO_MOVE, values).await?;
-            // Else the audit trail would be searched at every start.
-            if sessions == 0 {
-                return Ok(0);
-            }
-            tx.execute(sql::MOVE_DELIVERIES, values).await?;
-            tx.execute(sql::MOVE_EVENTS, values).await?;
-            tx.execute(sql::MOVE_AUDIT, values).await?;
-            tx.execute(sql::MOVE_SESSIONS, values).await?
-        })
-    }
-
     /// Those of the sessions that exist, by id, with how far their entries go.
     pub async fn known_sessions(
         &self,

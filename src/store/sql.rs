@@ -136,12 +136,26 @@ macro_rules! session_is_over {
 
 /// The sessions of a product ($1) in one app ($2) that can move to another ($3): it does not have the conversation.
 macro_rules! sessions_to_move {
+    ($column:literal) => {
+        concat!(
+            "SELECT moving.",
+            $column,
+            " FROM sessions AS moving
+              WHERE moving.product = $1 AND moving.app = $2
+                AND NOT EXISTS (SELECT 1 FROM sessions AS others
+                                 WHERE others.app = $3 AND others.product = $1
+                                   AND others.instance_id = moving.instance_id)"
+        )
+    };
+}
+
+/// The ids of those whose conversations are after $4, up to $5, in the order of the index that finds them.
+macro_rules! part_to_move {
     () => {
-        "SELECT moving.id FROM sessions AS moving
-          WHERE moving.product = $1 AND moving.app = $2
-            AND NOT EXISTS (SELECT 1 FROM sessions AS others
-                             WHERE others.app = $3 AND others.product = $1
-                               AND others.instance_id = moving.instance_id)"
+        concat!(
+            sessions_to_move!("id"),
+            " AND moving.instance_id > $4 AND moving.instance_id <= $5"
+        )
     };
 }
 

@@ -85,31 +85,46 @@ statements! {
 
     APP_OF_SESSION = "SELECT app FROM sessions WHERE id = $1";
 
-    COUNT_SESSIONS_TO_MOVE =
-        concat!("SELECT COUNT(*) FROM (", sessions_to_move!(), ") AS moving");
+    /// The last conversation of the first $5 sessions after $4 that can move. No row if there is none.
+    LAST_TO_MOVE = concat!(
+        "SELECT instance_id FROM (", sessions_to_move!("instance_id"),
+        " AND moving.instance_id > $4 ORDER BY moving.instance_id LIMIT $5) AS part
+          ORDER BY instance_id DESC LIMIT 1"
+    );
 
-    /// Webhooks follow their session to another app ($3), also those that name only its stream.
+    /// Webhooks follow their session to another app ($3).
     MOVE_DELIVERIES = concat!(
+        "UPDATE deliveries SET app = $3 WHERE app = $2 AND session_id IN (",
+        part_to_move!(), ")"
+    );
+
+    /// Webhooks that name only a session's stream.
+    MOVE_DELIVERIES_OF_STREAMS = concat!(
         "UPDATE deliveries SET app = $3
           WHERE app = $2
-            AND (session_id IN (",
-        sessions_to_move!(),
-        ") OR stream_id IN (SELECT stream_id FROM streams WHERE streams.session_id IN (",
-        sessions_to_move!(),
-        ")))"
+            AND stream_id IN (SELECT stream_id FROM streams WHERE streams.session_id IN (",
+        part_to_move!(), "))"
     );
 
     MOVE_EVENTS = concat!(
-        "UPDATE outgoing_events SET app = $3 WHERE session_id IN (", sessions_to_move!(), ")"
-    );
-
-    MOVE_AUDIT = concat!(
-        "UPDATE audit SET app = $3 WHERE app = $2 AND subject IN (", sessions_to_move!(), ")"
+        "UPDATE outgoing_events SET app = $3 WHERE session_id IN (", part_to_move!(), ")"
     );
 
     /// After what belongs to them.
-    MOVE_SESSIONS =
-        concat!("UPDATE sessions SET app = $3 WHERE id IN (", sessions_to_move!(), ")");
+    MOVE_SESSIONS = concat!("UPDATE sessions SET app = $3 WHERE id IN (", part_to_move!(), ")");
+
+    /// The last of the first $2 audit rows after $1. No row if there is none.
+    LAST_AUDIT_ROW = "
+        SELECT id FROM (SELECT id FROM audit WHERE id > $1 ORDER BY id LIMIT $2) AS part
+         ORDER BY id DESC LIMIT 1";
+
+    /// Audit rows after $4, up to $5, about sessions that can move.
+    // Not `IN`: it would collect every such session for each part of the trail.
+    MOVE_AUDIT = concat!(
+        "UPDATE audit SET app = $3
+          WHERE id > $4 AND id <= $5 AND app = $2
+            AND EXISTS (", sessions_to_move!("id"), " AND moving.id = audit.subject)"
+    );
 
     PIN_VIDEO = "UPDATE sessions SET video_user_id = $2 WHERE id = $1";
 

@@ -5,7 +5,7 @@ use rtmsd::model::{
     Notice, Product, Session, SessionId, SessionStatus,
 };
 use rtmsd::store::{
-    AuditPage, Begin, DeliveryStatus, EndpointChange, Recorded, SessionPage, Store,
+    AuditPage, Begin, DeliveryStatus, EndpointChange, Recorded, SessionPage, Store, StoreError,
 };
 
 use super::installations::install_of;
@@ -13,7 +13,8 @@ use super::outgoing::{endpoint_of, kinds};
 use super::webhooks::*;
 use crate::control::store::meeting as numbered;
 use crate::support::audit::{act, trail};
-use crate::support::stores::on_both;
+use crate::support::raw::Raw;
+use crate::support::stores::{TestStore, on_both};
 
 fn acme() -> AppName {
     AppName::parse("acme").unwrap()
@@ -294,4 +295,61 @@ async fn an_event_that_waits_for_an_endpoint_of_other_apps_by_now_is_not_sent() 
         assert_eq!(store.endpoint(id).await.unwrap().unwrap().endpoint.apps, own);
     })
     .await;
+}
+
+/// Video SDK sessions of the default app, each with a webhook and an audit row.
+const MANY: &str = "
+    WITH RECURSIVE numbers (n) AS (SELECT 1001 UNION ALL SELECT n + 1 FROM numbers WHERE n < 1450)
+    INSERT INTO sessions (id, product, id_key, instance_id, status, created_at_ms, updated_at_ms)
+    SELECT '01932b5e-0000-7000-8000-00000000' || n, 'video_sdk', 'session_id', 'v' || n, 'ended', 1, 1
+      FROM numbers;
+    INSERT INTO deliveries (digest, event, event_ts_ms, received_at_ms, session_id, effect, body)
+    SELECT id, 'rtms.start_failed', 1, 1, id, 'notice', '' FROM sessions;
+    INSERT INTO audit (id, at_ms, actor, action, subject, outcome, detail)
+    SELECT id, 1, 'boss', 'session.create', id, 'ok', '{}' FROM sessions";
+
+/// The sessions, webhooks and audit rows of the app `video`.
+async fn of_video(test: &TestStore) -> [i64; 3] {
+    let mut raw = Raw::connect(&test.database).await;
+    [
+        raw.count("SELECT COUNT(*) FROM sessions WHERE app = 'video'").await,
+        raw.count("SELECT COUNT(*) FROM deliveries WHERE app = 'video'").await,
+        raw.count("SELECT COUNT(*) FROM audit WHERE app = 'video'").await,
+    ]
+}
+
+async fn move_to_video(store: &Store) -> Result<u64, StoreError> {
+    let video = AppName::parse("video").unwrap();
+    store.move_product_sessions(Product::VideoSdk, &AppName::default(), &video).await
+}
+
+#[tokio::test]
+async fn many_sessions_move_to_another_app() {
+    on_both(async |test| {
+        Raw::connect(&test.database).await.execute(MANY).await;
+        assert_eq!(move_to_video(&test.store).await.unwrap(), 450);
+        assert_eq!(of_video(test).await, [450; 3]);
+        assert_eq!(move_to_video(&test.store).await.unwrap(), 0);
+    })
+    .await;
+}
+
+/// However many there are: one transaction for all of them would exceed the store's limit at every start.
+#[tokio::test]
+async fn a_move_that_was_interrupted_keeps_what_it_moved_and_continues() {
+    let test = TestStore::sqlite().await;
+    let mut raw = Raw::connect(&test.database).await;
+    raw.execute(MANY).await;
+    raw.execute(
+        "CREATE TRIGGER obstacle BEFORE UPDATE ON sessions WHEN OLD.instance_id = 'v1450'
+          BEGIN SELECT RAISE(ABORT, 'not now'); END",
+    )
+    .await;
+    assert!(move_to_video(&test.store).await.is_err());
+    let [sessions, webhooks, _] = of_video(&test).await;
+    assert!((1..450).contains(&sessions), "{sessions}");
+    assert_eq!(webhooks, sessions, "each with what belongs to it");
+    raw.execute("DROP TRIGGER obstacle").await;
+    assert_eq!(i64::try_from(move_to_video(&test.store).await.unwrap()), Ok(450 - sessions));
+    assert_eq!(of_video(&test).await, [450; 3]);
 }
