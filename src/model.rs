@@ -39,7 +39,7 @@ pub use api_token::{ApiTokenId, StoredToken};
 pub use app::{AppName, AppNameError, AppScope};
 pub use app_rooms::AppRooms;
 pub use audit::AuditRow;
-pub use belief::{TimeOf, believed};
+pub use belief::{TimeOf, believed, webhook_time};
 pub use choice::{ChoiceReason, Chosen};
 pub use contact_center::{ContactCenterEvent, ContactCenterParty};
 pub use cursor::Cursor;

@@ -18,7 +18,7 @@ use super::registry::Fanout;
 use super::times;
 use crate::model::{
     EntryBody, Gap, MediaParams, MediaSet, MediumAccount, StreamId, StreamRecord, StreamStatus,
-    Tally, TimeOf, UnknownMessages, Unreadable, UnreadableMessages, believed,
+    Tally, TimeOf, UnknownMessages, Unreadable, UnreadableMessages, believed, webhook_time,
 };
 use crate::rtms::ledger::{Change, Ledger};
 use crate::rtms::message::MediaFrame;
@@ -76,7 +76,7 @@ impl Feed {
         let info = Arc::new(stream_info(stream));
         // The ledger counts from the announcement: what Zoom sent before the daemon connected
         // counts as missing.
-        let announced_ms = times::of_webhook(stream.event_ts_ms, stream.created_at_ms);
+        let announced_ms = webhook_time(stream.event_ts_ms, stream.created_at_ms);
         let log = Box::new(Log::new(stream, last_seq));
         // First in the queue: the writer drops the entries of a stream without a log.
         hub.queue.push(Item::Open(stream.stream_id.clone(), log));

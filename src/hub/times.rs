@@ -29,12 +29,6 @@ fn place_line(line: &mut TranscriptLine, sent_ms: Option<i64>, now_ms: i64) {
     line.end_ms = or_sent(line.end_ms).unwrap_or(line.start_ms).max(line.start_ms);
 }
 
-/// Zoom's time of a webhook if it is plausible, else the time of arrival; never later than the arrival.
-pub(super) fn of_webhook(event_ts_ms: i64, received_ms: i64) -> i64 {
-    let sent_ms = believed(Some(event_ts_ms), TimeOf::Webhook, received_ms);
-    sent_ms.unwrap_or(received_ms).min(received_ms)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -96,14 +90,5 @@ mod tests {
             |at_ms| of_entry(Some(at_ms), &mut EntryBody::FirstPacket {}, announced_ms, NOW);
         assert_eq!(first(announced_ms - 60_000), Some(announced_ms - 60_000));
         assert_eq!((first(0), first(announced_ms - HOUR), first(NOW + HOUR)), (None, None, None));
-    }
-
-    #[test]
-    fn a_webhook_may_come_late_but_not_early() {
-        assert_eq!(of_webhook(NOW - HOUR, NOW), NOW - HOUR);
-        assert_eq!(of_webhook(NOW + 1_000, NOW), NOW);
-        for absurd in [0, -5, i64::MIN, i64::MAX, NOW - 3 * HOUR] {
-            assert_eq!(of_webhook(absurd, NOW), NOW, "{absurd}");
-        }
     }
 }

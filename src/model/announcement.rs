@@ -2,7 +2,7 @@
 
 use sha2::{Digest, Sha256};
 
-use super::{AppName, Instance, StopReason, StreamId};
+use super::{AppName, Instance, StopReason, StreamId, TimeOf, believed, webhook_time};
 
 /// One webhook request received from Zoom, with its signature verified and its body parsed.
 #[derive(Debug, Clone)]
@@ -13,7 +13,8 @@ pub struct Delivery {
     pub digest: String,
     /// Zoom's event name, e.g. `meeting.rtms_started`.
     pub event: String,
-    /// When the event happened, Unix milliseconds (not when it was delivered).
+    /// When the event happened, Unix milliseconds (not when it was delivered). Zoom's word, which may be absurd: see
+    /// [`Delivery::happened_at_ms`].
     pub event_ts_ms: i64,
     /// When the webhook arrived, Unix milliseconds.
     pub received_at_ms: i64,
@@ -24,6 +25,19 @@ pub struct Delivery {
 }
 
 impl Delivery {
+    /// When the event happened, if Zoom's time is plausible, else when the webhook arrived.
+    pub fn happened_at_ms(&self) -> i64 {
+        webhook_time(self.event_ts_ms, self.received_at_ms)
+    }
+
+    /// The time by which webhooks of one stream are ordered: Zoom's, unless it is ahead of the local clock, where it
+    /// would make every later webhook look old. Zoom repeats an old time in copies, so that it stays as it is.
+    pub fn ordered_at_ms(&self) -> i64 {
+        let received_ms = self.received_at_ms;
+        believed(Some(self.event_ts_ms), TimeOf::Webhook, received_ms)
+            .unwrap_or_else(|| self.event_ts_ms.min(received_ms))
+    }
+
     /// Lower-case hex SHA-256 by which a repeated delivery is recognized: of the raw body, and of the name of the app
     /// unless that is the default one, because Zoom may send two apps the same bytes.
     pub fn digest_of(app: &AppName, raw: &[u8]) -> String {

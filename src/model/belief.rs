@@ -44,6 +44,12 @@ pub fn believed(at_ms: Option<i64>, of: TimeOf, now_ms: i64) -> Option<i64> {
     at_ms.filter(|at_ms| *at_ms > 0 && believable.contains(at_ms))
 }
 
+/// Zoom's time of a webhook if it is plausible, else the time of arrival; never later than the arrival.
+pub fn webhook_time(event_ts_ms: i64, received_ms: i64) -> i64 {
+    let sent_ms = believed(Some(event_ts_ms), TimeOf::Webhook, received_ms);
+    sent_ms.unwrap_or(received_ms).min(received_ms)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -87,6 +93,16 @@ mod tests {
             for of in [TimeOf::Media, TimeOf::Since(i64::MIN)] {
                 assert_eq!(believed(unset, of, NOW), None, "{unset:?}");
             }
+        }
+    }
+
+    #[test]
+    fn a_webhook_may_come_late_but_not_early() {
+        const HOUR: i64 = 60 * 60 * 1_000;
+        assert_eq!(webhook_time(NOW - HOUR, NOW), NOW - HOUR);
+        assert_eq!(webhook_time(NOW + 1_000, NOW), NOW);
+        for absurd in [0, -5, i64::MIN, i64::MAX, NOW - 3 * HOUR] {
+            assert_eq!(webhook_time(absurd, NOW), NOW, "{absurd}");
         }
     }
 }

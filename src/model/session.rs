@@ -125,7 +125,7 @@ pub struct StreamRecord {
     pub instance: Instance,
     /// The URLs in the newest start webhook.
     pub server_urls: String,
-    /// `event_ts` of that webhook.
+    /// `event_ts` of that webhook, or its arrival if `event_ts` was ahead of the local clock.
     pub event_ts_ms: i64,
     /// 1 at the first start webhook, incremented by each failover.
     pub generation: i64,

@@ -96,8 +96,8 @@ pub(super) async fn record_delivery(
             apply_interrupt(tx, delivery, interrupted).await?
         }
         WebhookEffect::Meeting(meeting) => {
-            let (event_ts_ms, now_ms) = (delivery.event_ts_ms, delivery.received_at_ms);
-            let changed = change_meeting(tx, &delivery.app, meeting, event_ts_ms, now_ms).await?;
+            let (at_ms, now_ms) = (delivery.happened_at_ms(), delivery.received_at_ms);
+            let changed = change_meeting(tx, &delivery.app, meeting, at_ms, now_ms).await?;
             let values = binds![&*delivery.digest, changed.session.to_string()];
             tx.execute(sql::MARK_DELIVERY_SESSION, values).await?;
             if !changed.is_kept {
@@ -106,8 +106,8 @@ pub(super) async fn record_delivery(
             return Ok(Recorded::Session(changed.session));
         }
         WebhookEffect::Deauthorized(gone) => {
-            let (event_ts_ms, now_ms) = (delivery.event_ts_ms, delivery.received_at_ms);
-            deauthorize_user(tx, &delivery.app, gone, event_ts_ms, now_ms).await?;
+            let (at_ms, now_ms) = (delivery.happened_at_ms(), delivery.received_at_ms);
+            deauthorize_user(tx, &delivery.app, gone, at_ms, now_ms).await?;
             tx.execute(sql::MARK_DELIVERY_EFFECTIVE, binds![&*delivery.digest]).await?;
             false
         }
@@ -199,7 +199,7 @@ async fn blank_unless_deletable(
 
 /// Whether an interruption is reported so late (a retried webhook) that it is already over.
 fn is_stale(delivery: &Delivery) -> bool {
-    delivery.received_at_ms.saturating_sub(delivery.event_ts_ms) > SIGNALING_WINDOW_MS
+    delivery.received_at_ms.saturating_sub(delivery.happened_at_ms()) > SIGNALING_WINDOW_MS
 }
 
 /// False if these bytes were recorded before. A concurrent copy waits here for the first.
@@ -235,7 +235,7 @@ async fn apply_start(
             return Ok(StartEffect::New);
         }
     };
-    let effect = effect_of_start(&stream, started, delivery.event_ts_ms);
+    let effect = effect_of_start(&stream, started, delivery.ordered_at_ms());
     let statement = match effect {
         StartEffect::Move => sql::MOVE_STREAM,
         StartEffect::Revive => sql::REVIVE_STREAM,
@@ -247,7 +247,7 @@ async fn apply_start(
     let values = binds![
         started.stream_id.as_str(),
         &*started.server_urls,
-        delivery.event_ts_ms,
+        delivery.ordered_at_ms(),
         started.operator_id.as_deref(),
     ];
     tx.execute(statement, values).await?;
@@ -277,7 +277,7 @@ async fn insert_stream(
         started.stream_id.as_str(),
         session_id.to_string(),
         &*started.server_urls,
-        delivery.event_ts_ms,
+        delivery.ordered_at_ms(),
         delivery.received_at_ms,
         started.operator_id.as_deref(),
     ];
@@ -365,7 +365,7 @@ async fn insert_tombstone(
     let values = binds![
         stopped.stream_id.as_str(),
         session_id.to_string(),
-        delivery.event_ts_ms,
+        delivery.ordered_at_ms(),
         stopped.stop_reason,
         now_ms,
     ];

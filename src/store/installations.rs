@@ -296,16 +296,16 @@ async fn revoke_in_transaction(
     Ok(revoked > 0)
 }
 
-/// Forgets a user who removed an app at `event_ts_ms`, unless the user has returned: webhooks are retried for a while.
+/// Forgets a user who removed an app at `gone_at_ms`, unless the user has returned: webhooks are retried for a while.
 pub(super) async fn deauthorize_user(
     tx: &mut Connection<'_>,
     app: &AppName,
     gone: &Deauthorization,
-    event_ts_ms: i64,
+    gone_at_ms: i64,
     now_ms: i64,
 ) -> Result<(), StoreError> {
     let (user_id, account_id) = (&*gone.user_id, gone.account_id.as_deref());
-    let values = binds![user_id, account_id, event_ts_ms, now_ms, app];
+    let values = binds![user_id, account_id, gone_at_ms, now_ms, app];
     let revoked = tx.execute(sql::REVOKE_INSTALLATIONS_OF_USER, values).await?;
     let values = binds![user_id, account_id, app];
     let newer: Vec<Row> = tx.all(sql::INSTALLATIONS_OF_USER, values).await?;

@@ -205,12 +205,12 @@ pub(super) struct Changed {
     pub is_kept: bool,
 }
 
-/// Opens or closes an app's session of a meeting that began or ended.
+/// Opens or closes an app's session of a meeting that began or ended at `at_ms`.
 pub(super) async fn change_meeting(
     tx: &mut Connection<'_>,
     app: &AppName,
     meeting: &MeetingChanged,
-    event_ts_ms: i64,
+    at_ms: i64,
     now_ms: i64,
 ) -> Result<Changed, StoreError> {
     adopt_session(tx, app, &meeting.instance, meeting.meeting_id.as_deref()).await?;
@@ -223,8 +223,8 @@ pub(super) async fn change_meeting(
     let facts = if is_kept { facts } else { SessionFacts::default() };
     let id = upsert_session(tx, app, &meeting.instance, &facts, now_ms).await?;
     let (started, ended) = match meeting.change {
-        MeetingChange::Started => (Some(event_ts_ms), None),
-        MeetingChange::Ended => (None, Some(event_ts_ms)),
+        MeetingChange::Started => (Some(at_ms), None),
+        MeetingChange::Ended => (None, Some(at_ms)),
     };
     let host_id = meeting.host_id.as_deref().filter(|_| is_kept);
     let values = binds![id.to_string(), host_id, started, ended];

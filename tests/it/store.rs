@@ -22,4 +22,5 @@ mod sinks;
 mod streams;
 mod tickets;
 mod walk;
+mod webhook_times;
 pub(crate) mod webhooks;

@@ -32,6 +32,17 @@ async fn a_meeting_that_begins_is_started_and_not_by_the_webhooks_request() {
 }
 
 #[tokio::test]
+async fn a_meeting_that_begins_at_an_absurd_time_is_started_at_once() {
+    let kit = Kit::working(auto_start(AutoStart::All)).await;
+    let object = json!({"id": 91_234_567_890_u64, "uuid": "m==", "host_id": "host1"});
+    // The end of the year 9999.
+    let body = json!({"event": "meeting.started", "event_ts": 253_402_300_799_999_i64,
+        "payload": {"account_id": "acc1", "object": object}});
+    assert_eq!(kit.server.webhook(body.to_string().as_bytes()).await.status, 200);
+    kit.zoom.asked_times(1).await;
+}
+
+#[tokio::test]
 async fn only_the_listed_hosts_meetings_are_started() {
     let kit = Kit::working(auto_start(AutoStart::Hosts(vec!["host1".into()]))).await;
     kit.meeting("meeting.started", "m==").await;
