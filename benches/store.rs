@@ -73,6 +73,7 @@ async fn announce(store: &Store, name: &str, event_ts_ms: i64) -> StreamRecord {
         account_id: None,
         meeting_id: None,
         operator_id: None,
+        is_host: false,
     };
     let delivery = Delivery {
         app: AppName::default(),

@@ -7,6 +7,7 @@
 
 mod driver;
 mod stream_task;
+mod streams_per_meeting;
 mod supervisor;
 
 use std::sync::Arc;

@@ -61,7 +61,7 @@ pub use outgoing::{Attempt, ClaimedDelivery, DeliveryStatus, LoggedDelivery};
 pub use recordings::NewRecording;
 pub use sessions::{KnownSession, Made};
 pub use sinks::{Relayed, SinkHold, SinkPage};
-pub use streams::Ending;
+pub use streams::{Ending, OpenStream};
 pub use tickets::{TicketUse, UsedTicket};
 
 /// The location of the store.

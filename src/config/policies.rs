@@ -1,11 +1,11 @@
-//! The settings for starting, stopping and restarting streams without a request.
+//! The settings for starting, stopping and restarting streams without a request, and for joining them.
 
 use std::time::Duration;
 
 use super::read::Reader;
-use crate::zoom::app::{AutoStart, Policies};
+use crate::zoom::app::{AutoStart, Policies, StreamsPerMeeting};
 
-/// Reads when to start, stop and restart streams.
+/// Reads when to start, stop and restart streams, and which to join.
 pub(super) fn read_policies(read: &mut Reader<'_>) -> Option<Policies> {
     let auto_start = auto_start(read);
     let auto_stop_s = match read.optional("RTMS_AUTO_STOP_AFTER_SECONDS") {
@@ -17,11 +17,16 @@ pub(super) fn read_policies(read: &mut Reader<'_>) -> Option<Policies> {
     };
     let restarts = read.number("RTMS_RESTART_ATTEMPTS", 0..=10);
     let restart_after_s = read.number("RTMS_RESTART_AFTER_SECONDS", 0..=600);
+    let streams_per_meeting = read.one_of(
+        "RTMS_STREAMS_PER_MEETING",
+        &StreamsPerMeeting::ALL.map(|policy| (policy.as_str(), policy)),
+    );
     Some(Policies {
         auto_start: auto_start?,
         auto_stop_after: auto_stop_s?.map(Duration::from_secs),
         restarts: u32::try_from(restarts?).ok()?,
         restart_after: Duration::from_secs(restart_after_s?),
+        streams_per_meeting: streams_per_meeting?,
     })
 }
 

@@ -8,7 +8,7 @@ use crate::model::params::{
     VideoSelect,
 };
 use crate::model::{MediaSet, Medium, Product};
-use crate::zoom::app::AutoStart;
+use crate::zoom::app::{AutoStart, StreamsPerMeeting};
 use crate::zoom::token::Configured;
 
 const GOOD: [(&str, &str); 3] = [
@@ -304,6 +304,18 @@ fn the_policies_are_off_all_or_for_the_hosts_that_are_named() {
         ["RTMS_AUTO_STOP_AFTER_SECONDS"]
     );
     assert_eq!(mistakes(&[("RTMS_START_TIMEOUT_SECONDS", "0")]), ["RTMS_START_TIMEOUT_SECONDS"]);
+}
+
+#[test]
+fn the_streams_of_a_meeting_are_all_the_first_or_the_hosts() {
+    let policy = |text| app(&[("RTMS_STREAMS_PER_MEETING", text)]).policies.streams_per_meeting;
+    assert_eq!(policy(""), StreamsPerMeeting::All);
+    assert_eq!(policy("First"), StreamsPerMeeting::First);
+    assert_eq!(policy("host"), StreamsPerMeeting::Host);
+    for wrong in ["one", "off", "1"] {
+        let name = "RTMS_STREAMS_PER_MEETING";
+        assert_eq!(mistakes(&[(name, wrong)]), [name]);
+    }
 }
 
 #[test]

@@ -169,7 +169,10 @@ fn auto_stop(snapshot: &SessionSnapshot, policies: &Policies) -> Option<Planned>
 /// Plans a restart after a technical end (section 12.3): a bounded number, each later than the one before, and none
 /// after a requested stop.
 fn plan_restart(snapshot: &SessionSnapshot, policies: &Policies) -> Option<Planned> {
-    let last = snapshot.streams.last()?;
+    // A stream that a policy left out says nothing of those that are joined.
+    let was_tried = |stream: &&StreamRecord| stream.outcome != Some(Outcome::LeftOut);
+    let tried = || snapshot.streams.iter().rev().filter(was_tried);
+    let last = tried().next()?;
     let ended_at_ms = last.ended_at_ms?;
     let is_over = snapshot.session.status == SessionStatus::Ended;
     if is_over || !is_technical_end(last) || active_stream(snapshot).is_some() {
@@ -183,7 +186,7 @@ fn plan_restart(snapshot: &SessionSnapshot, policies: &Policies) -> Option<Plann
                 ActionStatus::Refused | ActionStatus::Skipped | ActionStatus::Due
             )
     });
-    let in_a_row = snapshot.streams.iter().rev().take_while(|stream| died_young(stream)).count();
+    let in_a_row = tried().take_while(|stream| died_young(stream)).count();
     // The first of them was not a restart.
     let restarts = u32::try_from(in_a_row.saturating_sub(1)).unwrap_or(u32::MAX);
     if stop_was_asked || restarts >= policies.restarts {

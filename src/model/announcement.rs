@@ -100,6 +100,15 @@ pub struct StreamStarted {
     pub meeting_id: Option<String>,
     /// The Zoom user who started the app, and with it the stream.
     pub operator_id: Option<String>,
+    /// Whether Zoom says that this user hosts the meeting (section 3.1).
+    pub is_host: bool,
+}
+
+impl StreamStarted {
+    /// The Zoom user who hosts the meeting, if the webhook says who that is.
+    pub fn host_id(&self) -> Option<&str> {
+        self.operator_id.as_deref().filter(|_| self.is_host)
+    }
 }
 
 /// `rtms_stopped`.

@@ -206,6 +206,8 @@ named! {
         WindowExpired: "window_expired",
         /// The URLs that Zoom announced are not allowed by `RTMS_ALLOWED_HOSTS`.
         UrlRefused: "url_refused",
+        /// The app's policy `RTMS_STREAMS_PER_MEETING` joins another stream of the meeting.
+        LeftOut: "left_out",
         /// The stream's task panicked, which is a bug of rtmsd.
         Failed: "failed",
     }

@@ -246,6 +246,9 @@ fn log_end(stream_id: &StreamId, end: &End) {
         Outcome::Stopped | Outcome::Closed => {
             tracing::info!(%stream_id, outcome, stop_reason = end.stop_reason.map(|reason| reason.0), "stream ended");
         }
+        Outcome::LeftOut => {
+            tracing::info!(%stream_id, outcome, detail = end.detail, "stream left out; it is not joined");
+        }
         _ => {
             let detail = &end.detail;
             tracing::warn!(%stream_id, outcome, stop_reason = end.stop_reason.map(|reason| reason.0), %detail, "stream lost");

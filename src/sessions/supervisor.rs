@@ -13,6 +13,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::stream_task::{After, Controls, StreamTask, leave_to_others, record_end};
+use super::streams_per_meeting::why_left_out;
 use super::{AtShutdown, Settings};
 use crate::hub::Hub;
 use crate::model::{Outcome, StopReason, StreamId, StreamRecord, UserId, ms};
@@ -149,8 +150,7 @@ impl Supervisor {
         }
         let (node, lease_ms, until) = (self.settings.node, self.lease_ms(), self.lease_until());
         let claims = self.store.claim_streams(node, &streams, lease_ms).await?;
-        claims.into_iter().for_each(|claim| self.start(claim, until));
-        Ok(())
+        self.start_all(claims, until).await
     }
 
     /// Renews this node's leases, acts on changed rows, and claims streams that no daemon runs.
@@ -205,7 +205,7 @@ impl Supervisor {
             if claims.is_empty() {
                 return Ok(());
             }
-            claims.into_iter().for_each(|claim| self.start(claim, until));
+            self.start_all(claims, until).await?;
         }
     }
 
@@ -250,23 +250,44 @@ impl Supervisor {
         }
     }
 
-    fn start(&mut self, claim: Claim, until: StdInstant) {
+    /// Starts claimed streams. Those that an error leaves over are started at the next poll.
+    async fn start_all(&mut self, claims: Vec<Claim>, until: StdInstant) -> Result<(), StoreError> {
+        for claim in claims {
+            self.start(claim, until).await?;
+        }
+        Ok(())
+    }
+
+    async fn start(&mut self, claim: Claim, until: StdInstant) -> Result<(), StoreError> {
         let stream = &claim.stream;
         // Two claims of one stream may be under way: by a webhook and by a poll.
         if self.running.contains_key(&stream.stream_id) {
-            return;
+            return Ok(());
         }
         if stream.stop_seen_at_ms.is_some() {
             // The stop came before any daemon joined (rtms-protocol.md section 3.9): only the end is left to
             // record.
-            return self.end(stream, stream_end(Outcome::Stopped, stream.stop_reason));
+            self.end(stream, stream_end(Outcome::Stopped, stream.stop_reason));
+            return Ok(());
         }
         let Some(app) = self.settings.apps.for_stream(stream) else {
-            return self.leave_to_others(stream);
+            self.leave_to_others(stream);
+            return Ok(());
         };
+        match why_left_out(&self.store, &app, stream).await? {
+            Some(detail) => {
+                self.end(stream, End { detail, ..stream_end(Outcome::LeftOut, None) });
+            }
+            None => self.join(app, &claim, until),
+        }
+        Ok(())
+    }
+
+    fn join(&mut self, app: Arc<App>, claim: &Claim, until: StdInstant) {
+        let stream = &claim.stream;
         let stream_id = &stream.stream_id;
         match app.rtms_hosts.first_allowed(&stream.server_urls) {
-            Ok(endpoint) => self.start_at(endpoint, app, &claim, until),
+            Ok(endpoint) => self.start_at(endpoint, app, claim, until),
             Err(error) => {
                 let detail = format!("the announced URL {error}");
                 tracing::warn!(%stream_id, "{detail}; the stream is not joined");

@@ -252,6 +252,9 @@ async fn apply_start(
     ];
     tx.execute(statement, values).await?;
     let (session_id, now_ms) = (stream.session_id, delivery.received_at_ms);
+    if let Some(host_id) = started.host_id() {
+        tx.execute(sql::NOTE_HOST, binds![session_id.to_string(), host_id]).await?;
+    }
     confirm_starts(tx, session_id, started.meeting_id.as_deref(), now_ms).await?;
     refresh_session(tx, session_id, now_ms).await?;
     Ok(effect)
@@ -266,6 +269,7 @@ async fn insert_stream(
         account_id: started.account_id.as_deref(),
         meeting_id: started.meeting_id.as_deref(),
         operator_id: started.operator_id.as_deref(),
+        host_id: started.host_id(),
     };
     let now_ms = delivery.received_at_ms;
     // Before the upsert, which would otherwise create a second session beside one that a program requested by number.

@@ -150,6 +150,7 @@ pub(super) struct SessionFacts<'a> {
     pub account_id: Option<&'a str>,
     pub meeting_id: Option<&'a str>,
     pub operator_id: Option<&'a str>,
+    pub host_id: Option<&'a str>,
 }
 
 /// Finds or creates an app's session of `instance` and locks it until the transaction ends. Fills in the information of
@@ -172,6 +173,7 @@ pub(super) async fn upsert_session(
         facts.operator_id,
         now_ms,
         app,
+        facts.host_id,
     ];
     let (id,): (String,) = tx.one(sql::UPSERT_SESSION, values).await?;
     rows::session_id(&id)
@@ -219,6 +221,7 @@ pub(super) async fn change_meeting(
         account_id: meeting.account_id.as_deref(),
         meeting_id: meeting.meeting_id.as_deref(),
         operator_id: None,
+        host_id: None,
     };
     let facts = if is_kept { facts } else { SessionFacts::default() };
     let id = upsert_session(tx, app, &meeting.instance, &facts, now_ms).await?;

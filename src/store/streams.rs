@@ -42,6 +42,18 @@ impl Store {
         Ok(rows::readable_rows(rows))
     }
 
+    /// The streams of a session that neither Zoom nor the daemon has ended, by ordinal.
+    pub async fn open_streams(&self, id: SessionId) -> Result<Vec<OpenStream>, StoreError> {
+        let rows: Vec<(i64, Option<String>, Option<String>)> =
+            self.database.all(sql::OPEN_STREAMS, binds![id.to_string()]).await?;
+        let read = |(ordinal, operator_id, host_id): (i64, Option<String>, Option<String>)| {
+            let ordinal = rows::read_number("ordinal", ordinal)?;
+            let is_hosts = operator_id.as_ref().zip(host_id).map(|(user, host)| *user == host);
+            Ok(OpenStream { ordinal, operator_id, is_hosts })
+        };
+        rows.into_iter().map(read).collect()
+    }
+
     /// Writes changes of streams, and their sessions' status with them, in one transaction. Returns the streams that
     /// were not written: they have ended, are unknown, or have another epoch than the update.
     pub async fn update_streams(
@@ -79,6 +91,17 @@ impl Store {
         let end = End { epoch, generation, outcome, detail, stop_reason, now_ms };
         transaction!(self.database, |tx| { end_stream(&mut tx, stream, &end).await? })
     }
+}
+
+/// A stream that has not ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OpenStream {
+    /// Which stream of its session this is, from 1.
+    pub ordinal: u32,
+    /// The Zoom user who started it, if Zoom named one.
+    pub operator_id: Option<String>,
+    /// Whether the meeting's host started it; `None` if the host or the starting user is unknown.
+    pub is_hosts: Option<bool>,
 }
 
 /// An outcome and, where a stream could not go on, the cause for people.
@@ -190,6 +213,9 @@ async fn end_stream(
         let reason = end.stop_reason.or(record.stop_reason);
         let how = Some((end.outcome, reason));
         emit_stream(tx, &record, StreamStatus::Ended, how, end.now_ms).await?;
+        if end.outcome == Outcome::LeftOut {
+            tx.execute(sql::RESTORE_OPERATOR, binds![record.session_id.to_string()]).await?;
+        }
         confirm_stops(tx, record.session_id).await?;
         refresh_session(tx, record.session_id, end.now_ms).await?;
     }

@@ -13,7 +13,7 @@ use crate::model::{AppName, Instance, Product, StreamId};
 use crate::rtms::endpoint::Policy;
 use crate::secret::Secret;
 
-pub use self::policies::{AutoStart, Policies};
+pub use self::policies::{AutoStart, Policies, StreamsPerMeeting};
 pub use self::quotas::{Occupancy, Place, Quotas};
 pub use self::registry::Apps;
 

@@ -185,6 +185,14 @@ impl<'a> Payload<'a> {
         short_text(self.get(key), MAX_TEXT_BYTES)
     }
 
+    /// True only if Zoom says so, as a boolean or as a text.
+    fn flag(&self, key: &str) -> bool {
+        match self.get(key) {
+            Some(Value::String(text)) => text.eq_ignore_ascii_case("true"),
+            other => other == Some(&Value::Bool(true)),
+        }
+    }
+
     fn plain_token(&self) -> Result<PlainToken, EventError> {
         self.get("plainToken")
             .and_then(Value::as_str)
@@ -203,6 +211,7 @@ impl<'a> Payload<'a> {
                 // Webinars have both since May 2026 (section 13.6).
                 meeting_id: self.optional("meeting_id").or_else(|| self.optional("webinar_id")),
                 operator_id: self.optional("operator_id"),
+                is_host: self.flag("is_original_host"),
             }),
             Change::Stopped => WebhookEffect::Stopped(StreamStopped {
                 stream_id,
@@ -234,16 +243,11 @@ impl<'a> Payload<'a> {
     /// A deauthorization (section 15.7). Only older payloads say whether the user's data may be kept, as a text.
     fn deauthorization(&self) -> Result<WebhookEffect, EventError> {
         let user_id = self.optional("user_id");
-        let may_keep_data = match self.get("user_data_retention") {
-            Some(Value::String(text)) => text.eq_ignore_ascii_case("true"),
-            Some(other) => other == &Value::Bool(true),
-            None => false,
-        };
         Ok(WebhookEffect::Deauthorized(Deauthorization {
             user_id: user_id
                 .ok_or_else(|| wrong_field("payload.user_id", "must be a short text"))?,
             account_id: self.optional("account_id"),
-            may_keep_data,
+            may_keep_data: self.flag("user_data_retention"),
         }))
     }
 

@@ -17,6 +17,7 @@ mod media;
 mod meeting;
 mod nats;
 mod network;
+mod operators;
 mod outage;
 mod peer;
 mod pooler;

@@ -10,6 +10,7 @@ mod foreign;
 mod forwards;
 mod installations;
 mod leases;
+mod left_out;
 mod migration;
 mod opening;
 mod outgoing;

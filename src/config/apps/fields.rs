@@ -38,7 +38,7 @@ pub(crate) const PRODUCTS: &str = "products";
 
 /// Every other field, in the order of the documents. A field is called like its variable, in lower case and without
 /// `ZOOM_`; only the secret tokens are a list by name.
-pub(crate) const FIELDS: [Field; 40] = [
+pub(crate) const FIELDS: [Field; 41] = [
     field("client_id", "ZOOM_CLIENT_ID", LeftOut::Refused),
     field("client_secret", "ZOOM_CLIENT_SECRET", LeftOut::Refused),
     field("secret_tokens", "ZOOM_SECRET_TOKEN", LeftOut::Refused),
@@ -58,6 +58,7 @@ pub(crate) const FIELDS: [Field; 40] = [
     field("rtms_auto_stop_after_seconds", "RTMS_AUTO_STOP_AFTER_SECONDS", LeftOut::Inherited),
     field("rtms_restart_attempts", "RTMS_RESTART_ATTEMPTS", LeftOut::Inherited),
     field("rtms_restart_after_seconds", "RTMS_RESTART_AFTER_SECONDS", LeftOut::Inherited),
+    field("rtms_streams_per_meeting", "RTMS_STREAMS_PER_MEETING", LeftOut::Inherited),
     field("max_streams_per_app", "MAX_STREAMS_PER_APP", LeftOut::Inherited),
     field("rtms_buffer_data", "RTMS_BUFFER_DATA", LeftOut::Inherited),
     field("media_preset", "MEDIA_PRESET", LeftOut::Inherited),

@@ -10,6 +10,7 @@ use super::*;
 use crate::config::{Config, ConfigErrors};
 use crate::model::Medium;
 use crate::model::params::Preset;
+use crate::zoom::app::StreamsPerMeeting;
 
 const DEFAULT: [(&str, &str); 3] = [
     ("ZOOM_CLIENT_ID", "id"),
@@ -72,7 +73,7 @@ fn every_field_of_an_app_is_read_as_its_variable_is() {
         "rtms_allowed_hosts": [".zoomgov.com"], "rtms_handshake_id_key": "meeting_uuid",
         "rtms_auto_start": "all", "rtms_auto_stop_after_seconds": 60, "rtms_restart_attempts": 2,
         "rtms_restart_after_seconds": 7, "media_types": ["audio", "chat"], "audio_streams": "mixed",
-        "rtms_buffer_data": false,
+        "rtms_buffer_data": false, "rtms_streams_per_meeting": "first",
     });
     let apps = apps(&[], &json!([described]));
     let app = &apps[0];
@@ -93,6 +94,7 @@ fn every_field_of_an_app_is_read_as_its_variable_is() {
     assert_eq!(app.handshake_ids.as_meeting, Product::ALL);
     assert_eq!(app.policies.auto_stop_after, Some(Duration::from_secs(60)));
     assert_eq!((app.policies.restarts, app.policies.restart_after.as_secs()), (2, 7));
+    assert_eq!(app.policies.streams_per_meeting, StreamsPerMeeting::First);
     assert!(app.params.media.contains(Medium::Chat) && !app.params.buffer_data);
 }
 

@@ -126,4 +126,10 @@ pub(super) const CONTROL: &[Variable] = &[
         "5",
         "the wait before the first of these attempts; each later wait is three times as long",
     ),
+    variable(
+        "RTMS_STREAMS_PER_MEETING",
+        "all",
+        "the streams of a meeting that are joined when several users bring the app, which gives one for each: all, first \
+         (none while an earlier one of another user has not ended) or host (the host's; all while the host is unknown)",
+    ),
 ];

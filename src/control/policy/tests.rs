@@ -9,6 +9,7 @@ use crate::model::{
     ActionRecord, AppName, IdKey, Instance, Product, Session, SessionId, StopReason, StreamId,
     Tally,
 };
+use crate::zoom::app::StreamsPerMeeting;
 
 const MINUTE_MS: i64 = 60_000;
 
@@ -90,6 +91,7 @@ fn policies() -> Policies {
         auto_stop_after: None,
         restarts: 3,
         restart_after: Duration::from_secs(5),
+        streams_per_meeting: StreamsPerMeeting::All,
     }
 }
 
@@ -115,6 +117,20 @@ fn a_stream_that_was_lost_without_a_reason_is_restarted_when_it_was_not_our_doin
         lost.outcome = Some(outcome);
         assert_eq!(restart_at(vec![lost]).is_some(), is_restarted, "{outcome:?}");
     }
+}
+
+#[test]
+fn a_stream_that_was_left_out_neither_causes_nor_prevents_a_restart() {
+    let left_out = |n: u32, reason| StreamRecord {
+        outcome: Some(Outcome::LeftOut),
+        ..stream(n, 0, Some(1), reason)
+    };
+    // Zoom ends a stream that nobody joins, for a technical reason.
+    assert_eq!(restart_at(vec![left_out(1, Some(15))]), None);
+    let lost = stream(1, 0, Some(9), Some(14));
+    let alone = restart_at(vec![lost.clone()]);
+    assert_eq!(restart_at(vec![lost, left_out(2, Some(15))]), alone);
+    assert!(alone.is_some());
 }
 
 #[test]

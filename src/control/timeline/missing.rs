@@ -67,7 +67,9 @@ pub(super) fn find_missing(
     let had_time = |stream: &StreamRecord| {
         stream.ended_at_ms.is_some() || now_ms.saturating_sub(stream.created_at_ms) >= GRACE_MS
     };
-    for stream in &snapshot.streams {
+    // The entry of the end of a stream that a policy left out says why nothing came of it.
+    let was_wanted = |stream: &&StreamRecord| stream.outcome != Some(Outcome::LeftOut);
+    for stream in snapshot.streams.iter().filter(was_wanted) {
         match obstacle.filter(|_| is_unclaimed(stream)) {
             Some(obstacle) => missing.push(waiting(stream, obstacle)),
             None if !had_time(stream) => {}

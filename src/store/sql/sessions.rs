@@ -7,12 +7,13 @@ statements! {
     /// Finds or creates a session and locks it until the transaction ends.
     UPSERT_SESSION = "
         INSERT INTO sessions (id, product, id_key, instance_id, account_id, meeting_id, operator_id,
-                              status, created_at_ms, updated_at_ms, app)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, 'connecting', $8, $8, $9)
+                              status, created_at_ms, updated_at_ms, app, host_id)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, 'connecting', $8, $8, $9, $10)
         ON CONFLICT (app, product, instance_id) DO UPDATE
            SET account_id = COALESCE(excluded.account_id, sessions.account_id),
                meeting_id = COALESCE(excluded.meeting_id, sessions.meeting_id),
-               operator_id = COALESCE(excluded.operator_id, sessions.operator_id)
+               operator_id = COALESCE(excluded.operator_id, sessions.operator_id),
+               host_id = COALESCE(excluded.host_id, sessions.host_id)
         RETURNING id";
 
     /// A meeting known by its number only gets the id that Zoom uses, within its app ($5).
@@ -56,6 +57,9 @@ statements! {
                meeting_started_at_ms = COALESCE(meeting_started_at_ms, $3),
                meeting_ended_at_ms = COALESCE(meeting_ended_at_ms, $4)
          WHERE id = $1";
+
+    /// A session whose data was deleted stays without names.
+    NOTE_HOST = "UPDATE sessions SET host_id = $2 WHERE id = $1 AND erased_at_ms IS NULL";
 
     /// The session of a meeting number that may still run: not ended, and with a recent event.
     FIND_SESSION_BY_NUMBER = "
@@ -126,10 +130,21 @@ statements! {
             AND EXISTS (", sessions_to_move!("id"), " AND moving.id = audit.subject)"
     );
 
+    /// The acting user of a session is one whose stream is joined, if any is.
+    RESTORE_OPERATOR = "
+        UPDATE sessions
+           SET operator_id = COALESCE(
+                   (SELECT streams.operator_id FROM streams
+                     WHERE streams.session_id = sessions.id AND streams.operator_id IS NOT NULL
+                       AND (streams.outcome IS NULL OR streams.outcome <> 'left_out')
+                     ORDER BY streams.ordinal DESC LIMIT 1),
+                   operator_id)
+         WHERE id = $1";
+
     PIN_VIDEO = "UPDATE sessions SET video_user_id = $2 WHERE id = $1";
 
     /// Derives a session's status from its streams and, while none is active, from the last start requested since.
-    // Stop reason 6: the meeting has ended (section 10.6).
+    // Stop reason 6: the meeting has ended (section 10.6). A stream that was left out ends for reasons of its own.
     REFRESH_SESSION = "
         UPDATE sessions
            SET updated_at_ms = $2,
@@ -144,7 +159,9 @@ statements! {
                    WHEN meeting_ended_at_ms IS NOT NULL
                    THEN 'ended'
                    WHEN (SELECT stop_reason FROM streams WHERE session_id = sessions.id
-                            AND stop_reason IS NOT NULL ORDER BY ordinal DESC LIMIT 1) = 6
+                            AND stop_reason IS NOT NULL
+                          ORDER BY CASE WHEN outcome = 'left_out' THEN 1 ELSE 0 END, ordinal DESC
+                          LIMIT 1) = 6
                    THEN 'ended'
                    ELSE COALESCE(
                        (SELECT CASE actions.status

@@ -40,6 +40,14 @@ statements! {
 
     STREAMS_OF_SESSION = select_stream!("streams.session_id = $1 ORDER BY streams.ordinal");
 
+    /// The streams of a session that Zoom and the daemon have not ended, and who started them.
+    OPEN_STREAMS = "
+        SELECT streams.ordinal, streams.operator_id, sessions.host_id
+          FROM streams JOIN sessions ON sessions.id = streams.session_id
+         WHERE streams.session_id = $1 AND streams.ended_at_ms IS NULL
+           AND streams.stop_seen_at_ms IS NULL
+         ORDER BY streams.ordinal";
+
     STREAMS_OF_NODE = select_stream!(
         "streams.owner = $1 AND streams.ended_at_ms IS NULL ORDER BY streams.stream_id"
     );

@@ -1,8 +1,10 @@
-//! The policies of an app: the requests that the daemon sends to Zoom by itself.
+//! The policies of an app: the requests that the daemon sends to Zoom by itself, and the streams that it joins.
 
 use std::time::Duration;
 
-/// The requests that the daemon sends to Zoom by itself.
+use crate::named::named;
+
+/// The requests that the daemon sends to Zoom by itself, and the streams that it joins.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Policies {
     pub auto_start: AutoStart,
@@ -12,6 +14,18 @@ pub struct Policies {
     pub restarts: u32,
     /// The wait before the first restart; later ones wait longer.
     pub restart_after: Duration,
+    pub streams_per_meeting: StreamsPerMeeting,
+}
+
+named! {
+    /// The streams of a meeting that are joined: Zoom gives one for each user who brings the app.
+    pub enum StreamsPerMeeting {
+        All: "all",
+        /// A stream is left out while an earlier one of another user has not ended.
+        First: "first",
+        /// Only the host's is joined. While the host is unknown, every stream is.
+        Host: "host",
+    }
 }
 
 /// The meetings for which a stream is requested when they begin.

@@ -31,6 +31,7 @@ pub(crate) fn app(name: &str) -> App {
             auto_stop_after: None,
             restarts: 0,
             restart_after: Duration::ZERO,
+            streams_per_meeting: StreamsPerMeeting::All,
         },
         quotas: Quotas::default(),
     }

@@ -54,8 +54,28 @@ fn a_start_is_read_with_everything_zoom_sends() {
         account_id: Some("acc1".into()),
         meeting_id: Some("91234567890".into()),
         operator_id: Some("u1".into()),
+        is_host: true,
     };
     assert_eq!(delivery.announcement, WebhookEffect::Started(expected));
+}
+
+#[test]
+fn the_operator_is_the_host_only_if_zoom_says_so() {
+    for (said, is_host) in [
+        (json!(true), true),
+        (json!("true"), true),
+        (json!(false), false),
+        (json!("no"), false),
+        (json!(1), false),
+        (json!(null), false),
+    ] {
+        let body = start(
+            "meeting.rtms_started",
+            json!({"meeting_uuid": "m", "rtms_stream_id": "s", "server_urls": "wss://a",
+                   "operator_id": "u1", "is_original_host": said}),
+        );
+        assert_eq!(started(&body).host_id(), is_host.then_some("u1"), "{said}");
+    }
 }
 
 #[test]

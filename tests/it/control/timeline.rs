@@ -100,6 +100,16 @@ async fn a_stream_that_waits_for_room_says_so_at_once() {
 }
 
 #[tokio::test]
+async fn a_stream_that_a_policy_left_out_is_not_missed() {
+    let kit = Kit::start().await;
+    kit.announce("m==", "s1").await;
+    kit.end_stream("s1", rtmsd::model::Outcome::LeftOut, None).await;
+    let timeline = timeline(&kit, &kit.only_session().await).await;
+    assert_eq!(timeline["missing"], json!([]));
+    assert!(detail(&timeline, "ended").starts_with("left_out"));
+}
+
+#[tokio::test]
 async fn a_stream_whose_entries_come_after_a_long_log_counts_as_joined() {
     let kit = Kit::start().await;
     kit.announce("m==", "s1").await;

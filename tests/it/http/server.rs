@@ -29,7 +29,7 @@ use rtmsd::sinks::webhooks::address::AddressPolicy;
 use rtmsd::sinks::{Context, Runner};
 use rtmsd::store::{Location, Store};
 use rtmsd::zoom::api::Api;
-use rtmsd::zoom::app::{App, Apps, AutoStart, Occupancy, Policies};
+use rtmsd::zoom::app::{App, Apps, AutoStart, Occupancy, Policies, StreamsPerMeeting};
 use rtmsd::zoom::client::ZoomClient;
 use rtmsd::zoom::install::Installer;
 use rtmsd::zoom::oauth::OAuth;
@@ -113,6 +113,7 @@ impl Default for Wiring {
                 auto_stop_after: None,
                 restarts: 0,
                 restart_after: Duration::ZERO,
+                streams_per_meeting: StreamsPerMeeting::All,
             },
             start_timeout: Duration::from_secs(30),
             pauses: Pauses::default(),

@@ -89,7 +89,10 @@ async fn everything(store: &Store) -> (Vec<Session>, Vec<StreamRecord>) {
 /// A session's status, derived without SQL.
 fn derived(streams: &[StreamRecord]) -> SessionStatus {
     let running: Vec<_> = streams.iter().filter(|stream| stream.outcome.is_none()).collect();
-    let reason = streams.iter().rev().find_map(|stream| stream.stop_reason);
+    // The reason of a stream that a policy left out counts only if there is no other.
+    let joined = |stream: &&StreamRecord| stream.outcome != Some(Outcome::LeftOut);
+    let reason = streams.iter().rev().filter(joined).find_map(|stream| stream.stop_reason);
+    let reason = reason.or_else(|| streams.iter().rev().find_map(|stream| stream.stop_reason));
     if running.iter().any(|stream| stream.status != StreamStatus::Announced) {
         SessionStatus::Live
     } else if !running.is_empty() {

@@ -33,6 +33,7 @@ pub(crate) fn started_in(instance: &str, stream: &str, event_ts_ms: i64, urls: &
         account_id: Some("acc1".into()),
         meeting_id: None,
         operator_id: Some("u1".into()),
+        is_host: false,
     };
     delivery("meeting.rtms_started", event_ts_ms, WebhookEffect::Started(started))
 }
@@ -46,6 +47,7 @@ pub(crate) fn started_by(operator: &str, stream: &str, event_ts_ms: i64) -> Deli
         account_id: Some("acc1".into()),
         meeting_id: Some(NUMBER.into()),
         operator_id: Some(operator.into()),
+        is_host: false,
     };
     delivery("meeting.rtms_started", event_ts_ms, WebhookEffect::Started(started))
 }

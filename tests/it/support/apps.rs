@@ -7,7 +7,7 @@ use rtmsd::model::{AppName, Product};
 use rtmsd::rtms::endpoint::Policy;
 use rtmsd::secret::Secret;
 use rtmsd::zoom::Credentials;
-use rtmsd::zoom::app::{App, AutoStart, Policies, Quotas};
+use rtmsd::zoom::app::{App, AutoStart, Policies, Quotas, StreamsPerMeeting};
 use rtmsd::zoom::signature::HandshakeIds;
 use rtmsd::zoom::token::Configured;
 
@@ -32,6 +32,7 @@ pub(crate) fn app(name: &str, secret_token: &str) -> App {
             auto_stop_after: None,
             restarts: 0,
             restart_after: Duration::ZERO,
+            streams_per_meeting: StreamsPerMeeting::All,
         },
         quotas: Quotas::default(),
     }
