@@ -73,10 +73,13 @@ fn login_of(url: &Url) -> Option<Option<Login>> {
 
 fn subject_prefix(read: &mut Reader<'_>) -> Option<String> {
     let prefix = read.text("NATS_SUBJECT_PREFIX");
-    if prefix.split('.').all(is_name) {
+    if prefix.split('.').all(|part| part == nats::APP || is_name(part)) {
         Some(prefix)
     } else {
-        read.wrong("NATS_SUBJECT_PREFIX", "letters, digits, - and _, in parts with dots between")
+        read.wrong(
+            "NATS_SUBJECT_PREFIX",
+            "letters, digits, - and _, in parts with dots between; {app} can be one of the parts",
+        )
     }
 }
 

@@ -319,6 +319,19 @@ fn the_streams_of_a_meeting_are_all_the_first_or_the_hosts() {
 }
 
 #[test]
+fn the_app_is_a_whole_part_of_a_subject_prefix() {
+    let prefix = |text| [("NATS_URL", "nats://broker"), ("NATS_SUBJECT_PREFIX", text)];
+    for right in ["rtms", "acme.zoom", "rtms.{app}", "{app}.rtms"] {
+        let nats = config(&prefix(right)).unwrap().nats.unwrap();
+        assert_eq!(nats.subject_prefix, right);
+    }
+    // A wildcard of the broker stands for a whole part only.
+    for wrong in ["rtms-{app}", "rtms.{account}", "{app}.", "rtms.*"] {
+        assert_eq!(mistakes(&prefix(wrong)), ["NATS_SUBJECT_PREFIX"], "{wrong}");
+    }
+}
+
+#[test]
 fn the_redirect_url_follows_from_the_public_url() {
     let urls = |changes: &[(&str, &str)]| {
         let mut config = config(changes).unwrap();

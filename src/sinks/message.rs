@@ -8,9 +8,9 @@ use serde_json::json;
 
 use crate::hub::Frame;
 use crate::model::params::Named;
-use crate::model::{EntryView, Medium, rfc3339};
+use crate::model::{AppName, EntryView, Medium, rfc3339};
 use crate::rtms::params::Effective;
-use crate::store::Relayed;
+use crate::store::{Deleted, Relayed};
 
 /// Stands in a path for an unknown or absent name; no real name becomes it.
 pub const NOBODY: &str = "_";
@@ -24,6 +24,8 @@ pub const DELETED: &str = "deleted";
 pub struct Message {
     /// Stable across repeated deliveries; `None` for frames, which are delivered once.
     pub id: Option<String>,
+    /// The Zoom app that it is about.
+    pub app: AppName,
     /// From the general to the particular. Every part consists of ASCII letters, digits, `-`, `_` and `%`.
     pub path: Vec<String>,
     /// Without line breaks.
@@ -41,6 +43,7 @@ impl Message {
             .expect("an entry has no map with other keys than text");
         Self {
             id: Some(entry.id()),
+            app: relayed.app.clone(),
             path: vec![
                 path_part(relayed.account_id.as_deref()),
                 entry.session_id.to_string(),
@@ -48,6 +51,7 @@ impl Message {
                 kind.to_owned(),
             ],
             headers: vec![
+                ("Rtms-App", relayed.app.to_string()),
                 ("Rtms-Session", entry.session_id.to_string()),
                 ("Rtms-Stream", entry.stream_id.to_string()),
                 ("Rtms-Ordinal", entry.stream_ordinal.to_string()),
@@ -71,6 +75,7 @@ impl Message {
         let channel = channel.map(|id| path_part(Some(id.as_str())));
         let last = channel.clone().unwrap_or_else(|| user.clone());
         let mut headers = vec![
+            ("Rtms-App", stream.app.to_string()),
             ("Rtms-Session", stream.session_id.to_string()),
             ("Rtms-Stream", stream.stream_id.to_string()),
             ("Rtms-Ordinal", stream.ordinal.to_string()),
@@ -84,6 +89,7 @@ impl Message {
         headers.extend(format_headers(&stream.effective, frame.medium));
         Self {
             id: None,
+            app: stream.app.clone(),
             path: vec![
                 path_part(account_id),
                 stream.session_id.to_string(),
@@ -95,19 +101,29 @@ impl Message {
         }
     }
 
-    /// At `deleted.{scope}`: the stored data of `subject`, the id of a `scope` such as a session, was deleted.
-    pub fn of_deletion(scope: &str, subject: &str, at_ms: i64) -> Self {
+    /// At `deleted.{scope}`: the stored data of a subject, such as a session, was deleted.
+    pub fn of_deletion(deleted: &Deleted) -> Self {
+        let Deleted { scope, subject, at_ms, .. } = deleted;
+        // Earlier versions had one app.
+        let app = deleted.app.clone().unwrap_or_default();
         let body = json!({
-            "type": "data.deleted", "scope": scope, "subject": subject,
-            "at_ms": at_ms, "at": rfc3339(at_ms),
+            "type": "data.deleted", "app": app, "scope": scope, "subject": subject,
+            "at_ms": at_ms, "at": rfc3339(*at_ms),
         });
+        let mut id = format!("data.deleted:{scope}:{subject}:{at_ms}");
+        if !app.is_default() {
+            // Two apps can delete the data of one user in the same millisecond.
+            id = format!("{id}:{app}");
+        }
         Self {
-            id: Some(format!("data.deleted:{scope}:{subject}:{at_ms}")),
+            id: Some(id),
             path: vec![DELETED.to_owned(), path_part(Some(scope))],
             headers: vec![
+                ("Rtms-App", app.to_string()),
                 ("Rtms-Kind", "data.deleted".to_owned()),
                 ("Rtms-At-Ms", at_ms.to_string()),
             ],
+            app,
             body: body.to_string().into(),
         }
     }

@@ -27,6 +27,8 @@ use super::message::{DELETED, ENTRIES, Message};
 use super::{Context, Runner};
 use crate::secret::Secret;
 
+/// The part of a subject prefix that stands for the name of the Zoom app.
+pub const APP: &str = "{app}";
 /// A copy of an entry that is published later than this is stored again; its id still identifies it.
 const DUPLICATE_WINDOW: Duration = Duration::from_secs(60 * 60);
 /// How long a stream that rtmsd creates keeps entries.
@@ -41,7 +43,8 @@ pub struct Settings {
     pub login: Option<Login>,
     /// A file with a user's JWT and key, as `nsc` writes it.
     pub credentials: Option<PathBuf>,
-    /// The prefix of every subject: one part, or several separated by dots.
+    /// The prefix of every subject: one part, or several separated by dots. `{app}` as a part stands for the name of
+    /// the Zoom app.
     pub subject_prefix: String,
     /// The name of the JetStream stream.
     pub stream: String,
@@ -112,7 +115,7 @@ impl Broker for Nats {
     }
 
     async fn publish_frame(&self, message: Message) -> bool {
-        let (subject, headers) = (self.subject(&message.path), message_headers(&message));
+        let (subject, headers) = (self.subject_of(&message), message_headers(&message));
         let published = self.link.client.publish_with_headers(subject, headers, message.body).await;
         if let Err(error) = &published
             && error.kind() == client::PublishErrorKind::MaxPayloadExceeded
@@ -190,7 +193,7 @@ impl Nats {
             .message_id(message.id.as_deref().unwrap_or_default())
             // Fails if another stream has the subject, instead of storing the entry there.
             .expected_stream(&self.settings.stream);
-        self.jetstream.send_publish(self.subject(&message.path), publish).await
+        self.jetstream.send_publish(self.subject_of(message), publish).await
     }
 
     fn warn_too_large(&self, what: &'static str) {
@@ -209,7 +212,10 @@ impl Nats {
         let wanted = stream::Config {
             name: name.clone(),
             description: Some("Entries of Zoom RTMS streams, from rtmsd".to_owned()),
-            subjects: vec![self.subject(&["*", "*", ENTRIES, "*"]), self.subject(&[DELETED, "*"])],
+            subjects: vec![
+                self.subject("*", &["*", "*", ENTRIES, "*"]),
+                self.subject("*", &[DELETED, "*"]),
+            ],
             max_age: MAX_AGE,
             duplicate_window: DUPLICATE_WINDOW,
             ..stream::Config::default()
@@ -220,8 +226,13 @@ impl Nats {
         Ok(())
     }
 
-    fn subject(&self, path: &[impl AsRef<str>]) -> String {
-        let mut subject = self.settings.subject_prefix.clone();
+    fn subject_of(&self, message: &Message) -> String {
+        // The name of an app has no character with a meaning in subjects.
+        self.subject(message.app.as_str(), &message.path)
+    }
+
+    fn subject(&self, app: &str, path: &[impl AsRef<str>]) -> String {
+        let mut subject = self.settings.subject_prefix.replace(APP, app);
         for part in path {
             subject.push('.');
             subject.push_str(part.as_ref());

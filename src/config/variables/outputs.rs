@@ -46,8 +46,8 @@ pub(super) const RECORDINGS: &[Variable] = &[
     variable(
         "RECORDINGS_LAYOUT",
         "{date}/{session}/{ordinal}",
-        "the folder of each recording, of {date} {time} {product} {meeting} {session} {stream} {ordinal}; or rtms-samples, \
-         for the folders and names of Zoom's sample library",
+        "the folder of each recording, of {app} {date} {time} {product} {meeting} {session} {stream} {ordinal}; or \
+         rtms-samples, for the folders and names of Zoom's sample library",
     ),
     variable(
         "RECORDINGS_SPOOL_BYTES",
@@ -80,7 +80,11 @@ pub(super) const NATS: &[Variable] = &[
         "",
         "a credentials file of NATS (a JWT and its key), for servers that require one",
     ),
-    variable("NATS_SUBJECT_PREFIX", "rtms", "the first part of every subject"),
+    variable(
+        "NATS_SUBJECT_PREFIX",
+        "rtms",
+        "the first part of every subject, or several separated by dots; {app} as a part stands for the name of the Zoom app",
+    ),
     variable("NATS_STREAM", "RTMSD", "the JetStream stream for entries; created if it is missing"),
     variable(
         "NATS_MEDIA",

@@ -59,9 +59,7 @@ async fn publish_new<B: Broker>(
         let Some(last) = page.last() else { break };
         after = (last.at_ms, last.id.clone());
         let new = page.iter().filter(|deleted| !published.contains(&deleted.id));
-        let messages: Vec<_> = new
-            .map(|deleted| Message::of_deletion(&deleted.scope, &deleted.subject, deleted.at_ms))
-            .collect();
+        let messages: Vec<_> = new.map(Message::of_deletion).collect();
         broker.publish(messages).await.map_err(|error| PublishError::Broker(error.to_string()))?;
         seen.extend(page.into_iter().map(|deleted| deleted.id));
     }

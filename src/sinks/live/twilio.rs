@@ -68,6 +68,7 @@ impl Twilio {
         let about = session.map(|session| {
             json!({
                 "session_id": session.id,
+                "app": session.app,
                 "product": session.instance.product,
                 "instance_id": session.instance.id(),
                 "meeting_id": session.meeting_id,

@@ -86,6 +86,7 @@ fn an_entry_is_what_the_api_shows_under_its_id() {
     assert_eq!(body, serde_json::to_value(EntryView::of(&relayed.entry)).unwrap());
     assert_eq!((&body["seq"], &body["user_name"]), (&3.into(), &"Ana".into()));
     for (name, value) in [
+        ("Rtms-App", "default"),
         ("Rtms-Stream", "/a.b>*:c=="),
         ("Rtms-Ordinal", "2"),
         ("Rtms-Seq", "3"),
@@ -114,6 +115,34 @@ fn a_frames_message_has_its_payload_and_format() {
         assert_eq!(header(&message, name), Some(value), "{name}");
     }
     assert_eq!(Message::of_frame(&heard(None), None).path[3], NOBODY);
+}
+
+#[test]
+fn every_message_names_its_app() {
+    let acme = AppName::parse("acme").unwrap();
+    let entry = Message::of_entry(&Relayed { app: acme.clone(), ..spoken(None) });
+    let mut frame = heard(None);
+    Arc::get_mut(&mut frame.stream).unwrap().app = acme.clone();
+    let deleted = Deleted {
+        id: "d".into(),
+        at_ms: 5,
+        scope: "user".into(),
+        subject: "u1".into(),
+        app: Some(acme.clone()),
+    };
+    let deletion = Message::of_deletion(&deleted);
+    assert_eq!(serde_json::from_slice::<Value>(&deletion.body).unwrap()["app"], "acme");
+    for message in [&entry, &Message::of_frame(&frame, None), &deletion] {
+        assert_eq!((&message.app, header(message, "Rtms-App")), (&acme, Some("acme")));
+    }
+    // The path is the same as without apps: a broker decides where the app goes.
+    assert_eq!(entry.path, Message::of_entry(&spoken(None)).path);
+    let ids = [None, Some(AppName::default()), Some(acme)]
+        .map(|app| Message::of_deletion(&Deleted { app, ..deleted.clone() }).id.unwrap());
+    assert_eq!(
+        ids,
+        ["data.deleted:user:u1:5", "data.deleted:user:u1:5", "data.deleted:user:u1:5:acme"]
+    );
 }
 
 #[test]

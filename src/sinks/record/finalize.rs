@@ -272,6 +272,7 @@ impl Finish<'_> {
             "stream_id": recording.stream_id,
             "ordinal": recording.ordinal,
             "part": recording.part,
+            "app": stream.app,
             "product": stream.instance.product,
             "instance_id": stream.instance.id(),
             "meeting_id": self.session.meeting_id,

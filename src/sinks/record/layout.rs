@@ -13,11 +13,11 @@ use self::names::{
 };
 use self::names::{sample_style, samples_folder};
 use super::track::TrackKind;
-use crate::model::{Instance, Medium, SessionId, Speaker, SpeakerUserId, StreamId};
+use crate::model::{AppName, Instance, Medium, SessionId, Speaker, SpeakerUserId, StreamId};
 
 /// The placeholders of a template.
-const PLACEHOLDERS: [&str; 7] =
-    ["date", "time", "product", "meeting", "session", "stream", "ordinal"];
+const PLACEHOLDERS: [&str; 8] =
+    ["app", "date", "time", "product", "meeting", "session", "stream", "ordinal"];
 
 /// The layout of recordings at their destination.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,7 +33,7 @@ pub enum Layout {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum LayoutError {
     #[error(
-        "has an unknown placeholder: use {{date}} {{time}} {{product}} {{meeting}} {{session}} {{stream}} {{ordinal}}"
+        "has an unknown placeholder: use {{app}} {{date}} {{time}} {{product}} {{meeting}} {{session}} {{stream}} {{ordinal}}"
     )]
     Placeholder,
     #[error("must be folders of A-Z a-z 0-9 - _ . = and placeholders, with / between them")]
@@ -47,6 +47,7 @@ pub enum LayoutError {
 /// The stream of a recording, as far as its folder depends on it.
 #[derive(Debug, Clone, Copy)]
 pub struct Subject<'a> {
+    pub app: &'a AppName,
     pub session_id: SessionId,
     pub stream_id: &'a StreamId,
     pub ordinal: u32,
@@ -143,10 +144,12 @@ impl Layout {
 fn fill_template(template: &str, of: &Subject<'_>) -> String {
     let (date, time) = date_and_time(of.started_at_ms);
     // If two ids form one name, it is ambiguous where the first ends.
-    let is_joined = template.contains("{meeting}") && template.contains("{stream}");
+    let has = |name: &str| template.contains(name);
+    let is_joined = has("{stream}") && (has("{meeting}") || has("{app}"));
     let stream_id = of.stream_id.as_str();
     let stream = if is_joined { hashed_name(stream_id) } else { distinct_name(stream_id) };
     let values = [
+        of.app.to_string(),
         date,
         time,
         of.instance.product.as_str().to_owned(),

@@ -148,6 +148,7 @@ async fn folder_for(
     stream: &StreamRecord,
 ) -> Result<String, FinishError> {
     let subject = Subject {
+        app: &stream.app,
         session_id: recording.session_id,
         stream_id: &recording.stream_id,
         ordinal: recording.ordinal,

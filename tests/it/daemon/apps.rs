@@ -6,6 +6,7 @@ use rtmsd::secret::Secret;
 use rtmsd::simulator::{Settings, ZoomApp};
 use serde_json::{Value, json};
 
+use super::recordings::kit::{folder, recorded, recording_of};
 use crate::support::kit::{Home, Log, TestDaemon, Zoom, chatter, eventually, script, zoom};
 
 const ACME: [&str; 3] = ["acmeClientId01", "acmeClientSecret01", "acmeSecretToken01"];
@@ -75,4 +76,22 @@ async fn an_app_that_the_daemon_does_not_have_gets_no_stream_and_disturbs_no_oth
     let letters = zoom.post.letters();
     assert!(letters.iter().any(|letter| letter.status == 404));
     assert_eq!(daemon.api().sessions().await.len(), 1);
+}
+
+#[tokio::test]
+async fn each_app_has_a_folder_of_recordings_if_the_layout_says_so() {
+    let home = recording_of(Home::sqlite(), "transcript")
+        .set("ZOOM_APPS", &json!([acme()]).to_string())
+        .set("RECORDINGS_LAYOUT", "{app}/{session}/{ordinal}");
+    let (daemon, zoom) = (TestDaemon::start(&home).await, Zoom::open(both_apps()).await);
+    zoom.post.deliver_to(daemon.address);
+    let mut apps = Vec::new();
+    for id in sessions(&daemon, 2).await {
+        let manifest = recorded(daemon.api(), &id, "stored").await.manifest().await;
+        let app = manifest["app"].as_str().unwrap().to_owned();
+        assert!(folder(&home).join(&app).join(&id).join("1/manifest.json").is_file(), "{app}");
+        apps.push(app);
+    }
+    apps.sort();
+    assert_eq!(apps, ["acme", "default"]);
 }

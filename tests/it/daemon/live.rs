@@ -154,6 +154,7 @@ impl TwilioServer {
                 let format =
                     json!({"encoding": "audio/x-mulaw", "sampleRate": 8000, "channels": 1});
                 assert_eq!(message["start"]["mediaFormat"], format);
+                assert_eq!(message["start"]["customParameters"]["app"], "default");
             }
             "media" => {
                 let media = &message["media"];

@@ -87,6 +87,10 @@ async fn a_consumer_gets_a_hello_then_entries_and_frames() {
     assert_eq!((&hello["type"], &hello["format"]), (&json!("hello"), &json!("json")));
     assert_eq!(hello["session"]["id"], json!(stream.session_id));
     assert_eq!(hello["streams"][0]["stream_id"], "s1");
+    assert_eq!(
+        (&hello["session"]["app"], &hello["streams"][0]["app"]),
+        (&"default".into(), &"default".into())
+    );
     assert_eq!(hello["streams"][0]["people"][0]["user_name"], "Ana");
     let entry = socket.text().await;
     assert_eq!((&entry["type"], &entry["cursor"]), (&json!("entry"), &json!("1:1")));

@@ -6,12 +6,12 @@ use std::time::Duration;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use rtmsd::model::{
-    Delivery, Entry, EntryBody, MediaSet, Speaker, TranscriptLine, UserId, WebhookEffect,
+    AppName, Delivery, Entry, EntryBody, MediaSet, Speaker, TranscriptLine, UserId, WebhookEffect,
 };
 use rtmsd::sinks::broker::{Broker as _, FrameSettings};
 use rtmsd::sinks::message::Message;
 use rtmsd::sinks::nats::{self, Nats, NatsError};
-use rtmsd::store::Store;
+use rtmsd::store::{Deleted, Store};
 use rtmsd::tls::client_config;
 use tokio::time::sleep;
 
@@ -130,6 +130,29 @@ async fn the_stream_is_made_for_entries_and_deletions_and_not_for_frames() {
 }
 
 #[tokio::test]
+async fn each_app_has_subjects_of_its_own_if_the_prefix_says_so() {
+    let (broker, test) = (Broker::start("").await, TestStore::sqlite().await);
+    let by_app = nats::Settings { subject_prefix: "zoom.{app}".into(), ..settings(&broker) };
+    let running = start(&test.store, by_app).await;
+    let acme = AppName::parse("acme").unwrap();
+    announce(&test.store, "s").await;
+    // The same meeting, as another app sees it.
+    record(&test.store, signed_by(&acme, started("t", 1, URL))).await;
+    for stream in ["s", "t"] {
+        say(&test.store, stream, &["one"]).await;
+    }
+    let stored = broker.stored("RTMSD", 2).await;
+    running.stop().await;
+    for message in stored {
+        let app = if message.header("Rtms-Stream") == "s" { "default" } else { "acme" };
+        assert_eq!(message.header("Rtms-App"), app);
+        assert!(message.subject.starts_with(&format!("zoom.{app}.acc1.")), "{}", message.subject);
+    }
+    let config = broker.stream("RTMSD").await.cached_info().config.clone();
+    assert_eq!(config.subjects, ["zoom.*.*.*.entries.*", "zoom.*.deleted.*"]);
+}
+
+#[tokio::test]
 async fn a_stream_that_is_there_is_used_as_it_is() {
     let (broker, test) = (Broker::start("").await, TestStore::sqlite().await);
     let context = async_nats::jetstream::new(broker.client().await);
@@ -194,7 +217,13 @@ async fn a_deletion_is_told_once_however_often_it_is_published() {
     let mut broker = Broker::away("").await;
     let tls = client_config(None).unwrap();
     let nats = Nats::connect(settings(&broker), &tls).await.unwrap();
-    let deletion = Message::of_deletion("session", "0190.*", 1_732_313_171_881);
+    let deletion = Message::of_deletion(&Deleted {
+        id: "d".into(),
+        at_ms: 1_732_313_171_881,
+        scope: "session".into(),
+        subject: "0190.*".into(),
+        app: None,
+    });
     let publish = || nats.publish(vec![deletion.clone()]);
     assert!(matches!(publish().await, Err(NatsError::Away)));
     broker.come().await;

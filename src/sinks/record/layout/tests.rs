@@ -4,11 +4,16 @@ use uuid::Uuid;
 
 use super::names::{MAX_CHARS, short_hash};
 use super::*;
-use crate::model::{ChannelId, IdKey, Product, UserId};
+use crate::model::{AppName, ChannelId, IdKey, Product, UserId};
 
 fn folder(layout: &str, stream: &str, part: u32) -> String {
+    folder_of("default", layout, stream, part)
+}
+
+fn folder_of(app: &str, layout: &str, stream: &str, part: u32) -> String {
     let instance = Instance::new(Product::Meeting, IdKey::MeetingUuid, "/ab+c==").unwrap();
     let subject = Subject {
+        app: &AppName::parse(app).unwrap(),
         session_id: SessionId(Uuid::nil()),
         stream_id: &StreamId::parse(stream).unwrap(),
         ordinal: 2,
@@ -29,6 +34,18 @@ fn a_template_becomes_a_folder() {
         "zoom/meeting/22-06-11_ab_c-c6a497362a89/etc-74ccf3c5b4c1"
     );
     assert_eq!(folder("{stream}", "s", 3), "s-part3");
+}
+
+#[test]
+fn each_app_has_folders_of_its_own() {
+    let layout = "{app}/{date}/{session}/{ordinal}";
+    let day = "2024-11-22/00000000-0000-0000-0000-000000000000/2";
+    assert_eq!(folder_of("default", layout, "s", 1), format!("default/{day}"));
+    assert_eq!(folder_of("acme", layout, "s", 1), format!("acme/{day}"));
+    // Without a folder of its own, where the name ends is ambiguous, and the stream's hash decides.
+    let joined = |app, stream| folder_of(app, "{app}-{stream}", stream, 1);
+    assert_ne!(joined("a-b", "c"), joined("a", "b-c"));
+    assert_eq!(Layout::parse("{app}/{session}"), Err(LayoutError::NotUnique));
 }
 
 #[test]
@@ -113,6 +130,7 @@ fn two_ids_in_one_name_stay_distinct() {
     let folder = |meeting: &str, stream: &str| {
         let instance = Instance::new(Product::Meeting, IdKey::MeetingUuid, meeting).unwrap();
         let subject = Subject {
+            app: &AppName::default(),
             session_id: SessionId(Uuid::nil()),
             stream_id: &StreamId::parse(stream).unwrap(),
             ordinal: 1,
