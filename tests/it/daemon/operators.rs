@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use rtmsd::simulator::{OAuthSettings, Settings, User};
 use serde_json::Value;
 
-use crate::support::kit::{Home, TestDaemon, Zoom, endless, eventually, zoom};
+use crate::support::kit::{Home, TestDaemon, Zoom, endless, eventually, send_webhook, zoom};
 
 const HOST: &str = "u-ana";
 const OTHER: &str = "u-bo";
@@ -29,11 +29,21 @@ async fn announced(policy: &str, order: [&str; 2]) -> Scene {
 async fn with_lost(policy: &str, order: [&str; 2], lost: &[&str]) -> Scene {
     let home = Home::sqlite().set("RTMS_STREAMS_PER_MEETING", policy);
     let daemon = TestDaemon::start(&home).await;
+    let (zoom, letters) = held_back(&daemon, lost).await;
+    for operator in order {
+        assert_eq!(zoom.post.send(&letters[operator]).await, 200);
+    }
+    let session = session_of(&daemon, &letters).await;
+    Scene { home, daemon, zoom, session }
+}
+
+/// Opens the meeting and holds back the announcements of the streams, so that the test knows their order. Returns them
+/// by user.
+async fn held_back(daemon: &TestDaemon, lost: &[&str]) -> (Zoom, BTreeMap<String, Value>) {
     let user = |id: &str| User { id: id.into(), name: id.into(), email: String::new() };
-    let oauth = OAuthSettings { users: order.map(user).into(), ..OAuthSettings::default() };
+    let oauth = OAuthSettings { users: [HOST, OTHER].map(user).into(), ..Default::default() };
     let operators = [HOST, OTHER].map(str::to_owned).into();
     let zoom = Zoom::open(Settings { operators, oauth, ..zoom(endless(200)) }).await;
-    // Held back, so that the order is known.
     for event in [STARTED].iter().chain(lost) {
         zoom.post.lose(event);
     }
@@ -41,17 +51,18 @@ async fn with_lost(policy: &str, order: [&str; 2], lost: &[&str]) -> Scene {
     zoom.post.letter("meeting.started").await;
     let letters = eventually("both streams are announced", async || {
         let letters = zoom.post.letters().into_iter().filter(|letter| letter.event == STARTED);
-        let letters: Vec<Value> = letters.map(|letter| letter.body).collect();
+        let operator = |body: &Value| body["payload"]["operator_id"].as_str().unwrap().to_owned();
+        let letters: BTreeMap<_, _> =
+            letters.map(|letter| (operator(&letter.body), letter.body)).collect();
         (letters.len() == 2).then_some(letters)
     })
     .await;
-    for operator in order {
-        let letter = letters.iter().find(|body| body["payload"]["operator_id"] == operator);
-        assert_eq!(zoom.post.send(letter.expect("one for each")).await, 200);
-    }
-    let instance_id = letters[0]["payload"]["meeting_uuid"].as_str().unwrap();
-    let session = daemon.api().session_of(instance_id).await;
-    Scene { home, daemon, zoom, session }
+    (zoom, letters)
+}
+
+async fn session_of(daemon: &TestDaemon, letters: &BTreeMap<String, Value>) -> String {
+    let instance_id = letters[HOST]["payload"]["meeting_uuid"].as_str().unwrap();
+    daemon.api().session_of(instance_id).await
 }
 
 impl Scene {
@@ -162,4 +173,20 @@ async fn a_stream_that_was_joined_stays_joined_under_another_policy() {
     });
     joined.await;
     assert_eq!(scene.settled().await, ["live", "live"]);
+}
+
+#[tokio::test]
+async fn two_daemons_that_are_asked_at_once_join_one_stream() {
+    let home = Home::postgres().await.set("RTMS_STREAMS_PER_MEETING", "first");
+    let (daemon, second) = (TestDaemon::start(&home).await, TestDaemon::start(&home).await);
+    let (zoom, letters) = held_back(&daemon, &[]).await;
+    let answers = tokio::join!(
+        send_webhook(daemon.address, &letters[HOST]),
+        send_webhook(second.address, &letters[OTHER]),
+    );
+    assert_eq!(answers, (200, 200));
+    let session = session_of(&daemon, &letters).await;
+    let scene = Scene { home, daemon, zoom, session };
+    assert_eq!(scene.settled().await, ["live", "left_out"]);
+    assert_eq!(scene.joins().values().sum::<u64>(), 1);
 }
