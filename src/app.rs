@@ -43,13 +43,15 @@ use crate::sinks::{Context, Runner, Stops, relay};
 use crate::store::{Store, StoreError};
 use crate::tls::{TlsError, client_config};
 use crate::zoom::api::Api;
-use crate::zoom::app::{Apps, Occupancy};
+use crate::zoom::app::{Apps, ManagedApps, Occupancy};
 use crate::zoom::client::ZoomClient;
 use crate::zoom::install::Installer;
 use crate::zoom::oauth::OAuth;
 use crate::zoom::retry::Pauses;
 use crate::zoom::retry_policy;
 use crate::zoom::token::Tokens;
+
+pub(crate) use self::settings::describe_app;
 
 use self::parts::Parts;
 use self::sinks::Sinks;
@@ -89,6 +91,7 @@ pub struct App {
     pub webhooks: Webhooks,
     forwards: Arc<Forwards>,
     live: Live,
+    pub managed_apps: ManagedApps,
     apps: Apps,
     occupancy: Occupancy,
     installer: Installer,
@@ -123,7 +126,14 @@ impl App {
         let network = Network::new(Arc::clone(&tls), resolver, config.proxy.clone());
         let zoom = ZoomClient::new(&network);
         let store = Store::open(&config.database).await?;
-        let apps = Apps::new(config.apps.clone());
+        let managed_apps = ManagedApps::new(
+            config.apps.clone(),
+            settings::describe_app(config.app_defaults.clone()),
+            store.clone(),
+            ring.clone(),
+        );
+        managed_apps.refresh().await?;
+        let apps = managed_apps.apps();
         let occupancy = Occupancy::new(config.max_streams);
         move_video_sessions(&store, &apps).await?;
         let (hub, writer) =
@@ -169,6 +179,7 @@ impl App {
             webhooks,
             forwards,
             live,
+            managed_apps,
             apps,
             occupancy,
             installer,
@@ -215,6 +226,7 @@ impl App {
         let mut background = JoinSet::new();
         background.spawn(self.writer.run());
         background.spawn(parts.retention(self.store.clone(), self.config.retention));
+        background.spawn(parts.apps(self.managed_apps.clone()));
         background.spawn(parts.idle_refresh(self.tokens.clone()));
         background.spawn(parts.deletions(self.store.clone()));
         background.spawn(parts.refusals(Arc::clone(&state.refusals), self.store.clone()));
@@ -279,6 +291,7 @@ impl App {
             webhook_path: self.config.webhook_path.clone(),
             apps: self.apps.clone(),
             occupancy: self.occupancy.clone(),
+            managed_apps: self.managed_apps.clone(),
             webhook_tolerance_s: self.config.webhook_tolerance_s,
             installer: self.installer.clone(),
             is_https: self.config.is_https(),

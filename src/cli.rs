@@ -14,7 +14,7 @@ use clap::{Parser, Subcommand};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{self, Config, ConfigErrors, Source, log_settings};
-use crate::http::INSTALL_PATH;
+use crate::http::{app_webhook_path, install_path};
 use crate::simulator::{SimulateArgs, Verdict};
 use crate::store::Store;
 use crate::{simulator, telemetry};
@@ -104,6 +104,12 @@ async fn with_settled(
     }
 }
 
+/// Reads the settings again while the daemon runs.
+fn reread_settings() -> Result<Config, ConfigErrors> {
+    let source = settings_source();
+    source.settle(Config::to_serve(|name| source.lookup(name)))
+}
+
 async fn ask_health() -> ExitCode {
     let source = settings_source();
     // Only HOST, PORT and ADMIN_ADDR are read: a container's health check must not fail on an unrelated setting.
@@ -166,13 +172,14 @@ fn print_openapi() -> ExitCode {
 /// binary must not migrate the store of an older one.
 async fn print_check(config: Config) -> ExitCode {
     println!("the settings are valid");
-    let path = config.webhook_path.trim_end_matches('/');
     for app in &config.apps {
         let products: Vec<&str> = app.products.iter().map(|product| product.as_str()).collect();
         let (public_url, name) = (&config.install.public_url, &app.name);
+        let webhooks = app_webhook_path(&config.webhook_path, name.as_str());
         println!(
-            "app {name}: {}; webhooks at {public_url}{path}/{name}, installs at {public_url}{INSTALL_PATH}?app={name}",
-            products.join(", ")
+            "app {name}: {}; webhooks at {public_url}{webhooks}, installs at {public_url}{}",
+            products.join(", "),
+            install_path(name)
         );
     }
     ExitCode::SUCCESS

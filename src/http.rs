@@ -8,16 +8,18 @@ use tokio_util::task::TaskTracker;
 
 use crate::control::Control;
 use crate::hub::{Hub, Permits};
+use crate::model::AppName;
 use crate::seal::KeyRing;
 use crate::sinks::forward::Forwards;
 use crate::sinks::live::Live;
 use crate::sinks::record::Recordings;
 use crate::sinks::webhooks::Webhooks;
 use crate::store::Store;
-use crate::zoom::app::{Apps, Occupancy};
+use crate::zoom::app::{Apps, ManagedApps, Occupancy};
 use crate::zoom::install::Installer;
 
 mod api_tokens;
+mod apps;
 mod audit;
 mod audit_rows;
 // Authentication by bearer token.
@@ -80,7 +82,23 @@ pub use routes::{health_router, router};
 pub use webhook::{SignatureWarnings, check_path as check_webhook_path};
 
 /// The path where an install begins.
-pub const INSTALL_PATH: &str = "/api/v1/zoom/oauth/install";
+const INSTALL_PATH: &str = "/api/v1/zoom/oauth/install";
+
+/// The parameter of an install that names the app.
+const APP_PARAMETER: &str = "app";
+
+/// The path that begins the install of an app.
+pub fn install_path(app: &AppName) -> String {
+    match app.is_default() {
+        true => INSTALL_PATH.to_owned(),
+        false => format!("{INSTALL_PATH}?{APP_PARAMETER}={app}"),
+    }
+}
+
+/// The path for the webhooks of an app, below the path for those of the default app.
+pub fn app_webhook_path(webhook_path: &str, app: &str) -> String {
+    format!("{}/{app}", webhook_path.trim_end_matches('/'))
+}
 
 /// The state that the handlers share.
 pub struct AppState {
@@ -105,7 +123,10 @@ pub struct AppState {
     pub downloads: Permits,
     /// The path for Zoom's webhooks; must pass [`check_webhook_path`].
     pub webhook_path: String,
+    /// The apps that a request can name.
     pub apps: Apps,
+    /// The same apps, for the calls that change them.
+    pub managed_apps: ManagedApps,
     /// The streams that run here, for the health check.
     pub occupancy: Occupancy,
     /// Whether the bodies of Zoom's webhooks are stored; that they arrived always is.

@@ -3,6 +3,7 @@
 
 mod actions;
 mod api_tokens;
+mod apps;
 mod audit;
 mod connect;
 mod database;
@@ -46,6 +47,7 @@ use crate::model::{
 };
 use crate::secret::Secret;
 pub use actions::{Begin, Begun};
+pub use apps::StoredApp;
 pub use audit::{AuditPage, Audited};
 pub use database::TRANSACTION_TIMEOUT;
 use database::{Database, binds};

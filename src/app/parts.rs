@@ -16,6 +16,7 @@ use crate::http::{Counters, Refusals};
 use crate::net::retry::Doubling;
 use crate::sinks::Runner;
 use crate::store::Store;
+use crate::zoom::app::ManagedApps;
 use crate::zoom::token::Tokens;
 
 /// Builds the parts that are restarted after a panic. The stream supervisor, the HTTP server and the store's writer are
@@ -55,6 +56,10 @@ impl Parts {
         self.background("refusals", (refusals, store), |(refusals, store)| {
             Box::pin(upkeep::note_refusals(Arc::clone(refusals), store.clone()))
         })
+    }
+
+    pub(super) fn apps(&self, apps: ManagedApps) -> Part {
+        self.background("apps", apps, |apps| Box::pin(apps.clone().refresh_periodically()))
     }
 
     pub(super) fn idle_refresh(&self, tokens: Tokens) -> Part {

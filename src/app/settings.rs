@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::clock;
-use crate::config::{Config, Keep};
+use crate::config::{AppDefaults, Config, Keep};
 use crate::hub::WriterSettings;
 use crate::model::NodeId;
 use crate::net::Network;
@@ -12,8 +12,13 @@ use crate::rtms::stream::Timings;
 use crate::seal::KeyRing;
 use crate::sessions::Leases;
 use crate::sinks::webhooks;
-use crate::zoom::app::{Apps, Occupancy};
+use crate::zoom::app::{Apps, Describe, Occupancy};
 use crate::{control, sessions};
+
+/// Reads further apps, with these defaults.
+pub(crate) fn describe_app(defaults: AppDefaults) -> Describe {
+    Arc::new(move |name, fields| defaults.describe(name, fields))
+}
 
 /// How often the store is checked for due outgoing webhooks.
 const WEBHOOKS_POLL_INTERVAL: Duration = Duration::from_secs(1);

@@ -8,9 +8,10 @@ use crate::config::Config;
 use crate::seal::KeyRing;
 use crate::sinks::webhooks;
 use crate::store::Store;
+use crate::zoom::app;
 use crate::zoom::token::{RotateError, Rotated, rotate_keys};
 
-/// Re-encrypts every stored token and webhook secret with the first key of `TOKEN_ENCRYPTION_KEYS` while daemons keep
+/// Re-encrypts every stored token, webhook secret and app with the first key of `TOKEN_ENCRYPTION_KEYS` while daemons keep
 /// running.
 pub(super) async fn run(config: Config) -> ExitCode {
     let ring = match config.install.token_keys {
@@ -30,31 +31,42 @@ pub(super) async fn run(config: Config) -> ExitCode {
     let done = rotate_all(&store, &ring).await;
     // Closed on both outcomes, so that SQLite's write-ahead log is checkpointed.
     store.close().await;
-    let (installations, endpoints) = match done {
+    let Done { installations, endpoints, apps } = match done {
         Ok(done) => done,
         Err(error) => return print_error(1, &error.to_string()),
     };
     println!(
-        "re-encrypted {} installations and {} webhook endpoints",
-        installations.resealed, endpoints.resealed
+        "re-encrypted {} installations, {} webhook endpoints and {} apps",
+        installations.resealed, endpoints.resealed, apps.resealed
     );
-    match (installations.unreadable, endpoints.unreadable) {
+    match (installations.unreadable, endpoints.unreadable, apps.unreadable) {
         // Only now: a key that still opens something must stay in the setting.
-        (0, 0) => {
+        (0, 0, 0) => {
             println!("the other keys can now be removed");
             ExitCode::SUCCESS
         }
-        (tokens, secrets) => print_error(
+        (tokens, secrets, apps) => print_error(
             1,
             &format!(
-                "no key opens the tokens of {tokens} installations and the secrets of {secrets} webhook endpoints"
+                "no key opens the tokens of {tokens} installations, the secrets of {secrets} webhook endpoints and {apps} apps"
             ),
         ),
     }
 }
 
+/// What was done for each kind of secret.
+struct Done {
+    installations: Rotated,
+    endpoints: Rotated,
+    apps: Rotated,
+}
+
 /// Re-encrypts the secrets. Deletes idempotent responses sealed under other keys, which expire within a day anyway.
-async fn rotate_all(store: &Store, ring: &KeyRing) -> Result<(Rotated, Rotated), RotateError> {
+async fn rotate_all(store: &Store, ring: &KeyRing) -> Result<Done, RotateError> {
     store.forget_answers_sealed_otherwise(&ring.prefix()).await?;
-    Ok((rotate_keys(store, ring).await?, webhooks::rotate_keys(store, ring).await?))
+    Ok(Done {
+        installations: rotate_keys(store, ring).await?,
+        endpoints: webhooks::rotate_keys(store, ring).await?,
+        apps: app::rotate_keys(store, ring).await?,
+    })
 }

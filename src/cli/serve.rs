@@ -1,19 +1,21 @@
 //! `rtmsd serve`: runs the daemon until it is asked to stop.
 
+use std::io::{self, IsTerminal};
 use std::path::Path;
 use std::process::ExitCode;
 
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use super::private::{keep_files_private, warn_of_open_folders};
-use super::{first_start, print_error};
-use crate::app::App;
-use crate::config::Config;
+use super::{first_start, print_error, reread_settings};
+use crate::app::{App, describe_app};
+use crate::config::{Config, ConfigErrors};
 use crate::http::server;
 use crate::net::Resolver;
 use crate::rtms::stream::Timings;
 use crate::sessions::Leases;
+use crate::zoom::app::ManagedApps;
 use crate::zoom::token::Configured;
 
 /// The exit code after a second signal.
@@ -54,18 +56,53 @@ pub(super) async fn run(mut config: Config, stop: CancellationToken) -> ExitCode
     }
     warn_of_open_folders(&config.recordings);
     let webhook_path = config.webhook_path.clone();
+    // Before the daemon is ready: without a handler the signal ends the process, as it should when a terminal closes.
+    let hangups = match io::stdin().is_terminal() {
+        true => None,
+        false => Some(signal(SignalKind::hangup())),
+    };
     let app =
         match App::build(config, Timings::default(), Leases::default(), Resolver::system()).await {
             Ok(app) => app.with_admin(admin),
             Err(error) => return print_error(1, &error.to_string()),
         };
+    let reloading = tokio::spawn(reload_on_hangup(hangups, app.managed_apps.clone()));
     tracing::info!(%address, webhook_path, version = env!("CARGO_PKG_VERSION"), "rtmsd listens");
-    match app.run(listener, stop).await {
+    let ran = app.run(listener, stop).await;
+    reloading.abort();
+    match ran {
         Ok(()) => {
             tracing::info!("rtmsd has stopped");
             ExitCode::SUCCESS
         }
         Err(error) => print_error(1, &error.to_string()),
+    }
+}
+
+/// Reads the apps of the settings again on every SIGHUP. After a mistake they stay as they are.
+async fn reload_on_hangup(hangups: Option<io::Result<Signal>>, apps: ManagedApps) {
+    let Some(hangups) = hangups else { return };
+    let Ok(mut hangups) = hangups else {
+        return tracing::error!("could not install the handler of SIGHUP; it will end the process");
+    };
+    while hangups.recv().await.is_some() {
+        match reread_settings() {
+            Ok(config) => {
+                let count = config.apps.len();
+                apps.configure(config.apps, describe_app(config.app_defaults)).await;
+                tracing::info!(apps = count, "read the apps of the settings again");
+            }
+            Err(ConfigErrors(mistakes)) => {
+                for mistake in mistakes {
+                    let (setting, problem) = (mistake.name, mistake.problem);
+                    tracing::error!(
+                        setting,
+                        problem,
+                        "a setting has a mistake; the apps stay as they are"
+                    );
+                }
+            }
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! Maps every error to an HTTP status and a body.
 
+mod app;
 mod control;
 mod install;
 mod render;
@@ -19,6 +20,7 @@ use crate::model::{InstallationId, MediaError, ZoomAnswer};
 use crate::sinks::forward::TargetError;
 use crate::sinks::webhooks::EndpointError;
 use crate::store::StoreError;
+use crate::zoom::app::AppError;
 use crate::zoom::event::EventError;
 use crate::zoom::signature::SignatureError;
 
@@ -66,6 +68,9 @@ pub enum ApiError {
     /// Store errors become [`ApiError::Store`] instead.
     #[error("{0}")]
     Endpoint(Arc<EndpointError>),
+    /// Store errors become [`ApiError::Store`] instead.
+    #[error("{0}")]
+    App(Arc<AppError>),
     #[error("{0}")]
     Install(InstallRefusal),
     #[error(
@@ -184,6 +189,16 @@ impl From<StoreError> for ApiError {
     }
 }
 
+impl From<AppError> for ApiError {
+    fn from(error: AppError) -> Self {
+        match error {
+            AppError::Store(error) => error.into(),
+            AppError::Unknown => Self::UnknownApp,
+            other => Self::App(Arc::new(other)),
+        }
+    }
+}
+
 impl From<EndpointError> for ApiError {
     fn from(error: EndpointError) -> Self {
         match error {
@@ -225,6 +240,7 @@ impl ApiError {
             Self::RecordingLost | Self::AnswerDeleted => StatusCode::GONE,
             Self::RangeNotSatisfiable { .. } => StatusCode::RANGE_NOT_SATISFIABLE,
             Self::Endpoint(error) => webhook_endpoint::status(error),
+            Self::App(error) => app::status(error),
             Self::Install(refusal) => refusal.status(),
             Self::NotRevoked => StatusCode::BAD_GATEWAY,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
@@ -277,6 +293,7 @@ impl ApiError {
             Self::RecordingsUnavailable => "recordings_unavailable",
             Self::RangeNotSatisfiable { .. } => "range_not_satisfiable",
             Self::Endpoint(error) => webhook_endpoint::code(error),
+            Self::App(error) => app::code(error),
             Self::Install(refusal) => refusal.code(),
             Self::NotRevoked => "zoom_unavailable",
             Self::Unauthenticated | Self::UnknownToken(_) => "unauthenticated",

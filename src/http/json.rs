@@ -8,9 +8,18 @@ use crate::json;
 /// The longest field name that an error repeats.
 const MAX_FIELD_CHARS: usize = 64;
 
-/// Returns the fields of a JSON object, which must all be known. A null field counts as absent. Refuses nesting too
-/// deep to be read back from the store.
+/// Returns the fields of a JSON object, which must all be known. A null field counts as absent.
 pub(super) fn parse_fields(body: &[u8], known: &[&str]) -> Result<Map<String, Value>, ApiError> {
+    let mut fields = parse_object(body)?;
+    fields.retain(|_, value| !value.is_null());
+    match fields.keys().find(|name| !known.contains(&name.as_str())) {
+        Some(name) => Err(ApiError::UnknownField(name.chars().take(MAX_FIELD_CHARS).collect())),
+        None => Ok(fields),
+    }
+}
+
+/// Returns the fields of a JSON object. Refuses nesting too deep to be read back from the store.
+pub(super) fn parse_object(body: &[u8]) -> Result<Map<String, Value>, ApiError> {
     // Lossy is enough: it only counts brackets, and `from_slice` below rejects invalid UTF-8.
     if json::is_too_deep(&String::from_utf8_lossy(body)) {
         return Err(ApiError::InvalidValue {
@@ -18,13 +27,8 @@ pub(super) fn parse_fields(body: &[u8], known: &[&str]) -> Result<Map<String, Va
             problem: "must not nest deeper than 64 levels",
         });
     }
-    let mut fields: Map<String, Value> = serde_json::from_slice(body)
-        .map_err(|error| ApiError::NotJson { line: error.line(), column: error.column() })?;
-    fields.retain(|_, value| !value.is_null());
-    match fields.keys().find(|name| !known.contains(&name.as_str())) {
-        Some(name) => Err(ApiError::UnknownField(name.chars().take(MAX_FIELD_CHARS).collect())),
-        None => Ok(fields),
-    }
+    serde_json::from_slice(body)
+        .map_err(|error| ApiError::NotJson { line: error.line(), column: error.column() })
 }
 
 /// Refuses a body with content: only an empty one and an empty object say nothing.

@@ -18,13 +18,10 @@ use super::client_address::ClientAddress;
 use super::envelope::success;
 use super::error::{ApiError, InstallRefusal};
 use super::view::InstallationView;
-use super::{AppState, INSTALL_PATH};
+use super::{APP_PARAMETER, AppState};
 use crate::model::{AppName, Installation};
 use crate::secret::Secret;
 use crate::web::{CONTENT_SECURITY_POLICY, Page};
-
-/// The parameter of a query that names the app.
-const APP_PARAMETER: &str = "app";
 
 /// For programs that send a browser to Zoom themselves. `authorization_url` and `state` are also at the top level,
 /// where MeetMind's clients expect them.
@@ -73,14 +70,6 @@ fn named_app(query: Option<&str>, otherwise: AppName) -> Option<AppName> {
     match pairs.find(|(key, _)| key == APP_PARAMETER) {
         None => Some(otherwise),
         Some((_, name)) => AppName::parse(&name).ok(),
-    }
-}
-
-/// The path that begins the install of an app.
-fn install_path(app: &AppName) -> String {
-    match app.is_default() {
-        true => INSTALL_PATH.to_owned(),
-        false => format!("{INSTALL_PATH}?{APP_PARAMETER}={app}"),
     }
 }
 

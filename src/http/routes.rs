@@ -1,6 +1,7 @@
 //! The table of all paths: who may use each, its handler, and its entry in the OpenAPI document. The router and the
 //! document are built from this one table, so that they always agree.
 
+mod apps;
 mod daemon;
 mod sessions;
 mod webhooks;
@@ -15,7 +16,7 @@ use axum::routing::MethodRouter;
 
 use super::error::ApiError;
 use super::openapi::Operation;
-use super::{AppState, audit, auth, cors, idempotency, request, webhook};
+use super::{AppState, app_webhook_path, audit, auth, cors, idempotency, request};
 
 /// Who may use a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -150,7 +151,10 @@ fn request_observer(state: &AppState) -> Arc<request::Observer> {
     Arc::new(request::Observer {
         counters: Arc::clone(&state.counters),
         trusted_proxies: state.trusted_proxies.clone(),
-        webhook_paths: vec![state.webhook_path.clone(), webhook::app_path(&state.webhook_path)],
+        webhook_paths: vec![
+            state.webhook_path.clone(),
+            app_webhook_path(&state.webhook_path, "{app}"),
+        ],
     })
 }
 
@@ -159,6 +163,7 @@ pub(super) fn all_routes(webhook_path: &str) -> Vec<Route> {
     let mut routes = sessions::routes();
     routes.extend(zoom::routes());
     routes.extend(webhooks::routes());
+    routes.extend(apps::routes());
     routes.extend(daemon::routes(webhook_path));
     routes
 }

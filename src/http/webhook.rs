@@ -35,11 +35,6 @@ const WARNING_INTERVAL_MS: i64 = 60_000;
 /// Paths that a webhook cannot have.
 const TAKEN: [&str; 4] = ["/health/", "/api/", "/docs", "/openapi.json"];
 
-/// The path for the webhooks of the app that it names.
-pub(super) fn app_path(path: &str) -> String {
-    format!("{}/{{app}}", path.trim_end_matches('/'))
-}
-
 /// Checks a webhook path: it starts with `/`, is plain text and none of the daemon's own paths.
 pub fn check_path(path: &str) -> Result<(), &'static str> {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/_-.~".contains(&byte);

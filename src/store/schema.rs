@@ -54,6 +54,7 @@ const STEPS: &[Step] = steps! {
     27 "deletion items" "0027_deletion_items.sql",
     28 "recording targets" "0028_recording_targets.sql",
     29 "apps" "0029_apps.sql",
+    30 "stored apps" "0030_stored_apps.sql",
     31 "api tokens" "0031_api_tokens.sql",
 };
 

@@ -161,6 +161,7 @@ macro_rules! part_to_move {
 
 mod actions;
 mod api_tokens;
+mod apps;
 mod deletions;
 mod deliveries;
 mod entries;
@@ -175,6 +176,7 @@ mod tickets;
 
 pub use actions::*;
 pub use api_tokens::*;
+pub use apps::*;
 pub use deletions::*;
 pub use deliveries::*;
 pub use entries::*;
@@ -203,6 +205,7 @@ pub fn all_statements() -> impl Iterator<Item = &'static (&'static str, &'static
     let all = [
         actions::ALL,
         api_tokens::ALL,
+        apps::ALL,
         deletions::ALL,
         deliveries::ALL,
         entries::ALL,

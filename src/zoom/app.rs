@@ -1,5 +1,6 @@
 //! One Zoom Marketplace app as the daemon knows it: credentials, products, hosts, media and policies.
 
+mod managed;
 mod policies;
 mod quotas;
 mod registry;
@@ -13,6 +14,7 @@ use crate::model::{AppName, Instance, Product, StreamId};
 use crate::rtms::endpoint::Policy;
 use crate::secret::Secret;
 
+pub use self::managed::{AppError, Describe, Listed, ManagedApps, rotate_keys};
 pub use self::policies::{AutoStart, Policies, StreamsPerMeeting};
 pub use self::quotas::{Occupancy, Place, Quotas};
 pub use self::registry::Apps;

@@ -2,6 +2,7 @@
 
 mod api;
 mod api_tokens;
+mod apps;
 mod audit;
 mod cors;
 mod events;

@@ -1,5 +1,6 @@
 //! People install the app, and their tokens are there when they are wanted. Against a Zoom of our own.
 
+mod apps;
 mod bound;
 pub(crate) mod browser;
 pub(crate) mod daemon;

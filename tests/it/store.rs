@@ -20,6 +20,7 @@ mod retention;
 mod revocation;
 mod sessions;
 mod sinks;
+mod stored_apps;
 mod streams;
 mod tickets;
 mod walk;

@@ -123,7 +123,8 @@ const ARROWS: [(&str, &[&str]); 12] = [
 ];
 
 /// The modules that answer HTTP requests. Only the table of routes names them: what two of them need is a module of its own.
-const HANDLERS: [&str; 19] = [
+const HANDLERS: [&str; 20] = [
+    "apps",
     "audit_rows",
     "control",
     "docs",

@@ -227,3 +227,18 @@ fn a_file_holds_the_same_list_as_json_or_toml() {
     let both = config(&[("ZOOM_APPS_FILE", "/nowhere"), ("ZOOM_APPS", &list)]).unwrap_err();
     assert!(both.to_string().contains("beside ZOOM_APPS"), "{both}");
 }
+
+#[test]
+fn the_api_takes_the_same_fields_as_the_settings() {
+    let schemas: Value =
+        serde_json::from_str(include_str!("../../http/openapi/schemas.json")).unwrap();
+    for (schema, others) in [("NewApp", vec!["name", "products"]), ("AppChange", vec!["products"])]
+    {
+        let documented = schemas[schema]["properties"].as_object().unwrap().keys();
+        let mut documented: Vec<&str> = documented.map(String::as_str).collect();
+        let mut expected: Vec<&str> = FIELDS.iter().map(|field| field.name).chain(others).collect();
+        documented.sort_unstable();
+        expected.sort_unstable();
+        assert_eq!(documented, expected, "{schema}");
+    }
+}

@@ -7,7 +7,7 @@ use crate::http::AppState;
 use crate::http::audit::changes_something;
 use crate::http::error::ApiError;
 use crate::http::extract::PathPart;
-use crate::model::{ApiTokenId, AppScope, EndpointId, InstallationId, SessionId};
+use crate::model::{ApiTokenId, AppName, AppScope, EndpointId, InstallationId, SessionId};
 
 /// The object that the first parameter of a path names. The objects of further parameters are parts of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,10 +16,12 @@ pub(super) enum Owner {
     Installation,
     Endpoint,
     Token,
+    App,
 }
 
 /// The paths with parameters, each with all paths below it. A path that is not here is closed to tokens of some apps.
-const OWNERS: [(&str, Owner); 4] = [
+const OWNERS: [(&str, Owner); 5] = [
+    ("/api/v1/apps/{app}", Owner::App),
     ("/api/v1/sdk/sessions/{id}", Owner::Session),
     ("/api/v1/zoom/installations/{id}", Owner::Installation),
     ("/api/v1/webhooks/endpoints/{id}", Owner::Endpoint),
@@ -41,6 +43,7 @@ impl Owner {
             Self::Installation => InstallationId::unknown(),
             Self::Endpoint => EndpointId::unknown(),
             Self::Token => ApiTokenId::unknown(),
+            Self::App => AppName::unknown(),
         }
     }
 
@@ -56,6 +59,7 @@ impl Owner {
                 Some(id) => store.grant(id).await?.map(|grant| grant.installation.app),
                 None => None,
             },
+            Self::App => AppName::read(id).filter(|name| state.apps.get(name).is_some()),
             Self::Endpoint => {
                 let Some(id) = EndpointId::read(id) else { return Ok(None) };
                 return Ok(store.endpoint(id).await?.map(|stored| stored.endpoint.apps));

@@ -1,6 +1,7 @@
 //! The pages that people see when an install failed.
 
 use crate::http::error::InstallRefusal;
+use crate::http::install_path;
 use crate::model::AppName;
 use crate::web::Page;
 use crate::zoom::state::StateError;
@@ -8,7 +9,7 @@ use crate::zoom::state::StateError;
 impl InstallRefusal {
     /// The page, with a link that begins the install of `app` again.
     pub(super) fn failure_page(self, app: &AppName) -> Page {
-        let again = |page: Page, label| page.with_action(label, super::install_path(app));
+        let again = |page: Page, label| page.with_action(label, install_path(app));
         let text = self.text().to_owned();
         match self {
             Self::Denied => {

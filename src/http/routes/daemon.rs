@@ -2,7 +2,7 @@
 
 use super::{Access, Route};
 use crate::http::openapi::Operation;
-use crate::http::{api_tokens, audit_rows, docs, home, openapi, ops, webhook};
+use crate::http::{api_tokens, app_webhook_path, audit_rows, docs, home, openapi, ops, webhook};
 
 /// Routes for Zoom's webhooks, health and documents.
 pub(super) fn routes(webhook_path: &str) -> Vec<Route> {
@@ -23,7 +23,7 @@ pub(super) fn routes(webhook_path: &str) -> Vec<Route> {
                 .errors(&[400, 401, 403, 404, 408, 413])
                 .answer(200, "Recorded now or before", None),
         ),
-        Route::new(Access::Open, &webhook::app_path(webhook_path)).post(
+        Route::new(Access::Open, &app_webhook_path(webhook_path, "{app}")).post(
             webhook::receive_for_app,
             about(
                 "receiveAppWebhook",

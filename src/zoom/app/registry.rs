@@ -23,6 +23,18 @@ impl Apps {
         Arc::clone(&self.0.read().expect("no holder of this lock panics"))
     }
 
+    /// Replaces all apps. One that stays the same keeps its value.
+    pub(super) fn replace(&self, apps: impl IntoIterator<Item = App>) {
+        let before = self.all();
+        let kept = |app: App| match before.get(&app.name) {
+            Some(same) if **same == app => Arc::clone(same),
+            _ => Arc::new(app),
+        };
+        let map = apps.into_iter().map(|app| (app.name.clone(), kept(app))).collect::<Map>();
+        log_changes(&before, &map);
+        *self.0.write().expect("no holder of this lock panics") = Arc::new(map);
+    }
+
     /// The app with this name, if there is one now.
     pub fn get(&self, name: &AppName) -> Option<Arc<App>> {
         self.all().get(name).cloned()
@@ -57,5 +69,20 @@ impl Apps {
     /// The app that a stream belongs to; none if it was removed.
     pub fn for_stream(&self, stream: &StreamRecord) -> Option<Arc<App>> {
         self.get(&stream.app)
+    }
+}
+
+fn log_changes(before: &Map, after: &Map) {
+    for (name, app) in after {
+        match before.get(name) {
+            None => tracing::info!(app = %name, "the app was added"),
+            Some(old) if !Arc::ptr_eq(old, app) => {
+                tracing::info!(app = %name, "the app was changed; streams that run keep what they have");
+            }
+            Some(_) => {}
+        }
+    }
+    for name in before.keys().filter(|name| !after.contains_key(*name)) {
+        tracing::info!(app = %name, "the app was removed; its webhooks are refused from now on");
     }
 }

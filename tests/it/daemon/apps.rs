@@ -1,5 +1,6 @@
 //! Several Zoom apps in one daemon: each with its own credentials, webhooks and streams.
 
+mod changes;
 mod isolation;
 
 use rtmsd::secret::Secret;

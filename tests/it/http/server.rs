@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rtmsd::config::AppDefaults;
 use rtmsd::control::{self, Control};
 use rtmsd::http::auth::{ApiTokens, Failures, TokenRegistry};
 use rtmsd::http::cors::AllowedOrigins;
@@ -29,7 +30,9 @@ use rtmsd::sinks::webhooks::address::AddressPolicy;
 use rtmsd::sinks::{Context, Runner};
 use rtmsd::store::{Location, Store};
 use rtmsd::zoom::api::Api;
-use rtmsd::zoom::app::{App, Apps, AutoStart, Occupancy, Policies, StreamsPerMeeting};
+use rtmsd::zoom::app::{
+    App, Apps, AutoStart, Describe, ManagedApps, Occupancy, Policies, StreamsPerMeeting,
+};
 use rtmsd::zoom::client::ZoomClient;
 use rtmsd::zoom::install::Installer;
 use rtmsd::zoom::oauth::OAuth;
@@ -168,7 +171,8 @@ impl Server {
         let settings = WriterSettings { batch_interval, now_ms, ..Default::default() };
         let (hub, writer) = Hub::new(store.clone(), ALL_SUBSCRIBERS, settings);
         let writing = tokio::spawn(writer.run());
-        let apps = apps(&wiring);
+        let managed_apps = managed_apps(&wiring, &store);
+        let apps = managed_apps.apps();
         let (control, installer) = zoom_side(&store, &wiring, &apps);
         let context = Context { now_ms, ..context(&store, Arc::clone(&hub), 1) };
         let recordings = recordings(&context, folder.path());
@@ -203,6 +207,7 @@ impl Server {
             webhook_path: "/webhook".into(),
             apps,
             occupancy: wiring.occupancy.clone(),
+            managed_apps,
             webhook_tolerance_s: 300,
             signature_warnings: SignatureWarnings::default(),
             installer,
@@ -359,7 +364,7 @@ fn webhook_settings() -> webhooks::Settings {
 }
 
 /// The app of the wiring, and beside it a Video SDK app and another one for meetings, `acme`.
-pub(crate) fn apps(wiring: &Wiring) -> Apps {
+pub(crate) fn apps(wiring: &Wiring) -> Vec<App> {
     let (api_base_url, configured) = wiring.zoom.clone();
     let products = [Product::Meeting, Product::Webinar, Product::ContactCenter];
     let default = App {
@@ -378,7 +383,13 @@ pub(crate) fn apps(wiring: &Wiring) -> Apps {
     };
     let acme = AppName::parse("acme").expect("a name");
     let acme = App { name: acme, ..default.clone() };
-    Apps::new([default, video, acme])
+    vec![default, video, acme]
+}
+
+/// Those apps, and what is added over the API.
+fn managed_apps(wiring: &Wiring, store: &Store) -> ManagedApps {
+    let describe: Describe = Arc::new(|name, fields| AppDefaults::default().describe(name, fields));
+    ManagedApps::new(apps(wiring), describe, store.clone(), ring())
 }
 
 /// The parts that send requests to Zoom.

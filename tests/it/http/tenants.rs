@@ -48,6 +48,7 @@ impl Operation {
             "createForward" => json!({ "url": "ws://127.0.0.1:9/" }),
             "subscribeVideo" => json!({ "user_id": 7 }),
             "changeEndpoint" => json!({ "description": "changed" }),
+            "changeApp" => json!({}),
             _ => Value::Null,
         }
     }
@@ -171,6 +172,7 @@ async fn every_list_shows_the_own_apps_and_the_operator_sees_both() {
     assert_eq!(
         names,
         [
+            "listApps",
             "listAudit",
             "listSessions",
             "listTokens",

@@ -119,7 +119,12 @@ pub(crate) struct Trip {
 
 impl Trip {
     pub(crate) async fn begin(daemon: &Daemon) -> Self {
-        let answer = daemon.request("GET", INSTALL, &[HTML]).await;
+        Self::begin_at(daemon, INSTALL).await
+    }
+
+    /// At the install link of an app.
+    pub(crate) async fn begin_at(daemon: &Daemon, link: &str) -> Self {
+        let answer = daemon.request("GET", link, &[HTML]).await;
         assert_eq!(answer.status, 302);
         let cookie = answer.header("set-cookie").unwrap();
         Self {

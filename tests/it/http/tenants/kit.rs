@@ -79,6 +79,7 @@ impl Tenant {
             "id" if path.starts_with("/api/v1/zoom/installations/") => &self.installation,
             "id" if path.starts_with("/api/v1/webhooks/endpoints/") => &self.endpoint,
             "id" if path.starts_with("/api/v1/tokens/") => &self.api_token,
+            "app" => return self.app.to_string(),
             "file" => &self.file,
             "forward" => &self.forward,
             "delivery" => &self.delivery,
