@@ -184,15 +184,17 @@ async fn record_delivery(state: &AppState, delivery: &Delivery) -> Result<Respon
     };
     count(counter);
     let stream_id = delivery.announcement.stream_id().map(tracing::field::display);
+    let app = delivery.app.as_str();
     if recorded == Recorded::AlreadyEnded {
         tracing::info!(
+            app,
             event = delivery.event,
             stream_id,
             outcome,
             "the stream has already ended; the webhook is ignored"
         );
     } else {
-        tracing::info!(event = delivery.event, stream_id, outcome, "webhook");
+        tracing::info!(app, event = delivery.event, stream_id, outcome, "webhook");
     }
     // After the commit, because the reader polls the store.
     state.changes.notify_control();

@@ -64,8 +64,13 @@ impl App {
     pub fn may_send(&self, event: &str) -> bool {
         match event::product_of(event) {
             Some(product) => self.serves(product),
-            None => event.starts_with("rtms.") || self.products != [Product::VideoSdk],
+            None => event.starts_with("rtms.") || self.has_users(),
         }
+    }
+
+    /// Whether people install the app. They do not install one that has only the Video SDK (section 16).
+    pub fn has_users(&self) -> bool {
+        self.products != [Product::VideoSdk]
     }
 
     /// Verifies a webhook against each secret token. Returns the key that signed it, which also answers a URL

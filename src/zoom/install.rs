@@ -130,9 +130,9 @@ impl Installer {
     }
 
     /// Begins an install of an app, bound to the browser with this cookie if there is one. Stores nothing. `None` if
-    /// there is no such app.
+    /// there is no such app, or none that people install.
     pub fn begin(&self, app: &AppName, browser: Option<&str>) -> Option<Begun> {
-        let app = self.0.apps.get(app)?;
+        let app = self.0.apps.get(app).filter(|app| app.has_users())?;
         let now_ms = (self.0.now_ms)();
         let Issued { state, verifier } =
             self.0.keys.issue(now_ms, random_bytes(), &app.name, browser);

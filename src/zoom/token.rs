@@ -103,6 +103,7 @@ impl TokenError {
     pub fn is_temporary(&self) -> bool {
         match self {
             Self::Unavailable(RefreshError::OAuth(error)) => error.is_temporary(),
+            Self::Unavailable(RefreshError::NoApp | RefreshError::Sealed) => false,
             Self::Unavailable(_) | Self::Store(_) => true,
             Self::Missing(_) | Self::NeedsReconnect(_) | Self::Revoked(_) => false,
             Self::Ambiguous { .. } | Self::NotAllowed | Self::NoApp(_) => false,
@@ -110,6 +111,11 @@ impl TokenError {
     }
 
     fn no_source(app: &App) -> Self {
+        if !app.has_users() {
+            let what = "the app has no key for Zoom's Video SDK API: set";
+            let settings = "ZOOM_VIDEO_API_KEY and ZOOM_VIDEO_API_SECRET, or the app's own";
+            return Self::Missing(format!("{what} {settings}"));
+        }
         let (query, setting) = match app.name.is_default() {
             true => (String::new(), "ZOOM_ACCOUNT_ID"),
             false => (format!("?app={}", app.name), "account_id of the app"),
@@ -135,6 +141,11 @@ fn list_ids(ids: &[InstallationId]) -> String {
 pub enum RefreshError {
     #[error(transparent)]
     OAuth(#[from] OAuthError),
+    #[error("its app is not configured here")]
+    NoApp,
+    /// Zoom rejected nothing: this daemon cannot read what it stored.
+    #[error("no key in TOKEN_ENCRYPTION_KEYS opens its tokens")]
+    Sealed,
     #[error("another daemon took too long to refresh it")]
     Busy,
     /// The log has the store's own error.
@@ -368,7 +379,30 @@ fn is_fresh(now_ms: i64, from_ms: i64, until_ms: Option<i64>) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::is_fresh;
+    use super::{RefreshError, TokenError, is_fresh};
+    use crate::model::Product;
+    use crate::zoom::app::App;
+    use crate::zoom::app::tests::app;
+
+    #[test]
+    fn without_a_token_the_advice_fits_the_app() {
+        let advice = |app: &App| TokenError::no_source(app).to_string();
+        assert!(
+            advice(&app("default")).contains("/oauth/install as the host, or set ZOOM_ACCOUNT")
+        );
+        assert!(advice(&app("acme")).contains("install?app=acme"));
+        let video = App { products: vec![Product::VideoSdk], ..app("video") };
+        assert!(advice(&video).contains("ZOOM_VIDEO_API_KEY"));
+        assert!(!advice(&video).contains("install"), "nobody installs it");
+    }
+
+    #[test]
+    fn an_installation_without_its_app_or_key_is_no_fault_of_zooms() {
+        for error in [RefreshError::NoApp, RefreshError::Sealed] {
+            assert!(!error.to_string().contains("Zoom"));
+            assert!(!TokenError::Unavailable(error).is_temporary());
+        }
+    }
 
     #[test]
     fn a_token_is_refreshed_in_the_last_tenth_of_its_life() {

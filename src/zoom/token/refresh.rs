@@ -79,14 +79,14 @@ impl Inner {
     ) -> Result<(), RefreshError> {
         let (id, generation) = (installation.id, installation.generation);
         let Ok(app) = self.app_of(installation) else {
-            return Err(OAuthError::Misconfigured("it is not configured here").into());
+            return Err(RefreshError::NoApp);
         };
         let opened = sealed::open_tokens(&self.ring, id, tokens);
         let OpenTokens { refresh, .. } = match opened {
             Ok(opened) => opened,
             Err(error) => {
                 tracing::error!(installation = %id, %error, "cannot decrypt tokens; check TOKEN_ENCRYPTION_KEYS");
-                return Err(OAuthError::Misconfigured("its tokens do not open here").into());
+                return Err(RefreshError::Sealed);
             }
         };
         let refreshed = match &refresh {
