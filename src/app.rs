@@ -149,7 +149,7 @@ impl App {
         };
         let draining = CancellationToken::new();
         let Sinks { recordings, webhooks, forwards, live, runners } =
-            sinks::build(&config, &context, &ring, draining.clone()).await?;
+            sinks::build(&config, &context, &apps, &ring, draining.clone()).await?;
         let oauth = OAuth::new(zoom.clone());
         let tokens =
             Tokens::new(store.clone(), ring.clone(), oauth.clone(), apps.clone(), clock::now_ms);

@@ -115,7 +115,7 @@ impl Hub {
     }
 
     /// Takes a subscriber's place. Returns `None` when there are too many subscribers, or too many
-    /// of this token.
+    /// of this token or app.
     pub fn enter(&self, entrant: Entrant<'_>) -> Option<Permit> {
         self.permits.enter(entrant)
     }

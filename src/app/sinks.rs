@@ -12,6 +12,7 @@ use crate::sinks::live::Live;
 use crate::sinks::record::Recordings;
 use crate::sinks::webhooks::Webhooks;
 use crate::sinks::{Context, Runner, forward, nats, record, webhooks};
+use crate::zoom::app::Apps;
 
 /// The handles of the sinks for HTTP, and their tasks.
 pub(super) struct Sinks {
@@ -26,6 +27,7 @@ pub(super) struct Sinks {
 pub(super) async fn build(
     config: &Config,
     context: &Context,
+    apps: &Apps,
     ring: &KeyRing,
     draining: CancellationToken,
 ) -> Result<Sinks, AppError> {
@@ -39,7 +41,8 @@ pub(super) async fn build(
     let (recordings, recorder) = record::build(&config.recordings, context)?;
     let (webhooks, sender) = webhooks::build(settings::webhook_settings(config, ring), context);
     webhooks.configure(&config.webhooks.endpoints).await?;
-    let settings = forward::Settings { targets: config.targets.clone(), live: live.clone() };
+    let (targets, apps) = (config.targets.clone(), apps.clone());
+    let settings = forward::Settings { targets, live: live.clone(), apps };
     let (forwards, forwarder) = forward::build(settings, context);
     let mut runners = vec![recorder, sender, forwarder];
     if let Some(settings) = config.nats.clone() {

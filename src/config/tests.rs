@@ -61,10 +61,12 @@ fn subscribers_leave_a_quarter_of_the_connections() {
 }
 
 #[test]
-fn an_app_has_no_quota_of_streams_unless_it_is_set() {
+fn an_app_has_no_quotas_unless_they_are_set() {
     assert_eq!(app(&[]).quotas.max_streams, None);
     assert_eq!(app(&[("MAX_STREAMS_PER_APP", "7")]).quotas.max_streams, Some(7));
     assert_eq!(mistakes(&[("MAX_STREAMS_PER_APP", "0")]), ["MAX_STREAMS_PER_APP"]);
+    let rate = |changes: &[(&str, &str)]| app(changes).quotas.api_rate_per_s;
+    assert_eq!((rate(&[]), rate(&[("API_RATE_LIMIT_PER_SECOND_PER_APP", "9")])), (None, Some(9)));
 }
 
 #[test]

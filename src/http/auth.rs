@@ -62,7 +62,10 @@ impl Caller {
 
     /// The kind of subscriber this caller is.
     pub fn entrant(&self) -> Entrant<'_> {
-        if self.is_admin { Entrant::Privileged } else { Entrant::Token(&self.name) }
+        match self.is_admin && self.apps == AppScope::All {
+            true => Entrant::Privileged,
+            false => Entrant::Token(&self.name, self.apps.only()),
+        }
     }
 }
 
@@ -145,7 +148,9 @@ async fn known_tokens(state: &AppState) -> KnownTokens<'_> {
 
 fn check_scope(state: &AppState, token: &ApiToken, scope: Scope) -> Result<(), ApiError> {
     // The limit before the scope, so that refused requests count too.
-    state.rate_limit.take(&token.name, Instant::now())?;
+    let now = Instant::now();
+    state.rate_limit.take(&token.name, now)?;
+    state.rate_limit.take_of_apps(&token.apps, &state.apps, now)?;
     token.check(scope)
 }
 

@@ -24,11 +24,12 @@ use self::dial::dial;
 use super::live::{CloseReason, Connection, DeliveryAcks, Live, Request, Source};
 use super::{Context, Runner, Stops};
 use crate::hub::{Entrant, Permit};
-use crate::model::{Cursor, Forward, ForwardId, SessionId};
+use crate::model::{AppName, Cursor, Forward, ForwardId, SessionId};
 use crate::net::Network;
 use crate::rtms::backoff::{self, Backoff};
 use crate::rtms::endpoint::Endpoint;
 use crate::store::StoreError;
+use crate::zoom::app::Apps;
 
 /// The most forwards of one session.
 pub const MAX_PER_SESSION: u32 = 4;
@@ -70,11 +71,14 @@ pub enum ForwardStatus {
 pub struct Settings {
     pub targets: Targets,
     pub live: Live,
+    /// Each of several apps has its share of the subscribers' places.
+    pub apps: Apps,
 }
 
 /// The forwards of this daemon.
 pub struct Forwards {
     live: Live,
+    apps: Apps,
     targets: Targets,
     /// For hosts that users of the API name.
     network: Network,
@@ -98,9 +102,10 @@ struct RunningForward {
 
 /// Builds the sink. It stops with the live subscribers, when `live` does.
 pub fn build(settings: Settings, context: &Context) -> (Arc<Forwards>, Box<dyn Runner>) {
-    let Settings { targets, live } = settings;
+    let Settings { targets, live, apps } = settings;
     let forwards = Arc::new(Forwards {
         live,
+        apps,
         targets,
         network: context.network.for_named_hosts(),
         now_ms: context.now_ms,
@@ -178,23 +183,25 @@ impl Forwards {
         self.store_positions().await?;
         let since_ms = (self.now_ms)().saturating_sub(RECENTLY_MS);
         let forwards = self.live.store.forwards(since_ms, MAX_ALL).await?;
-        let here: HashSet<SessionId> =
-            self.live.hub.running_all().iter().map(|(stream, _)| stream.session_id).collect();
+        let running = self.live.hub.running_all();
+        let here: HashMap<SessionId, AppName> =
+            running.iter().map(|(stream, _)| (stream.session_id, stream.app.clone())).collect();
         self.stop_others(&forwards, &here);
         for forward in forwards {
-            if here.contains(&forward.session_id) && !self.running().contains_key(&forward.id) {
-                self.start(forward, tasks);
+            let Some(app) = here.get(&forward.session_id) else { continue };
+            if !self.running().contains_key(&forward.id) {
+                self.start(forward, app.clone(), tasks);
             }
         }
         Ok(())
     }
 
     /// Stops forwards that were removed or have had no stream of their session here for a while.
-    fn stop_others(&self, forwards: &[Forward], here: &HashSet<SessionId>) {
+    fn stop_others(&self, forwards: &[Forward], here: &HashMap<SessionId, AppName>) {
         let known: HashSet<ForwardId> = forwards.iter().map(|forward| forward.id).collect();
         // A forward that has failed stays in the map, so that it is not started again.
         self.running().retain(|id, running| {
-            running.idle_since = match here.contains(&running.session_id) {
+            running.idle_since = match here.contains_key(&running.session_id) {
                 true => None,
                 false => running.idle_since.or_else(|| Some(Instant::now())),
             };
@@ -207,7 +214,7 @@ impl Forwards {
         });
     }
 
-    fn start(self: &Arc<Self>, forward: Forward, tasks: &mut JoinSet<()>) {
+    fn start(self: &Arc<Self>, forward: Forward, app: AppName, tasks: &mut JoinSet<()>) {
         let (status, status_seen) = watch::channel(ForwardStatus::Connecting);
         let (delivered, delivered_seen) = watch::channel(forward.cursor.clone());
         let stop = self.live.stop.child_token();
@@ -220,7 +227,8 @@ impl Forwards {
             idle_since: None,
         };
         self.running().insert(forward.id, running);
-        let task = ForwardTask { forwards: Arc::clone(self), forward, status, delivered, stop };
+        let task =
+            ForwardTask { forwards: Arc::clone(self), forward, app, status, delivered, stop };
         tasks.spawn(async move {
             let last = task.run().await;
             tracing::info!(forward_id = %task.forward.id, ?last, "a forward has ended");
@@ -258,6 +266,8 @@ impl Forwards {
 struct ForwardTask {
     forwards: Arc<Forwards>,
     forward: Forward,
+    /// The app of its session.
+    app: AppName,
     status: watch::Sender<ForwardStatus>,
     delivered: watch::Sender<Cursor>,
     stop: CancellationToken,
@@ -296,11 +306,14 @@ impl ForwardTask {
 
     /// Waits for a permit among the subscribers; `None` when the forward must stop.
     async fn permit(&self) -> Option<Permit> {
+        let Forwards { live, apps, .. } = &*self.forwards;
         loop {
-            if let Some(permit) = self.forwards.live.hub.enter(Entrant::Privileged) {
+            // The only app shares with none.
+            let app = (apps.all().len() > 1).then_some(&self.app);
+            if let Some(permit) = live.hub.enter(Entrant::Forward(app)) {
                 return Some(permit);
             }
-            let error = "the maximum number of subscribers is connected (MAX_SUBSCRIBERS)";
+            let error = "the maximum number of subscribers, or of this app's, is connected (MAX_SUBSCRIBERS)";
             if !self.wait(error.to_owned(), POLL_INTERVAL).await {
                 return None;
             }

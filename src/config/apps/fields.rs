@@ -38,7 +38,7 @@ pub(crate) const PRODUCTS: &str = "products";
 
 /// Every other field, in the order of the documents. A field is called like its variable, in lower case and without
 /// `ZOOM_`; only the secret tokens are a list by name.
-pub(crate) const FIELDS: [Field; 41] = [
+pub(crate) const FIELDS: [Field; 42] = [
     field("client_id", "ZOOM_CLIENT_ID", LeftOut::Refused),
     field("client_secret", "ZOOM_CLIENT_SECRET", LeftOut::Refused),
     field("secret_tokens", "ZOOM_SECRET_TOKEN", LeftOut::Refused),
@@ -60,6 +60,11 @@ pub(crate) const FIELDS: [Field; 41] = [
     field("rtms_restart_after_seconds", "RTMS_RESTART_AFTER_SECONDS", LeftOut::Inherited),
     field("rtms_streams_per_meeting", "RTMS_STREAMS_PER_MEETING", LeftOut::Inherited),
     field("max_streams_per_app", "MAX_STREAMS_PER_APP", LeftOut::Inherited),
+    field(
+        "api_rate_limit_per_second_per_app",
+        "API_RATE_LIMIT_PER_SECOND_PER_APP",
+        LeftOut::Inherited,
+    ),
     field("rtms_buffer_data", "RTMS_BUFFER_DATA", LeftOut::Inherited),
     field("media_preset", "MEDIA_PRESET", LeftOut::Inherited),
     field("media_types", "MEDIA_TYPES", LeftOut::Inherited),

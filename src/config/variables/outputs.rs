@@ -7,8 +7,8 @@ pub(super) const LIVE: &[Variable] = &[
         "MAX_SUBSCRIBERS",
         "512",
         "the most live subscribers; further ones are refused. It must not exceed three quarters of MAX_CONNECTIONS, to \
-         which the default is lowered. An eighth is kept for forwards and tokens with admin, and a token may take three \
-         quarters of the rest",
+         which the default is lowered. An eighth is kept for forwards and tokens with admin; a token, and all tokens and \
+         forwards of one of several Zoom apps, may take three quarters of the rest",
     ),
     variable(
         "LIVE_BUFFER_BYTES",

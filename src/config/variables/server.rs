@@ -17,6 +17,12 @@ pub(super) const API: &[Variable] = &[
         "the most requests per second for each token; further requests get 429",
     ),
     variable(
+        "API_RATE_LIMIT_PER_SECOND_PER_APP",
+        "",
+        "the most requests per second for all tokens together that are limited to one Zoom app (@app); empty for no limit \
+         but that of each token",
+    ),
+    variable(
         "CORS_ALLOWED_ORIGINS",
         "",
         "the pages that may use the API from a browser: exact origins such as https://app.example.com, separated by \

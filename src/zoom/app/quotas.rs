@@ -11,6 +11,9 @@ use crate::model::{AppName, AppRooms};
 pub struct Quotas {
     /// The most streams that one daemon runs at once; `None` for no limit but the daemon's own.
     pub max_streams: Option<usize>,
+    /// The most API requests per second of all tokens that are limited to the app; `None` for no limit but that of each
+    /// token.
+    pub api_rate_per_s: Option<u32>,
 }
 
 /// How many streams this daemon runs, in total and of each app, and how many it may run. Cheap to clone; all clones
@@ -137,7 +140,7 @@ mod tests {
     use super::*;
 
     fn limited(name: &str, max_streams: usize) -> App {
-        App { quotas: Quotas { max_streams: Some(max_streams) }, ..app(name) }
+        App { quotas: Quotas { max_streams: Some(max_streams), ..Quotas::default() }, ..app(name) }
     }
 
     #[test]

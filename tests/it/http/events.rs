@@ -160,6 +160,23 @@ async fn a_slow_subscriber_misses_nothing() {
 }
 
 #[tokio::test]
+async fn the_tokens_of_an_app_leave_slots_for_others_even_with_admin() {
+    let server = Server::start().await;
+    let stream = server.start_stream(MEETING, "s1").await;
+    let own = [("authorization", "Bearer default-token-of-tests")];
+    let mut open = Vec::new();
+    for _ in 0..SUBSCRIBERS {
+        let (status, events) = SseClient::open(server.address, &path(&stream), &own).await;
+        assert_eq!(status, 200);
+        open.push(events);
+    }
+    let answer = server.request("GET", &path(&stream), &own).await;
+    assert_eq!((answer.status, answer.code().as_str()), (503, "too_many_subscribers"));
+    let (status, _reader) = subscribe(&server, &path(&stream), "").await;
+    assert_eq!(status, 200);
+}
+
+#[tokio::test]
 async fn a_subscriber_that_reads_nothing_loses_its_slot() {
     let limits = Limits { write_timeout: Duration::from_millis(200), ..Limits::default() };
     let server = Server::start_with(limits, Duration::from_secs(10)).await;

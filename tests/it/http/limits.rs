@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use rtmsd::http::server::Limits;
 use rtmsd::model::EntryBody;
+use rtmsd::zoom::app::Quotas;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
 
-use super::server::{READER, Server};
+use super::server::{READER, Server, Wiring};
 use super::tickets::{record, session_path};
 use crate::support::client::{Answer, SseClient, TIMEOUT, exchange, head, read_answer};
 use crate::support::wait::eventually;
@@ -242,4 +243,22 @@ async fn a_stalled_download_is_closed_for_another_request_when_places_run_short(
     })
     .await;
     assert!(closed(&mut download).await.len() < 20_000_000, "it is cut");
+}
+
+#[tokio::test]
+async fn an_app_over_its_quota_of_requests_gets_429_and_another_does_not() {
+    let quotas = Quotas { api_rate_per_s: Some(2), ..Quotas::default() };
+    let server = Server::wired(Wiring { quotas, ..Wiring::default() }).await;
+    let get = async |token: &str| {
+        let token = format!("Bearer {token}");
+        server.request("GET", "/api/v1/sdk/sessions", &[("authorization", &token)]).await
+    };
+    let mut answers = Vec::new();
+    for _ in 0..30 {
+        answers.push(get("acme-token-of-tests").await);
+        assert_eq!(get("default-token-of-tests").await.status, 200);
+    }
+    let refused = answers.iter().find(|answer| answer.status == 429).expect("a refusal");
+    assert_eq!(answers[0].status, 200);
+    assert_eq!(refused.header("retry-after"), Some("1"));
 }

@@ -31,7 +31,7 @@ use rtmsd::sinks::{Context, Runner};
 use rtmsd::store::{Location, Store};
 use rtmsd::zoom::api::Api;
 use rtmsd::zoom::app::{
-    App, Apps, AutoStart, Describe, ManagedApps, Occupancy, Policies, StreamsPerMeeting,
+    App, Apps, AutoStart, Describe, ManagedApps, Occupancy, Policies, Quotas, StreamsPerMeeting,
 };
 use rtmsd::zoom::client::ZoomClient;
 use rtmsd::zoom::install::Installer;
@@ -99,6 +99,8 @@ pub(crate) struct Wiring {
     pub start_timeout: Duration,
     pub pauses: Pauses,
     pub occupancy: Occupancy,
+    /// Those of the app `acme`.
+    pub quotas: Quotas,
     /// The address of Zoom's REST API, and the token for it.
     pub zoom: (String, Configured),
 }
@@ -121,6 +123,7 @@ impl Default for Wiring {
             start_timeout: Duration::from_secs(30),
             pauses: Pauses::default(),
             occupancy: Occupancy::new(1000),
+            quotas: Quotas::default(),
             // No server listens there.
             zoom: ("http://127.0.0.1:9".into(), Configured::None),
         }
@@ -185,7 +188,8 @@ impl Server {
             buffer_bytes: LIVE_BUFFER_BYTES,
             now_ms,
         };
-        let forward_settings = forward::Settings { targets, live: live.clone() };
+        let forward_settings =
+            forward::Settings { targets, live: live.clone(), apps: apps.clone() };
         let (forwards, _) = forward::build(forward_settings, &context);
         let (webhooks, webhook_sender) = webhooks::build(webhook_settings(), &context);
         let state = Arc::new(AppState {
@@ -382,7 +386,7 @@ pub(crate) fn apps(wiring: &Wiring) -> Vec<App> {
         ..default.clone()
     };
     let acme = AppName::parse("acme").expect("a name");
-    let acme = App { name: acme, ..default.clone() };
+    let acme = App { name: acme, quotas: wiring.quotas, ..default.clone() };
     vec![default, video, acme]
 }
 
