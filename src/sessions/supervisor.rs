@@ -16,7 +16,7 @@ use super::stream_task::{After, Controls, StreamTask, leave_to_others, record_en
 use super::streams_per_meeting::why_left_out;
 use super::{AtShutdown, Settings};
 use crate::hub::Hub;
-use crate::model::{Outcome, StopReason, StreamId, StreamRecord, UserId, ms};
+use crate::model::{AppName, Outcome, StopReason, StreamId, StreamRecord, UserId, ms};
 use crate::rtms::endpoint::Endpoint;
 use crate::rtms::stream::End;
 use crate::sessions::driver::{Command, Lease};
@@ -44,6 +44,8 @@ pub struct Supervisor {
     /// Until then no other node's stream is claimed: an outage of the store that this node saw may have kept
     /// the others from renewing their leases.
     patient_until: Option<Instant>,
+    /// The apps of streams that were left to other daemons. Each is logged once until it is there again.
+    missing_apps: HashSet<AppName>,
 }
 
 /// A running stream, and the state of its row that it was last notified of.
@@ -99,6 +101,7 @@ impl Supervisor {
             task_streams: HashMap::new(),
             store_is_away: false,
             patient_until: None,
+            missing_apps: HashSet::new(),
         }
     }
 
@@ -274,6 +277,7 @@ impl Supervisor {
             self.leave_to_others(stream);
             return Ok(());
         };
+        self.missing_apps.remove(&stream.app);
         match why_left_out(&self.store, &app, stream).await? {
             Some(detail) => {
                 self.end(stream, End { detail, ..stream_end(Outcome::LeftOut, None) });
@@ -299,7 +303,9 @@ impl Supervisor {
     /// Gives back a stream of an app that this daemon does not have: another one may have it, or have it soon.
     fn leave_to_others(&mut self, stream: &StreamRecord) {
         let (stream_id, app) = (&stream.stream_id, &stream.app);
-        tracing::warn!(%stream_id, %app, "the app of a stream is not configured here; leaving the stream to another daemon");
+        if self.missing_apps.insert(app.clone()) {
+            tracing::warn!(%stream_id, %app, "the app of a stream is not configured here; leaving its streams to another daemon");
+        }
         let (settings, store, given_back) =
             (self.settings.clone(), self.store.clone(), stream.clone());
         let controls = self.no_controls(stream);

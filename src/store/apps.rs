@@ -1,6 +1,7 @@
 //! Zoom apps that were added over the API, with their descriptions sealed.
 
-use super::database::{binds, row};
+use super::audit::insert_audit;
+use super::database::{binds, row, transaction};
 use super::{Store, StoreError, rows, sql};
 use crate::model::{AppName, AuditRow};
 
@@ -45,16 +46,24 @@ impl Store {
         self.execute_audited(sql::CHANGE_APP, values, act).await
     }
 
-    /// Deletes an app and writes the audit row. False if there is none, or if a stream of it runs and `force` is not
-    /// set. What belongs to the app stays.
+    /// Deletes an app, stops its streams and writes the audit row. False if there is none, or if a stream of it runs and
+    /// `force` is not set. What belongs to the app stays.
     pub async fn delete_app(
         &self,
         name: &AppName,
         force: bool,
         act: &AuditRow,
     ) -> Result<bool, StoreError> {
-        let values = binds![name, i64::from(force)];
-        self.execute_audited(sql::DELETE_APP, values, act).await
+        let (values, stop) = (binds![name, i64::from(force)], binds![name, act.at_ms]);
+        transaction!(self.database, |tx| {
+            let is_done = tx.execute(sql::DELETE_APP, values).await? > 0;
+            if is_done {
+                // Nobody tells of their end later: Zoom's webhooks for the app are refused.
+                tx.execute(sql::STOP_STREAMS_OF_APP, stop).await?;
+                insert_audit(&mut tx, act).await?;
+            }
+            is_done
+        })
     }
 
     /// Stores the same settings under another seal. False if they were replaced meanwhile.

@@ -24,4 +24,10 @@ statements! {
                 OR NOT EXISTS (SELECT 1 FROM streams
                                  JOIN sessions ON sessions.id = streams.session_id
                                 WHERE sessions.app = $1 AND streams.ended_at_ms IS NULL))";
+
+    /// Their runners end those that run; the others end when they are claimed.
+    STOP_STREAMS_OF_APP = "
+        UPDATE streams SET stop_seen_at_ms = $2
+         WHERE ended_at_ms IS NULL AND stop_seen_at_ms IS NULL
+           AND session_id IN (SELECT id FROM sessions WHERE app = $1)";
 }

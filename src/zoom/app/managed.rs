@@ -181,8 +181,8 @@ impl ManagedApps {
         self.show(name).await
     }
 
-    /// Deletes an app. Its sessions, streams, recordings and installations stay, and so do streams that run, with
-    /// `force`: they go on until Zoom ends them.
+    /// Deletes an app. Its sessions, recordings and installations stay; with `force`, streams of it that run end soon
+    /// after.
     pub async fn remove(
         &self,
         name: &AppName,

@@ -187,8 +187,9 @@ async fn an_app_with_streams_is_deleted_only_by_force_and_its_session_stays_read
     let timeline = call(&server, "GET", &format!("{session}/timeline"), &Value::Null).await;
     assert_eq!(timeline.status, 200);
     // What needs the app's credentials says that they are gone.
-    let stop = call(&server, "POST", &format!("{session}/rtms/stop"), &Value::Null).await;
-    assert_eq!(refused(&stop), (409, "app_not_configured".into()));
+    let start = call(&server, "POST", &format!("{session}/rtms/start"), &Value::Null).await;
+    assert_eq!(refused(&start), (409, "app_not_configured".into()));
+    assert!(server.stream("s1").await.stop_seen_at_ms.is_some(), "its runner ends it");
 }
 
 #[tokio::test]

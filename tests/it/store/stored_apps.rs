@@ -58,8 +58,12 @@ async fn an_app_is_deleted_when_none_of_its_own_streams_runs_or_by_force() {
         record(store, signed_by(&name("acme"), started("s1", 2, URL))).await;
         assert!(!delete(false).await, "its stream runs");
         assert!(delete(true).await);
+        let stream = |id: &str| StreamId::parse(id).unwrap();
+        let stop_of =
+            async |id: &str| store.stream(&stream(id)).await.unwrap().unwrap().stop_seen_at_ms;
+        assert_eq!((stop_of("s1").await, stop_of("s-other").await), (Some(30), None));
         assert!(add(store, "acme", "one", 9).await);
-        let stream = StreamId::parse("s1").unwrap();
+        let stream = stream("s1");
         let reason = Some(StopReason(6));
         store.finish_stream(&stream, 0, 1, Outcome::Stopped, reason, 40).await.unwrap().unwrap();
         assert!(delete(false).await);

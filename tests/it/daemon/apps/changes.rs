@@ -48,10 +48,13 @@ async fn an_app_is_added_used_and_removed_while_fifty_streams_of_another_run() {
     of_acme.close_clean().await;
     assert_eq!(daemon.api().delete("/api/v1/apps/acme").await.status, 200);
     assert_eq!(signed(daemon.address, "/webhook/acme", ACME[2], 1).await, 404);
+    let mut streams = Vec::new();
     for id in &ids {
         let stream = daemon.api().stream(id).await.unwrap();
         assert_eq!((stream.status.as_str(), stream.generation), ("live", 1));
-        let lines = stream.tally.transcript.frames;
+        streams.push((id, stream.tally.transcript.frames));
+    }
+    for (id, lines) in streams {
         eventually("the stream goes on", async || {
             let stream = daemon.api().stream(id).await?;
             (stream.tally.transcript.frames > lines).then_some(())
@@ -61,6 +64,20 @@ async fn an_app_is_added_used_and_removed_while_fifty_streams_of_another_run() {
     let report = of_default.simulator.report();
     assert!(report.streams.iter().all(|stream| stream.breaches.is_empty()));
     assert_eq!(report.streams.len(), STREAMS);
+}
+
+#[tokio::test]
+async fn an_app_that_is_deleted_by_force_has_no_stream_soon_after() {
+    let home = Home::sqlite().set("API_TOKENS", &format!("tests:{API_TOKEN}:admin"));
+    let daemon = TestDaemon::start(&home).await;
+    assert_eq!(daemon.api().post("/api/v1/apps", &acme()).await.status, 201);
+    let of_acme = Zoom::open(Settings { app: acme_at_zoom(), ..zoom(endless(500)) }).await;
+    of_acme.post.deliver_to(daemon.address);
+    let ids = sessions(&daemon, 1).await;
+    daemon.api().reaches(&ids[0], "live").await;
+    assert_eq!(daemon.api().delete("/api/v1/apps/acme?force=true").await.status, 200);
+    let stream = daemon.api().reaches(&ids[0], "ended").await;
+    assert_eq!(stream.end(), ("stopped", None));
 }
 
 /// A webhook with a body of its own, signed with this secret token. Returns the answer's status.
