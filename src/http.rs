@@ -97,6 +97,9 @@ pub fn install_path(app: &AppName) -> String {
 
 /// The path for the webhooks of an app, below the path for those of the default app.
 pub fn app_webhook_path(webhook_path: &str, app: &str) -> String {
+    if app == AppName::DEFAULT {
+        return webhook_path.to_owned();
+    }
     format!("{}/{app}", webhook_path.trim_end_matches('/'))
 }
 
