@@ -92,9 +92,11 @@ pub struct SignatureWarnings {
 impl SignatureWarnings {
     fn warn(&self, app: &AppName, now_ms: i64) {
         if self.is_due(now_ms) {
+            let setting =
+                if app.is_default() { "ZOOM_SECRET_TOKEN" } else { "the app's secret_tokens" };
             tracing::warn!(
                 %app,
-                "a webhook's signature does not fit the secret token of its app; the webhook is refused. \
+                "a webhook's signature does not fit {setting}; the webhook is refused. \
                 If Zoom sent it, copy the Secret Token of the Zoom app again (further ones are logged once a minute)"
             );
         }
