@@ -126,27 +126,13 @@ impl App {
         let network = Network::new(Arc::clone(&tls), resolver, config.proxy.clone());
         let zoom = ZoomClient::new(&network);
         let store = Store::open(&config.database).await?;
-        let managed_apps = ManagedApps::new(
-            config.apps.clone(),
-            settings::describe_app(config.app_defaults.clone()),
-            store.clone(),
-            ring.clone(),
-        );
-        managed_apps.refresh().await?;
+        let managed_apps = load_apps(&config, &store, &ring).await?;
         let apps = managed_apps.apps();
         let occupancy = Occupancy::new(config.max_streams);
-        move_video_sessions(&store, &apps).await?;
         let (hub, writer) =
             Hub::new(store.clone(), config.max_subscribers, settings::writer_settings(&config));
         let node = NodeId(Uuid::new_v4());
-        let context = Context {
-            store: store.clone(),
-            hub: Arc::clone(&hub),
-            network: network.clone(),
-            node,
-            relay: relay::Settings::default(),
-            now_ms: clock::now_ms,
-        };
+        let context = sink_context(&store, &hub, &network, node);
         let draining = CancellationToken::new();
         let Sinks { recordings, webhooks, forwards, live, runners } =
             sinks::build(&config, &context, &apps, &ring, draining.clone()).await?;
@@ -339,6 +325,34 @@ async fn end_requests(live_connections: TaskTracker, requests: TaskTracker) {
     requests.close();
     if timeout(LAST_STEP, requests.wait()).await.is_err() {
         tracing::warn!("requests to Zoom did not end in time; what came of them is not known");
+    }
+}
+
+/// The apps of the settings and of the store.
+async fn load_apps(
+    config: &Config,
+    store: &Store,
+    ring: &KeyRing,
+) -> Result<ManagedApps, AppError> {
+    let managed_apps = ManagedApps::new(
+        config.apps.clone(),
+        settings::describe_app(config.app_defaults.clone()),
+        store.clone(),
+        ring.clone(),
+    );
+    managed_apps.refresh().await?;
+    move_video_sessions(store, &managed_apps.apps()).await?;
+    Ok(managed_apps)
+}
+
+fn sink_context(store: &Store, hub: &Arc<Hub>, network: &Network, node: NodeId) -> Context {
+    Context {
+        store: store.clone(),
+        hub: Arc::clone(hub),
+        network: network.clone(),
+        node,
+        relay: relay::Settings::default(),
+        now_ms: clock::now_ms,
     }
 }
 

@@ -58,7 +58,7 @@ impl Store {
         transaction!(self.database, |tx| {
             let is_done = tx.execute(sql::DELETE_APP, values).await? > 0;
             if is_done {
-                // Nobody tells of their end later: Zoom's webhooks for the app are refused.
+                // Their end is not reported later: Zoom's webhooks for the app are refused.
                 tx.execute(sql::STOP_STREAMS_OF_APP, stop).await?;
                 insert_audit(&mut tx, act).await?;
             }

@@ -4,15 +4,55 @@ use super::{Access, Route};
 use crate::http::openapi::Operation;
 use crate::http::{api_tokens, app_webhook_path, audit_rows, docs, home, openapi, ops, webhook};
 
-/// Routes for Zoom's webhooks, health and documents.
+/// Routes for Zoom's webhooks, health, tokens and documents.
 pub(super) fn routes(webhook_path: &str) -> Vec<Route> {
-    let about = |id, summary| Operation::new("Daemon", id, summary);
+    let mut routes = webhook_routes(webhook_path);
+    routes.extend(token_routes());
+    routes.extend(other_routes());
+    routes
+}
+
+fn about(id: &'static str, summary: &'static str) -> Operation {
+    Operation::new("Daemon", id, summary)
+}
+
+fn other_routes() -> Vec<Route> {
     vec![
         Route::new(Access::Open, "/").get(
             home::serve,
             about("home", "What this server is and whether it is ready: a page for browsers")
                 .answer(200, "A page if HTML is accepted, otherwise JSON", None),
         ),
+        Route::new(Access::Open, "/health/live")
+            .get(ops::live, about("live", "Whether the process is alive").answer(200, "Yes", None)),
+        Route::new(Access::Open, "/health/ready").get(
+            ops::ready,
+            about("ready", "Whether a webhook would be recorded now")
+                .answer(200, "Yes", None)
+                .answer(503, "No, and which check failed", None),
+        ),
+        Route::new(Access::Admin, "/api/v1/audit").get(
+            audit_rows::list,
+            about("listAudit", "Audit trail: actions and refused requests, newest first")
+                .query("limit", "Page size: 1 to 200; default 50")
+                .query("before", "The `next` of the previous page")
+                .query("actor", "Only actions of this API token, or of `zoom` or `rtmsd`")
+                .query("action", "Only actions of this kind, such as `session.delete`")
+                .answer(200, "One page", Some("AuditList")),
+        ),
+        Route::new(Access::Open, "/openapi.json").get(
+            openapi::serve,
+            about("openapi", "This document").answer(200, "OpenAPI 3.1", None),
+        ),
+        Route::new(Access::Open, "/docs").get(
+            docs::serve,
+            about("docs", "This document, for people").answer(200, "A page", None),
+        ),
+    ]
+}
+
+fn webhook_routes(webhook_path: &str) -> Vec<Route> {
+    vec![
         Route::new(Access::Open, webhook_path).post(
             webhook::receive,
             about(
@@ -32,28 +72,19 @@ pub(super) fn routes(webhook_path: &str) -> Vec<Route> {
             .errors(&[400, 401, 403, 404, 408, 413])
             .answer(200, "Recorded now or before", None),
         ),
-        Route::new(Access::Open, "/health/live")
-            .get(ops::live, about("live", "Whether the process is alive").answer(200, "Yes", None)),
-        Route::new(Access::Open, "/health/ready").get(
-            ops::ready,
-            about("ready", "Whether a webhook would be recorded now")
-                .answer(200, "Yes", None)
-                .answer(503, "No, and which check failed", None),
-        ),
-        Route::new(Access::Admin, "/api/v1/audit").get(
-            audit_rows::list,
-            about("listAudit", "Audit trail: actions and refused requests, newest first")
-                .query("limit", "Page size: 1 to 200; default 50")
-                .query("before", "The `next` of the previous page")
-                .query("actor", "Only actions of this API token, or of `zoom` or `rtmsd`")
-                .query("action", "Only actions of this kind, such as `session.delete`")
-                .answer(200, "One page", Some("AuditList")),
-        ),
+    ]
+}
+
+fn token_routes() -> Vec<Route> {
+    vec![
         Route::new(Access::Admin, "/api/v1/tokens")
             .get(
                 api_tokens::list,
-                about("listTokens", "API tokens that were made over the API, oldest first")
-                    .answer(200, "All of them, without their secrets", Some("ApiTokenList")),
+                about("listTokens", "API tokens that were made over the API, oldest first").answer(
+                    200,
+                    "All of them, without their secrets",
+                    Some("ApiTokenList"),
+                ),
             )
             .post(
                 api_tokens::create,
@@ -66,14 +97,6 @@ pub(super) fn routes(webhook_path: &str) -> Vec<Route> {
             api_tokens::remove,
             about("revokeToken", "Revoke an API token: everywhere within a second")
                 .answer(200, "Revoked", None),
-        ),
-        Route::new(Access::Open, "/openapi.json").get(
-            openapi::serve,
-            about("openapi", "This document").answer(200, "OpenAPI 3.1", None),
-        ),
-        Route::new(Access::Open, "/docs").get(
-            docs::serve,
-            about("docs", "This document, for people").answer(200, "A page", None),
         ),
     ]
 }

@@ -6,9 +6,20 @@ use crate::http::webhook_endpoints;
 
 /// Outgoing webhooks.
 pub(super) fn routes() -> Vec<Route> {
-    let about = |id, summary| Operation::new("Outgoing webhooks", id, summary);
-    let route =
-        |rest: &str| Route::new(Access::Admin, &format!("/api/v1/webhooks/endpoints{rest}"));
+    let mut routes = endpoint_routes();
+    routes.extend(delivery_routes());
+    routes
+}
+
+fn about(id: &'static str, summary: &'static str) -> Operation {
+    Operation::new("Outgoing webhooks", id, summary)
+}
+
+fn route(rest: &str) -> Route {
+    Route::new(Access::Admin, &format!("/api/v1/webhooks/endpoints{rest}"))
+}
+
+fn endpoint_routes() -> Vec<Route> {
     vec![
         route("")
             .get(
@@ -47,6 +58,11 @@ pub(super) fn routes() -> Vec<Route> {
                     .errors(&[409])
                     .answer(200, "Deleted", None),
             ),
+    ]
+}
+
+fn delivery_routes() -> Vec<Route> {
+    vec![
         route("/{id}/rotate-secret").post(
             webhook_endpoints::rotate_secret,
             about("rotateSecret", "A new secret, shown once; the old one also signs for a day")

@@ -6,7 +6,16 @@ use crate::http::{INSTALL_PATH, installations, notices, oauth};
 
 /// Routes for installing the app and for Zoom's notices about the account.
 pub(super) fn routes() -> Vec<Route> {
-    let about = |id, summary| Operation::new("Installations", id, summary);
+    let mut routes = install_routes();
+    routes.extend(installation_routes());
+    routes
+}
+
+fn about(id: &'static str, summary: &'static str) -> Operation {
+    Operation::new("Installations", id, summary)
+}
+
+fn install_routes() -> Vec<Route> {
     vec![
         Route::new(Access::Open, INSTALL_PATH).get(
             oauth::install,
@@ -48,6 +57,11 @@ pub(super) fn routes() -> Vec<Route> {
             .query("limit", "Number of notices: 1 to 200; default 50")
             .answer(200, "The newest first", Some("NoticeList")),
         ),
+    ]
+}
+
+fn installation_routes() -> Vec<Route> {
+    vec![
         Route::new(Access::Admin, "/api/v1/zoom/installations").get(
             installations::list,
             about(

@@ -1,7 +1,7 @@
 //! API tokens that were made over the API.
 
 statements! {
-    /// No row if there are $9 of the same apps: how many others have is not told.
+    /// No row if there are $9 of the same apps: it must not show how many others have.
     INSERT_API_TOKEN = "
         INSERT INTO api_tokens (id, name, hash, scopes, installations, apps, created_at_ms,
                                 expires_at_ms)

@@ -11,7 +11,7 @@ statements! {
 
     ENDPOINTS = select_endpoint!("1 = 1 ORDER BY created_at_ms, id");
 
-    /// No row if there are $11 of the same apps: how many others have is not told.
+    /// No row if there are $11 of the same apps: it must not show how many others have.
     INSERT_ENDPOINT = "
         INSERT INTO webhook_endpoints (id, source, url, description, events, secret,
                                        previous_secret, status, created_at_ms, updated_at_ms, apps)
