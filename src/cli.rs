@@ -175,10 +175,7 @@ async fn print_check(config: Config) -> ExitCode {
     for app in &config.apps {
         let products: Vec<&str> = app.products.iter().map(|product| product.as_str()).collect();
         let (public_url, name) = (&config.install.public_url, &app.name);
-        let webhooks = match name.is_default() {
-            true => config.webhook_path.clone(),
-            false => app_webhook_path(&config.webhook_path, name.as_str()),
-        };
+        let webhooks = app_webhook_path(&config.webhook_path, name.as_str());
         print!("app {name}: {}; webhooks at {public_url}{webhooks}", products.join(", "));
         match app.has_users() {
             true => println!(", installs at {public_url}{}", install_path(name)),
