@@ -52,6 +52,7 @@ mod oauth;
 // The OpenAPI document.
 pub mod openapi;
 mod ops;
+mod query;
 mod range;
 mod rate_limit;
 mod readiness;

@@ -17,6 +17,7 @@ use super::auth::Caller;
 use super::client_address::ClientAddress;
 use super::envelope::success;
 use super::error::{ApiError, InstallRefusal};
+use super::query::first_value;
 use super::view::InstallationView;
 use super::{APP_PARAMETER, AppState};
 use crate::model::{AppName, Installation};
@@ -66,10 +67,9 @@ pub(super) async fn install(
 
 /// The app in `?app=`, or `otherwise` without it; `None` if the text is no name.
 fn named_app(query: Option<&str>, otherwise: AppName) -> Option<AppName> {
-    let mut pairs = form_urlencoded::parse(query.unwrap_or_default().as_bytes());
-    match pairs.find(|(key, _)| key == APP_PARAMETER) {
+    match first_value(query, APP_PARAMETER) {
         None => Some(otherwise),
-        Some((_, name)) => AppName::parse(&name).ok(),
+        Some(name) => AppName::parse(&name).ok(),
     }
 }
 

@@ -11,6 +11,7 @@ pub use self::signed::TicketKeys;
 use super::AppState;
 use super::auth::KnownTokens;
 use super::error::ApiError;
+use super::query::first_value;
 use crate::store::{TicketUse, UsedTicket};
 
 /// The most that the clocks of several daemons may differ: used tickets are remembered for this much longer.
@@ -22,9 +23,7 @@ pub(super) const QUERY: &str = "ticket";
 
 /// The ticket in a request's query.
 pub fn of_query(uri: &Uri) -> Option<String> {
-    let query = uri.query()?;
-    let mut pairs = url::form_urlencoded::parse(query.as_bytes());
-    pairs.find(|(name, _)| name == QUERY).map(|(_, ticket)| ticket.into_owned())
+    first_value(uri.query(), QUERY)
 }
 
 /// Verifies a ticket without writing anything: signed here, for this path, by an API token that is still valid.

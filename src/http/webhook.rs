@@ -5,15 +5,15 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use axum::Json;
-use axum::extract::{Path, RawQuery, Request, State};
+use axum::extract::{Path, Request, State};
 use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 use tokio::time::timeout;
-use url::form_urlencoded;
 
 use super::counters::count;
 use super::error::ApiError;
+use super::query::first_value;
 use super::{AppState, body};
 use crate::model::{AppName, Delivery, WebhookEffect};
 use crate::store::{Recorded, StoreError};
@@ -50,18 +50,17 @@ pub fn check_path(path: &str) -> Result<(), &'static str> {
     }
 }
 
-/// The app that the path without a name also speaks for, as in `?type=video`.
+/// The parameter with which the path without a name receives for another app, as in `?type=video`.
 const TYPE_PARAMETER: &str = "type";
 
 /// Answers after the delivery and its effect are stored, and before any socket is dialled. Zoom retries only after 5xx,
 /// so an unavailable store is answered with it, and a bad request never is.
 pub(super) async fn receive(
     State(state): State<Arc<AppState>>,
-    RawQuery(query): RawQuery,
     request: Request,
 ) -> Result<Response, ApiError> {
-    let app = named_in_query(query.as_deref().unwrap_or_default())
-        .and_then(|name| state.apps.get(&name))
+    let app = first_value(request.uri().query(), TYPE_PARAMETER)
+        .and_then(|name| named_app(&state, &name))
         .or_else(|| state.apps.get(&AppName::default()));
     count_refused(&state, answer_webhook(&state, app, request).await)
 }
@@ -72,14 +71,12 @@ pub(super) async fn receive_for_app(
     Path(name): Path<String>,
     request: Request,
 ) -> Result<Response, ApiError> {
-    let app = AppName::parse(&name).ok().and_then(|name| state.apps.get(&name));
+    let app = named_app(&state, &name);
     count_refused(&state, answer_webhook(&state, app, request).await)
 }
 
-fn named_in_query(query: &str) -> Option<AppName> {
-    let mut pairs = form_urlencoded::parse(query.as_bytes());
-    let (_, name) = pairs.find(|(key, _)| key == TYPE_PARAMETER)?;
-    AppName::parse(&name).ok()
+fn named_app(state: &AppState, name: &str) -> Option<Arc<App>> {
+    state.apps.get(&AppName::parse(name).ok()?)
 }
 
 /// Logs wrong webhook signatures, at most once a minute: anybody can send them.
