@@ -30,9 +30,7 @@ use rtmsd::sinks::webhooks::address::AddressPolicy;
 use rtmsd::sinks::{Context, Runner};
 use rtmsd::store::{Location, Store};
 use rtmsd::zoom::api::Api;
-use rtmsd::zoom::app::{
-    App, Apps, AutoStart, Describe, ManagedApps, Occupancy, Policies, Quotas, StreamsPerMeeting,
-};
+use rtmsd::zoom::app::{App, Apps, Describe, ManagedApps, Occupancy, Policies, Quotas};
 use rtmsd::zoom::client::ZoomClient;
 use rtmsd::zoom::install::Installer;
 use rtmsd::zoom::oauth::OAuth;
@@ -113,13 +111,7 @@ impl Default for Wiring {
             now_ms: || NOW_S * 1000,
             requests_per_s: 100_000,
             origins: String::new(),
-            policies: Policies {
-                auto_start: AutoStart::Off,
-                auto_stop_after: None,
-                restarts: 0,
-                restart_after: Duration::ZERO,
-                streams_per_meeting: StreamsPerMeeting::All,
-            },
+            policies: app("default", "unused").policies,
             start_timeout: Duration::from_secs(30),
             pauses: Pauses::default(),
             occupancy: Occupancy::new(1000),
