@@ -159,17 +159,17 @@ impl Ledger {
         self.coverages.iter().map(|coverage| coverage.account(now_ms)).collect()
     }
 
-    fn all(&mut self, now_ms: i64, at_ms: Option<i64>, tell: fn(&mut MediumCoverage, i64)) {
+    fn all(&mut self, now_ms: i64, at_ms: Option<i64>, update: fn(&mut MediumCoverage, i64)) {
         let at_ms = coverage::placed_ms(now_ms, at_ms);
-        self.each(LinkId::Signaling, |coverage| tell(coverage, at_ms));
+        self.each(LinkId::Signaling, |coverage| update(coverage, at_ms));
     }
 
-    fn one(&mut self, medium: Medium, tell: impl Fn(&mut MediumCoverage)) {
-        self.each(LinkId::Media(Lane::Only(medium)), tell);
+    fn one(&mut self, medium: Medium, update: impl Fn(&mut MediumCoverage)) {
+        self.each(LinkId::Media(Lane::Only(medium)), update);
     }
 
-    /// Applies `tell` to the coverage of every medium on this link and collects the gaps that it closes.
-    fn each(&mut self, link: LinkId, tell: impl Fn(&mut MediumCoverage)) {
+    /// Applies `update` to the coverage of every medium on this link and collects the gaps that it closes.
+    fn each(&mut self, link: LinkId, update: impl Fn(&mut MediumCoverage)) {
         for coverage in &mut self.coverages {
             let hangs_on_it = match link {
                 // Without signaling Zoom sends no media at all (rtms-protocol.md section 3.6, case B).
@@ -177,7 +177,7 @@ impl Ledger {
                 LinkId::Media(Lane::Only(medium)) => medium == coverage.medium,
             };
             if hangs_on_it {
-                tell(coverage);
+                update(coverage);
                 let medium = coverage.medium;
                 self.closed.extend(coverage.take_closed().map(|gap| (medium, gap)));
             }

@@ -15,7 +15,7 @@ pub(super) async fn why_left_out(
     stream: &StreamRecord,
 ) -> Result<Option<String>, StoreError> {
     let policy = app.policies.streams_per_meeting;
-    // A stream that was joined stays joined, whoever takes it over and whatever the policy is by then.
+    // A stream that was joined stays joined, whichever daemon takes it over and whatever the policy is by then.
     if policy == StreamsPerMeeting::All || stream.status != StreamStatus::Announced {
         return Ok(None);
     }

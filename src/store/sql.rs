@@ -149,7 +149,7 @@ macro_rules! sessions_to_move {
     };
 }
 
-/// The ids of those whose conversations are after $4, up to $5, in the order of the index that finds them.
+/// The ids of the sessions to move with a conversation after $4, up to $5, in the order of the index that finds them.
 macro_rules! part_to_move {
     () => {
         concat!(
