@@ -1,4 +1,7 @@
 //! All SQL statements, by name: one text for Postgres and SQLite. A test prepares each against both schemas.
+//!
+//! A parameter that limits rows is written `LIMIT $1 + 0`. SQLite plans by the value of a plain `LIMIT $1`, so it prepares
+//! the statement anew at every execution.
 
 macro_rules! statements {
     ($($(#[$doc:meta])* $name:ident = $sql:expr;)*) => {
@@ -247,3 +250,18 @@ pub const FENCED_TAIL: &str = ")
 pub const NOW_MS_POSTGRES: &str =
     "SELECT CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT)";
 pub const NOW_MS_SQLITE: &str = "SELECT CAST(unixepoch('subsec') * 1000 AS INTEGER)";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_limit_makes_sqlite_prepare_a_statement_at_every_execution() {
+        for (name, sql) in all_statements() {
+            for (_, limit) in sql.match_indices("LIMIT $").map(|(at, _)| sql.split_at(at)) {
+                let end = limit["LIMIT $".len()..].trim_start_matches(|c: char| c.is_ascii_digit());
+                assert!(end.starts_with(" + 0"), "{name}: {sql}");
+            }
+        }
+    }
+}

@@ -16,7 +16,7 @@ statements! {
 
     SESSIONS_TO_REVIEW = "
         SELECT id, review_at_ms FROM sessions WHERE review_at_ms IS NOT NULL
-         ORDER BY review_at_ms LIMIT $1";
+         ORDER BY review_at_ms LIMIT $1 + 0";
 
     /// Does nothing if the session has changed since it was read.
     REVIEWED = "UPDATE sessions SET review_at_ms = NULL WHERE id = $1 AND review_at_ms = $2";
@@ -25,7 +25,7 @@ statements! {
     ACTIONS_OF_SESSION = select_action!(
         "session_id = $1
          AND id IN (SELECT newest.id FROM actions AS newest WHERE newest.session_id = $1
-                     ORDER BY newest.asked_at_ms DESC, newest.id DESC LIMIT $2)
+                     ORDER BY newest.asked_at_ms DESC, newest.id DESC LIMIT $2 + 0)
          ORDER BY asked_at_ms, id"
     );
 
@@ -46,7 +46,7 @@ statements! {
                        WHERE due_at_ms <= $1 AND cause IS NOT NULL
                          AND status IN ('due', 'running')
                          AND status IN ('due', 'running', 'accepted')
-                       ORDER BY due_at_ms LIMIT $3)
+                       ORDER BY due_at_ms LIMIT $3 + 0)
            AND due_at_ms <= $1 AND status IN ('due', 'running')
         RETURNING id";
 
@@ -112,7 +112,7 @@ statements! {
         SELECT session_id FROM actions
          WHERE due_at_ms <= $1 AND (status = 'accepted' OR (status = 'running' AND cause IS NULL))
            AND status IN ('due', 'running', 'accepted')
-         ORDER BY due_at_ms LIMIT $2";
+         ORDER BY due_at_ms LIMIT $2 + 0";
 
     /// Actions that no webhook confirmed: they keep the time at which they were due. A planned one that still runs
     /// belongs to its runner.
@@ -131,7 +131,7 @@ statements! {
          WHERE (streams.session_id = $1
                 OR (deliveries.session_id = $1 AND deliveries.effect = 'notice'))
            AND deliveries.app = (SELECT app FROM sessions WHERE id = $1)
-         ORDER BY deliveries.received_at_ms LIMIT $2";
+         ORDER BY deliveries.received_at_ms LIMIT $2 + 0";
 
     /// Claims a key that is new or expired.
     TAKE_IDEMPOTENCY_KEY = "
@@ -169,5 +169,5 @@ statements! {
     PRUNE_IDEMPOTENCY_KEYS = "
         DELETE FROM idempotency_keys
          WHERE (token, path, key) IN (SELECT token, path, key FROM idempotency_keys
-                                       WHERE expires_at_ms <= $1 LIMIT $2)";
+                                       WHERE expires_at_ms <= $1 LIMIT $2 + 0)";
 }

@@ -102,7 +102,7 @@ statements! {
         DELETE FROM entries
          WHERE stream_id = $1
            AND seq IN (SELECT seq FROM entries WHERE stream_id = $1 AND personal = 1
-                        ORDER BY seq LIMIT $2)";
+                        ORDER BY seq LIMIT $2 + 0)";
 
     /// All but the last entry, which is not personal: a stream that is announced again continues after its number.
     DELETE_SOME_EARLIER_ENTRIES = "
@@ -112,7 +112,7 @@ statements! {
                         WHERE stream_id = $1
                           AND (personal = 1
                                OR seq < (SELECT MAX(seq) FROM entries WHERE stream_id = $1))
-                        ORDER BY seq LIMIT $2)";
+                        ORDER BY seq LIMIT $2 + 0)";
 
     // The last condition repeats that of the partial index `streams_to_expire`.
     STREAM_TO_EXPIRE = "
@@ -127,7 +127,7 @@ statements! {
         " AS is_over FROM sessions
          WHERE created_at_ms < $1
            AND (created_at_ms > $2 OR (created_at_ms = $2 AND id > $3))
-         ORDER BY created_at_ms, id LIMIT $4"
+         ORDER BY created_at_ms, id LIMIT $4 + 0"
     );
 
     SESSION_IS_OVER = concat!(
@@ -147,7 +147,7 @@ statements! {
                               OR NOT EXISTS (SELECT 1 FROM sinks
                                               WHERE sinks.through_ms <= audit.at_ms
                                                 AND sinks.held_at_ms >= $1))
-                       ORDER BY at_ms LIMIT $2)";
+                       ORDER BY at_ms LIMIT $2 + 0)";
 
     MARK_EMPTIED = "UPDATE streams SET emptied_at_ms = $2 WHERE stream_id = $1";
 
@@ -257,7 +257,7 @@ statements! {
          WHERE digest IN (SELECT digest FROM deliveries
                            WHERE operator_id = $1
                              AND digest IN (SELECT item FROM deletion_items WHERE deletion_id = $2)
-                           LIMIT $3)";
+                           LIMIT $3 + 0)";
 
     /// Stored answers about a session.
     FORGET_KEPT_ANSWERS = "
@@ -321,7 +321,7 @@ statements! {
     DELETIONS_AFTER = "
         SELECT id, at_ms, app, subject, detail FROM audit
          WHERE action = 'data.deleted' AND (at_ms > $1 OR (at_ms = $1 AND id > $2))
-         ORDER BY at_ms, id LIMIT $3";
+         ORDER BY at_ms, id LIMIT $3 + 0";
 
     /// Newest first. With a list of apps ($5), without the rows that concern no single app: see `SESSIONS`.
     AUDIT = "
@@ -329,5 +329,5 @@ statements! {
          WHERE (CAST($1 AS TEXT) IS NULL OR id < $1) AND (CAST($2 AS TEXT) IS NULL OR actor = $2)
            AND (CAST($3 AS TEXT) IS NULL OR action = $3)
            AND (CAST($5 AS TEXT) IS NULL OR $5 <> replace($5, ',' || app || ',', ''))
-         ORDER BY id DESC LIMIT $4";
+         ORDER BY id DESC LIMIT $4 + 0";
 }

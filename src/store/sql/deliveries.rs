@@ -36,11 +36,11 @@ statements! {
                CASE WHEN LENGTH(body) <= $2 THEN body END AS body
           FROM deliveries WHERE effect = 'notice' AND session_id IS NULL
            AND (CAST($3 AS TEXT) IS NULL OR $3 <> replace($3, ',' || app || ',', ''))
-         ORDER BY received_at_ms DESC, digest LIMIT $1";
+         ORDER BY received_at_ms DESC, digest LIMIT $1 + 0";
 
     PRUNE_DELIVERIES = "
         DELETE FROM deliveries
-         WHERE digest IN (SELECT digest FROM deliveries WHERE received_at_ms < $1 LIMIT $2)";
+         WHERE digest IN (SELECT digest FROM deliveries WHERE received_at_ms < $1 LIMIT $2 + 0)";
 
     /// The session is locked: no other transaction takes the same ordinal.
     // MAX without GROUP BY yields one row even if the session has no stream yet.

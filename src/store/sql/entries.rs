@@ -22,7 +22,7 @@ statements! {
                 OR NOT EXISTS (SELECT 1 FROM streams AS revoked
                                 WHERE revoked.stream_id = $1 AND revoked.stop_reason = 8))
            AND ($3 = '' OR $3 <> replace($3, ',' || kind || ',', ''))
-         ORDER BY seq LIMIT $4";
+         ORDER BY seq LIMIT $4 + 0";
 
     /// Whether a number between `$3` and `$4` was assigned under another epoch than `$2`.
     COLLIDES = "

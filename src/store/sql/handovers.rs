@@ -25,7 +25,7 @@ statements! {
         SELECT epoch, place, at_ms, body FROM handovers
          WHERE stream_id = $1 AND body IS NOT NULL
            AND (epoch > $2 OR (epoch = $2 AND place > $3))
-         ORDER BY epoch, place LIMIT $4";
+         ORDER BY epoch, place LIMIT $4 + 0";
 
     /// The row stays, so that a repeated offer finds it.
     TAKE_OFFER = "

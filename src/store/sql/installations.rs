@@ -75,7 +75,7 @@ statements! {
     INSTALLATIONS = select_installation!(
         "(CAST($1 AS TEXT) IS NULL OR id < $1)
             AND (CAST($3 AS TEXT) IS NULL OR $3 <> replace($3, ',' || app || ',', ''))
-         ORDER BY id DESC LIMIT $2"
+         ORDER BY id DESC LIMIT $2 + 0"
     );
 
     INSTALLATIONS_OF_USER = select_installation!(
@@ -93,19 +93,19 @@ statements! {
     );
 
     CONNECTED_INSTALLATIONS =
-        select_installation!("app = $2 AND status = 'connected' ORDER BY id LIMIT $1");
+        select_installation!("app = $2 AND status = 'connected' ORDER BY id LIMIT $1 + 0");
 
     /// Grants with tokens from before `$1`, oldest first.
     IDLE_INSTALLATIONS = select_installation!(
         "status = 'connected' AND refresh_token IS NOT NULL AND tokens_at_ms < $1
-         ORDER BY tokens_at_ms LIMIT $2"
+         ORDER BY tokens_at_ms LIMIT $2 + 0"
     );
 
     /// Rows after `$1` with a text that the key with the prefix `$2` (of `$3` characters) has not sealed.
     SEALED_OTHERWISE = select_installation!(
         "id > $1 AND (substr(access_token, 1, CAST($3 AS INTEGER)) <> $2
                       OR substr(refresh_token, 1, CAST($3 AS INTEGER)) <> $2)
-         ORDER BY id LIMIT $4"
+         ORDER BY id LIMIT $4 + 0"
     );
 
     /// Changes the seal but not the tokens, unless they were replaced meanwhile.
@@ -120,5 +120,5 @@ statements! {
 
     PRUNE_OAUTH_STATES = "
         DELETE FROM oauth_states
-         WHERE id IN (SELECT id FROM oauth_states WHERE expires_at_ms < $1 LIMIT $2)";
+         WHERE id IN (SELECT id FROM oauth_states WHERE expires_at_ms < $1 LIMIT $2 + 0)";
 }

@@ -70,7 +70,7 @@ statements! {
         DELETE FROM outgoing_deliveries
          WHERE endpoint_id = $1
            AND event_id IN (SELECT event_id FROM outgoing_deliveries
-                             WHERE endpoint_id = $1 LIMIT $2)";
+                             WHERE endpoint_id = $1 LIMIT $2 + 0)";
 
     /// The filters of all endpoints that receive events.
     WANTED_EVENTS = "SELECT events FROM webhook_endpoints WHERE status = 'enabled'";
@@ -123,7 +123,7 @@ statements! {
          WHERE endpoint_id = $1
            AND event_id IN (SELECT event_id FROM outgoing_deliveries
                              WHERE endpoint_id = $1 AND due_at_ms <= $2
-                             ORDER BY due_at_ms LIMIT $5)
+                             ORDER BY due_at_ms LIMIT $5 + 0)
            AND due_at_ms <= $2
         RETURNING event_id, attempts";
 
@@ -158,7 +158,7 @@ statements! {
     /// Counts waiting deliveries up to $2, which bounds the cost of a long queue.
     COUNT_WAITING = "
         SELECT COUNT(*) FROM (SELECT 1 FROM outgoing_deliveries
-                               WHERE endpoint_id = $1 AND due_at_ms IS NOT NULL LIMIT $2)
+                               WHERE endpoint_id = $1 AND due_at_ms IS NOT NULL LIMIT $2 + 0)
                AS waiting";
 
     /// Newest first, after the delivery of the event $2. See `RESEND_OUTGOING` for the list of apps ($4).
@@ -176,7 +176,7 @@ statements! {
                 OR (deliveries.created_at_ms, deliveries.event_id)
                    < (SELECT last.created_at_ms, last.event_id FROM outgoing_deliveries AS last
                        WHERE last.endpoint_id = $1 AND last.event_id = $2))
-         ORDER BY deliveries.created_at_ms DESC, deliveries.event_id DESC LIMIT $3";
+         ORDER BY deliveries.created_at_ms DESC, deliveries.event_id DESC LIMIT $3 + 0";
 
     /// Events from before $1; those that still wait only if also from before $3.
     PRUNE_EVENTS = "
@@ -187,7 +187,7 @@ statements! {
                               OR NOT EXISTS (SELECT 1 FROM outgoing_deliveries
                                               WHERE event_id = outgoing_events.id
                                                 AND status = 'waiting'))
-                       ORDER BY created_at_ms, id LIMIT $2)
+                       ORDER BY created_at_ms, id LIMIT $2 + 0)
         RETURNING id";
 
     /// Up to $2 events of a session, limited to what the deletion $3 collected, if there is one.
@@ -199,7 +199,7 @@ statements! {
                               OR id IN (SELECT item FROM deletion_items WHERE deletion_id = $3)
                               OR stream_id IN (SELECT item FROM deletion_items
                                                 WHERE deletion_id = $3))
-                       ORDER BY id LIMIT $2)
+                       ORDER BY id LIMIT $2 + 0)
         RETURNING id";
 
     FORGET_DELIVERIES_OF_EVENT = "DELETE FROM outgoing_deliveries WHERE event_id = $1";
@@ -244,7 +244,7 @@ statements! {
                               OR NOT EXISTS (SELECT 1 FROM outgoing_deliveries
                                               WHERE event_id = outgoing_events.id
                                                 AND status = 'waiting'))
-                       LIMIT $2)
+                       LIMIT $2 + 0)
         RETURNING id";
 
     /// Events that ask a user to install again, of what the deletion $1 is about.
@@ -263,7 +263,7 @@ statements! {
                   JOIN outgoing_deliveries AS deliveries
                     ON deliveries.event_id = outgoing_events.id
                  WHERE outgoing_events.stream_id = $1 AND deliveries.last_answer <> ''
-                 LIMIT $2)";
+                 LIMIT $2 + 0)";
 
     /// Selects one entry. No row for a personal entry of a revoked stream (stop reason 8).
     ENTRY = "

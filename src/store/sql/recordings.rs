@@ -31,7 +31,7 @@ statements! {
                  OR ($2 <> 0 AND stored_at_ms IS NOT NULL)
                  OR (finished_at_ms IS NOT NULL AND swept_at_ms IS NULL
                      AND spool IN (SELECT id FROM spools WHERE seen_at_ms < $3)))
-          ORDER BY id LIMIT $4"
+          ORDER BY id LIMIT $4 + 0"
     );
 
     /// Counts a failed removal of a recording's files; the next try is due at $2.
@@ -114,7 +114,7 @@ statements! {
     RECORDED_FILES = select_recorded_file!("recording_id = $1 ORDER BY name");
 
     RECORDED_FILES_OF_SESSION = select_recorded_file!(
-        "session_id = $1 ORDER BY recording_id, name LIMIT $2"
+        "session_id = $1 ORDER BY recording_id, name LIMIT $2 + 0"
     );
 
     RECORDED_FILE = select_recorded_file!("session_id = $1 AND api_name = $2");

@@ -92,7 +92,7 @@ statements! {
     /// The last conversation of the first $5 sessions after $4 that can move. No row if there is none.
     LAST_TO_MOVE = concat!(
         "SELECT instance_id FROM (", sessions_to_move!("instance_id"),
-        " AND moving.instance_id > $4 ORDER BY moving.instance_id LIMIT $5) AS part
+        " AND moving.instance_id > $4 ORDER BY moving.instance_id LIMIT $5 + 0) AS part
           ORDER BY instance_id DESC LIMIT 1"
     );
 
@@ -119,7 +119,7 @@ statements! {
 
     /// The last of the first $2 audit rows after $1. No row if there is none.
     LAST_AUDIT_ROW = "
-        SELECT id FROM (SELECT id FROM audit WHERE id > $1 ORDER BY id LIMIT $2) AS part
+        SELECT id FROM (SELECT id FROM audit WHERE id > $1 ORDER BY id LIMIT $2 + 0) AS part
          ORDER BY id DESC LIMIT 1";
 
     /// Audit rows after $4, up to $5, about sessions that can move.
@@ -198,7 +198,7 @@ statements! {
     SESSIONS = select_session!(
         "(CAST($1 AS TEXT) IS NULL OR id < $1) AND (CAST($2 AS TEXT) IS NULL OR status = $2)
             AND (CAST($4 AS TEXT) IS NULL OR $4 <> replace($4, ',' || app || ',', ''))
-         ORDER BY id DESC LIMIT $3"
+         ORDER BY id DESC LIMIT $3 + 0"
     );
 
     /// For a store that one process owns: previous lease owners are dead.

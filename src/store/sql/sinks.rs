@@ -18,7 +18,7 @@ statements! {
          WHERE EXISTS (SELECT 1 FROM streams
                         WHERE streams.session_id = forwards.session_id
                           AND (ended_at_ms IS NULL OR ended_at_ms >= $1))
-         ORDER BY id LIMIT $2";
+         ORDER BY id LIMIT $2 + 0";
 
     NOTE_FORWARDED = "UPDATE forwards SET cursor = $2 WHERE id = $1";
 
@@ -71,7 +71,7 @@ statements! {
          WHERE open.stream_id > $3
            AND (SELECT MAX(seq) FROM entries WHERE entries.stream_id = open.stream_id)
                > COALESCE(sink_positions.seq, 0)
-         ORDER BY open.stream_id LIMIT $4";
+         ORDER BY open.stream_id LIMIT $4 + 0";
 
     /// Never moves back. Not for a stream that was deleted meanwhile.
     MOVE_SINK_POSITION = "

@@ -34,7 +34,7 @@ statements! {
            AND (generation <= $5 OR stop_seen_at_ms IS NOT NULL)";
 
     REVOKED_STREAMS = "
-        SELECT stream_id FROM streams WHERE ended_at_ms IS NULL AND stop_reason = 8 LIMIT $1";
+        SELECT stream_id FROM streams WHERE ended_at_ms IS NULL AND stop_reason = 8 LIMIT $1 + 0";
 
     STREAM = select_stream!("streams.stream_id = $1");
 
@@ -70,7 +70,7 @@ statements! {
            AND (streams.lease_until_ms IS NULL OR streams.lease_until_ms <= $2)
            AND (streams.stop_seen_at_ms IS NOT NULL
                 OR CAST($3 AS TEXT) = replace($3, ',' || sessions.app || ',', ''))
-         ORDER BY streams.stream_id LIMIT $4";
+         ORDER BY streams.stream_id LIMIT $4 + 0";
 
     /// Hidden from polls until `$3`; a node that knows of it may claim it at once.
     GIVE_BACK = "

@@ -13,5 +13,5 @@ statements! {
 
     PRUNE_TICKETS = "
         DELETE FROM tickets
-         WHERE id IN (SELECT id FROM tickets WHERE keep_ms <= $1 LIMIT $2)";
+         WHERE id IN (SELECT id FROM tickets WHERE keep_ms <= $1 LIMIT $2 + 0)";
 }
