@@ -59,7 +59,7 @@ use group_commit::Group;
 pub use handovers::{Offer, OfferKey, Offered};
 pub use idempotency::{IdempotencyKey, Kept, Taken};
 pub use installations::{GrantedTo, SealedTokens, StoredGrant};
-pub use outgoing::{Attempt, ClaimedDelivery, DeliveryStatus, LoggedDelivery};
+pub use outgoing::{Attempt, ClaimedDelivery, DeliveryStatus, LoggedDelivery, WEBHOOKS_SINK};
 pub use recordings::NewRecording;
 pub use sessions::{KnownSession, Made};
 pub use sinks::{Relayed, SinkHold, SinkPage};

@@ -66,6 +66,11 @@ impl EventKind {
             _ => None,
         }
     }
+
+    /// Whether events of this kind report entries.
+    pub fn reports_entries(self) -> bool {
+        EntryKind::ALL.into_iter().any(|kind| Self::of_entry(kind) == Some(self))
+    }
 }
 
 /// An event to deliver.

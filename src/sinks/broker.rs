@@ -90,7 +90,11 @@ impl<B: Broker> Runner for Publisher<B> {
         };
         let deletions = deletions::publish(&**broker, context, stop.clone());
         Box::pin(async move {
-            tokio::join!(relay.run(stop.clone(), deliver), deletions, frames.run(stop));
+            tokio::join!(
+                relay.run(stop.clone(), async || Ok(true), deliver),
+                deletions,
+                frames.run(stop)
+            );
         })
     }
 }

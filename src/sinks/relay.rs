@@ -3,6 +3,9 @@
 //! The relay reads the store, never a stream, so a slow or dead sink blocks nothing: entries that it lacks wait in the
 //! store. The hub only signals that there are new ones. Positions are stored after a delivery; after a crash in
 //! between, entries are delivered again, which a consumer recognizes by [`Entry::id`].
+//!
+//! A sink may want no entries for a while, as outgoing webhooks without an endpoint do. Then the relay reads nothing, and
+//! the transaction that makes the sink want them again moves its positions.
 
 use std::fmt::Display;
 use std::time::Duration;
@@ -16,13 +19,17 @@ use tokio_util::sync::CancellationToken;
 use super::Context;
 use crate::model::{NodeId, StreamId, ms};
 use crate::rtms::backoff::{Backoff, stream_rng};
-use crate::store::{SinkHold, Store, StoreError};
+use crate::store::{SinkHold, SinkPage, Store, StoreError};
 
 pub use crate::model::Entry;
 pub use crate::store::Relayed;
 
 /// How long after its end a stream is still polled: replicas' clocks differ, and transactions take time.
 const LATE_MS: i64 = 5 * 60 * 1_000;
+/// How often all streams that ended in the last [`LATE_MS`] are polled.
+const LATE_POLL_INTERVAL_MS: i64 = 15 * 1_000;
+/// How long after its end a stream is polled in every round.
+const RECENT_MS: i64 = 10 * 1_000;
 /// How often to store that ended streams need not be polled further.
 const NOTE_THROUGH_EVERY_MS: i64 = 60 * 1_000;
 
@@ -64,6 +71,8 @@ pub struct Relay {
     settings: Settings,
     now_ms: fn() -> i64,
     held: Option<Held>,
+    /// When the last pass over all streams began that polled the late ones, too.
+    late_polled_ms: i64,
     backoff: Backoff,
     rng: SmallRng,
 }
@@ -74,6 +83,17 @@ struct Held {
     until_ms: i64,
     through_ms: i64,
     epoch: i64,
+}
+
+/// One poll of all streams, in pages.
+struct Pass {
+    began_ms: i64,
+    /// Whether streams are polled that ended long ago, as far as their last entries may still come.
+    polls_late: bool,
+    /// The last polled stream.
+    after: Option<StreamId>,
+    /// Whether every polled stream was read to its end.
+    is_complete: bool,
 }
 
 /// The result of a round.
@@ -105,6 +125,7 @@ impl Relay {
             settings: relay.clone(),
             now_ms: *now_ms,
             held: None,
+            late_polled_ms: i64::MIN,
             backoff: Backoff::default(),
             // A node's number is random.
             rng: stream_rng(node.0.as_u64_pair().1),
@@ -112,17 +133,22 @@ impl Relay {
     }
 
     /// Passes entries to `deliver` until `stop`, then the rest unless that fails. Entries that `deliver` rejects are
-    /// passed again until they are accepted, with those stored meanwhile; entries deleted meanwhile are skipped.
-    /// Dropping this loses nothing.
-    pub async fn run<F, E>(mut self, stop: CancellationToken, deliver: impl Fn(Vec<Relayed>) -> F)
-    where
+    /// passed again until they are accepted, with those stored meanwhile; entries deleted meanwhile are skipped. While
+    /// `wants` says no, nothing is read. Dropping this loses nothing.
+    pub async fn run<F, E, W>(
+        mut self,
+        stop: CancellationToken,
+        wants: impl Fn() -> W,
+        deliver: impl Fn(Vec<Relayed>) -> F,
+    ) where
         F: Future<Output = Result<(), E>>,
         E: Display,
+        W: Future<Output = Result<bool, StoreError>>,
     {
         loop {
             // Read before the round: everything stored before the stop is in the last one.
             let is_last = stop.is_cancelled();
-            let (wait, is_idle) = match self.round(&deliver, is_last).await {
+            let (wait, is_idle) = match self.round(&wants, &deliver, is_last).await {
                 Ok(Round::Nothing) => (self.is_well(), true),
                 Ok(Round::News) => (PAUSE.min(self.is_well()), false),
                 Err(error) => (self.has_failed(&error), false),
@@ -137,7 +163,12 @@ impl Relay {
                 Ok(()) = self.stored.changed(), if is_idle && self.held.is_some() => {}
             }
         }
-        if self.held.is_some()
+        self.release().await;
+    }
+
+    /// Gives the lease back, so that the next hold reads the sink's state from the store.
+    async fn release(&mut self) {
+        if self.held.take().is_some()
             && let Err(error) = self.store.release_sink(self.sink, self.node).await
         {
             tracing::warn!(%error, sink = self.sink, "could not release a sink's lease; it expires by itself");
@@ -161,34 +192,35 @@ impl Relay {
 
     /// Delivers a part of every stream; the last round delivers until nothing is left. Streams take turns, so that a
     /// long one does not block the others.
-    async fn round<F, E>(
+    async fn round<F, E, W>(
         &mut self,
+        wants: &impl Fn() -> W,
         deliver: &impl Fn(Vec<Relayed>) -> F,
         is_last: bool,
     ) -> Result<Round, RelayError>
     where
         F: Future<Output = Result<(), E>>,
         E: Display,
+        W: Future<Output = Result<bool, StoreError>>,
     {
-        let mut after: Option<StreamId> = None;
-        let mut began_ms = (self.now_ms)();
+        if !wants().await? {
+            self.release().await;
+            return Ok(Round::Nothing);
+        }
+        let mut pass = self.begin_pass(is_last);
         while let Some(held) = self.hold().await? {
-            let from = after.as_ref().map_or("", StreamId::as_str);
-            let limit = self.settings.max_entries;
-            let page = self.store.sink_page(self.sink, held.through_ms, from, limit).await?;
-            // No stream has anything.
-            if page.last.is_none() && after.is_none() {
-                self.note_through(held, began_ms).await?;
-                return Ok(Round::Nothing);
-            }
-            if page.last.is_none() && !is_last {
-                return Ok(Round::News);
-            }
-            // The last round begins again with the first stream, until a whole pass finds nothing.
-            if page.last.is_none() {
-                began_ms = (self.now_ms)();
-            }
-            after = page.last;
+            let page = self.read_page(held, &pass).await?;
+            let Some(last) = page.last else {
+                self.note_pass(held, &pass).await?;
+                if pass.after.is_none() || !is_last {
+                    return Ok(pass.found());
+                }
+                // The last round begins again with the first stream, until a whole pass finds nothing.
+                pass = self.begin_pass(is_last);
+                continue;
+            };
+            pass.after = Some(last);
+            pass.is_complete &= !page.is_cut;
             // Delivered before the position is stored: a crash in between repeats entries and never skips one.
             if !page.entries.is_empty() {
                 self.deliver(deliver, page.entries).await?;
@@ -199,6 +231,21 @@ impl Relay {
             }
         }
         Ok(Round::Nothing)
+    }
+
+    fn begin_pass(&self, is_last: bool) -> Pass {
+        let began_ms = (self.now_ms)();
+        let is_due = began_ms.saturating_sub(self.late_polled_ms) >= LATE_POLL_INTERVAL_MS;
+        Pass { began_ms, polls_late: is_last || is_due, after: None, is_complete: true }
+    }
+
+    async fn read_page(&self, held: Held, pass: &Pass) -> Result<SinkPage, StoreError> {
+        let ended_since_ms = match pass.polls_late {
+            true => held.through_ms,
+            false => held.through_ms.max(pass.began_ms - RECENT_MS),
+        };
+        let after = pass.after.as_ref().map_or("", StreamId::as_str);
+        self.store.sink_page(self.sink, ended_since_ms, after, self.settings.max_entries).await
     }
 
     async fn deliver<F, E>(
@@ -244,9 +291,13 @@ impl Relay {
         self.held = None;
     }
 
-    /// The sink had everything when the last poll of all streams began.
-    async fn note_through(&mut self, held: Held, began_ms: i64) -> Result<(), RelayError> {
-        let through_ms = began_ms - LATE_MS;
+    /// Notes a pass that polled the late streams, too: the sink has everything that was stored when it began.
+    async fn note_pass(&mut self, held: Held, pass: &Pass) -> Result<(), RelayError> {
+        if !pass.polls_late || !pass.is_complete {
+            return Ok(());
+        }
+        self.late_polled_ms = pass.began_ms;
+        let through_ms = pass.began_ms - LATE_MS;
         if through_ms - held.through_ms >= NOTE_THROUGH_EVERY_MS {
             match self.store.move_sink_through(self.sink, held.epoch, through_ms).await? {
                 true => self.held = Some(Held { through_ms, ..held }),
@@ -254,5 +305,12 @@ impl Relay {
             }
         }
         Ok(())
+    }
+}
+
+impl Pass {
+    /// Whether it found something in any stream.
+    fn found(&self) -> Round {
+        if self.after.is_none() { Round::Nothing } else { Round::News }
     }
 }

@@ -38,11 +38,9 @@ use crate::model::{
 use crate::seal::{KeyRing, OpenError};
 use crate::secret::Secret;
 use crate::store::{
-    EndpointChange, LoggedDelivery, NewEndpoint, Store, StoreError, StoredEndpoint,
+    EndpointChange, LoggedDelivery, NewEndpoint, Store, StoreError, StoredEndpoint, WEBHOOKS_SINK,
 };
 
-/// The name in logs, and of the relay's positions in the store.
-const NAME: &str = "webhooks";
 /// The most endpoints: each has a few requests at a time of its own, and this bounds them all.
 pub const MAX_ENDPOINTS: u32 = 50;
 /// How long the previous secret also signs after a rotation.
@@ -135,7 +133,7 @@ struct Task {
 
 impl Runner for Task {
     fn name(&self) -> &'static str {
-        NAME
+        WEBHOOKS_SINK
     }
 
     /// Requests that run at the stop are cancelled after a while, and are due again.
@@ -143,10 +141,10 @@ impl Runner for Task {
         let webhooks = &self.webhooks;
         let emit =
             move |entries: Vec<Relayed>| async move { webhooks.emit_entries(&entries).await };
-        let relay = Relay::new(&self.context, NAME);
+        let relay = Relay::new(&self.context, WEBHOOKS_SINK);
         let send = self.worker.run(stop.clone());
         Box::pin(async move {
-            tokio::join!(relay.run(stop, emit), send);
+            tokio::join!(relay.run(stop, || webhooks.0.store.wants_entries(), emit), send);
         })
     }
 }

@@ -1,6 +1,8 @@
 //! Endpoints of outgoing webhooks, created by administrators or by the configuration.
 
+use super::audit::insert_audit;
 use super::database::{Bind, Connection, binds, row, transaction};
+use super::outgoing::{begin_if_wanted, lock_wants};
 use super::status_events::emit;
 use super::{Store, StoreError, rows, sql};
 use crate::model::{
@@ -59,7 +61,7 @@ impl Store {
     ) -> Result<bool, StoreError> {
         let mut values = values_of(new, act.at_ms);
         values.push(i64::from(max).into());
-        self.execute_audited(sql::INSERT_ENDPOINT, &values, act).await
+        self.change_wants(sql::INSERT_ENDPOINT, &values, act).await
     }
 
     /// All endpoints, oldest first.
@@ -96,7 +98,26 @@ impl Store {
             i64::from(change.apps.is_some()),
             change.apps.as_ref().and_then(rows::apps_text),
         ];
-        self.execute_audited(sql::CHANGE_ENDPOINT, values, act).await
+        self.change_wants(sql::CHANGE_ENDPOINT, values, act).await
+    }
+
+    /// Runs one statement that may change which entries are wanted and, if it changed a row, writes the audit row.
+    /// Returns whether it changed a row.
+    async fn change_wants(
+        &self,
+        statement: &'static str,
+        values: &[Bind<'_>],
+        act: &AuditRow,
+    ) -> Result<bool, StoreError> {
+        transaction!(self.database, |tx| {
+            let wanted_before = lock_wants(&mut tx).await?;
+            let is_done = tx.execute(statement, values).await? > 0;
+            if is_done {
+                begin_if_wanted(&mut tx, wanted_before).await?;
+                insert_audit(&mut tx, act).await?;
+            }
+            is_done
+        })
     }
 
     /// Replaces an endpoint's secrets and writes the audit row, if the current secret is still `old`.
@@ -165,7 +186,11 @@ impl Store {
             }
         }
         for new in configured {
-            self.database.execute(sql::CONFIGURE_ENDPOINT, &values_of(new, now_ms)).await?;
+            transaction!(self.database, |tx| {
+                let wanted_before = lock_wants(&mut tx).await?;
+                tx.execute(sql::CONFIGURE_ENDPOINT, &values_of(new, now_ms)).await?;
+                begin_if_wanted(&mut tx, wanted_before).await?;
+            })?;
         }
         Ok(())
     }

@@ -9,11 +9,14 @@ use super::audit::insert_audit;
 use super::database::{Connection, binds, row, transaction};
 use super::endpoints::{endpoint_id, parse_events, read_endpoint};
 use super::rows::{self, EventRow};
+use super::sinks::{begin_sink, lock_sink};
 use super::status_events::emit;
 use super::{Store, StoreError, StoredEndpoint, sql};
 use crate::model::{AppName, AppScope, AuditRow, Content, EndpointId, EventKind, OutgoingEvent};
 use crate::named::named;
 
+/// The name of the sink whose positions say which entries were reported to endpoints.
+pub const WEBHOOKS_SINK: &str = "webhooks";
 /// The most events written in one transaction, which must end within the store's limit.
 const EVENTS_PER_TRANSACTION: usize = 100;
 /// A delivery claimed by this caller until its lease expires.
@@ -93,13 +96,14 @@ impl Store {
         Ok(())
     }
 
+    /// Whether an enabled endpoint subscribes to events that report entries.
+    pub async fn wants_entries(&self) -> Result<bool, StoreError> {
+        Ok(reports_entries(&self.wanted_events().await?))
+    }
+
     async fn wanted_events(&self) -> Result<HashSet<EventKind>, StoreError> {
-        let filters: Vec<(String,)> = self.database.all(sql::WANTED_EVENTS, binds![]).await?;
-        let kinds = |(filter,): &(String,)| match filter.is_empty() {
-            true => EventKind::ALL.to_vec(),
-            false => parse_events(filter),
-        };
-        Ok(filters.iter().flat_map(kinds).collect())
+        let filters = self.database.all(sql::WANTED_EVENTS, binds![]).await?;
+        Ok(kinds_of_filters(&filters))
     }
 
     /// Writes an event for one endpoint, whatever its filter.
@@ -301,6 +305,41 @@ async fn read_event(
             Ok(None)
         }
     }
+}
+
+/// Prepares a change of the endpoints: no other one runs until the transaction ends. Returns whether an endpoint wants
+/// entries before it.
+pub(super) async fn lock_wants(tx: &mut Connection<'_>) -> Result<bool, StoreError> {
+    let is_known = lock_sink(tx, WEBHOOKS_SINK).await?;
+    Ok(is_known && wants_entries(tx).await?)
+}
+
+/// Ends a change of the endpoints: if they want entries only since then, they receive those of now on.
+pub(super) async fn begin_if_wanted(
+    tx: &mut Connection<'_>,
+    wanted_before: bool,
+) -> Result<(), StoreError> {
+    if !wanted_before && wants_entries(tx).await? {
+        begin_sink(tx, WEBHOOKS_SINK).await?;
+    }
+    Ok(())
+}
+
+async fn wants_entries(tx: &mut Connection<'_>) -> Result<bool, StoreError> {
+    let filters: Vec<(String,)> = tx.all(sql::WANTED_EVENTS, binds![]).await?;
+    Ok(reports_entries(&kinds_of_filters(&filters)))
+}
+
+fn kinds_of_filters(filters: &[(String,)]) -> HashSet<EventKind> {
+    let kinds = |(filter,): &(String,)| match filter.is_empty() {
+        true => EventKind::ALL.to_vec(),
+        false => parse_events(filter),
+    };
+    filters.iter().flat_map(kinds).collect()
+}
+
+fn reports_entries(kinds: &HashSet<EventKind>) -> bool {
+    kinds.iter().any(|kind| kind.reports_entries())
 }
 
 row! {

@@ -38,6 +38,8 @@ pub struct SinkPage {
     pub reached: Vec<(StreamId, u64)>,
     /// The last examined stream: the next page begins after it. `None` if there was nothing new.
     pub last: Option<StreamId>,
+    /// Whether the limit was reached, so that the last stream may have more.
+    pub is_cut: bool,
 }
 
 row! {
@@ -73,11 +75,11 @@ impl Store {
     }
 
     /// Up to `limit` entries that a sink has not received, of streams with ids after `after` that had not ended before
-    /// `through_ms`.
+    /// `ended_since_ms`.
     pub async fn sink_page(
         &self,
         sink: &str,
-        through_ms: i64,
+        ended_since_ms: i64,
         after: &str,
         limit: u32,
     ) -> Result<SinkPage, StoreError> {
@@ -85,7 +87,7 @@ impl Store {
             .run(|| async {
                 let mut reader = self.database.reader().await?;
                 let tx = &mut reader.connection();
-                let values = binds![sink, through_ms, after, i64::from(PAGE_STREAMS)];
+                let values = binds![sink, ended_since_ms, after, i64::from(PAGE_STREAMS)];
                 let news: Vec<NewsRow> = tx.all(sql::SINK_NEWS, values).await?;
                 read_page(tx, news, limit).await
             })
@@ -135,6 +137,21 @@ async fn is_held(tx: &mut Connection<'_>, sink: &str, epoch: i64) -> Result<bool
     Ok(tx.execute(sql::LOCK_HELD_SINK, binds![sink, epoch]).await? > 0)
 }
 
+/// Keeps a sink from beginning until the transaction ends. False if it has never begun.
+pub(super) async fn lock_sink(tx: &mut Connection<'_>, sink: &str) -> Result<bool, StoreError> {
+    let now_ms = tx.now_ms().await?;
+    let is_new = tx.execute(sql::INSERT_SINK, binds![sink, now_ms]).await? > 0;
+    tx.execute(sql::LOCK_SINK, binds![sink]).await?;
+    Ok(!is_new)
+}
+
+/// Makes a locked sink begin now: it receives nothing from before.
+pub(super) async fn begin_sink(tx: &mut Connection<'_>, sink: &str) -> Result<(), StoreError> {
+    let now_ms = tx.now_ms().await?;
+    tx.execute(sql::MOVE_SINK_THROUGH, binds![sink, now_ms]).await?;
+    tx.execute(sql::BEGIN_SINK_POSITIONS, binds![sink, now_ms]).await.map(drop)
+}
+
 async fn take_hold(
     tx: &mut Connection<'_>,
     sink: &str,
@@ -144,7 +161,7 @@ async fn take_hold(
     let now_ms = tx.now_ms().await?;
     let until_ms = now_ms.saturating_add(lease_ms);
     if tx.execute(sql::INSERT_SINK, binds![sink, now_ms]).await? > 0 {
-        tx.execute(sql::INSERT_SINK_POSITIONS, binds![sink, now_ms]).await?;
+        tx.execute(sql::BEGIN_SINK_POSITIONS, binds![sink, now_ms]).await?;
     }
     let held: Option<(i64, i64)> =
         tx.optional(sql::HOLD_SINK, binds![sink, node, now_ms, until_ms]).await?;
@@ -170,6 +187,7 @@ async fn read_page(
         room -= i64::try_from(found.len()).unwrap_or(i64::MAX);
         page.add(&stream, found)?;
     }
+    page.is_cut = room <= 0;
     Ok(page)
 }
 

@@ -35,13 +35,14 @@ statements! {
     INSERT_SINK = "
         INSERT INTO sinks (name, through_ms) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING";
 
-    /// A new sink receives nothing from before it.
-    INSERT_SINK_POSITIONS = "
+    /// A sink that begins at $2 receives nothing from before.
+    BEGIN_SINK_POSITIONS = "
         INSERT INTO sink_positions (sink, stream_id, seq)
         SELECT $1, stream_id, (SELECT COALESCE(MAX(seq), 0) FROM entries
                                 WHERE entries.stream_id = streams.stream_id)
           FROM streams WHERE ended_at_ms IS NULL OR ended_at_ms >= $2
-        ON CONFLICT (sink, stream_id) DO NOTHING";
+        ON CONFLICT (sink, stream_id) DO UPDATE SET seq = excluded.seq
+         WHERE sink_positions.seq < excluded.seq";
 
     /// No row while another node has a valid lease. A new owner means a new epoch.
     HOLD_SINK = "
@@ -50,6 +51,9 @@ statements! {
                epoch = CASE WHEN owner = $2 THEN epoch ELSE epoch + 1 END
          WHERE name = $1 AND (owner IS NULL OR owner = $2 OR lease_until_ms <= $3)
         RETURNING through_ms, epoch";
+
+    /// Changes nothing: locks a sink until the transaction ends.
+    LOCK_SINK = "UPDATE sinks SET owner = owner WHERE name = $1";
 
     /// Changes nothing: checks whether a node still has a sink, and locks it until the transaction ends.
     LOCK_HELD_SINK = "UPDATE sinks SET owner = owner WHERE name = $1 AND epoch = $2";

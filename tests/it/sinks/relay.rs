@@ -1,6 +1,7 @@
 //! The relay of stored entries to a sink: order, retries, several daemons.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -8,14 +9,19 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use rtmsd::clock;
 use rtmsd::hub::Hub;
-use rtmsd::model::{Entry, EntryBody, Outcome, Speaker, StopReason, TranscriptLine, UserId};
+use rtmsd::model::{
+    Entry, EntryBody, NodeId, Outcome, Speaker, StopReason, TranscriptLine, UserId,
+};
 use rtmsd::sinks::Context;
 use rtmsd::sinks::relay::{Relay, Relayed, Settings};
 use rtmsd::store::Store;
 use tokio::sync::watch;
 use tokio::time::timeout;
+use uuid::Uuid;
 
 use crate::store::webhooks::*;
+use crate::support::kit::eventually;
+use crate::support::raw::Raw;
 use crate::support::sinks::{Running, context, enable, hub};
 use crate::support::stores::{TestStore, on_both};
 
@@ -112,7 +118,7 @@ fn start(
     let context = Context { relay, ..context(store, Arc::clone(hub), node) };
     let (relay, consumer) = (Relay::new(&context, SINK), consumer.clone());
     let deliver = move |entries| std::future::ready(consumer.take(entries));
-    Running::spawn(|stop| relay.run(stop, deliver))
+    Running::spawn(|stop| relay.run(stop, async || Ok(true), deliver))
 }
 
 /// Stores entries `from..=to` of a stream.
@@ -286,7 +292,7 @@ async fn a_delivery_without_an_answer_is_tried_again() {
             taking.take(entries)
         }
     };
-    let running = Running::spawn(|stop| relay.run(stop, deliver));
+    let running = Running::spawn(|stop| relay.run(stop, async || Ok(true), deliver));
     consumer.has(5).await;
     running.stop().await;
     assert_eq!(consumer.entries(), expected);
@@ -315,6 +321,52 @@ async fn what_was_deleted_meanwhile_is_passed_over() {
         assert_eq!(consumer.entries(), [end.unwrap().unwrap()]);
     })
     .await;
+}
+
+#[tokio::test]
+async fn the_end_of_a_stream_is_relayed_although_the_clock_of_its_daemon_is_a_minute_behind() {
+    static AHEAD_MS: AtomicI64 = AtomicI64::new(0);
+    let now_ms = || clock::now_ms() + AHEAD_MS.load(Ordering::SeqCst);
+    let test = TestStore::sqlite().await;
+    let (store, consumer) = (&test.store, Consumer::new());
+    let mut raw = Raw::connect(&test.database).await;
+    raw.execute("INSERT INTO sinks (name, through_ms) VALUES ('test', 0)").await;
+    announce(store, "s").await;
+    store_lines(store, "s", 1, 2).await;
+    let context = Context { relay: settings(), now_ms, ..context(store, hub(store), 1) };
+    let (relay, taking) = (Relay::new(&context, SINK), consumer.clone());
+    let deliver = move |entries| std::future::ready(taking.take(entries));
+    let running = Running::spawn(|stop| relay.run(stop, async || Ok(true), deliver));
+    consumer.has(2).await;
+    let ended_at_ms = clock::now_ms() - 60_000;
+    store.finish_stream(&stream_id("s"), 0, 1, Outcome::Stopped, None, ended_at_ms).await.unwrap();
+    AHEAD_MS.store(20_000, Ordering::SeqCst);
+    consumer.has(3).await;
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn while_nothing_is_wanted_nothing_is_read_and_another_daemon_may_hold_the_sink() {
+    let test = TestStore::sqlite().await;
+    let (store, consumer) = (&test.store, Consumer::new());
+    enable(store, SINK).await;
+    announce(store, "s").await;
+    let expected = store_lines(store, "s", 1, 5).await;
+    let is_wanted = Arc::new(AtomicBool::new(true));
+    let relay = Relay::new(&Context { relay: settings(), ..context(store, hub(store), 1) }, SINK);
+    let (wanting, taking) = (Arc::clone(&is_wanted), consumer.clone());
+    let wants = move || std::future::ready(Ok(wanting.load(Ordering::SeqCst)));
+    let deliver = move |entries| std::future::ready(taking.take(entries));
+    let running = Running::spawn(|stop| relay.run(stop, wants, deliver));
+    consumer.has(5).await;
+    is_wanted.store(false, Ordering::SeqCst);
+    let other = NodeId(Uuid::from_u128(2));
+    eventually("the lease is free", async || store.hold_sink(SINK, other, 0).await.unwrap()).await;
+    store_lines(store, "s", 6, 7).await;
+    is_wanted.store(true, Ordering::SeqCst);
+    consumer.has(7).await;
+    running.stop().await;
+    assert_eq!(consumer.entries()[..5], expected);
 }
 
 #[tokio::test]

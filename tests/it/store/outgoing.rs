@@ -36,6 +36,11 @@ fn new(events: &[EventKind], source: EndpointSource) -> NewEndpoint {
     }
 }
 
+/// A configured endpoint for all events.
+pub(super) fn configured_endpoint() -> NewEndpoint {
+    new(&[], EndpointSource::Configuration)
+}
+
 pub(super) async fn endpoint(store: &Store, events: &[EventKind]) -> EndpointId {
     let new = new(events, EndpointSource::Api);
     assert!(store.create_endpoint(&new, MAX, &act("boss", 1)).await.unwrap());

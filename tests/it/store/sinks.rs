@@ -1,10 +1,12 @@
 //! The positions and leases of sinks.
 
-use rtmsd::model::{EntryBody, NodeId, Outcome};
-use rtmsd::store::Store;
+use rtmsd::model::{EndpointStatus, EntryBody, EventKind, NodeId, Outcome};
+use rtmsd::store::{EndpointChange, Store, WEBHOOKS_SINK};
 use uuid::Uuid;
 
+use super::outgoing::{configured_endpoint, endpoint};
 use super::webhooks::*;
+use crate::support::audit::act;
 use crate::support::raw::Raw;
 use crate::support::stores::on_both;
 
@@ -21,7 +23,17 @@ async fn hold(store: &Store, node: NodeId, lease_ms: i64) -> i64 {
 
 /// The streams and numbers that a sink would receive.
 async fn page(store: &Store, through_ms: i64, after: &str, limit: u32) -> Vec<(String, u64)> {
-    let page = store.sink_page("sink", through_ms, after, limit).await.unwrap();
+    page_of("sink", store, through_ms, after, limit).await
+}
+
+async fn page_of(
+    sink: &str,
+    store: &Store,
+    through_ms: i64,
+    after: &str,
+    limit: u32,
+) -> Vec<(String, u64)> {
+    let page = store.sink_page(sink, through_ms, after, limit).await.unwrap();
     let entries = page.entries.iter();
     entries.map(|one| (one.entry.stream_id.to_string(), one.entry.seq)).collect()
 }
@@ -138,6 +150,56 @@ async fn a_node_whose_sink_was_taken_moves_it_no_further() {
         assert!(hold.epoch == new && hold.through_ms < far_ms);
         assert!(store.move_sink("sink", new, &[(stream_id("a"), 2)]).await.unwrap());
         assert_eq!(page(store, 0, "", 9).await, at("a", &[3]));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_first_endpoint_that_wants_entries_receives_those_stored_since_then() {
+    on_both(async |test| {
+        let store = &test.store;
+        let news = async || page_of(WEBHOOKS_SINK, store, 0, "", 100).await;
+        let change = async |id, is_enabled| {
+            let change = EndpointChange { is_enabled: Some(is_enabled), ..Default::default() };
+            assert!(store.change_endpoint(id, &change, &act("boss", 1)).await.unwrap());
+        };
+        announce(store, "s").await;
+        log(store, "s", 1..=5).await;
+        let ends = endpoint(store, &[EventKind::SessionEnded]).await;
+        assert!(!store.wants_entries().await.unwrap());
+        let lines = endpoint(store, &[EventKind::TranscriptLine]).await;
+        assert!(store.wants_entries().await.unwrap());
+        assert_eq!(news().await, [], "entries from before");
+        log(store, "s", 6..=7).await;
+        endpoint(store, &[]).await;
+        change(lines, true).await;
+        assert_eq!(news().await, at("s", &[6, 7]), "another endpoint skips nothing");
+        let all = store.endpoints().await.unwrap();
+        for id in all.iter().map(|it| it.endpoint.id).filter(|id| *id != ends) {
+            change(id, false).await;
+        }
+        assert!(!store.wants_entries().await.unwrap());
+        log(store, "s", 8..=8).await;
+        change(lines, true).await;
+        log(store, "s", 9..=9).await;
+        assert_eq!(news().await, at("s", &[9]), "what came while nobody wanted entries is skipped");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_configured_endpoint_that_wanted_entries_before_a_restart_continues_where_it_was() {
+    on_both(async |test| {
+        let store = &test.store;
+        let configured = [configured_endpoint()];
+        store.configure_endpoints(&configured, 1).await.unwrap();
+        announce(store, "s").await;
+        log(store, "s", 1..=2).await;
+        store.configure_endpoints(&configured, 2).await.unwrap();
+        assert_eq!(page_of(WEBHOOKS_SINK, store, 0, "", 100).await, at("s", &[1, 2]));
+        store.disable_endpoint(configured[0].id, EndpointStatus::Failing, 3).await.unwrap();
+        store.configure_endpoints(&configured, 4).await.unwrap();
+        assert_eq!(page_of(WEBHOOKS_SINK, store, 0, "", 100).await, [], "it was disabled");
     })
     .await;
 }
