@@ -19,7 +19,7 @@ use uuid::Uuid;
 use crate::clock;
 use crate::config::{Config, Keep};
 use crate::control::Control;
-use crate::http::auth::{Failures, TokenRegistry};
+use crate::http::auth::{Browsers, Failures, TokenRegistry};
 use crate::http::download;
 use crate::http::server::{Limits, serve};
 use crate::http::tickets::TicketKeys;
@@ -257,6 +257,12 @@ impl App {
         ended_early.map_or(Ok(()), |part| Err(AppError::Part(part)))
     }
 
+    fn browsers(&self) -> Option<Browsers> {
+        let (config, ring) = (&self.config, &self.answer_keys);
+        let public_url = &config.install.public_url;
+        Some(Browsers::new(ring, config.dashboard?, config.is_https(), public_url))
+    }
+
     fn state(&self) -> Arc<AppState> {
         Arc::new(AppState {
             store: self.store.clone(),
@@ -270,6 +276,7 @@ impl App {
             refusals: Arc::default(),
             cors: self.config.cors.clone(),
             rate_limit: RateLimit::new(self.config.api_rate_limit_per_s),
+            browsers: self.browsers(),
             failures: Failures::default(),
             signature_warnings: SignatureWarnings::default(),
             trusted_proxies: self.config.trusted_proxies.clone(),

@@ -25,7 +25,7 @@ use std::time::Duration;
 use url::Url;
 
 use crate::http::TrustedProxies;
-use crate::http::auth::ApiTokens;
+use crate::http::auth::{ApiTokens, SessionLimits};
 use crate::http::cors::AllowedOrigins;
 use crate::net::proxy::ProxyRules;
 use crate::rtms::endpoint::Policy;
@@ -55,6 +55,8 @@ pub struct Config {
     pub database: Location,
     pub api_tokens: ApiTokens,
     pub api_rate_limit_per_s: u32,
+    /// When browsers are signed out of the dashboard; `None` without a dashboard.
+    pub dashboard: Option<SessionLimits>,
     /// The origins of pages that may use the API from a browser.
     pub cors: AllowedOrigins,
     pub webhook_path: String,
@@ -118,6 +120,7 @@ impl Config {
         let database = read_database(read);
         let api_tokens = server::api_tokens(read);
         let api_rate_limit = read.number("API_RATE_LIMIT_PER_SECOND", 1..=1_000_000);
+        let dashboard = server::dashboard(read);
         let cors = server::read_cors(read);
         let webhook_path = server::webhook_path(read);
         let webhook_tolerance_s = read.number("WEBHOOK_TIMESTAMP_TOLERANCE_SECONDS", 1..=86_400);
@@ -151,6 +154,7 @@ impl Config {
             database: database?,
             api_tokens: api_tokens?,
             api_rate_limit_per_s: u32::try_from(api_rate_limit?).ok()?,
+            dashboard: dashboard?,
             cors: cors?,
             webhook_path: webhook_path?,
             webhook_tolerance_s: u32::try_from(webhook_tolerance_s?).ok()?,

@@ -20,6 +20,7 @@ use crate::zoom::install::Installer;
 
 mod api_tokens;
 mod apps;
+mod assets;
 mod audit;
 mod audit_rows;
 // Authentication by bearer token.
@@ -32,6 +33,7 @@ mod control;
 // CORS: pages of other origins.
 pub mod cors;
 mod counters;
+mod dashboard;
 mod docs;
 // Bounds on streamed answers.
 pub mod download;
@@ -120,6 +122,8 @@ pub struct AppState {
     /// The pages that may use the API from a browser.
     pub cors: cors::AllowedOrigins,
     pub rate_limit: RateLimit,
+    /// Browsers that are signed in to the dashboard; `None` without a dashboard.
+    pub browsers: Option<auth::Browsers>,
     /// Wrong API tokens, by address.
     pub failures: auth::Failures,
     pub trusted_proxies: TrustedProxies,

@@ -1,5 +1,9 @@
 //! The HTML pages for people: one plain layout without scripts and external resources.
 
+// Files that pages load.
+pub mod assets;
+// The dashboard.
+pub mod dashboard;
 // The API reference.
 pub mod docs;
 // The page at `/`.

@@ -50,6 +50,7 @@ pub(super) async fn prune_hourly(store: Store, retention: Retention) {
 async fn prune_short_lived(store: &Store, now_ms: i64) -> Result<(), StoreError> {
     store.prune_idempotency_keys(now_ms).await?;
     store.prune_tickets(now_ms).await?;
+    store.prune_dashboard_sessions(now_ms).await?;
     store.prune_forwards(now_ms.saturating_sub(KEEP_FORWARDS_MS)).await?;
     Ok(())
 }

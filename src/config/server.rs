@@ -1,9 +1,10 @@
 //! The settings of rtmsd's own server: addresses, tokens, origins, proxies before it and its limits.
 
 use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
 
 use super::read::Reader;
-use crate::http::auth::ApiTokens;
+use crate::http::auth::{ApiTokens, SessionLimits};
 use crate::http::cors::AllowedOrigins;
 use crate::http::{ForwardedHeader, TrustedProxies, check_webhook_path};
 
@@ -40,6 +41,15 @@ pub(super) fn api_tokens(read: &mut Reader<'_>) -> Option<ApiTokens> {
             None
         }
     }
+}
+
+/// Reads when browsers are signed out of the dashboard: `None` for a mistake, `Some(None)` if it is off.
+pub(super) fn dashboard(read: &mut Reader<'_>) -> Option<Option<SessionLimits>> {
+    let is_on = read.flag("DASHBOARD");
+    let idle = read.number("DASHBOARD_IDLE_SECONDS", 60..=31_536_000);
+    let longest = read.number("DASHBOARD_LONGEST_SECONDS", 60..=31_536_000);
+    let (idle, longest) = (Duration::from_secs(idle?), Duration::from_secs(longest?));
+    Some(is_on?.then_some(SessionLimits { idle, longest }))
 }
 
 pub(super) fn read_cors(read: &mut Reader<'_>) -> Option<AllowedOrigins> {

@@ -53,7 +53,7 @@ const fn variable(name: &'static str, default: &'static str, about: &'static str
 }
 
 /// Every setting, in the order of the documents.
-pub const SECTIONS: [Section; 16] = [
+pub const SECTIONS: [Section; 17] = [
     Section {
         title: "Your Zoom app (marketplace.zoom.us, Manage, your app)",
         variables: zoom::APP,
@@ -62,6 +62,7 @@ pub const SECTIONS: [Section; 16] = [
     Section { title: "Further Zoom apps", variables: zoom::FURTHER },
     Section { title: "Installing (OAuth)", variables: zoom::INSTALL },
     Section { title: "Access to the REST API", variables: server::API },
+    Section { title: "Dashboard", variables: server::DASHBOARD },
     Section { title: "HTTP", variables: server::HTTP },
     Section { title: "Live subscribers and forwards", variables: outputs::LIVE },
     Section { title: "Store and retention", variables: server::STORE },

@@ -1,25 +1,35 @@
-//! Authenticates requests by bearer token and checks the token's scope.
+//! Authenticates requests, by bearer token or by the cookie of a browser that is signed in, and checks the token's scope.
 
+mod bearer;
+mod browsers;
 mod failures;
+mod one_time_codes;
 mod owner;
 mod registry;
+mod same_origin;
+mod session_cookie;
+mod session_keys;
+mod sign_in;
 mod tokens;
 
-use std::borrow::Cow;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, Method, header};
+use axum::http::Method;
 use axum::middleware::Next;
 use axum::response::Response;
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
+pub use self::bearer::{SUBPROTOCOL, offers_subprotocol};
+pub(super) use self::browsers::SignedIn;
+pub use self::browsers::{Browsers, CSRF_HEADER, SessionLimits};
 pub use self::failures::Failures;
+pub use self::one_time_codes::OneTimeCodes;
 pub(super) use self::registry::KnownTokens;
 pub use self::registry::TokenRegistry;
+use self::session_keys::BrowserId;
+pub(super) use self::sign_in::{sign_in, sign_in_with_code, sign_out};
 use self::tokens::ApiToken;
 pub use self::tokens::{ApiTokens, Scope, TokenMistake};
 use super::audit::Trail;
@@ -35,6 +45,8 @@ pub struct Caller {
     /// The token's name.
     pub name: Arc<str>,
     pub is_admin: bool,
+    /// Whether the token may control sessions and streams.
+    pub may_control: bool,
     /// The only installations that the token may use and see; `None` for all.
     pub installations: Option<Arc<[InstallationId]>>,
     /// The apps that the token may see and use. That the object of the path is theirs is checked before the handler
@@ -76,7 +88,7 @@ pub async fn require_scope(
     next: Next,
 ) -> Result<Response, ApiError> {
     let scope = scope_of(request.method());
-    require(&state, scope, request, next).await
+    Ok(next.run(admit(&state, scope, request).await?).await)
 }
 
 /// Admits a request with a token that may read, whatever the method.
@@ -85,7 +97,7 @@ pub async fn require_read(
     request: Request,
     next: Next,
 ) -> Result<Response, ApiError> {
-    require(&state, Scope::Read, request, next).await
+    Ok(next.run(admit(&state, Scope::Read, request).await?).await)
 }
 
 /// Admits a request with a token that may read, or with a ticket for its path.
@@ -95,8 +107,13 @@ pub async fn require_ticket(
     next: Next,
 ) -> Result<Response, ApiError> {
     // A token takes precedence: a page that sends one is judged by it, and its ticket stays unused.
-    let ticket = tickets::of_query(request.uri()).filter(|_| !brings_token(request.headers()));
-    let Some(ticket) = ticket else { return require(&state, Scope::Read, request, next).await };
+    let ticket =
+        tickets::of_query(request.uri()).filter(|_| !bearer::brings_token(request.headers()));
+    let Some(ticket) = ticket else {
+        let credential = Credential::of(&state, &request, true)?;
+        let request = admit_with(&state, Scope::Read, credential, request).await?;
+        return Ok(next.run(request).await);
+    };
     let known = known_tokens(&state).await;
     let claim = tickets::verify_ticket(&state, &known, &ticket, request.uri().path())?;
     let token = known.named(&claim.token).ok_or(ApiError::TicketRefused)?;
@@ -115,7 +132,7 @@ pub async fn require_control(
     request: Request,
     next: Next,
 ) -> Result<Response, ApiError> {
-    require(&state, Scope::Control, request, next).await
+    Ok(next.run(admit(&state, Scope::Control, request).await?).await)
 }
 
 /// Admits a request with a token that may administrate.
@@ -124,22 +141,34 @@ pub async fn require_admin(
     request: Request,
     next: Next,
 ) -> Result<Response, ApiError> {
-    require(&state, Scope::Admin, request, next).await
+    Ok(next.run(admit(&state, Scope::Admin, request).await?).await)
 }
 
-async fn require(
+/// The request with its [`Caller`], if its token has the scope.
+pub(super) async fn admit(
     state: &AppState,
     scope: Scope,
     request: Request,
-    next: Next,
-) -> Result<Response, ApiError> {
+) -> Result<Request, ApiError> {
+    let credential = Credential::of(state, &request, false)?;
+    admit_with(state, scope, credential, request).await
+}
+
+async fn admit_with(
+    state: &AppState,
+    scope: Scope,
+    credential: Credential,
+    mut request: Request,
+) -> Result<Request, ApiError> {
     let trail = trail_of(&request);
     let known = known_tokens(state).await;
-    let token = authenticate(state, &known, request.headers(), trail.address())?;
+    let (token, signed_in) = authenticate(state, &known, credential, trail.address()).await?;
+    if let Some(signed_in) = signed_in {
+        request.extensions_mut().insert(signed_in);
+    }
     trail.set_actor(&token.name);
     check_scope(state, token, scope)?;
-    let request = admit_caller(state, token, trail, request).await?;
-    Ok(next.run(request).await)
+    admit_caller(state, token, trail, request).await
 }
 
 async fn known_tokens(state: &AppState) -> KnownTokens<'_> {
@@ -170,6 +199,7 @@ async fn admit_caller(
     let caller = Caller {
         name: Arc::clone(&token.name),
         is_admin: token.scopes.contains(&Scope::Admin),
+        may_control: token.check(Scope::Control).is_ok(),
         installations: token.installations.clone(),
         apps: token.apps.clone(),
         trail,
@@ -207,15 +237,56 @@ fn scope_of(method: &Method) -> Scope {
     }
 }
 
-/// Authenticates a request. A request without a token does not count as a wrong guess.
-fn authenticate<'a>(
+/// What a request proves its token with.
+enum Credential {
+    None,
+    Token(Vec<u8>),
+    /// The cookie of the dashboard.
+    Browser(BrowserId),
+}
+
+impl Credential {
+    /// The credential of a request. A token takes precedence, as a wrong one would be hidden otherwise. `needs_proof`: a
+    /// cookie counts only with the proof that a page of the daemon made the request, whatever the method.
+    fn of(state: &AppState, request: &Request, needs_proof: bool) -> Result<Self, ApiError> {
+        let headers = request.headers();
+        if let Some(token) = bearer::token_in_headers(headers) {
+            return Ok(Self::Token(token.into_owned()));
+        }
+        let Some(browsers) = &state.browsers else { return Ok(Self::None) };
+        if bearer::brings_token(headers) {
+            return Ok(Self::None);
+        }
+        let browser = browsers.browser_of(request, needs_proof)?;
+        Ok(browser.map_or(Self::None, Self::Browser))
+    }
+}
+
+/// Finds the token of a credential.
+async fn authenticate<'a>(
     state: &AppState,
     known: &'a KnownTokens<'_>,
-    headers: &HeaderMap,
+    credential: Credential,
+    address: IpAddr,
+) -> Result<(&'a ApiToken, Option<SignedIn>), ApiError> {
+    match (credential, &state.browsers) {
+        (Credential::Token(token), _) => Ok((find_token(state, known, &token, address)?, None)),
+        (Credential::Browser(id), Some(browsers)) => {
+            let (token, signed_in) = browsers.token_of(state, known, id).await?;
+            Ok((token, Some(signed_in)))
+        }
+        _ => Err(ApiError::Unauthenticated),
+    }
+}
+
+/// Finds the token with this value. A wrong one counts as a guess.
+fn find_token<'a>(
+    state: &AppState,
+    known: &'a KnownTokens<'_>,
+    token: &[u8],
     address: IpAddr,
 ) -> Result<&'a ApiToken, ApiError> {
-    let token = token_in_headers(headers).ok_or(ApiError::Unauthenticated)?;
-    let found = known.find(&token);
+    let found = known.find(token);
     let unknown = ApiError::UnknownToken(state.api_tokens.source());
     // `find` ran first in any case: a known and an unknown token take the same time.
     let admitted = state.failures.admit(address, found.map(|token| &token.name), Instant::now());
@@ -223,142 +294,5 @@ fn authenticate<'a>(
         Err(ApiError::Unauthenticated) => Err(unknown),
         Err(error) => Err(error),
         Ok(()) => found.ok_or(unknown),
-    }
-}
-
-/// The token in the headers. Never read from the URL, because URLs end up in logs and histories.
-fn token_in_headers(headers: &HeaderMap) -> Option<Cow<'_, [u8]>> {
-    let Some(value) = headers.get(header::AUTHORIZATION) else {
-        return subprotocols(headers).find_map(token_of_subprotocol);
-    };
-    let value = value.as_bytes();
-    let (scheme, token) = value.split_at_checked(b"Bearer ".len())?;
-    // The scheme is case-insensitive (RFC 9110, section 11.1).
-    scheme.eq_ignore_ascii_case(b"Bearer ").then(|| token.trim_ascii().into())
-}
-
-/// Decodes `bearer.` and the token, or `bearer64.` and the token in base64url, because a subprotocol's name cannot hold
-/// every character.
-fn token_of_subprotocol(name: &[u8]) -> Option<Cow<'_, [u8]>> {
-    if let Some(encoded) = name.strip_prefix(b"bearer64.") {
-        return URL_SAFE_NO_PAD.decode(encoded).ok().map(Cow::from);
-    }
-    name.strip_prefix(b"bearer.").map(Cow::from)
-}
-
-/// Whether a request carries a token, valid or not.
-fn brings_token(headers: &HeaderMap) -> bool {
-    let is_token = |name: &[u8]| name.starts_with(b"bearer.") || name.starts_with(b"bearer64.");
-    headers.contains_key(header::AUTHORIZATION) || subprotocols(headers).any(is_token)
-}
-
-/// The name of the daemon's WebSocket subprotocol.
-pub const SUBPROTOCOL: &str = "rtmsd";
-
-/// Whether a WebSocket client expects the answer to select a subprotocol.
-pub fn offers_subprotocol(headers: &HeaderMap) -> bool {
-    subprotocols(headers).any(|name| name == SUBPROTOCOL.as_bytes())
-}
-
-/// The subprotocols in a WebSocket handshake. Browsers put the token among them, because they can set no other header.
-fn subprotocols(headers: &HeaderMap) -> impl Iterator<Item = &[u8]> {
-    // A list header may be repeated or joined by commas (RFC 9110, section 5.3).
-    let lists = headers.get_all(header::SEC_WEBSOCKET_PROTOCOL).into_iter();
-    lists.flat_map(|list| list.as_bytes().split(|byte| *byte == b',')).map(<[u8]>::trim_ascii)
-}
-
-#[cfg(test)]
-mod tests {
-    use axum::http::HeaderValue;
-
-    use super::*;
-
-    /// Finds the token that the headers carry.
-    fn find<'a>(tokens: &'a ApiTokens, headers: &HeaderMap) -> Result<&'a ApiToken, ApiError> {
-        token_in_headers(headers)
-            .and_then(|token| tokens.find(&token))
-            .ok_or(ApiError::Unauthenticated)
-    }
-
-    fn outcome(tokens: &ApiTokens, authorization: &str, scope: Scope) -> Result<(), &'static str> {
-        let mut headers = HeaderMap::new();
-        headers.insert(header::AUTHORIZATION, HeaderValue::from_str(authorization).unwrap());
-        let token = find(tokens, &headers);
-        token.and_then(|token| token.check(scope)).map_err(|error| error.code())
-    }
-
-    #[test]
-    fn a_token_may_do_what_its_scopes_allow() {
-        let tokens = ApiTokens::parse(
-            "a:token-of-16-bytesA, b:token-of-16-bytesB:read,c:token-of-16-bytesC:admin",
-        )
-        .unwrap();
-        assert_eq!(outcome(&tokens, "Bearer token-of-16-bytesA", Scope::Read), Ok(()));
-        assert_eq!(outcome(&tokens, "Bearer token-of-16-bytesA", Scope::Control), Ok(()));
-        assert_eq!(outcome(&tokens, "Bearer token-of-16-bytesA", Scope::Admin), Err("forbidden"));
-        assert_eq!(outcome(&tokens, "bearer token-of-16-bytesB", Scope::Read), Ok(()));
-        assert_eq!(outcome(&tokens, "Bearer token-of-16-bytesB", Scope::Control), Err("forbidden"));
-        assert_eq!(outcome(&tokens, "Bearer token-of-16-bytesC", Scope::Control), Ok(()));
-    }
-
-    #[test]
-    fn requests_without_a_valid_token_are_refused() {
-        let tokens = ApiTokens::parse("a:token-of-16-bytesA").unwrap();
-        for bad in [
-            "",
-            "Bearer",
-            "Bearer ",
-            "Bearer token-of-16-bytesB",
-            "Basic token-of-16-bytesA",
-            "token-of-16-bytesA",
-            "Bearer a:token-of-16-bytesA",
-        ] {
-            assert_eq!(outcome(&tokens, bad, Scope::Read), Err("unauthenticated"), "{bad:?}");
-        }
-        let refused = find(&tokens, &HeaderMap::new()).unwrap_err();
-        assert_eq!(refused.code(), "unauthenticated");
-        let nobody = ApiTokens::parse("").unwrap();
-        assert!(nobody.is_empty());
-        assert_eq!(outcome(&nobody, "Bearer ", Scope::Read), Err("unauthenticated"));
-    }
-
-    #[test]
-    fn a_browsers_websocket_sends_its_token_as_a_subprotocol() {
-        let tokens = ApiTokens::parse("a:token-of-16-bytesA").unwrap();
-        let with = |list| {
-            HeaderMap::from_iter([(header::SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(list))])
-        };
-        let headers = with("rtmsd, bearer.token-of-16-bytesA");
-        assert!(offers_subprotocol(&headers) && find(&tokens, &headers).is_ok());
-        for bad in [
-            "rtmsd",
-            "bearer.token-of-16-bytesB",
-            "token-of-16-bytesA",
-            "bearer token-of-16-bytesA",
-            "bearer64.token-of-16-bytesA",
-            "",
-        ] {
-            assert!(find(&tokens, &with(bad)).is_err(), "{bad}");
-        }
-        let mut both = with("bearer.token-of-16-bytesA");
-        both.insert(header::AUTHORIZATION, HeaderValue::from_static("Bearer token-of-16-bytesB"));
-        assert!(find(&tokens, &both).is_err());
-    }
-
-    #[test]
-    fn a_token_with_any_character_is_sent_as_a_subprotocol_in_base64url() {
-        let tokens = ApiTokens::parse("a:to/ken-of-16-bytes+A==").unwrap();
-        let with = |list| {
-            HeaderMap::from_iter([(header::SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(list))])
-        };
-        assert!(find(&tokens, &with("rtmsd, bearer64.dG8va2VuLW9mLTE2LWJ5dGVzK0E9PQ")).is_ok());
-        for bad in [
-            "bearer64.",
-            "bearer64.dG8va2VuLW9mLTE2LWJ5dGVzK0E9PQ==",
-            "bearer64.dG8va2VuLW9mLTE2LWJ5dGVzK0",
-            "bearer64.*",
-        ] {
-            assert!(find(&tokens, &with(bad)).is_err(), "{bad}");
-        }
     }
 }

@@ -85,6 +85,14 @@ pub enum ApiError {
     Unauthenticated,
     #[error("this token is unknown: send {0}")]
     UnknownToken(TokenSource),
+    #[error("the browser is no longer signed in: sign in again")]
+    SignedOut,
+    #[error(
+        "the browser does not say that a page of this server made the request: open the dashboard at its own address"
+    )]
+    CrossOrigin,
+    #[error("the header rtmsd-csrf is missing or of another session: reload the page")]
+    CsrfMissing,
     #[error(
         "the ticket was used, has expired, or is for another path: get a new one with POST /api/v1/tickets"
     )]
@@ -226,7 +234,9 @@ impl ApiError {
             Self::Signature(_)
             | Self::Unauthenticated
             | Self::UnknownToken(_)
+            | Self::SignedOut
             | Self::TicketRefused => StatusCode::UNAUTHORIZED,
+            Self::CrossOrigin | Self::CsrfMissing => StatusCode::FORBIDDEN,
             Self::Forbidden(_) | Self::OtherApp | Self::InstallationNotAllowed => {
                 StatusCode::FORBIDDEN
             }
@@ -297,6 +307,9 @@ impl ApiError {
             Self::Install(refusal) => refusal.code(),
             Self::NotRevoked => "zoom_unavailable",
             Self::Unauthenticated | Self::UnknownToken(_) => "unauthenticated",
+            Self::SignedOut => "signed_out",
+            Self::CrossOrigin => "cross_origin",
+            Self::CsrfMissing => "csrf_missing",
             Self::TicketRefused => "ticket_refused",
             Self::TooManyTickets => "too_many_tickets",
             Self::Forbidden(_) => "forbidden",

@@ -2,43 +2,50 @@
 
 use std::sync::Arc;
 
-use axum::extract::State;
+use axum::extract::{Request, State};
 use axum::http::{HeaderMap, header};
 use axum::response::{Html, IntoResponse, Response};
 use serde_json::json;
 
 use super::envelope::success;
 use super::readiness::Checks;
-use super::{AppState, INSTALL_PATH};
+use super::{AppState, INSTALL_PATH, dashboard};
 use crate::web::CONTENT_SECURITY_POLICY;
 use crate::web::home::Home;
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
-/// Answers 200 in either form; automation should use `/health/ready`.
-pub(super) async fn serve(State(state): State<Arc<AppState>>, headers: HeaderMap) -> Response {
-    let checks = Checks::of(&state).await;
-    let mut response = if wants_html(&headers) {
-        let home = Home {
-            not_ready: checks.problem(),
-            version: VERSION,
-            webhook_path: state.webhook_path.clone(),
-            install_path: INSTALL_PATH,
-        };
-        let policy = CONTENT_SECURITY_POLICY.as_str();
-        ([(header::CONTENT_SECURITY_POLICY, policy)], Html(home.html())).into_response()
-    } else {
-        let paths = json!({
-            "name": "rtmsd", "version": VERSION, "ready": checks.is_ready(), "docs": "/docs",
-            "openapi": "/openapi.json", "health": "/health/ready", "install": INSTALL_PATH,
-        });
-        success("rtmsd", paths)
+/// Answers browsers with the dashboard or, without it, with the start page, and programs with JSON; automation should
+/// use `/health/ready`.
+pub(super) async fn serve(State(state): State<Arc<AppState>>, request: Request) -> Response {
+    let mut response = match wants_html(request.headers()) {
+        true if state.browsers.is_some() => dashboard::front_page(state, request).await,
+        true => start_page(&state).await,
+        false => paths(&state).await,
     };
-    // One address with two forms, neither valid for long.
-    let headers = response.headers_mut();
-    headers.insert(header::VARY, header::HeaderValue::from_static("accept"));
-    headers.insert(header::CACHE_CONTROL, header::HeaderValue::from_static("no-store"));
+    // One address with two forms.
+    response.headers_mut().insert(header::VARY, header::HeaderValue::from_static("accept"));
     response
+}
+
+async fn start_page(state: &AppState) -> Response {
+    let home = Home {
+        not_ready: Checks::of(state).await.problem(),
+        version: VERSION,
+        webhook_path: state.webhook_path.clone(),
+        install_path: INSTALL_PATH,
+    };
+    let policy = CONTENT_SECURITY_POLICY.as_str();
+    ([(header::CONTENT_SECURITY_POLICY, policy)], Html(home.html())).into_response()
+}
+
+async fn paths(state: &AppState) -> Response {
+    let is_ready = Checks::of(state).await.is_ready();
+    let paths = json!({
+        "name": "rtmsd", "version": VERSION, "ready": is_ready, "docs": "/docs",
+        "openapi": "/openapi.json", "health": "/health/ready", "install": INSTALL_PATH,
+    });
+    success("rtmsd", paths)
 }
 
 /// Whether the client accepts HTML explicitly, as browsers do. Everything else gets JSON.

@@ -178,9 +178,9 @@ fn error_statuses(route: &Route, about: &Operation) -> BTreeSet<u16> {
 pub fn required_scope(access: Access, method: &str) -> Option<&'static str> {
     match (access, method) {
         (Access::Open, _) => None,
-        (Access::Token, "get") | (Access::Read | Access::Ticket, _) => Some("read"),
+        (Access::Token, "get") | (Access::Read | Access::Ticket | Access::Page, _) => Some("read"),
         (Access::Token | Access::Control, _) => Some("control"),
-        (Access::Admin, _) => Some("admin"),
+        (Access::Admin | Access::AdminPage, _) => Some("admin"),
     }
 }
 

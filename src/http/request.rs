@@ -23,6 +23,10 @@ const REQUEST_ID_HEADER: &str = "x-request-id";
 #[derive(Debug, Clone)]
 pub(super) struct RequestId(pub String);
 
+/// Marks a response whose body is a page about its error.
+#[derive(Debug, Clone)]
+pub(super) struct ErrorShown;
+
 /// The state of [`observe_request`].
 pub(super) struct Observer {
     pub counters: Arc<Counters>,
@@ -77,7 +81,8 @@ pub(super) async fn observe_request(
         }),
     };
     let error = response.extensions_mut().remove::<ApiError>();
-    if let Some(error) = &error {
+    let is_shown = response.extensions_mut().remove::<ErrorShown>().is_some();
+    if let Some(error) = error.as_ref().filter(|_| !is_shown) {
         error.render(&mut response, &request_id);
     }
     security_headers(response.headers_mut(), &request_id);
@@ -111,8 +116,8 @@ fn log_text(error: &ApiError) -> String {
 }
 
 fn security_headers(headers: &mut HeaderMap, request_id: &str) {
-    // Answers hold personal data or change from one moment to the next.
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    // Answers hold personal data or change from one moment to the next, except those whose handler says otherwise.
+    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     if let Ok(request_id) = HeaderValue::from_str(request_id) {
         headers.insert(REQUEST_ID_HEADER, request_id);

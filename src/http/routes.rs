@@ -3,6 +3,7 @@
 
 mod apps;
 mod daemon;
+mod dashboard;
 mod sessions;
 mod webhooks;
 mod zoom;
@@ -16,7 +17,9 @@ use axum::routing::MethodRouter;
 
 use super::error::ApiError;
 use super::openapi::Operation;
-use super::{AppState, app_webhook_path, audit, auth, cors, idempotency, request};
+use super::{
+    AppState, app_webhook_path, audit, auth, cors, dashboard as pages, idempotency, request,
+};
 
 /// Who may use a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,6 +36,10 @@ pub enum Access {
     Control,
     /// A token with `admin`, whatever the method.
     Admin,
+    /// A page of the dashboard, for a token with `read`. Its errors are pages, too.
+    Page,
+    /// A page of the dashboard, for a token with `admin`.
+    AdminPage,
 }
 
 /// One path with its handlers.
@@ -69,6 +76,16 @@ impl Route {
         self.with("delete", about, |handlers| handlers.delete(handler))
     }
 
+    /// A page or a file for browsers, which the OpenAPI document leaves out.
+    fn shown<T: 'static>(self, handler: impl Handler<T, Arc<AppState>>) -> Self {
+        Self { handlers: self.handlers.get(handler), ..self }
+    }
+
+    /// Receives a form of a page, which the OpenAPI document leaves out.
+    fn form<T: 'static>(self, handler: impl Handler<T, Arc<AppState>>) -> Self {
+        Self { handlers: self.handlers.post(handler), ..self }
+    }
+
     /// A HEAD would consume the state and the code without showing the page.
     fn without_head(self) -> Self {
         let refuse = async || ApiError::MethodNotAllowed;
@@ -95,7 +112,8 @@ pub fn router(state: Arc<AppState>) -> Router {
     let (mut open, mut token) = (Router::new(), Router::new());
     let (mut read, mut ticket) = (Router::new(), Router::new());
     let (mut control, mut admin) = (Router::new(), Router::new());
-    for Route { path, access, handlers, .. } in all_routes(&state.webhook_path) {
+    let (mut page, mut admin_page) = (Router::new(), Router::new());
+    for Route { path, access, handlers, .. } in routes_of(&state) {
         match access {
             Access::Open => open = open.route(&path, handlers),
             Access::Token => token = token.route(&path, handlers),
@@ -103,6 +121,8 @@ pub fn router(state: Arc<AppState>) -> Router {
             Access::Ticket => ticket = ticket.route(&path, handlers),
             Access::Control => control = control.route(&path, handlers),
             Access::Admin => admin = admin.route(&path, handlers),
+            Access::Page => page = page.route(&path, handlers),
+            Access::AdminPage => admin_page = admin_page.route(&path, handlers),
         }
     }
     // `route_layer` and not `layer`: unknown paths must be 404 without a token.
@@ -120,11 +140,19 @@ pub fn router(state: Arc<AppState>) -> Router {
         .route_layer(from_fn_with_state(Arc::clone(&state), auth::require_control));
     let admin =
         carried_out(admin).route_layer(from_fn_with_state(Arc::clone(&state), auth::require_admin));
+    // A layer over no route panics.
+    if state.browsers.is_some() {
+        page = page.route_layer(from_fn_with_state(Arc::clone(&state), pages::require_page));
+        let layer = from_fn_with_state(Arc::clone(&state), pages::require_admin_page);
+        admin_page = admin_page.route_layer(layer);
+    }
     open.merge(token)
         .merge(read)
         .merge(ticket)
         .merge(control)
         .merge(admin)
+        .merge(page)
+        .merge(admin_page)
         .method_not_allowed_fallback(|| async { ApiError::MethodNotAllowed })
         .fallback(|| async { ApiError::UnknownRoute })
         // Inside `observe`, because it needs the client's address, and outside authentication, to see refusals.
@@ -158,7 +186,16 @@ fn request_observer(state: &AppState) -> Arc<request::Observer> {
     })
 }
 
-/// All routes.
+/// The routes of this daemon: those of the API and, unless it is off, of the dashboard.
+fn routes_of(state: &AppState) -> Vec<Route> {
+    let mut routes = all_routes(&state.webhook_path);
+    if state.browsers.is_some() {
+        routes.extend(dashboard::routes());
+    }
+    routes
+}
+
+/// All routes of the API.
 pub(super) fn all_routes(webhook_path: &str) -> Vec<Route> {
     let mut routes = sessions::routes();
     routes.extend(zoom::routes());

@@ -33,7 +33,7 @@ const RECORD_DEADLINE: Duration = Duration::from_millis(2500);
 const WARNING_INTERVAL_MS: i64 = 60_000;
 
 /// Paths that a webhook cannot have.
-const TAKEN: [&str; 4] = ["/health/", "/api/", "/docs", "/openapi.json"];
+const TAKEN: [&str; 6] = ["/health/", "/api/", "/docs", "/openapi.json", "/assets/", "/dashboard"];
 
 /// Checks a webhook path: it starts with `/`, is plain text and none of the daemon's own paths.
 pub fn check_path(path: &str) -> Result<(), &'static str> {
@@ -44,7 +44,7 @@ pub fn check_path(path: &str) -> Result<(), &'static str> {
         Err("may hold only A-Z a-z 0-9 / _ - . ~")
     } else if TAKEN.iter().any(|taken| path.starts_with(taken)) {
         // `/docs` and `/openapi.json` are compared as prefixes too: nothing near the daemon's own paths is allowed.
-        Err("must not be under /api or /health, nor /docs or /openapi.json")
+        Err("must not be under /api, /health, /assets or /dashboard, nor /docs or /openapi.json")
     } else {
         Ok(())
     }
@@ -233,6 +233,8 @@ mod tests {
             "/api/v1/sdk/sessions",
             "/docs",
             "/openapi.json",
+            "/assets/x",
+            "/dashboard/sessions",
         ] {
             assert!(check_path(bad).is_err(), "{bad}");
         }

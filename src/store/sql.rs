@@ -165,6 +165,7 @@ macro_rules! part_to_move {
 mod actions;
 mod api_tokens;
 mod apps;
+mod dashboard_sessions;
 mod deletions;
 mod deliveries;
 mod entries;
@@ -180,6 +181,7 @@ mod tickets;
 pub use actions::*;
 pub use api_tokens::*;
 pub use apps::*;
+pub use dashboard_sessions::*;
 pub use deletions::*;
 pub use deliveries::*;
 pub use entries::*;
@@ -209,6 +211,7 @@ pub fn all_statements() -> impl Iterator<Item = &'static (&'static str, &'static
         actions::ALL,
         api_tokens::ALL,
         apps::ALL,
+        dashboard_sessions::ALL,
         deletions::ALL,
         deliveries::ALL,
         entries::ALL,

@@ -30,6 +30,25 @@ pub(super) const API: &[Variable] = &[
     ),
 ];
 
+pub(super) const DASHBOARD: &[Variable] = &[
+    variable(
+        "DASHBOARD",
+        "on",
+        "on or off: pages for people at /, which they open with an API token; the scopes of the token decide what they \
+         show and what can be pressed",
+    ),
+    variable(
+        "DASHBOARD_IDLE_SECONDS",
+        "43200",
+        "how long a browser stays signed in without being used",
+    ),
+    variable(
+        "DASHBOARD_LONGEST_SECONDS",
+        "604800",
+        "how long a browser stays signed in at most; it is signed out earlier when its token is removed or changed",
+    ),
+];
+
 pub(super) const HTTP: &[Variable] = &[
     variable("HOST", "0.0.0.0", "the address to listen on"),
     variable("PORT", "3000", "the port to listen on").also(&["ZM_RTMS_PORT", "SERVER_PORT"]),

@@ -20,9 +20,10 @@ pub(super) enum Owner {
 }
 
 /// The paths with parameters, each with all paths below it. A path that is not here is closed to tokens of some apps.
-const OWNERS: [(&str, Owner); 5] = [
+const OWNERS: [(&str, Owner); 6] = [
     ("/api/v1/apps/{app}", Owner::App),
     ("/api/v1/sdk/sessions/{id}", Owner::Session),
+    ("/dashboard/sessions/{id}", Owner::Session),
     ("/api/v1/zoom/installations/{id}", Owner::Installation),
     ("/api/v1/webhooks/endpoints/{id}", Owner::Endpoint),
     ("/api/v1/tokens/{id}", Owner::Token),

@@ -44,7 +44,7 @@ impl ApiError {
             // RFC 9110, section 15.5.22: a 426 must name the protocol.
             headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
         }
-        if matches!(self, Self::Unauthenticated | Self::UnknownToken(_) | Self::TicketRefused) {
+        if status == StatusCode::UNAUTHORIZED {
             // RFC 9110, section 15.5.2: a 401 must carry a challenge.
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }

@@ -2,7 +2,9 @@
 
 use super::{Access, Route};
 use crate::http::openapi::Operation;
-use crate::http::{api_tokens, app_webhook_path, audit_rows, docs, home, openapi, ops, webhook};
+use crate::http::{
+    api_tokens, app_webhook_path, assets, audit_rows, docs, home, openapi, ops, webhook,
+};
 
 /// Routes for Zoom's webhooks, health, tokens and documents.
 pub(super) fn routes(webhook_path: &str) -> Vec<Route> {
@@ -23,6 +25,7 @@ fn other_routes() -> Vec<Route> {
             about("home", "What this server is and whether it is ready: a page for browsers")
                 .answer(200, "A page if HTML is accepted, otherwise JSON", None),
         ),
+        Route::new(Access::Open, "/assets/{digest}/{name}").shown(assets::serve),
         Route::new(Access::Open, "/health/live")
             .get(ops::live, about("live", "Whether the process is alive").answer(200, "Yes", None)),
         Route::new(Access::Open, "/health/ready").get(

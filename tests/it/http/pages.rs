@@ -10,7 +10,7 @@ use tokio::net::TcpListener;
 
 use super::server::{Server, Wiring};
 use super::tickets::record;
-use crate::install::browser::Browser;
+use crate::support::browser::Browser;
 
 /// Far more than a player fetches before a seek.
 const SECONDS: usize = 40 * 60;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use rtmsd::config::AppDefaults;
 use rtmsd::control::{self, Control};
-use rtmsd::http::auth::{ApiTokens, Failures, TokenRegistry};
+use rtmsd::http::auth::{ApiTokens, Browsers, Failures, SessionLimits, TokenRegistry};
 use rtmsd::http::cors::AllowedOrigins;
 use rtmsd::http::download;
 use rtmsd::http::server::{Limits, serve};
@@ -73,13 +73,18 @@ impl Drop for Server {
     }
 }
 
-const TOKENS: &str = "reader:read-token-of-tests:read,controller:control-token-of-tests:control,boss:boss-token-of-tests:admin,\
+pub(crate) const TOKENS: &str = "reader:read-token-of-tests:read,controller:control-token-of-tests:control,\
+     operator:operator-token-of-tests:read+control,boss:boss-token-of-tests:admin,\
      page:sla/sh=token-of-tests:read,acme:acme-token-of-tests:admin@acme,own:default-token-of-tests:admin@default";
 /// The queue of a live subscriber.
 pub(crate) const LIVE_BUFFER_BYTES: usize = 64 * 1024;
 /// The most live subscribers: of one token, and in total.
 pub(crate) const SUBSCRIBERS: usize = 8;
 pub(crate) const ALL_SUBSCRIBERS: usize = 12;
+
+/// When browsers are signed out of the dashboard.
+pub(crate) const LIMITS: SessionLimits =
+    SessionLimits { idle: Duration::from_secs(600), longest: Duration::from_secs(3600) };
 
 pub(crate) fn key() -> WebhookKey {
     WebhookKey::new(&Secret::new("demoSecretToken01".into()))
@@ -101,6 +106,9 @@ pub(crate) struct Wiring {
     pub quotas: Quotas,
     /// The address of Zoom's REST API, and the token for it.
     pub zoom: (String, Configured),
+    pub dashboard: Option<SessionLimits>,
+    /// The keys of the dashboard.
+    pub ring: KeyRing,
 }
 
 impl Default for Wiring {
@@ -118,6 +126,8 @@ impl Default for Wiring {
             quotas: Quotas::default(),
             // No server listens there.
             zoom: ("http://127.0.0.1:9".into(), Configured::None),
+            dashboard: Some(LIMITS),
+            ring: ring(),
         }
     }
 }
@@ -154,8 +164,12 @@ impl Server {
 
     /// Another server on the store of this one, with other tokens.
     pub(crate) async fn beside(&self, tokens: &str) -> Self {
+        self.beside_wired(tokens, Wiring::default()).await
+    }
+
+    pub(crate) async fn beside_wired(&self, tokens: &str, wiring: Wiring) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
-        Self::assemble(self.state.store.clone(), folder, Wiring::default(), tokens)
+        Self::assemble(self.state.store.clone(), folder, wiring, tokens)
     }
 
     fn assemble(store: Store, folder: TempDir, wiring: Wiring, tokens: &str) -> Self {
@@ -197,6 +211,7 @@ impl Server {
             refusals: Arc::default(),
             cors: AllowedOrigins::parse(&wiring.origins).expect("origins"),
             rate_limit: RateLimit::new(wiring.requests_per_s),
+            browsers: wiring.dashboard.map(|limits| Browsers::new(&wiring.ring, limits, false, "")),
             failures: Failures::default(),
             trusted_proxies: TrustedProxies::default(),
             downloads: download::permits(limits.connections),

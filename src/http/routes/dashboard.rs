@@ -1,0 +1,24 @@
+//! Routes of the dashboard, which exist unless `DASHBOARD` is off.
+
+use super::{Access, Route};
+use crate::http::dashboard::{
+    endpoints, health, installations, received, session, sessions, sign_in,
+};
+
+/// Routes of pages and of the sign-in.
+pub(super) fn routes() -> Vec<Route> {
+    let page = |path: &str| Route::new(Access::Page, &format!("/dashboard/{path}"));
+    let admin = |path: &str| Route::new(Access::AdminPage, &format!("/dashboard/{path}"));
+    let open = |path: &str| Route::new(Access::Open, &format!("/dashboard/{path}"));
+    vec![
+        open("sign-in").form(sign_in::sign_in),
+        open("sign-out").form(sign_in::sign_out),
+        open("enter").shown(sign_in::enter).without_head(),
+        page("sessions").shown(sessions::page),
+        page("sessions/{id}").shown(session::page),
+        admin("installations").shown(installations::page),
+        admin("webhooks").shown(received::page),
+        admin("endpoints").shown(endpoints::page),
+        page("health").shown(health::page),
+    ]
+}
