@@ -2,7 +2,7 @@
 
 mod apps;
 mod bound;
-pub(crate) mod browser;
+mod browser;
 pub(crate) mod daemon;
 mod deauthorization;
 mod flow;

@@ -9,6 +9,7 @@ mod hub;
 mod install;
 mod library;
 mod net;
+mod pages;
 mod record;
 mod simulator;
 mod sinks;

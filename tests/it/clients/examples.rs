@@ -7,7 +7,7 @@ use tokio::process::Command;
 use tokio::time::timeout;
 
 use super::{NODE_FOLDER, ROOT, example, python};
-use crate::install::browser::Browser;
+use crate::support::browser::Browser;
 use crate::support::kit::{API_TOKEN, Home, Scene, TIMEOUT, chatter, eventually, script, zoom};
 use crate::support::nats::Broker;
 use crate::support::process::Process;

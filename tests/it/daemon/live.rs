@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use tokio::process::Command;
 use tokio::time::timeout;
 
-use crate::install::browser::Browser;
+use crate::support::browser::Browser;
 use crate::support::kit::{API_TOKEN, Api, Home, Scene, TIMEOUT, chatter, endless, script, zoom};
 use crate::support::websocket::{Heard, WebSocket};
 

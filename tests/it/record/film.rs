@@ -14,7 +14,7 @@ use tempfile::TempDir;
 use super::tools::{
     ORIGIN_MS, decode, film, picture_times, probe, probe_header, track, with_start_codes,
 };
-use crate::install::browser::Browser;
+use crate::support::browser::Browser;
 
 const CAMERA: &[u8] = include_bytes!("../../../src/simulator/picture/camera-0.h264");
 const SLIDE: &[u8] = include_bytes!("../../../src/simulator/picture/slide.h264");
