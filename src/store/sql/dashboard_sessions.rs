@@ -12,7 +12,7 @@ statements! {
          WHERE token = $1
            AND id NOT IN (SELECT newest.id FROM dashboard_sessions AS newest
                            WHERE newest.token = $1
-                           ORDER BY newest.made_at_ms DESC, newest.id LIMIT $2)";
+                           ORDER BY newest.made_at_ms DESC, newest.id LIMIT $2 + 0)";
 
     DASHBOARD_SESSION = "
         SELECT id, token, binding, made_at_ms, seen_at_ms, until_ms
@@ -26,5 +26,5 @@ statements! {
 
     PRUNE_DASHBOARD_SESSIONS = "
         DELETE FROM dashboard_sessions
-         WHERE id IN (SELECT id FROM dashboard_sessions WHERE until_ms <= $1 LIMIT $2)";
+         WHERE id IN (SELECT id FROM dashboard_sessions WHERE until_ms <= $1 LIMIT $2 + 0)";
 }
