@@ -10,6 +10,7 @@ mod resolver;
 pub mod retry;
 pub mod retry_after;
 mod tunnel;
+pub mod websocket;
 
 use std::sync::Arc;
 

@@ -4,7 +4,6 @@
 mod held;
 mod links;
 mod socket;
-mod text_frames;
 
 use std::collections::BTreeSet;
 use std::pin::Pin;

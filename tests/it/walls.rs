@@ -18,7 +18,7 @@ const CRATES: [(&str, &[&str]); 9] = [
 ];
 
 /// Modules without sockets, clock or dice: time and randomness are arguments there.
-const PURE: [&str; 34] = [
+const PURE: [&str; 36] = [
     "json",
     "http/range",
     "hub/times",
@@ -26,6 +26,8 @@ const PURE: [&str; 34] = [
     "net/proxy",
     "net/public_addr",
     "net/retry_after",
+    "net/websocket/decoder",
+    "net/websocket/encoder",
     "sinks/webhooks/address",
     "sinks/webhooks/body",
     "sinks/webhooks/schedule",

@@ -8,8 +8,9 @@ use std::task::{Context, Poll, Wake, Waker, ready};
 
 use futures_util::task::AtomicWaker;
 
-use super::socket::{Received, Socket, dial_link};
+use super::socket::{Socket, dial_link};
 use crate::net::Network;
+use crate::net::websocket::Message;
 use crate::rtms::LinkId;
 use crate::rtms::endpoint::Endpoint;
 use crate::rtms::stream::{HangUp, Input, LossReason};
@@ -64,7 +65,7 @@ impl Links {
 
     pub(super) fn dial(&mut self, id: LinkId, endpoint: Endpoint) {
         self.remove(id);
-        let dial = dial_link(id, endpoint, self.network.clone());
+        let dial = dial_link(endpoint, self.network.clone());
         // Set from the start: a future that was never polled has registered no waker.
         let woken = Woken { is_set: AtomicBool::new(true), task: Arc::clone(&self.task) };
         let woken = Arc::new(woken);
@@ -79,7 +80,7 @@ impl Links {
         let Kind::Open(socket) = &mut slot.kind else { return Ok(()) };
         // Nothing arrives to wake the socket, so the flag makes the next poll flush the message.
         slot.woken.is_set.store(true, Ordering::Relaxed);
-        if !socket.send(text) {
+        if socket.send(&text).is_err() {
             self.remove(id);
             return Err(LossReason::Dropped("the peer has stopped reading".into()));
         }
@@ -142,8 +143,8 @@ impl Slot {
         let cx = &mut Context::from_waker(&self.waker);
         let news = match &mut self.kind {
             Kind::Open(socket) => match ready!(socket.poll(cx)) {
-                Ok(Received::Whole(bytes)) => Input::Received(self.id, bytes),
-                Ok(Received::TooLarge(head)) => Input::TooLarge(self.id, head),
+                Ok(Message::Whole(bytes)) => Input::Received(self.id, bytes),
+                Ok(Message::TooLarge(head)) => Input::TooLarge(self.id, head),
                 Err(loss) => Input::Lost(self.id, loss),
             },
             Kind::Dialing(dial) => match ready!(dial.as_mut().poll(cx)) {
