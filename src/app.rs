@@ -24,8 +24,8 @@ use crate::http::download;
 use crate::http::server::{Limits, serve};
 use crate::http::tickets::TicketKeys;
 use crate::http::{
-    AppState, Changes, Counters, Documents, RateLimit, Readiness, Refusals, SignatureWarnings,
-    health_router, router,
+    AppState, Arrivals, Changes, Counters, Documents, RateLimit, Readiness, Refusals,
+    SignatureWarnings, health_router, router,
 };
 use crate::hub::{Hub, Writer};
 use crate::model::{AppName, NodeId, Product};
@@ -279,6 +279,7 @@ impl App {
             browsers: self.browsers(),
             failures: Failures::default(),
             signature_warnings: SignatureWarnings::default(),
+            arrivals: Arrivals::default(),
             trusted_proxies: self.config.trusted_proxies.clone(),
             downloads: download::permits(self.config.max_connections),
             webhook_path: self.config.webhook_path.clone(),

@@ -20,6 +20,7 @@ use crate::zoom::install::Installer;
 
 mod api_tokens;
 mod apps;
+mod arrivals;
 mod assets;
 mod audit;
 mod audit_rows;
@@ -58,6 +59,7 @@ mod query;
 mod range;
 mod rate_limit;
 mod readiness;
+mod recorded;
 mod recordings;
 mod request;
 mod routes;
@@ -73,7 +75,9 @@ mod watched_body;
 mod webhook;
 mod webhook_endpoints;
 mod write_timeout;
+mod zoom_webhooks;
 
+pub use arrivals::Arrivals;
 pub use audit::Refusals;
 pub use changes::Changes;
 pub use client_address::{ForwardedHeader, TrustedProxies};
@@ -142,6 +146,8 @@ pub struct AppState {
     /// The most that a webhook's timestamp may differ from the local clock, in seconds.
     pub webhook_tolerance_s: u32,
     pub signature_warnings: SignatureWarnings,
+    /// Clock difference and refused requests of each app's webhooks.
+    pub arrivals: Arrivals,
     pub installer: Installer,
     /// Whether browsers use https: then cookies are restricted to it.
     pub is_https: bool,

@@ -19,6 +19,7 @@ mod medium;
 mod outgoing;
 pub mod params;
 mod readable;
+mod received;
 mod recording;
 mod session;
 mod speaker;
@@ -55,6 +56,7 @@ pub use medium::{MediaSet, Medium};
 pub use outgoing::{Content, EventKind, OutgoingEvent};
 pub use params::{MediaError, MediaPlan};
 pub use readable::{is_joiner, one_line};
+pub use received::{Received, Unprocessed, WebhookOutcome, WebhookReason};
 pub use recording::{RecordedFile, Recording, RecordingId, RecordingStatus, SpoolId};
 pub use session::{
     MediaParams, MediumTally, Metadata, NewSession, Outcome, Session, SessionStatus, StreamRecord,
@@ -64,7 +66,7 @@ pub use speaker::{
     ChannelId, Speaker, SpeakerFilter, SpeakerKey, SpeakerRef, SpeakerUserId, UserIdRef,
 };
 pub use stop_reason::StopReason;
-pub use time::{ms, rfc3339};
+pub use time::{ms, parse_time, rfc3339};
 pub use unreadable::{Lost, Unreadable, UnreadableMessages};
 pub use view::EntryView;
 pub use webhook_endpoint::{EndpointId, EndpointSource, EndpointStatus, WebhookEndpoint};

@@ -10,7 +10,7 @@ pub use missing::Missing;
 
 use crate::model::{
     Action, ActionRecord, ActionStatus, Entry, EntryBody, EntryKind, Lost, MediaSet, Medium,
-    Session, SessionSnapshot, StopReason, StreamRecord, Unreadable,
+    Session, SessionSnapshot, StopReason, StreamRecord, Unreadable, WebhookOutcome,
 };
 use crate::store::DeliveryBrief;
 
@@ -177,8 +177,12 @@ fn of_answer(action: &ActionRecord, at_ms: i64) -> TimelineEvent {
 fn of_delivery(delivery: &DeliveryBrief) -> TimelineEvent {
     let late_ms = delivery.received_at_ms.saturating_sub(delivery.event_ts_ms);
     let mut detail = format!("{}, {late_ms} ms after the event", delivery.event);
-    if delivery.effect == "none" {
-        detail.push_str("; it changed nothing");
+    match WebhookOutcome::parse(&delivery.effect) {
+        Some(WebhookOutcome::Nothing) => detail.push_str("; it changed nothing"),
+        Some(WebhookOutcome::Refused | WebhookOutcome::Failed) => {
+            detail.push_str("; it was not processed: see GET /api/v1/zoom/webhooks");
+        }
+        _ => {}
     }
     if let Some(payload) = delivery.notice.as_deref().and_then(parse_payload) {
         let _ = write!(detail, ": {payload}");

@@ -123,6 +123,16 @@ pub enum ApiError {
     UnknownForward,
     #[error("there is no API token with this id: those of API_TOKENS can be changed only there")]
     UnknownApiToken,
+    #[error("there is no webhook of Zoom with this id: it may have expired")]
+    UnknownWebhook,
+    #[error(
+        "the body of this webhook is not kept, so that it cannot be processed: see RETENTION_DELIVERIES"
+    )]
+    BodyNotKept,
+    #[error(
+        "the webhook would be refused again: first give its app the product of the event, in `products`"
+    )]
+    StillRefused,
     #[error("there are as many API tokens as allowed: revoke one first")]
     TooManyTokens,
     #[error("this session has ended")]
@@ -246,6 +256,7 @@ impl ApiError {
             | Self::UnknownRecording
             | Self::UnknownForward
             | Self::UnknownApiToken
+            | Self::UnknownWebhook
             | Self::UnknownApp => StatusCode::NOT_FOUND,
             Self::RecordingLost | Self::AnswerDeleted => StatusCode::GONE,
             Self::RangeNotSatisfiable { .. } => StatusCode::RANGE_NOT_SATISFIABLE,
@@ -268,6 +279,8 @@ impl ApiError {
             | Self::RecordingNotFinished
             | Self::RecordingElsewhere
             | Self::RecordingInOtherTarget
+            | Self::BodyNotKept
+            | Self::StillRefused
             | Self::TooManyTokens
             | Self::TooManyForwards => StatusCode::CONFLICT,
             Self::Target(_) => StatusCode::FORBIDDEN,
@@ -325,6 +338,9 @@ impl ApiError {
             Self::TooManyForwards => "too_many_forwards",
             Self::UnknownForward => "forward_not_found",
             Self::UnknownApiToken => "token_not_found",
+            Self::UnknownWebhook => "webhook_not_found",
+            Self::BodyNotKept => "body_not_kept",
+            Self::StillRefused => "still_refused",
             Self::TooManyTokens => "too_many_tokens",
             Self::SessionEnded => "session_ended",
             Self::UpgradeRequired => "upgrade_required",

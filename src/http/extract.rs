@@ -83,6 +83,25 @@ impl Params {
         }
     }
 
+    /// The value of `name`, unless it is empty: a form sends its empty fields.
+    pub(super) fn filled(&self, name: &str) -> Option<&str> {
+        self.get(name).filter(|value| !value.is_empty())
+    }
+
+    /// Like [`Self::parsed`]; an empty value counts as absent.
+    pub(super) fn parsed_filled<'a, T>(
+        &'a self,
+        name: &'static str,
+        problem: &'static str,
+        parse: impl FnOnce(&'a str) -> Option<T>,
+    ) -> Result<Option<T>, ApiError> {
+        match self.filled(name).map(parse) {
+            None => Ok(None),
+            Some(Some(value)) => Ok(Some(value)),
+            Some(None) => Err(ApiError::InvalidValue { name, problem }),
+        }
+    }
+
     /// The page size: 1 to 200, 50 by default.
     pub(super) fn limit(&self) -> Result<u32, ApiError> {
         let limit = self.parsed("limit", "must be a number from 1 to 200", |text| {

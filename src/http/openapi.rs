@@ -207,6 +207,10 @@ fn operation_parameters(route: &Route, about: &Operation) -> Vec<Value> {
             "name": "delivery", "in": "path", "required": true, "description": what, "schema": text,
         }));
     }
+    if route.path.contains("{webhook}") {
+        let id = json!({ "type": "string", "pattern": "^[0-9a-f]{64}$" });
+        parameters.push(json!({ "name": "webhook", "in": "path", "required": true, "schema": id }));
+    }
     if route.path.contains("{forward}") {
         let id = json!({ "type": "string", "format": "uuid" });
         parameters.push(json!({ "name": "forward", "in": "path", "required": true, "schema": id }));

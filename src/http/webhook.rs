@@ -14,9 +14,10 @@ use tokio::time::timeout;
 use super::counters::count;
 use super::error::ApiError;
 use super::query::first_value;
+use super::recorded::follow_up;
 use super::{AppState, body};
-use crate::model::{AppName, Delivery, WebhookEffect};
-use crate::store::{Recorded, StoreError};
+use crate::model::{AppName, Delivery, Unprocessed, WebhookOutcome, WebhookReason};
+use crate::store::{StoreError, Validation};
 use crate::zoom::app::App;
 use crate::zoom::event::{self, Event};
 use crate::zoom::signature::{
@@ -31,6 +32,9 @@ const RECORD_DEADLINE: Duration = Duration::from_millis(2500);
 
 /// The time between two warnings about wrong signatures.
 const WARNING_INTERVAL_MS: i64 = 60_000;
+
+/// The name in the log of an event that cannot be read.
+const UNREADABLE: &str = "unreadable";
 
 /// Paths that a webhook cannot have.
 const TAKEN: [&str; 6] = ["/health/", "/api/", "/docs", "/openapi.json", "/assets/", "/dashboard"];
@@ -126,29 +130,118 @@ async fn answer_webhook(
     request: Request,
 ) -> Result<Response, ApiError> {
     let app = app.ok_or(ApiError::UnknownApp)?;
+    let answer = answer_of_app(state, &app, request).await;
+    if let Err(error) = &answer
+        && error.status().is_client_error()
+    {
+        state.arrivals.note_refused(&app.name, error.code(), (state.now_ms)());
+    }
+    answer
+}
+
+async fn answer_of_app(
+    state: &AppState,
+    app: &App,
+    request: Request,
+) -> Result<Response, ApiError> {
     let (parts, body) = request.into_parts();
     let raw = body::read_body(body, MAX_BODY_BYTES, state.body_timeout).await?;
     // Read after the body: the tolerance includes the time that the body takes.
     let now_ms = (state.now_ms)();
     let headers = signature_headers(&parts.headers);
-    let tolerance_s = state.webhook_tolerance_s;
     // The signature covers the raw bytes, so it is checked before they are parsed.
-    let key = app.check_webhook(headers, &raw, now_ms, tolerance_s).map_err(|error| {
-        if error == SignatureError::Wrong {
-            state.signature_warnings.warn(&app.name, now_ms);
+    let key = match app.check_webhook(headers, &raw, now_ms, state.webhook_tolerance_s) {
+        Ok(key) => key,
+        Err(error) => return Err(refuse_signature(state, app, &raw, error, now_ms).await),
+    };
+    if let Some(age_s) = headers.age_s(now_ms) {
+        state.arrivals.note_age(&app.name, age_s);
+    }
+    match event::parse(&raw, &app.name, now_ms) {
+        Err(error) => {
+            let webhook = unreadable(&raw, app, now_ms, WebhookReason::Malformed);
+            record_unprocessed(state, webhook).await;
+            Err(ApiError::Event(error))
         }
-        ApiError::Signature(error)
-    })?;
-    match event::parse(&raw, &app.name, now_ms).map_err(ApiError::Event)? {
-        Event::UrlValidation { plain_token } => Ok(validation_response(&app, &key, &plain_token)),
-        Event::Delivery(delivery) if !app.may_send(&delivery.event) => Err(ApiError::OtherApp),
-        Event::Delivery(mut delivery) => {
-            if !state.keeps_deliveries {
-                // The row stays, so that a repetition is still recognised.
-                delivery.body.clear();
+        Ok(Event::UrlValidation { plain_token }) => {
+            note_validation(state, app, &key, now_ms).await;
+            Ok(validation_response(app, &key, &plain_token))
+        }
+        Ok(Event::Delivery(delivery)) => {
+            record_delivery(state, app, without_unkept(state, *delivery)).await
+        }
+    }
+}
+
+/// Empties the body if bodies are not kept. The row stays, so that a repetition is still recognised.
+fn without_unkept(state: &AppState, mut delivery: Delivery) -> Delivery {
+    if !state.keeps_deliveries {
+        delivery.body.clear();
+    }
+    delivery
+}
+
+/// Refuses a request whose signature does not count. A webhook that Zoom signed too long ago by the local clock is
+/// recorded: the clock may be wrong, and the webhook can be processed when it is right.
+async fn refuse_signature(
+    state: &AppState,
+    app: &App,
+    raw: &[u8],
+    error: SignatureError,
+    now_ms: i64,
+) -> ApiError {
+    match error {
+        SignatureError::Wrong => state.signature_warnings.warn(&app.name, now_ms),
+        SignatureError::OutOfWindow { age_s, .. } => {
+            state.arrivals.note_age(&app.name, age_s);
+            let reason = WebhookReason::OutOfWindow;
+            match event::parse(raw, &app.name, now_ms) {
+                Ok(Event::Delivery(delivery)) => {
+                    let delivery = without_unkept(state, *delivery);
+                    let webhook = Unprocessed::of(&delivery, WebhookOutcome::Refused, reason);
+                    record_unprocessed(state, webhook).await;
+                }
+                // Zoom repeats a validation when somebody asks for it.
+                Ok(Event::UrlValidation { .. }) => {}
+                Err(_) => record_unprocessed(state, unreadable(raw, app, now_ms, reason)).await,
             }
-            record_delivery(state, &delivery).await
         }
+        SignatureError::Missing(_) | SignatureError::Malformed(_) => {}
+    }
+    ApiError::Signature(error)
+}
+
+/// A webhook that cannot be read. Its body is not kept, because no deletion would find the people in it.
+fn unreadable(raw: &[u8], app: &App, now_ms: i64, reason: WebhookReason) -> Unprocessed {
+    Unprocessed {
+        app: app.name.clone(),
+        digest: Delivery::digest_of(&app.name, raw),
+        event: event::name_of(raw).unwrap_or_else(|| UNREADABLE.to_owned()),
+        event_ts_ms: now_ms,
+        received_at_ms: now_ms,
+        stream_id: None,
+        user_id: None,
+        body: String::new(),
+        outcome: WebhookOutcome::Refused,
+        reason,
+    }
+}
+
+/// Writes a webhook without an effect to the log. The answer to Zoom does not depend on it.
+async fn record_unprocessed(state: &AppState, webhook: Unprocessed) {
+    let recorded = timeout(RECORD_DEADLINE, state.store.record_unprocessed(&webhook)).await;
+    if let Err(error) = recorded.unwrap_or_else(|_| Err(StoreError::timed_out())) {
+        tracing::warn!(app = %webhook.app, event = webhook.event, reason = webhook.reason.as_str(), %error,
+            "a refused webhook could not be written to the log of webhooks; it is missing there");
+    }
+}
+
+async fn note_validation(state: &AppState, app: &App, key: &WebhookKey, now_ms: i64) {
+    let validation = Validation { at_ms: now_ms, secret: key.fingerprint() };
+    let noted = timeout(RECORD_DEADLINE, state.store.note_validation(&app.name, &validation)).await;
+    if let Err(error) = noted.unwrap_or_else(|_| Err(StoreError::timed_out())) {
+        tracing::warn!(app = %app.name, %error,
+            "the time of a URL validation could not be written; the next validation replaces it");
     }
 }
 
@@ -167,42 +260,32 @@ fn validation_response(app: &App, key: &WebhookKey, plain_token: &PlainToken) ->
     .into_response()
 }
 
-async fn record_delivery(state: &AppState, delivery: &Delivery) -> Result<Response, ApiError> {
+async fn record_delivery(
+    state: &AppState,
+    app: &App,
+    delivery: Delivery,
+) -> Result<Response, ApiError> {
+    if !app.may_send(&delivery.event) {
+        let (outcome, reason) = (WebhookOutcome::Refused, WebhookReason::OtherApp);
+        record_unprocessed(state, Unprocessed::of(&delivery, outcome, reason)).await;
+        return Err(ApiError::OtherApp);
+    }
     // The future is dropped at the deadline. Zoom retries after the 503, and the id makes the repetition harmless.
-    let recorded = timeout(RECORD_DEADLINE, state.store.record_delivery(delivery))
+    let recorded = timeout(RECORD_DEADLINE, state.store.record_delivery(&delivery))
         .await
-        .unwrap_or_else(|_| Err(StoreError::timed_out()))?;
-    let (counter, outcome) = match &recorded {
-        Recorded::Repeat => (&state.counters.webhooks_repeated, "repeat"),
-        Recorded::NoChange | Recorded::AlreadyEnded => {
-            (&state.counters.webhooks_recorded, "no change")
-        }
-        Recorded::Changed(_) | Recorded::Session(_) => {
-            (&state.counters.webhooks_recorded, "changed")
+        .unwrap_or_else(|_| Err(StoreError::timed_out()));
+    let recorded = match recorded {
+        Ok(recorded) => recorded,
+        Err(error) => {
+            // An unavailable store would not take the row either.
+            if !matches!(error, StoreError::Unavailable(_)) {
+                let (outcome, reason) = (WebhookOutcome::Failed, WebhookReason::StoreError);
+                record_unprocessed(state, Unprocessed::of(&delivery, outcome, reason)).await;
+            }
+            return Err(error.into());
         }
     };
-    count(counter);
-    let stream_id = delivery.announcement.stream_id().map(tracing::field::display);
-    let app = delivery.app.as_str();
-    if recorded == Recorded::AlreadyEnded {
-        tracing::info!(
-            app,
-            event = delivery.event,
-            stream_id,
-            outcome,
-            "the stream has already ended; the webhook is ignored"
-        );
-    } else {
-        tracing::info!(app, event = delivery.event, stream_id, outcome, "webhook");
-    }
-    // After the commit, because the reader polls the store.
-    state.changes.notify_control();
-    if matches!(delivery.announcement, WebhookEffect::Deauthorized(_)) {
-        state.end_revoked_streams().await;
-    }
-    if let Recorded::Changed(stream_id) = recorded {
-        state.changes.notify_stream(stream_id);
-    }
+    follow_up(state, &delivery, recorded).await;
     Ok(Json(json!({ "status": true, "message": "recorded" })).into_response())
 }
 

@@ -15,9 +15,25 @@ pub fn rfc3339(ms: i64) -> Option<String> {
     Some(format!("{at:.3}"))
 }
 
+/// Parses Unix milliseconds, or a time in RFC 3339; none for any other text.
+pub fn parse_time(text: &str) -> Option<i64> {
+    let at = || text.parse::<Timestamp>().ok().map(Timestamp::as_millisecond);
+    text.parse().ok().or_else(at)
+}
+
 #[cfg(test)]
 mod tests {
-    use super::rfc3339;
+    use super::{parse_time, rfc3339};
+
+    #[test]
+    fn a_time_is_read_as_milliseconds_or_as_rfc_3339() {
+        for text in ["1732313171881", "2024-11-22T22:06:11.881Z", "2024-11-22T23:06:11.881+01:00"] {
+            assert_eq!(parse_time(text), Some(1_732_313_171_881), "{text}");
+        }
+        for text in ["", "yesterday", "2024-11-22"] {
+            assert_eq!(parse_time(text), None, "{text}");
+        }
+    }
 
     #[test]
     fn a_time_is_written_with_its_milliseconds() {

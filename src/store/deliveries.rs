@@ -1,5 +1,8 @@
 //! Webhook deliveries and their effects on sessions and streams (rtms-protocol.md sections 3.9, 13.5, 13.6).
 
+mod meaning;
+
+use self::meaning::{StartEffect, effect_of_start, is_stale, outcome_of};
 use super::actions::{confirm_starts, confirm_stops};
 use super::database::{Connection, binds, row};
 use super::installations::deauthorize_user;
@@ -9,8 +12,9 @@ use super::sessions::{
 use super::streams::{lock_stream, revoke_stream};
 use super::{Recorded, Store, StoreError, rows, sql};
 use crate::model::{
-    AppScope, Delivery, Notice, SessionId, StopReason, StreamId, StreamInterrupted, StreamRecord,
-    StreamStarted, StreamStopped, WebhookEffect,
+    AppScope, Deauthorization, Delivery, MeetingChange, MeetingChanged, Notice, SessionId,
+    StopReason, StreamId, StreamInterrupted, StreamRecord, StreamStarted, StreamStopped,
+    WebhookEffect, WebhookOutcome, WebhookReason,
 };
 
 /// The longest body of a notice that is shown.
@@ -39,15 +43,12 @@ row! {
         pub received_at_ms: i64,
         /// The number of the stream in its session, from 1.
         pub ordinal: Option<i64>,
-        /// `changed`, `notice`, or `none` for a delivery that was late or repeated.
+        /// See [`WebhookOutcome`].
         pub effect: String,
         /// The body of a notice, unless it is too long.
         pub notice: Option<String>,
     }
 }
-
-/// How long Zoom waits for signaling to reconnect (section 3.6).
-const SIGNALING_WINDOW_MS: i64 = 60_000;
 
 impl Store {
     /// The newest notices to some apps that name no known session, newest first.
@@ -85,45 +86,91 @@ pub(super) async fn record_delivery(
     if !insert_delivery(tx, delivery).await? {
         return Ok(Recorded::Repeat);
     }
-    let changed = match &delivery.announcement {
-        WebhookEffect::Started(started) => match apply_start(tx, delivery, started).await? {
-            StartEffect::Stale => false,
-            StartEffect::AlreadyEnded => return Ok(Recorded::AlreadyEnded),
-            StartEffect::New | StartEffect::Move | StartEffect::Revive => true,
-        },
-        WebhookEffect::Stopped(stopped) => apply_stop(tx, delivery, stopped).await?,
+    apply_delivery(tx, delivery).await
+}
+
+/// Applies a delivery that is recorded and has had no effect, and notes what it changed.
+pub(super) async fn apply_delivery(
+    tx: &mut Connection<'_>,
+    delivery: &Delivery,
+) -> Result<Recorded, StoreError> {
+    let (reason, of) = match &delivery.announcement {
+        WebhookEffect::Started(started) => {
+            (apply_start(tx, delivery, started).await?.reason(), Of::default())
+        }
+        WebhookEffect::Stopped(stopped) => {
+            (apply_stop(tx, delivery, stopped).await?, Of::default())
+        }
         WebhookEffect::Interrupted(interrupted) => {
-            apply_interrupt(tx, delivery, interrupted).await?
+            (apply_interrupt(tx, delivery, interrupted).await?, Of::default())
         }
-        WebhookEffect::Meeting(meeting) => {
-            let (at_ms, now_ms) = (delivery.happened_at_ms(), delivery.received_at_ms);
-            let changed = change_meeting(tx, &delivery.app, meeting, at_ms, now_ms).await?;
-            let values = binds![&*delivery.digest, changed.session.to_string()];
-            tx.execute(sql::MARK_DELIVERY_SESSION, values).await?;
-            if !changed.is_kept {
-                tx.execute(sql::BLANK_DELIVERY, binds![&*delivery.digest]).await?;
-            }
-            return Ok(Recorded::Session(changed.session));
-        }
-        WebhookEffect::Deauthorized(gone) => {
-            let (at_ms, now_ms) = (delivery.happened_at_ms(), delivery.received_at_ms);
-            deauthorize_user(tx, &delivery.app, gone, at_ms, now_ms).await?;
-            tx.execute(sql::MARK_DELIVERY_EFFECTIVE, binds![&*delivery.digest]).await?;
-            false
-        }
+        WebhookEffect::Meeting(meeting) => apply_meeting(tx, delivery, meeting).await?,
+        WebhookEffect::Deauthorized(gone) => apply_deauthorization(tx, delivery, gone).await?,
         WebhookEffect::Notice(notice) => {
             record_notice(tx, delivery, notice).await?;
             return Ok(Recorded::NoChange);
         }
-        WebhookEffect::Other => false,
+        WebhookEffect::Other => return Ok(Recorded::NoChange),
     };
-    match delivery.announcement.stream_id() {
-        Some(stream_id) if changed => {
-            tx.execute(sql::MARK_DELIVERY_EFFECTIVE, binds![&*delivery.digest]).await?;
-            Ok(Recorded::Changed(stream_id.clone()))
-        }
-        _ => Ok(Recorded::NoChange),
+    let effect = outcome_of(reason);
+    let session = of.session.map(|id| id.to_string());
+    let values =
+        binds![&*delivery.digest, effect.as_str(), reason.as_str(), session, of.installation];
+    tx.execute(sql::MARK_DELIVERY, values).await?;
+    Ok(match (effect, delivery.announcement.stream_id(), of.session) {
+        (WebhookOutcome::Changed, Some(stream_id), _) => Recorded::Changed(stream_id.clone()),
+        (_, _, Some(session)) => Recorded::Session(session),
+        _ if is_late_start(delivery, reason) => Recorded::AlreadyEnded,
+        _ => Recorded::NoChange,
+    })
+}
+
+/// What a webhook without a stream has changed.
+#[derive(Default)]
+struct Of {
+    session: Option<SessionId>,
+    installation: Option<String>,
+}
+
+/// The reason of a webhook's row before the webhook is applied.
+pub(super) fn reason_at_first(effect: &WebhookEffect) -> Option<WebhookReason> {
+    (*effect == WebhookEffect::Other).then_some(WebhookReason::NotHandled)
+}
+
+fn is_late_start(delivery: &Delivery, reason: WebhookReason) -> bool {
+    let is_start = matches!(delivery.announcement, WebhookEffect::Started(_));
+    is_start && reason == WebhookReason::StreamEnded
+}
+
+async fn apply_meeting(
+    tx: &mut Connection<'_>,
+    delivery: &Delivery,
+    meeting: &MeetingChanged,
+) -> Result<(WebhookReason, Of), StoreError> {
+    let (at_ms, now_ms) = (delivery.happened_at_ms(), delivery.received_at_ms);
+    let changed = change_meeting(tx, &delivery.app, meeting, at_ms, now_ms).await?;
+    if !changed.is_kept {
+        tx.execute(sql::BLANK_DELIVERY, binds![&*delivery.digest]).await?;
     }
+    let reason = match meeting.change {
+        MeetingChange::Started => WebhookReason::MeetingStarted,
+        MeetingChange::Ended => WebhookReason::MeetingEnded,
+    };
+    Ok((reason, Of { session: Some(changed.session), ..Of::default() }))
+}
+
+async fn apply_deauthorization(
+    tx: &mut Connection<'_>,
+    delivery: &Delivery,
+    gone: &Deauthorization,
+) -> Result<(WebhookReason, Of), StoreError> {
+    let (at_ms, now_ms) = (delivery.happened_at_ms(), delivery.received_at_ms);
+    let forgotten = deauthorize_user(tx, &delivery.app, gone, at_ms, now_ms).await?;
+    let reason = match forgotten.is_found {
+        true => WebhookReason::AppRemoved,
+        false => WebhookReason::UnknownUser,
+    };
+    Ok((reason, Of { installation: forgotten.installation, ..Of::default() }))
 }
 
 /// The stream that a webhook names, as the webhook's app sees it.
@@ -157,17 +204,22 @@ async fn apply_interrupt(
     tx: &mut Connection<'_>,
     delivery: &Delivery,
     interrupted: &StreamInterrupted,
-) -> Result<bool, StoreError> {
+) -> Result<WebhookReason, StoreError> {
     let stream_id = &interrupted.stream_id;
-    let named = lock_named(tx, delivery, stream_id).await?;
-    // A late copy (section 13.5) must not make a healthy stream reconnect.
-    let is_noted = matches!(named, Named::Own(_))
-        && !is_stale(delivery)
-        && tx.execute(sql::NOTE_INTERRUPT, binds![stream_id.as_str()]).await? > 0;
-    if !is_noted {
+    let reason = match lock_named(tx, delivery, stream_id).await? {
+        Named::Foreign => WebhookReason::OtherAppsStream,
+        Named::Unknown => WebhookReason::UnknownStream,
+        // A late copy (section 13.5) must not make a healthy stream reconnect.
+        Named::Own(_) if is_stale(delivery) => WebhookReason::TooLate,
+        Named::Own(_) => match tx.execute(sql::NOTE_INTERRUPT, binds![stream_id.as_str()]).await? {
+            0 => WebhookReason::StreamEnded,
+            _ => WebhookReason::StreamInterrupted,
+        },
+    };
+    if reason != WebhookReason::StreamInterrupted {
         blank_unless_deletable(tx, delivery).await?;
     }
-    Ok(is_noted)
+    Ok(reason)
 }
 
 /// Assigns a notice to the session that it names, or to the account.
@@ -197,11 +249,6 @@ async fn blank_unless_deletable(
     tx.execute(sql::BLANK_DELIVERY_OF_NO_STREAM, binds![&*delivery.digest]).await.map(drop)
 }
 
-/// Whether an interruption is reported so late (a retried webhook) that it is already over.
-fn is_stale(delivery: &Delivery) -> bool {
-    delivery.received_at_ms.saturating_sub(delivery.happened_at_ms()) > SIGNALING_WINDOW_MS
-}
-
 /// False if these bytes were recorded before. A concurrent copy waits here for the first.
 async fn insert_delivery(tx: &mut Connection<'_>, delivery: &Delivery) -> Result<bool, StoreError> {
     // The body of an event without an effect is not stored: the daemon cannot know which people it names, so no
@@ -218,6 +265,7 @@ async fn insert_delivery(tx: &mut Connection<'_>, delivery: &Delivery) -> Result
         delivery.announcement.stream_id().map(StreamId::as_str),
         body,
         &delivery.app,
+        reason_at_first(&delivery.announcement).map(WebhookReason::as_str),
     ];
     Ok(tx.execute(sql::INSERT_DELIVERY, values).await? == 1)
 }
@@ -229,7 +277,7 @@ async fn apply_start(
 ) -> Result<StartEffect, StoreError> {
     let stream = match lock_named(tx, delivery, &started.stream_id).await? {
         Named::Own(stream) => stream,
-        Named::Foreign => return Ok(StartEffect::Stale),
+        Named::Foreign => return Ok(StartEffect::Foreign),
         Named::Unknown => {
             insert_stream(tx, delivery, started).await?;
             return Ok(StartEffect::New);
@@ -239,7 +287,10 @@ async fn apply_start(
     let statement = match effect {
         StartEffect::Move => sql::MOVE_STREAM,
         StartEffect::Revive => sql::REVIVE_STREAM,
-        StartEffect::New | StartEffect::Stale | StartEffect::AlreadyEnded => {
+        StartEffect::New
+        | StartEffect::Stale
+        | StartEffect::Foreign
+        | StartEffect::AlreadyEnded => {
             blank_unless_deletable(tx, delivery).await?;
             return Ok(effect);
         }
@@ -290,51 +341,17 @@ async fn insert_stream(
     refresh_session(tx, session_id, now_ms).await
 }
 
-/// The meaning of a start webhook for its stream.
-#[derive(Debug, Clone, Copy, PartialEq)]
-enum StartEffect {
-    /// The stream is not known yet.
-    New,
-    /// A retry, an old webhook, or one for another app's stream.
-    Stale,
-    /// Zoom has stopped the stream, or it ended after this webhook was made.
-    AlreadyEnded,
-    /// Zoom's server failed over: the stream continues at other URLs.
-    Move,
-    /// The daemon had ended the stream, and Zoom continues it.
-    Revive,
-}
-
-fn effect_of_start(
-    stream: &StreamRecord,
-    started: &StreamStarted,
-    event_ts_ms: i64,
-) -> StartEffect {
-    // A later time or other URLs mean a failover (section 3.6, A); the same of both is a retry (section 3.9).
-    let is_newer = event_ts_ms > stream.event_ts_ms;
-    let is_elsewhere =
-        event_ts_ms == stream.event_ts_ms && started.server_urls != stream.server_urls;
-    match (stream.stop_seen_at_ms, stream.ended_at_ms) {
-        // Zoom gives a restarted stream a new id (section 3.1), so this start is late.
-        (Some(_), _) => StartEffect::AlreadyEnded,
-        (None, Some(_)) if is_newer => StartEffect::Revive,
-        (None, Some(_)) => StartEffect::AlreadyEnded,
-        (None, None) if is_newer || is_elsewhere => StartEffect::Move,
-        (None, None) => StartEffect::Stale,
-    }
-}
-
 async fn apply_stop(
     tx: &mut Connection<'_>,
     delivery: &Delivery,
     stopped: &StreamStopped,
-) -> Result<bool, StoreError> {
+) -> Result<WebhookReason, StoreError> {
     let stream = match lock_named(tx, delivery, &stopped.stream_id).await? {
         Named::Own(stream) => stream,
-        Named::Foreign => return Ok(false),
+        Named::Foreign => return Ok(WebhookReason::OtherAppsStream),
         Named::Unknown => {
             insert_tombstone(tx, delivery, stopped).await?;
-            return Ok(false);
+            return Ok(WebhookReason::UnknownStream);
         }
     };
     let id = stopped.stream_id.as_str();
@@ -343,7 +360,10 @@ async fn apply_stop(
     confirm_stops(tx, stream.session_id).await?;
     // The runner ends a running stream, after it has stored the last entries.
     if stream.ended_at_ms.is_none() {
-        return Ok(is_news);
+        return Ok(match is_news {
+            true => WebhookReason::StreamStopped,
+            false => WebhookReason::AlreadyKnown,
+        });
     }
     if stopped.stop_reason.is_some_and(StopReason::is_revoked) {
         revoke_stream(tx, &stream, delivery.received_at_ms).await?;
@@ -355,7 +375,7 @@ async fn apply_stop(
     if is_news {
         refresh_session(tx, stream.session_id, delivery.received_at_ms).await?;
     }
-    Ok(false)
+    Ok(WebhookReason::StreamEnded)
 }
 
 /// Remembers a stop that arrived before its start, which will then be stale.
@@ -374,6 +394,10 @@ async fn insert_tombstone(
         now_ms,
     ];
     tx.execute(sql::INSERT_TOMBSTONE, values).await?;
+    if stopped.stop_reason.is_some_and(StopReason::is_revoked) {
+        // Of a start that was refused and waits to be processed again.
+        tx.execute(sql::BLANK_DELIVERIES, binds![stopped.stream_id.as_str()]).await?;
+    }
     blank_unless_deletable(tx, delivery).await?;
     refresh_session(tx, session_id, now_ms).await
 }

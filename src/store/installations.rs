@@ -303,10 +303,11 @@ pub(super) async fn deauthorize_user(
     gone: &Deauthorization,
     gone_at_ms: i64,
     now_ms: i64,
-) -> Result<(), StoreError> {
+) -> Result<Forgotten, StoreError> {
     let (user_id, account_id) = (&*gone.user_id, gone.account_id.as_deref());
     let values = binds![user_id, account_id, gone_at_ms, now_ms, app];
-    let revoked = tx.execute(sql::REVOKE_INSTALLATIONS_OF_USER, values).await?;
+    let installations: Vec<(String,)> = tx.all(sql::REVOKE_INSTALLATIONS_OF_USER, values).await?;
+    let revoked = installations.len();
     let values = binds![user_id, account_id, app];
     let newer: Vec<Row> = tx.all(sql::INSTALLATIONS_OF_USER, values).await?;
     let mut streams_stopped = 0;
@@ -325,7 +326,17 @@ pub(super) async fn deauthorize_user(
         detail,
         ..AuditRow::new(now_ms, ZOOM, "installation.deauthorized", user_id)
     };
-    insert_audit(tx, &audit.of_app(app)).await
+    insert_audit(tx, &audit.of_app(app)).await?;
+    let installation = installations.into_iter().next().map(|(id,)| id);
+    Ok(Forgotten { installation, is_found })
+}
+
+/// What a deauthorization found.
+pub(super) struct Forgotten {
+    /// The installation that it revoked, or one of several.
+    pub installation: Option<String>,
+    /// Whether the user has an installation, or had streams.
+    pub is_found: bool,
 }
 
 row! {

@@ -57,6 +57,7 @@ const STEPS: &[Step] = steps! {
     30 "stored apps" "0030_stored_apps.sql",
     31 "api tokens" "0031_api_tokens.sql",
     33 "dashboard sessions" "0033_dashboard_sessions.sql",
+    34 "webhook log" "0034_webhook_log.sql",
 };
 
 /// The newest version that this binary knows.

@@ -172,6 +172,7 @@ mod entries;
 mod handovers;
 mod installations;
 mod outgoing;
+mod received;
 mod recordings;
 mod sessions;
 mod sinks;
@@ -188,6 +189,7 @@ pub use entries::*;
 pub use handovers::*;
 pub use installations::*;
 pub use outgoing::*;
+pub use received::*;
 pub use recordings::*;
 pub use sessions::*;
 pub use sinks::*;
@@ -218,6 +220,7 @@ pub fn all_statements() -> impl Iterator<Item = &'static (&'static str, &'static
         handovers::ALL,
         installations::ALL,
         outgoing::ALL,
+        received::ALL,
         recordings::ALL,
         sessions::ALL,
         sinks::ALL,

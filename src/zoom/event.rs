@@ -100,6 +100,13 @@ pub fn parse(raw: &[u8], app: &AppName, received_at_ms: i64) -> Result<Event, Ev
     })))
 }
 
+/// The event name in a body that [`parse`] rejects, if it can be read.
+pub fn name_of(raw: &[u8]) -> Option<String> {
+    let lossy = String::from_utf8_lossy(raw);
+    let envelope = parse_envelope(&json::mend_text(&lossy)).ok()?;
+    short_text(envelope.get("event"), MAX_TEXT_BYTES)
+}
+
 fn parse_envelope(body: &str) -> Result<Map<String, Value>, EventError> {
     if json::is_too_deep(body) {
         return Err(EventError::TooDeep);

@@ -11,6 +11,8 @@ type HmacSha256 = Hmac<Sha256>;
 
 /// Bytes of an HMAC-SHA256.
 const TAG_BYTES: usize = 32;
+/// Bytes of the name of a secret token.
+const FINGERPRINT_BYTES: usize = 8;
 /// The most digits of a timestamp: enough for the year 33658.
 const MAX_TIMESTAMP_DIGITS: usize = 12;
 /// The longest plain token that is accepted (section 13.3).
@@ -23,6 +25,13 @@ pub struct SignatureHeaders<'a> {
     pub timestamp: Option<&'a [u8]>,
     /// `x-zm-signature`: `v0=` and 64 hex digits.
     pub signature: Option<&'a [u8]>,
+}
+
+impl SignatureHeaders<'_> {
+    /// How long ago the request was signed, in seconds; negative for a time in the future.
+    pub fn age_s(&self, now_ms: i64) -> Option<i64> {
+        Some(now_ms.div_euclid(1000) - parse_seconds(self.timestamp?)?)
+    }
 }
 
 /// Why a webhook request is rejected as not from Zoom.
@@ -93,6 +102,13 @@ impl WebhookKey {
     pub fn encrypted_token(&self, plain_token: &PlainToken) -> String {
         let tag = self.0.clone().chain_update(plain_token.0.as_bytes()).finalize();
         hex::encode(tag.into_bytes())
+    }
+
+    /// Names the secret token without revealing it, to find out later which one was used.
+    pub fn fingerprint(&self) -> String {
+        // Neither a signed message nor a plain token has this form.
+        let tag = self.0.clone().chain_update(b"fingerprint of the secret token").finalize();
+        hex::encode(&tag.into_bytes()[..FINGERPRINT_BYTES])
     }
 
     /// The value of `x-zm-signature` for a body sent at `timestamp_s`: Zoom's side of [`Self::check`].
@@ -253,6 +269,14 @@ mod tests {
         let token = PlainToken::parse("plainTokenDemo0123456A").unwrap();
         let expected = "c0517cd75da436f8f3982245d597a8b8e3f53c64cc3b3e805fb74c67f1309ea5";
         assert_eq!(key().encrypted_token(&token), expected);
+    }
+
+    #[test]
+    fn a_fingerprint_names_a_secret_token_and_does_not_reveal_it() {
+        let other = WebhookKey::new(&Secret::new("demoSecretToken02".into()));
+        assert_eq!(key().fingerprint(), key().fingerprint());
+        assert_ne!(key().fingerprint(), other.fingerprint());
+        assert_eq!(key().fingerprint().len(), 2 * FINGERPRINT_BYTES);
     }
 
     #[test]

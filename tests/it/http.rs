@@ -17,3 +17,4 @@ pub(crate) mod server;
 mod tenants;
 pub(crate) mod tickets;
 mod webhook;
+mod zoom_webhooks;

@@ -16,6 +16,7 @@ mod migration;
 mod opening;
 mod outgoing;
 mod pooler;
+mod received;
 mod recordings;
 mod retention;
 mod revocation;

@@ -7,6 +7,7 @@ use crate::http::AppState;
 use crate::http::audit::changes_something;
 use crate::http::error::ApiError;
 use crate::http::extract::PathPart;
+use crate::http::zoom_webhooks::Digest;
 use crate::model::{ApiTokenId, AppName, AppScope, EndpointId, InstallationId, SessionId};
 
 /// The object that the first parameter of a path names. The objects of further parameters are parts of it.
@@ -17,16 +18,18 @@ pub(super) enum Owner {
     Endpoint,
     Token,
     App,
+    Webhook,
 }
 
 /// The paths with parameters, each with all paths below it. A path that is not here is closed to tokens of some apps.
-const OWNERS: [(&str, Owner); 6] = [
+const OWNERS: [(&str, Owner); 7] = [
     ("/api/v1/apps/{app}", Owner::App),
     ("/api/v1/sdk/sessions/{id}", Owner::Session),
     ("/dashboard/sessions/{id}", Owner::Session),
     ("/api/v1/zoom/installations/{id}", Owner::Installation),
     ("/api/v1/webhooks/endpoints/{id}", Owner::Endpoint),
     ("/api/v1/tokens/{id}", Owner::Token),
+    ("/api/v1/zoom/webhooks/{webhook}", Owner::Webhook),
 ];
 
 impl Owner {
@@ -45,6 +48,7 @@ impl Owner {
             Self::Endpoint => EndpointId::unknown(),
             Self::Token => ApiTokenId::unknown(),
             Self::App => AppName::unknown(),
+            Self::Webhook => Digest::unknown(),
         }
     }
 
@@ -61,6 +65,10 @@ impl Owner {
                 None => None,
             },
             Self::App => AppName::read(id).filter(|name| state.apps.get(name).is_some()),
+            Self::Webhook => match Digest::read(id) {
+                Some(Digest(digest)) => store.app_of_received(&digest).await?,
+                None => None,
+            },
             Self::Endpoint => {
                 let Some(id) = EndpointId::read(id) else { return Ok(None) };
                 return Ok(store.endpoint(id).await?.map(|stored| stored.endpoint.apps));

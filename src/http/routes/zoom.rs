@@ -2,13 +2,64 @@
 
 use super::{Access, Route};
 use crate::http::openapi::Operation;
-use crate::http::{INSTALL_PATH, installations, notices, oauth};
+use crate::http::{INSTALL_PATH, installations, notices, oauth, zoom_webhooks};
 
 /// Routes for installing the app and for Zoom's notices about the account.
 pub(super) fn routes() -> Vec<Route> {
     let mut routes = install_routes();
     routes.extend(installation_routes());
+    routes.extend(webhook_routes());
     routes
+}
+
+fn about_webhooks(id: &'static str, summary: &'static str) -> Operation {
+    Operation::new("Zoom's webhooks", id, summary)
+}
+
+fn webhook_routes() -> Vec<Route> {
+    vec![
+        Route::new(Access::Read, "/api/v1/zoom/webhooks").get(
+            zoom_webhooks::list,
+            about_webhooks(
+                "listWebhooks",
+                "Webhooks that Zoom sent and signed, newest first, with what each one changed",
+            )
+            .query("limit", "Page size: 1 to 200; default 50")
+            .query("before", "The `next` of the previous page")
+            .query("event", "Only events of this name, such as `meeting.rtms_started`")
+            .query("outcome", "Only `changed`, `none`, `notice`, `refused` or `failed`")
+            .query("reason", "Only webhooks that changed this, or nothing for this reason")
+            .query("app", "Only webhooks to this app")
+            .query("session", "Only webhooks about the session with this id")
+            .query("from", "Only webhooks that arrived then or later: RFC 3339 or Unix milliseconds")
+            .query("until", "Only webhooks that arrived before then: RFC 3339 or Unix milliseconds")
+            .query("q", "Only webhooks with this text in the event, or in an id or meeting number")
+            .errors(&[404])
+            .answer(200, "One page", Some("WebhookList")),
+        ),
+        Route::new(Access::Read, "/api/v1/zoom/webhooks/{webhook}").get(
+            zoom_webhooks::show,
+            about_webhooks("showWebhook", "One webhook, with its body for the scope `admin`")
+                .answer(200, "The webhook", Some("WebhookOnly")),
+        ),
+        Route::new(Access::Control, "/api/v1/zoom/webhooks/{webhook}/process").post(
+            zoom_webhooks::process,
+            about_webhooks(
+                "processWebhook",
+                "Process a webhook that was refused or failed, as if it came now",
+            )
+            .answer(200, "Processed now or before", Some("WebhookOnly")),
+        ),
+        Route::new(Access::Read, "/api/v1/zoom/webhook-endpoints").get(
+            zoom_webhooks::list_endpoints,
+            about_webhooks(
+                "listZoomEndpoints",
+                "The URL that each app's webhooks come to: its validation, its last webhook, the clock \
+                 difference to Zoom, and what was refused",
+            )
+            .answer(200, "One for each app", Some("ZoomEndpointList")),
+        ),
+    ]
 }
 
 fn about(id: &'static str, summary: &'static str) -> Operation {

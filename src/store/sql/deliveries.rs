@@ -1,23 +1,29 @@
 //! Webhooks from Zoom, and their effects.
 
 statements! {
+    /// One row unless these bytes were recorded before. A copy of a refused webhook has its effect now.
     INSERT_DELIVERY = "
         INSERT INTO deliveries (digest, event, event_ts_ms, received_at_ms, stream_id, effect, body,
-                                app)
-        VALUES ($1, $2, $3, $4, $5, 'none', $6, $7)
-        ON CONFLICT (digest) DO NOTHING";
+                                app, reason)
+        VALUES ($1, $2, $3, $4, $5, 'none', $6, $7, $8)
+        ON CONFLICT (digest) DO UPDATE
+           SET received_at_ms = excluded.received_at_ms, stream_id = excluded.stream_id,
+               effect = 'none', body = excluded.body, reason = excluded.reason, operator_id = NULL
+         WHERE deliveries.effect IN ('refused', 'failed')";
 
-    MARK_DELIVERY_EFFECTIVE = "UPDATE deliveries SET effect = 'changed' WHERE digest = $1";
-
-    /// Sets the session of a webhook that names no stream.
-    MARK_DELIVERY_SESSION = "UPDATE deliveries SET session_id = $2 WHERE digest = $1";
+    /// What a webhook changed, or why it changed nothing. $4 is the session of one that names no stream.
+    MARK_DELIVERY = "
+        UPDATE deliveries
+           SET effect = $2, reason = $3, session_id = COALESCE($4, session_id), installation_id = $5
+         WHERE digest = $1";
 
     /// Separates a webhook from the stream that it names, which belongs to another app.
     DISOWN_DELIVERY = "UPDATE deliveries SET stream_id = NULL, body = '' WHERE digest = $1";
 
     /// A notice of Zoom about a session or the account, and the user that it names.
     MARK_NOTICE = "
-        UPDATE deliveries SET effect = 'notice', session_id = $2, operator_id = $3
+        UPDATE deliveries
+           SET effect = 'notice', reason = 'notice', session_id = $2, operator_id = $3
          WHERE digest = $1";
 
     /// The app's ($4) session by any id in the notice; of several the newest.

@@ -67,7 +67,8 @@ statements! {
                generation = generation + 1, updated_at_ms = $4, refresh_claim = NULL,
                refresh_until_ms = NULL
          WHERE app = $5 AND user_id = $1 AND (CAST($2 AS TEXT) IS NULL OR account_id = $2)
-           AND installed_at_ms <= $3 AND status <> 'revoked'";
+           AND installed_at_ms <= $3 AND status <> 'revoked'
+        RETURNING id";
 
     INSTALLATION = select_installation!("id = $1");
 

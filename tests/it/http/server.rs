@@ -13,7 +13,7 @@ use rtmsd::http::download;
 use rtmsd::http::server::{Limits, serve};
 use rtmsd::http::tickets::TicketKeys;
 use rtmsd::http::{
-    AppState, Changes, Counters, Documents, RateLimit, Readiness, SignatureWarnings,
+    AppState, Arrivals, Changes, Counters, Documents, RateLimit, Readiness, SignatureWarnings,
     TrustedProxies, router,
 };
 use rtmsd::hub::{Feed, Hub, WriterSettings};
@@ -221,6 +221,7 @@ impl Server {
             managed_apps,
             webhook_tolerance_s: 300,
             signature_warnings: SignatureWarnings::default(),
+            arrivals: Arrivals::default(),
             installer,
             is_https: true,
             body_timeout,

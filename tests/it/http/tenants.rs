@@ -178,7 +178,9 @@ async fn every_list_shows_the_own_apps_and_the_operator_sees_both() {
             "listTokens",
             "listEndpoints",
             "listInstallations",
-            "listNotices"
+            "listNotices",
+            "listZoomEndpoints",
+            "listWebhooks"
         ]
     );
     for list in &lists {

@@ -26,6 +26,7 @@ pub(super) struct Tenant {
     pub delivery: String,
     pub installation: String,
     pub api_token: String,
+    pub webhook: String,
     user: String,
 }
 
@@ -48,12 +49,13 @@ impl Tenant {
             file: record_file(store, session_id, &stream, name).await,
             delivery: first_delivery(server, &endpoint).await,
             session: session_id.to_string(),
-            app,
             token,
-            stream,
             endpoint,
             installation,
             api_token: api_token(server, name).await,
+            webhook: signed_by(&app, started_by(&user, &stream, 1)).digest,
+            app,
+            stream,
             user,
         };
         let notice = Notice { operator_id: Some(tenant.user.clone()), ..Notice::default() };
@@ -67,7 +69,7 @@ impl Tenant {
     pub(super) fn marks(&self) -> Vec<String> {
         let name = &self.app;
         let own = [&self.session, &self.stream, &self.file, &self.forward, &self.endpoint];
-        let more = [&self.delivery, &self.installation, &self.api_token, &self.user];
+        let more = [&self.delivery, &self.installation, &self.api_token, &self.user, &self.webhook];
         let texts = [format!("{name}.example"), format!("of-{name}"), format!("\"{name}\"")];
         own.into_iter().chain(more).cloned().chain(texts).collect()
     }
@@ -79,6 +81,7 @@ impl Tenant {
             "id" if path.starts_with("/api/v1/zoom/installations/") => &self.installation,
             "id" if path.starts_with("/api/v1/webhooks/endpoints/") => &self.endpoint,
             "id" if path.starts_with("/api/v1/tokens/") => &self.api_token,
+            "webhook" => &self.webhook,
             "app" => return self.app.to_string(),
             "file" => &self.file,
             "forward" => &self.forward,
