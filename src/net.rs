@@ -16,7 +16,7 @@ use std::sync::Arc;
 
 use rustls::ClientConfig;
 
-pub use self::dial::{DialError, Target, Transport, WebSocket, describe};
+pub use self::dial::{DialError, Target, Transport, WebSocket, delay_acks, describe};
 use self::proxy::ProxyRules;
 pub use self::resolver::{Limits, ResolveError, Resolver};
 

@@ -36,6 +36,29 @@ type MaybeTls<S> = Either<S, Box<TlsStream<S>>>;
 type FirstHop = MaybeTls<TcpStream>;
 /// The connection to the host, directly or through the proxy's tunnel.
 pub type Transport = MaybeTls<FirstHop>;
+/// Has the kernel acknowledge what comes together with the next bytes that are sent, or after 40 ms. Otherwise it
+/// acknowledges most frames of a medium by a packet each. The kernel returns to that by itself, so this is to be
+/// repeated. Does nothing on systems that cannot do it.
+pub fn delay_acks(transport: &Transport) {
+    #[cfg(target_os = "linux")]
+    // What fails here costs packets and nothing else.
+    let _ = rustix::net::sockopt::set_tcp_quickack(tcp_of(transport), false);
+    #[cfg(not(target_os = "linux"))]
+    let _ = transport;
+}
+
+#[cfg(target_os = "linux")]
+fn tcp_of(transport: &Transport) -> &TcpStream {
+    let hop = match transport {
+        Either::Left(hop) => hop,
+        Either::Right(tls) => tls.get_ref().0,
+    };
+    match hop {
+        Either::Left(tcp) => tcp,
+        Either::Right(tls) => tls.get_ref().0,
+    }
+}
+
 /// An open WebSocket.
 pub type WebSocket<S = Transport> = WebSocketStream<S>;
 

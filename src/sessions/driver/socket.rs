@@ -1,12 +1,12 @@
 //! One WebSocket of a stream: dials, reads messages, queues writes, closes. Another transport is another file like this one.
 
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 
 use crate::net::websocket::decoder::MessageLimits;
 use crate::net::websocket::{ClientSocket, End, Message, NotReading, Upgrading};
-use crate::net::{Network, Target, Transport};
+use crate::net::{Network, Target, Transport, delay_acks};
 use crate::rtms::endpoint::Endpoint;
 use crate::rtms::stream::LossReason;
 
@@ -17,8 +17,17 @@ const MESSAGE_LIMITS: MessageLimits =
 /// The upgrade's answer is short, and its buffer is cleared before every read.
 const UPGRADE_BUFFER_BYTES: usize = 4 * 1024;
 
+/// When acknowledgements are delayed: after the handshake, whose answers must not wait, and then once in so many
+/// messages.
+const FIRST_DELAYED_ACK: u32 = 3;
+const DELAYED_ACK_EVERY: u32 = 128;
+
 /// One open WebSocket.
-pub(super) struct Socket(ClientSocket<Transport>);
+pub(super) struct Socket {
+    websocket: ClientSocket<Transport>,
+    /// The number of messages received, modulo 2^32.
+    received: u32,
+}
 
 /// Connects, with TLS and upgrade. The error is for the log and contains no URL path, because a path may name a
 /// meeting.
@@ -26,7 +35,7 @@ pub(super) async fn dial_link(endpoint: Endpoint, network: Network) -> Result<So
     let config = WebSocketConfig::default().read_buffer_size(UPGRADE_BUFFER_BYTES);
     let dialled = network.websocket(target(&endpoint), config, |_| true, Upgrading::new).await;
     let upgraded = dialled.map_err(|error| error.to_string())?.into_inner();
-    Ok(Socket(ClientSocket::new(upgraded, MESSAGE_LIMITS)))
+    Ok(Socket { websocket: ClientSocket::new(upgraded, MESSAGE_LIMITS), received: 0 })
 }
 
 fn target(endpoint: &Endpoint) -> Target<'_> {
@@ -37,19 +46,24 @@ fn target(endpoint: &Endpoint) -> Target<'_> {
 impl Socket {
     /// Queues a message; the next poll sends it. An error when the peer has stopped reading.
     pub(super) fn send(&mut self, text: &str) -> Result<(), NotReading> {
-        self.0.send(text)
+        self.websocket.send(text)
     }
 
     /// Returns the next message, or why the link is lost. Also sends queued messages.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Message, LossReason>> {
-        self.0.poll_next(cx).map_err(|end| match end {
+        let message = ready!(self.websocket.poll_next(cx)).map_err(|end| match end {
             End::Closed(code) => LossReason::Closed(code),
             End::Failed(cause) => LossReason::Dropped(cause),
-        })
+        });
+        self.received = self.received.wrapping_add(1);
+        if self.received == FIRST_DELAYED_ACK || self.received.is_multiple_of(DELAYED_ACK_EVERY) {
+            delay_acks(self.websocket.stream());
+        }
+        Poll::Ready(message)
     }
 
     /// Sends a Close frame if the peer takes it at once, and drops the socket.
     pub(super) fn close(self) {
-        self.0.close();
+        self.websocket.close();
     }
 }
