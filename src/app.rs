@@ -5,6 +5,7 @@ mod settings;
 mod sinks;
 mod upkeep;
 
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -78,6 +79,8 @@ pub enum AppError {
     NoTokenKeys,
     #[error("RECORDINGS_URL must be {0}")]
     Recordings(#[from] PlaceError),
+    #[error("cannot start the threads of STREAM_THREADS: {0}")]
+    Threads(#[from] io::Error),
     #[error("a part of the daemon ended by itself: {0}")]
     Part(&'static str),
 }
@@ -156,7 +159,7 @@ impl App {
         let control = Arc::new(Control::new(store.clone(), api, control_settings));
         let stop_streams = CancellationToken::new();
         let (supervisor, streams) =
-            supervisor(streams, store.clone(), Arc::clone(&hub), stop_streams.clone());
+            supervisor(streams, store.clone(), Arc::clone(&hub), stop_streams.clone())?;
         Ok(Self {
             store,
             hub,

@@ -19,6 +19,7 @@ mod variables;
 mod webhooks;
 
 use std::net::SocketAddr;
+use std::num::NonZero;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -30,7 +31,7 @@ use crate::http::cors::AllowedOrigins;
 use crate::net::proxy::ProxyRules;
 use crate::rtms::endpoint::Policy;
 use crate::secret::Secret;
-use crate::sessions::AtShutdown;
+use crate::sessions::{AtShutdown, Threads};
 use crate::sinks;
 use crate::sinks::forward::Targets;
 use crate::store::Location;
@@ -77,6 +78,8 @@ pub struct Config {
     pub entry_batch_interval: Duration,
     pub entry_buffer_bytes: usize,
     pub max_streams: usize,
+    /// The threads that drive streams.
+    pub stream_threads: Threads,
     pub max_connections: usize,
     pub trusted_proxies: TrustedProxies,
     pub max_subscribers: usize,
@@ -137,6 +140,7 @@ impl Config {
         let entry_batch_ms = read.number("ENTRY_BATCH_MS", 1..=60_000);
         let entry_buffer_bytes = read.number("ENTRY_BUFFER_BYTES", 64 * 1024..=usize::MAX as u64);
         let max_streams = read.number("MAX_STREAMS", 1..=1_000_000);
+        let stream_threads = read_threads(read);
         let max_connections = read.number("MAX_CONNECTIONS", 1..=1_000_000);
         let trusted_proxies = server::trusted_proxies(read);
         let max_subscribers = server::max_subscribers(read, max_connections);
@@ -170,6 +174,7 @@ impl Config {
             entry_batch_interval: Duration::from_millis(entry_batch_ms?),
             entry_buffer_bytes: usize::try_from(entry_buffer_bytes?).ok()?,
             max_streams: usize::try_from(max_streams?).ok()?,
+            stream_threads: stream_threads?,
             trusted_proxies: trusted_proxies?,
             max_connections: usize::try_from(max_connections?).ok()?,
             max_subscribers: usize::try_from(max_subscribers?).ok()?,
@@ -261,6 +266,15 @@ fn read_hosts(read: &mut Reader<'_>, name: &'static str) -> Option<Vec<String>> 
         host.trim_start_matches('.').chars().all(|c| c.is_ascii_alphanumeric() || "-.:".contains(c))
     };
     if hosts.iter().all(is_host) { Some(hosts) } else { read.wrong(name, HOSTS_FORM) }
+}
+
+/// Reads the threads that drive streams: one for each core, unless their number is set.
+fn read_threads(read: &mut Reader<'_>) -> Option<Threads> {
+    let count = read.optional_number("STREAM_THREADS", 1..=1024);
+    let pause_ms = read.number("STREAM_PAUSE_MS", 0..=20);
+    let cores = || std::thread::available_parallelism().map_or(1, NonZero::get);
+    let count = count?.and_then(|count| usize::try_from(count).ok());
+    Some(Threads { count: count.unwrap_or_else(cores), pause: Duration::from_millis(pause_ms?) })
 }
 
 fn at_shutdown(read: &mut Reader<'_>) -> Option<AtShutdown> {

@@ -7,16 +7,20 @@
 
 mod driver;
 mod stream_task;
+mod stream_threads;
 mod streams_per_meeting;
 mod supervisor;
 
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-pub use supervisor::Supervisor;
+use self::stream_threads::StreamThreads;
+pub use self::stream_threads::Threads;
+pub use self::supervisor::Supervisor;
 
 use crate::hub::Hub;
 use crate::model::{NodeId, StreamId};
@@ -35,6 +39,8 @@ pub struct Settings {
     pub apps: Apps,
     pub timings: Timings,
     pub network: Network,
+    /// The threads that drive streams.
+    pub threads: Threads,
     /// What runs here, and how much of it may.
     pub occupancy: Occupancy,
     pub leases: Leases,
@@ -71,12 +77,16 @@ pub enum AtShutdown {
 }
 
 /// Creates a supervisor and the sender that names changed streams to it.
+///
+/// # Errors
+/// The system starts no more threads.
 pub fn supervisor(
     settings: Settings,
     store: Store,
     hub: Arc<Hub>,
     stop: CancellationToken,
-) -> (Supervisor, mpsc::Sender<StreamId>) {
+) -> io::Result<(Supervisor, mpsc::Sender<StreamId>)> {
+    let threads = StreamThreads::start(settings.threads)?;
     let (sender, changes) = mpsc::channel(CHANGES_QUEUE);
-    (Supervisor::new(settings, store, hub, changes, stop), sender)
+    Ok((Supervisor::new(settings, threads, store, hub, changes, stop), sender))
 }

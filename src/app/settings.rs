@@ -48,6 +48,7 @@ pub(super) fn stream_settings(
         apps: apps.clone(),
         timings,
         network,
+        threads: config.stream_threads,
         occupancy: occupancy.clone(),
         leases,
         at_shutdown: config.at_shutdown,

@@ -132,6 +132,18 @@ impl<'a> Reader<'a> {
         if range.contains(&number) { Some(number) } else { self.wrong(name, form) }
     }
 
+    /// `Some(None)` if the variable is unset.
+    pub(super) fn optional_number(
+        &mut self,
+        name: &'static str,
+        range: RangeInclusive<u64>,
+    ) -> Option<Option<u64>> {
+        match self.optional(name) {
+            None => Some(None),
+            Some(_) => self.number(name, range).map(Some),
+        }
+    }
+
     pub(super) fn flag(&mut self, name: &'static str) -> Option<bool> {
         match self.text(name).to_ascii_lowercase().as_str() {
             "true" | "1" | "yes" | "on" => Some(true),

@@ -16,6 +16,7 @@ use tokio::time::Sleep;
 use self::held::HeldDials;
 use self::links::Links;
 use super::stream_task::StreamTask;
+use super::stream_threads::count_message;
 use crate::clock;
 use crate::hub::Offer;
 use crate::model::{StopReason, UserId};
@@ -138,6 +139,7 @@ impl Driver<'_> {
                 input = self.links.next() => Some(input),
             };
             now = Instant::now();
+            count_message();
             // Checked on every turn, because `Command::Leased` is lost when the queue is full.
             if matches!(self.task.lease.has_changed(), Ok(true)) {
                 self.leased(now);

@@ -8,6 +8,7 @@ use tokio::time::timeout;
 
 use super::Settings;
 use super::driver::{Command, Exit, Lease, drive_stream};
+use super::stream_threads::StreamThreads;
 use crate::clock;
 use crate::hub::{Feed, Hub};
 use crate::model::params::Params;
@@ -101,9 +102,19 @@ impl StreamTask {
         (task, Controls { commands: sender, lease })
     }
 
-    /// Drives the stream and records its end, if it ends.
-    pub(super) async fn run(mut self) -> After {
+    /// Drives the stream on its thread and records its end, if it ends.
+    pub(super) async fn run(self, threads: StreamThreads) -> After {
+        let stream_id = self.stream_id().clone();
+        let (task, exit) = threads.run(&stream_id, self.drive()).await;
+        task.end(exit).await
+    }
+
+    async fn drive(mut self) -> (Self, Exit) {
         let exit = drive_stream(&mut self).await;
+        (self, exit)
+    }
+
+    async fn end(mut self, exit: Exit) -> After {
         // From here on the supervisor cannot send commands to this task: a command that is accepted must have
         // an effect.
         self.commands.close();

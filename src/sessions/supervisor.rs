@@ -13,6 +13,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::stream_task::{After, Controls, StreamTask, leave_to_others, record_end};
+use super::stream_threads::StreamThreads;
 use super::streams_per_meeting::why_left_out;
 use super::{AtShutdown, Settings};
 use crate::hub::Hub;
@@ -31,6 +32,7 @@ const CHANGES_AT_ONCE: usize = 64;
 /// Owns every stream's task.
 pub struct Supervisor {
     settings: Settings,
+    threads: StreamThreads,
     store: Store,
     hub: Arc<Hub>,
     changes: mpsc::Receiver<StreamId>,
@@ -85,6 +87,7 @@ impl RunningTask {
 impl Supervisor {
     pub(super) fn new(
         settings: Settings,
+        threads: StreamThreads,
         store: Store,
         hub: Arc<Hub>,
         changes: mpsc::Receiver<StreamId>,
@@ -92,6 +95,7 @@ impl Supervisor {
     ) -> Self {
         Self {
             settings,
+            threads,
             hub,
             store,
             changes,
@@ -321,7 +325,7 @@ impl Supervisor {
         let (store, hub) = (self.store.clone(), Arc::clone(&self.hub));
         let (task, controls) =
             StreamTask::new(&self.settings, &app, store, hub, claim, endpoint, until);
-        self.own(stream, Some(app), controls, task.run());
+        self.own(stream, Some(app), controls, task.run(self.threads.clone()));
         self.send_changes(stream);
     }
 

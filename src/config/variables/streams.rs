@@ -11,6 +11,18 @@ pub(super) const STREAMS: &[Variable] = &[
          has room. Empty for no limit but MAX_STREAMS",
     ),
     variable(
+        "STREAM_THREADS",
+        "",
+        "how many threads drive streams, beside those for everything else; a stream stays on one of them. Empty for one \
+         for each core",
+    ),
+    variable(
+        "STREAM_PAUSE_MS",
+        "1",
+        "how long a thread that drives many streams waits to handle messages together, which saves a third of its CPU \
+         time and delays each message by so much at most: 0 (never) to 20",
+    ),
+    variable(
         "RTMS_BUFFER_DATA",
         "true",
         "whether Zoom sends the audio that it kept (up to 60 s) before we connected",
