@@ -18,7 +18,7 @@ use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
 use crate::clock;
-use crate::config::{Config, Keep};
+use crate::config::Config;
 use crate::control::Control;
 use crate::http::auth::{Browsers, Failures, TokenRegistry};
 use crate::http::download;
@@ -52,7 +52,7 @@ use crate::zoom::retry::Pauses;
 use crate::zoom::retry_policy;
 use crate::zoom::token::Tokens;
 
-pub(crate) use self::settings::describe_app;
+pub(crate) use self::settings::app_sources;
 
 use self::parts::Parts;
 use self::sinks::Sinks;
@@ -132,8 +132,11 @@ impl App {
         let managed_apps = load_apps(&config, &store, &ring).await?;
         let apps = managed_apps.apps();
         let occupancy = Occupancy::new(config.max_streams);
-        let (hub, writer) =
-            Hub::new(store.clone(), config.max_subscribers, settings::writer_settings(&config));
+        let (hub, writer) = Hub::new(
+            store.clone(),
+            config.max_subscribers,
+            settings::writer_settings(&config, &apps),
+        );
         let node = NodeId(Uuid::new_v4());
         let context = sink_context(&store, &hub, &network, node);
         let draining = CancellationToken::new();
@@ -214,7 +217,7 @@ impl App {
         }
         let mut background = JoinSet::new();
         background.spawn(self.writer.run());
-        background.spawn(parts.retention(self.store.clone(), self.config.retention));
+        background.spawn(parts.retention(self.store.clone(), self.apps.clone()));
         background.spawn(parts.apps(self.managed_apps.clone()));
         background.spawn(parts.idle_refresh(self.tokens.clone()));
         background.spawn(parts.deletions(self.store.clone()));
@@ -293,7 +296,6 @@ impl App {
             installer: self.installer.clone(),
             is_https: self.config.is_https(),
             body_timeout: BODY_TIMEOUT,
-            keeps_deliveries: self.config.retention.deliveries != Keep::Nothing,
             now_ms: clock::now_ms,
             changes: self.changes.clone(),
             counters: Arc::new(Counters::default()),
@@ -345,12 +347,7 @@ async fn load_apps(
     store: &Store,
     ring: &KeyRing,
 ) -> Result<ManagedApps, AppError> {
-    let managed_apps = ManagedApps::new(
-        config.apps.clone(),
-        settings::describe_app(config.app_defaults.clone()),
-        store.clone(),
-        ring.clone(),
-    );
+    let managed_apps = ManagedApps::new(app_sources(config), store.clone(), ring.clone());
     managed_apps.refresh().await?;
     move_video_sessions(store, &managed_apps.apps()).await?;
     Ok(managed_apps)

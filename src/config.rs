@@ -28,6 +28,7 @@ use url::Url;
 use crate::http::TrustedProxies;
 use crate::http::auth::{ApiTokens, SessionLimits};
 use crate::http::cors::AllowedOrigins;
+use crate::model::{Keep, Retention};
 use crate::net::proxy::ProxyRules;
 use crate::rtms::endpoint::Policy;
 use crate::secret::Secret;
@@ -42,7 +43,6 @@ pub use self::apps::AppDefaults;
 pub use self::install::InstallSettings;
 use self::read::Reader;
 pub use self::read::{ConfigErrors, Mistake};
-pub use self::retention::{Keep, Retention};
 pub use self::source::Source;
 pub use self::variables::{SECTIONS, Section, Variable, variables};
 pub use self::webhooks::WebhookSettings;
@@ -145,7 +145,10 @@ impl Config {
         let trusted_proxies = server::trusted_proxies(read);
         let max_subscribers = server::max_subscribers(read, max_connections);
         let retention = retention::read_settings(read);
-        let recordings = record::read_settings(read, retention, params.as_ref());
+        // After a mistake in the apps, any may keep media.
+        let keeps = |app: &App| app.retention.media != Keep::Nothing;
+        let keeps_media = apps.as_ref().is_none_or(|read| read.apps.iter().any(keeps));
+        let recordings = record::read_settings(read, keeps_media, params.as_ref());
         let live_buffer_bytes = read.number("LIVE_BUFFER_BYTES", 64 * 1024..=1 << 30);
         let targets = read_targets(read);
         let nats = nats::read_settings(read);

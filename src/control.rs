@@ -18,8 +18,8 @@ pub use timeline::{Missing, Timeline, TimelineEvent};
 
 use crate::model::{
     Action, ActionId, ActionStatus, Answer, AuditRow, ChoiceReason, Chosen, Cursor, InstallationId,
-    MediaError, MediaParams, MediaPlan, NewSession, Planned, Session, SessionId, SessionSnapshot,
-    StreamId, UserId, ZoomAnswer, ms,
+    Keep, MediaError, MediaParams, MediaPlan, NewSession, Planned, Session, SessionId,
+    SessionSnapshot, StreamId, UserId, ZoomAnswer, ms,
 };
 use crate::store::{Begin, Begun, Made, Store, StoreError};
 use crate::zoom::api::{Accepted, Api, CallError, LONGEST_CALL, StatusChange};
@@ -39,8 +39,6 @@ pub struct Settings {
     pub start_timeout: Duration,
     /// How often the worker polls for due rows.
     pub poll_interval: Duration,
-    /// Whether anything may be recorded.
-    pub may_record: bool,
     /// The wall clock, Unix milliseconds.
     pub now_ms: fn() -> i64,
 }
@@ -121,7 +119,7 @@ impl Control {
     /// # Errors
     /// Lists every mistake in the parameters.
     pub fn resolve_media(&self, app: &App, wanted: &MediaParams) -> Result<MediaPlan, MediaError> {
-        MediaPlan::resolve(&app.params, wanted, self.settings.may_record)
+        MediaPlan::resolve(&app.params, wanted, app.retention.media != Keep::Nothing)
     }
 
     /// Sends a request about a session's stream to Zoom and waits for the answer. The audit row is written before, and

@@ -141,8 +141,6 @@ pub struct AppState {
     pub managed_apps: ManagedApps,
     /// The streams that run here, for the health check.
     pub occupancy: Occupancy,
-    /// Whether the bodies of Zoom's webhooks are stored; that they arrived always is.
-    pub keeps_deliveries: bool,
     /// The most that a webhook's timestamp may differ from the local clock, in seconds.
     pub webhook_tolerance_s: u32,
     pub signature_warnings: SignatureWarnings,

@@ -21,6 +21,7 @@ pub mod params;
 mod readable;
 mod received;
 mod recording;
+mod retention;
 mod session;
 mod speaker;
 mod stop_reason;
@@ -58,6 +59,7 @@ pub use params::{MediaError, MediaPlan};
 pub use readable::{is_joiner, one_line};
 pub use received::{Received, Unprocessed, WebhookOutcome, WebhookReason};
 pub use recording::{RecordedFile, Recording, RecordingId, RecordingStatus, SpoolId};
+pub use retention::{Cutoffs, Keep, Retention};
 pub use session::{
     MediaParams, MediumTally, Metadata, NewSession, Outcome, Session, SessionStatus, StreamRecord,
     StreamStatus, Tally, UnknownMessages,

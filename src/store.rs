@@ -49,7 +49,7 @@ use crate::model::{
 };
 use crate::secret::Secret;
 pub use actions::{Begin, Begun};
-pub use apps::StoredApp;
+pub use apps::{AppsVersion, StoredApp};
 pub use audit::{AuditPage, Audited};
 pub use dashboard_sessions::DashboardSession;
 pub use database::TRANSACTION_TIMEOUT;

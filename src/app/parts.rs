@@ -10,13 +10,12 @@ use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::upkeep;
-use crate::config::Retention;
 use crate::control::Control;
 use crate::http::{Counters, Refusals};
 use crate::net::retry::Doubling;
 use crate::sinks::Runner;
 use crate::store::Store;
-use crate::zoom::app::ManagedApps;
+use crate::zoom::app::{Apps, ManagedApps};
 use crate::zoom::token::Tokens;
 
 /// Builds the parts that are restarted after a panic. The stream supervisor, the HTTP server and the store's writer are
@@ -40,9 +39,9 @@ impl Parts {
         })
     }
 
-    pub(super) fn retention(&self, store: Store, retention: Retention) -> Part {
-        self.background("retention", store, move |store| {
-            Box::pin(upkeep::prune_hourly(store.clone(), retention))
+    pub(super) fn retention(&self, store: Store, apps: Apps) -> Part {
+        self.background("retention", (store, apps), |(store, apps)| {
+            Box::pin(upkeep::prune_hourly(store.clone(), apps.clone()))
         })
     }
 

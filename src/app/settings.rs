@@ -4,20 +4,25 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::clock;
-use crate::config::{AppDefaults, Config, Keep};
+use crate::config::Config;
 use crate::hub::WriterSettings;
-use crate::model::NodeId;
+use crate::model::{Keep, NodeId};
 use crate::net::Network;
 use crate::rtms::stream::Timings;
 use crate::seal::KeyRing;
 use crate::sessions::Leases;
 use crate::sinks::webhooks;
-use crate::zoom::app::{Apps, Describe, Occupancy};
+use crate::zoom::app::{AppSources, Apps, Occupancy};
 use crate::{control, sessions};
 
-/// Reads further apps, with these defaults.
-pub(crate) fn describe_app(defaults: AppDefaults) -> Describe {
-    Arc::new(move |name, fields| defaults.describe(name, fields))
+/// What the settings say of apps.
+pub(crate) fn app_sources(config: &Config) -> AppSources {
+    let defaults = config.app_defaults.clone();
+    AppSources {
+        configured: config.apps.clone(),
+        describe: Arc::new(move |name, fields| defaults.describe(name, fields)),
+        retention: config.retention,
+    }
 }
 
 /// How often the store is checked for due outgoing webhooks.
@@ -25,11 +30,12 @@ const WEBHOOKS_POLL_INTERVAL: Duration = Duration::from_secs(1);
 /// How often the store is checked for planned requests to Zoom.
 const CONTROL_POLL_INTERVAL: Duration = Duration::from_secs(1);
 
-pub(super) fn writer_settings(config: &Config) -> WriterSettings {
+pub(super) fn writer_settings(config: &Config, apps: &Apps) -> WriterSettings {
+    let apps = apps.clone();
     WriterSettings {
         batch_interval: config.entry_batch_interval,
         max_queued_bytes: config.entry_buffer_bytes,
-        keeps_personal: config.retention.entries != Keep::Nothing,
+        keeps_personal: Arc::new(move |app| apps.retention(app).entries != Keep::Nothing),
         now_ms: clock::now_ms,
     }
 }
@@ -73,7 +79,6 @@ pub(super) fn control_settings(
         apps: apps.clone(),
         occupancy: occupancy.clone(),
         start_timeout: config.start_timeout,
-        may_record: config.retention.media != Keep::Nothing,
         poll_interval: CONTROL_POLL_INTERVAL,
         now_ms: clock::now_ms,
     }

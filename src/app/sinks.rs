@@ -38,7 +38,7 @@ pub(super) async fn build(
         buffer_bytes: config.live_buffer_bytes,
         now_ms: context.now_ms,
     };
-    let (recordings, recorder) = record::build(&config.recordings, context)?;
+    let (recordings, recorder) = record::build(&config.recordings, apps, context)?;
     let (webhooks, sender) = webhooks::build(settings::webhook_settings(config, ring), context);
     webhooks.configure(&config.webhooks.endpoints).await?;
     let (targets, apps) = (config.targets.clone(), apps.clone());

@@ -6,9 +6,10 @@ use std::time::Duration;
 use tokio::time::interval;
 
 use crate::clock;
-use crate::config::Retention;
 use crate::http::Refusals;
+use crate::model::{Keep, Retention};
 use crate::store::{Store, StoreError};
+use crate::zoom::app::Apps;
 
 /// How often expired data is deleted.
 const PRUNE_EVERY: Duration = Duration::from_secs(60 * 60);
@@ -26,20 +27,29 @@ const NOTE_REFUSALS_EVERY: Duration = Duration::from_secs(60);
 const TRIES_BEFORE_WARNING: u32 = 5;
 const WARN_EVERY_TRIES: u32 = 60;
 
-/// Applies the retention now and once an hour. A failing step does not stop the others. Never returns.
-pub(super) async fn prune_hourly(store: Store, retention: Retention) {
+/// Applies each app's retention now and once an hour. A failing step does not stop the others. Never returns.
+pub(super) async fn prune_hourly(store: Store, apps: Apps) {
     let mut due = interval(PRUNE_EVERY);
     loop {
         due.tick().await;
         let now_ms = clock::now_ms();
+        let cutoffs = |kind: fn(&Retention) -> Keep| {
+            apps.cutoffs(|retention| kind(retention).cutoff_ms(now_ms))
+        };
+        let deliveries = apps.cutoffs(|retention| retention.deliveries_before_ms(now_ms));
+        let waiting_before_ms = now_ms.saturating_sub(KEEP_WAITING_MS);
+        let (entries, media) = (cutoffs(|it| it.entries), cutoffs(|it| it.media));
+        let (sessions, audit) = (cutoffs(|it| it.sessions), cutoffs(|it| it.audit));
         let done = [
             prune_short_lived(&store, now_ms).await,
-            prune_deliveries(&store, retention, now_ms).await,
-            expire_entries(&store, retention.entries.cutoff_ms(now_ms), now_ms).await,
-            expire_recordings(&store, retention.media.cutoff_ms(now_ms)).await,
+            log_expired(store.prune_deliveries(&deliveries).await, "webhook deliveries"),
+            log_expired(store.prune_events(&deliveries, waiting_before_ms).await, "events"),
+            log_expired(store.expire_entries(&entries, now_ms).await, "logs of streams"),
+            // The files follow: the daemons that reach them remove them.
+            log_expired(store.expire_recordings(&media).await, "recordings"),
             // Sessions go last, after everything that belongs to them.
-            expire_sessions(&store, retention.sessions.cutoff_ms(now_ms)).await,
-            expire_audit(&store, retention.audit.cutoff_ms(now_ms)).await,
+            log_expired(store.expire_sessions(&sessions).await, "sessions with their streams"),
+            log_expired(store.expire_audit(&audit).await, "rows of the audit trail"),
         ];
         for error in done.into_iter().filter_map(Result::err) {
             tracing::warn!(%error, "a step of the retention failed; retrying in an hour");
@@ -55,53 +65,10 @@ async fn prune_short_lived(store: &Store, now_ms: i64) -> Result<(), StoreError>
     Ok(())
 }
 
-async fn prune_deliveries(
-    store: &Store,
-    retention: Retention,
-    now_ms: i64,
-) -> Result<(), StoreError> {
-    let Some(before_ms) = retention.deliveries_before_ms(now_ms) else { return Ok(()) };
-    let deliveries = store.prune_deliveries(before_ms).await?;
-    if deliveries > 0 {
-        tracing::info!(deliveries, "expired webhook deliveries deleted");
-    }
-    store.prune_events(before_ms, now_ms.saturating_sub(KEEP_WAITING_MS)).await.map(drop)
-}
-
-async fn expire_entries(
-    store: &Store,
-    before_ms: Option<i64>,
-    now_ms: i64,
-) -> Result<(), StoreError> {
-    let Some(before_ms) = before_ms else { return Ok(()) };
-    // In small transactions, so that live streams can write in between.
-    while store.expire_entries(before_ms, now_ms).await? {}
-    Ok(())
-}
-
-async fn expire_recordings(store: &Store, before_ms: Option<i64>) -> Result<(), StoreError> {
-    let Some(before_ms) = before_ms else { return Ok(()) };
-    let recordings = store.expire_recordings(before_ms).await?;
-    if recordings > 0 {
-        tracing::info!(recordings, "expired recordings marked for deletion");
-    }
-    Ok(())
-}
-
-async fn expire_sessions(store: &Store, before_ms: Option<i64>) -> Result<(), StoreError> {
-    let Some(before_ms) = before_ms else { return Ok(()) };
-    let sessions = store.expire_sessions(before_ms).await?;
-    if sessions > 0 {
-        tracing::info!(sessions, "expired sessions deleted with their streams");
-    }
-    Ok(())
-}
-
-async fn expire_audit(store: &Store, before_ms: Option<i64>) -> Result<(), StoreError> {
-    let Some(before_ms) = before_ms else { return Ok(()) };
-    let rows = store.expire_audit(before_ms).await?;
-    if rows > 0 {
-        tracing::info!(rows, "expired rows of the audit trail deleted");
+fn log_expired(done: Result<u64, StoreError>, what: &'static str) -> Result<(), StoreError> {
+    let count = done?;
+    if count > 0 {
+        tracing::info!(what, count, "deleted expired data");
     }
     Ok(())
 }

@@ -7,6 +7,7 @@ use rustix::fs::Mode;
 
 use crate::sinks::record::Settings;
 use crate::sinks::record::target::Access;
+use crate::zoom::app::App;
 
 /// The umask for new files and folders: no access except for the owner.
 const MASK: u32 = 0o077;
@@ -21,10 +22,12 @@ pub(super) fn keep_files_private() {
 }
 
 /// Warns of existing folders that other users can access. Their mode is not changed.
-pub(super) fn warn_of_open_folders(recordings: &Settings) {
+pub(super) fn warn_of_open_folders(recordings: &Settings, apps: &[App]) {
     let data_dir = recordings.spools.parent();
     let folders = [("DATA_DIR", data_dir), ("RECORDINGS_URL", recordings.place.folder())];
-    for (setting, folder) in folders {
+    let own = apps.iter().filter_map(|app| app.recordings.place.as_ref()?.folder());
+    for (setting, folder) in folders.into_iter().chain(own.map(|own| ("recordings_url", Some(own))))
+    {
         let Some(mode) = folder.and_then(open_mode(recordings.access)) else { continue };
         tracing::warn!(
             setting,

@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::private::{keep_files_private, warn_of_open_folders};
 use super::{first_start, print_error, reread_settings};
-use crate::app::{App, describe_app};
+use crate::app::{App, app_sources};
 use crate::config::{Config, ConfigErrors};
 use crate::http::server;
 use crate::net::Resolver;
@@ -54,7 +54,7 @@ pub(super) async fn run(mut config: Config, stop: CancellationToken) -> ExitCode
             install the app instead"
         );
     }
-    warn_of_open_folders(&config.recordings);
+    warn_of_open_folders(&config.recordings, &config.apps);
     let webhook_path = config.webhook_path.clone();
     // Before the daemon is ready: without a handler the signal ends the process, as it should when a terminal closes.
     let hangups = match io::stdin().is_terminal() {
@@ -89,7 +89,7 @@ async fn reload_on_hangup(hangups: Option<io::Result<Signal>>, apps: ManagedApps
         match reread_settings() {
             Ok(config) => {
                 let count = config.apps.len();
-                apps.configure(config.apps, describe_app(config.app_defaults)).await;
+                apps.configure(app_sources(&config)).await;
                 tracing::info!(apps = count, "read the apps of the settings again");
             }
             Err(ConfigErrors(mistakes)) => {

@@ -9,16 +9,17 @@ use url::Url;
 use self::list::{List, read_list};
 use super::install::base_url;
 use super::read::Reader;
-use super::{media, policies, products, quotas, read_policy, variables};
+use super::{media, policies, products, quotas, read_policy, record, retention, variables};
 use crate::model::{AppName, Product};
 use crate::secret::Secret;
 use crate::zoom::Credentials;
-use crate::zoom::app::{App, VIDEO_APP};
+use crate::zoom::app::{App, OwnRecordings, VIDEO_APP};
 use crate::zoom::token::Configured;
 
 pub use self::described::AppDefaults;
 #[cfg(test)]
 pub(super) use self::fields::{FIELDS, LeftOut};
+pub(super) use self::fields::{RECORDINGS_LAYOUT, RECORDINGS_URL};
 
 const CALLBACK_PATH: &str = "/api/v1/zoom/oauth/callback";
 /// The most secret tokens of an app: rotating one needs two.
@@ -68,6 +69,8 @@ fn read_of_variables(
     let default = read_app(read, AppName::default(), public_url);
     let video = products::video_sdk(read);
     let (mut default, video) = (default?, video?);
+    // What these variables say of recordings is where those of the daemon go.
+    default.recordings = OwnRecordings::default();
     if shares_video || video.is_some() {
         default.products.retain(|product| *product != Product::VideoSdk);
     }
@@ -127,6 +130,8 @@ fn read_app(read: &mut Reader<'_>, name: AppName, public_url: Option<&str>) -> O
     let rtms_hosts = read_policy(read);
     let policies = policies::read_policies(read);
     let quotas = quotas::read_quotas(read);
+    let retention = retention::read_settings(read);
+    let recordings = record::read_own(read);
     let api_base_url = api_base_url?;
     Some(App {
         name,
@@ -145,6 +150,8 @@ fn read_app(read: &mut Reader<'_>, name: AppName, public_url: Option<&str>) -> O
         handshake_ids: handshake_ids?,
         policies: policies?,
         quotas: quotas?,
+        retention: retention?,
+        recordings: recordings?,
     })
 }
 

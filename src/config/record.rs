@@ -1,17 +1,19 @@
 //! The settings of recordings.
 
+use super::apps::{RECORDINGS_LAYOUT, RECORDINGS_URL};
 use super::read::Reader;
-use super::retention::{Keep, Retention};
 use crate::model::MediaSet;
 use crate::model::params::{Params, RecordError, check_record};
+use crate::secret::Secret;
 use crate::sinks::record;
 use crate::sinks::record::layout::Layout;
 use crate::sinks::record::target::{Access, Place};
+use crate::zoom::app::{OwnPlace, OwnRecordings};
 
-/// What is recorded, and where it goes.
+/// What is recorded, and where it goes. `keeps_media`: of any app.
 pub(super) fn read_settings(
     read: &mut Reader<'_>,
-    retention: Option<Retention>,
+    keeps_media: bool,
     params: Option<&Params>,
 ) -> Option<record::Settings> {
     let data_dir = super::data_dir(read);
@@ -23,10 +25,9 @@ pub(super) fn read_settings(
             read.wrong("RECORD", form)
         }),
     };
-    let is_kept = retention.is_none_or(|retention| retention.media != Keep::Nothing);
     // After a mistake in the media settings, any medium may be received.
     let received = params.map_or(MediaSet::ALL, |params| params.media);
-    match check_record(media.unwrap_or_default(), received, is_kept) {
+    match check_record(media.unwrap_or_default(), received, keeps_media) {
         Err(RecordError::NothingKept) => {
             return read.wrong("RECORD", "off while RETENTION_MEDIA is zero");
         }
@@ -37,23 +38,12 @@ pub(super) fn read_settings(
         }
         Ok(()) => {}
     }
-    let place = match read.optional("RECORDINGS_URL") {
+    let place = match read.optional(RECORDINGS_URL) {
         None => Some(Place::Folder(data_dir.join("recordings"))),
-        Some(text) => match Place::parse(&text, read.environment()) {
-            Ok(place) => Some(place),
-            Err(error) => read.wrong("RECORDINGS_URL", error.to_string()),
-        },
+        Some(text) => read_place(read, &text),
     };
-    let layout = read.text("RECORDINGS_LAYOUT");
-    let layout = match Layout::parse(&layout) {
-        Ok(layout) => Some(layout),
-        Err(error) => {
-            let form = format!(
-                "rtms-samples, or a folder such as {{date}}/{{session}}/{{ordinal}}; it {error}"
-            );
-            read.wrong("RECORDINGS_LAYOUT", form)
-        }
-    };
+    let layout = read.text(RECORDINGS_LAYOUT);
+    let layout = read_layout(read, &layout);
     let spool_bytes = read.number("RECORDINGS_SPOOL_BYTES", 1024 * 1024..=i64::MAX as u64);
     let stream_percent = read.number("RECORDINGS_STREAM_PERCENT", 1..=100);
     let access = match read.flag("RECORDINGS_GROUP_READABLE") {
@@ -71,4 +61,43 @@ pub(super) fn read_settings(
         stream_percent: stream_percent? as u8,
         access: access?,
     })
+}
+
+/// What an app sets of the place of its recordings.
+pub(super) fn read_own(read: &mut Reader<'_>) -> Option<OwnRecordings> {
+    let (url, layout) = (read.optional(RECORDINGS_URL), read.optional(RECORDINGS_LAYOUT));
+    let place = match url {
+        None => Some(None),
+        Some(url) => read_place(read, &url).map(|place| Some(own_place(url, &place))),
+    };
+    let layout = match layout {
+        None => Some(None),
+        Some(text) => read_layout(read, &text).map(|_| Some(text)),
+    };
+    Some(OwnRecordings { place: place?, layout: layout? })
+}
+
+fn own_place(url: String, place: &Place) -> OwnPlace {
+    let option = |(name, value): &(&'static str, String)| (*name, Secret::new(value.clone()));
+    let options = place.options().iter().map(option).collect();
+    OwnPlace { url: Secret::new(url), name: place.name(), options }
+}
+
+fn read_place(read: &mut Reader<'_>, text: &str) -> Option<Place> {
+    match Place::parse(text, read.environment()) {
+        Ok(place) => Some(place),
+        Err(error) => read.wrong(RECORDINGS_URL, error.to_string()),
+    }
+}
+
+fn read_layout(read: &mut Reader<'_>, text: &str) -> Option<Layout> {
+    match Layout::parse(text) {
+        Ok(layout) => Some(layout),
+        Err(error) => {
+            let form = format!(
+                "rtms-samples, or a folder such as {{date}}/{{session}}/{{ordinal}}; it {error}"
+            );
+            read.wrong(RECORDINGS_LAYOUT, form)
+        }
+    }
 }

@@ -1,75 +1,30 @@
-//! How long each kind of data is kept.
+//! Reads how long each kind of data is kept.
 
 use std::time::Duration;
 
 use super::read::Reader;
-use crate::model::ms;
-
-/// How long one kind of data is kept.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Keep {
-    Forever,
-    For(Duration),
-    /// Never stored, only published live.
-    Nothing,
-}
-
-/// How long each kind of data is kept.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Retention {
-    /// A stream's log, counted from the stream's end. With [`Keep::Nothing`] only entries without personal data are
-    /// stored, and they stay.
-    pub entries: Keep,
-    /// Recordings, counted from their upload. With [`Keep::Nothing`] nothing is recorded.
-    pub media: Keep,
-    /// The bodies of received webhooks, counted from their arrival.
-    pub deliveries: Keep,
-    /// Sessions and their streams with their figures, counted from their end. Never deleted before their other data.
-    pub sessions: Keep,
-    /// The audit trail.
-    pub audit: Keep,
-}
+use crate::model::{Keep, Retention};
 
 /// How long Zoom repeats a webhook that was not answered (section 13.5).
 const ZOOM_REPEATS: Duration = Duration::from_secs(85 * 60);
-/// How long the digest of a webhook is kept if its body is not.
-const KEEP_DIGEST: Duration = Duration::from_secs(24 * 60 * 60);
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 const HOUR: Duration = Duration::from_secs(60 * 60);
 const MAX_DAYS: u64 = 36_500;
 
-impl Keep {
-    /// Data from before this time is deleted; `None` if no stored data expires.
-    pub fn cutoff_ms(self, now_ms: i64) -> Option<i64> {
-        let Self::For(keep) = self else { return None };
-        Some(now_ms.saturating_sub(ms(keep)))
+/// Parses `forever`, `zero`, a number of days, with or without `d`, or a number of hours, such as `12h`.
+fn parse_keep(text: &str) -> Option<Keep> {
+    match text {
+        "forever" => return Some(Keep::Forever),
+        "zero" => return Some(Keep::Nothing),
+        _ => {}
     }
-
-    /// Parses a number of days, with or without `d`, or a number of hours, such as `12h`.
-    fn parse(text: &str) -> Option<Self> {
-        match text {
-            "forever" => return Some(Self::Forever),
-            "zero" => return Some(Self::Nothing),
-            _ => {}
-        }
-        let (number, unit) = match text.strip_suffix('h') {
-            Some(hours) => (hours, HOUR),
-            None => (text.strip_suffix('d').unwrap_or(text), DAY),
-        };
-        let number: u32 = number.parse().ok().filter(|number| *number > 0)?;
-        let keep = unit * number;
-        (keep <= DAY * u32::try_from(MAX_DAYS).ok()?).then_some(Self::For(keep))
-    }
-}
-
-impl Retention {
-    /// Received webhooks are remembered until they are older than this.
-    pub fn deliveries_before_ms(&self, now_ms: i64) -> Option<i64> {
-        match self.deliveries {
-            Keep::Nothing => Keep::For(KEEP_DIGEST).cutoff_ms(now_ms),
-            keep => keep.cutoff_ms(now_ms),
-        }
-    }
+    let (number, unit) = match text.strip_suffix('h') {
+        Some(hours) => (hours, HOUR),
+        None => (text.strip_suffix('d').unwrap_or(text), DAY),
+    };
+    let number: u32 = number.parse().ok().filter(|number| *number > 0)?;
+    let keep = unit * number;
+    (keep <= DAY * u32::try_from(MAX_DAYS).ok()?).then_some(Keep::For(keep))
 }
 
 pub(super) fn read_settings(read: &mut Reader<'_>) -> Option<Retention> {
@@ -112,7 +67,7 @@ fn read_checked(
     admits: impl Fn(Keep) -> bool,
 ) -> Option<Keep> {
     let text = read.text(name).to_ascii_lowercase();
-    match Keep::parse(&text).filter(|keep| admits(*keep)) {
+    match parse_keep(&text).filter(|keep| admits(*keep)) {
         Some(keep) => Some(keep),
         None => read.wrong(name, must_be),
     }
@@ -124,29 +79,13 @@ mod tests {
 
     #[test]
     fn a_time_is_in_days_or_hours() {
-        assert_eq!(Keep::parse("30d"), Some(Keep::For(30 * DAY)));
-        assert_eq!(Keep::parse("7"), Some(Keep::For(7 * DAY)));
-        assert_eq!(Keep::parse("12h"), Some(Keep::For(12 * HOUR)));
-        assert_eq!(Keep::parse("zero"), Some(Keep::Nothing));
-        assert_eq!(Keep::parse("forever"), Some(Keep::Forever));
+        assert_eq!(parse_keep("30d"), Some(Keep::For(30 * DAY)));
+        assert_eq!(parse_keep("7"), Some(Keep::For(7 * DAY)));
+        assert_eq!(parse_keep("12h"), Some(Keep::For(12 * HOUR)));
+        assert_eq!(parse_keep("zero"), Some(Keep::Nothing));
+        assert_eq!(parse_keep("forever"), Some(Keep::Forever));
         for bad in ["", "0", "0d", "-1d", "1w", "d", "h", "36501d", "4294967296d"] {
-            assert_eq!(Keep::parse(bad), None, "{bad}");
+            assert_eq!(parse_keep(bad), None, "{bad}");
         }
-    }
-
-    #[test]
-    fn a_repeated_webhook_is_recognized_although_its_body_is_not_stored() {
-        let (nothing, forever) = (Keep::Nothing, Keep::Forever);
-        let zero = Retention {
-            entries: nothing,
-            media: nothing,
-            deliveries: nothing,
-            sessions: forever,
-            audit: forever,
-        };
-        let now_ms = 1_800_000_000_000;
-        assert_eq!(zero.entries.cutoff_ms(now_ms), None);
-        assert_eq!(zero.deliveries_before_ms(now_ms), Some(now_ms - 86_400_000));
-        assert_eq!(Keep::Forever.cutoff_ms(now_ms), None);
     }
 }

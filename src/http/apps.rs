@@ -23,6 +23,18 @@ use crate::zoom::app::{App, AutoStart, Listed};
 use crate::zoom::token::Configured;
 
 const NAME: &str = "name";
+/// The fields that need a token of all apps.
+const OPERATOR_FIELDS: [&str; 9] = [
+    "api_base_url",
+    "oauth_base_url",
+    "rtms_allowed_hosts",
+    "rtms_allow_ws",
+    "recordings_url",
+    "recordings_layout",
+    "recordings_store",
+    "max_streams_per_app",
+    "api_rate_limit_per_second_per_app",
+];
 
 /// Lists those that the caller may see: there are few.
 pub(super) async fn list(
@@ -59,6 +71,7 @@ pub(super) async fn create(
     if !caller.apps.includes(&name) {
         return Err(ApiError::UnknownApp);
     }
+    check_fields(&caller, &fields)?;
     let listed = state.managed_apps.add(&name, &fields, &act).await?;
     let data = json!({ "app": AppView::of(&state, &listed) });
     Ok(success_as(StatusCode::CREATED, "app added", data))
@@ -72,6 +85,7 @@ pub(super) async fn change(
     body: Bytes,
 ) -> Result<Response, ApiError> {
     let fields = parse_object(&body)?;
+    check_fields(&caller, &fields)?;
     let act = audit_row(&state, &caller, "app.change", &name, &fields);
     let listed = state.managed_apps.change(&name, &fields, &act).await?;
     Ok(success("app changed", json!({ "app": AppView::of(&state, &listed) })))
@@ -87,6 +101,16 @@ pub(super) async fn remove(
     let act = audit_row(&state, &caller, "app.delete", &name, &Map::new());
     state.managed_apps.remove(&name, force.unwrap_or(false), &act).await?;
     Ok(success("app deleted", json!({ "name": name })))
+}
+
+/// Refuses fields that an administrator of single apps may not set: where this machine connects and writes, and the share
+/// of the app.
+fn check_fields(caller: &Caller, fields: &Map<String, Value>) -> Result<(), ApiError> {
+    let reserved = OPERATOR_FIELDS.into_iter().find(|field| fields.contains_key(*field));
+    match reserved.filter(|_| caller.apps.names().is_some()) {
+        Some(field) => Err(ApiError::OperatorOnly(field)),
+        None => Ok(()),
+    }
 }
 
 /// The row names the fields that a call sets, and no value.
@@ -140,6 +164,14 @@ struct AppView<'a> {
     rtms_streams_per_meeting: &'static str,
     api_rate_limit_per_second_per_app: Option<u32>,
     max_streams_per_app: Option<usize>,
+    retention_entries: String,
+    retention_media: String,
+    retention_deliveries: String,
+    retention_sessions: String,
+    retention_audit: String,
+    /// Without credentials; null if the app's recordings go where those of the daemon go.
+    recordings_url: Option<&'a str>,
+    recordings_layout: Option<&'a str>,
     created_at: Option<String>,
     created_at_ms: Option<i64>,
     updated_at: Option<String>,
@@ -181,6 +213,13 @@ impl<'a> AppView<'a> {
             rtms_streams_per_meeting: app.policies.streams_per_meeting.as_str(),
             api_rate_limit_per_second_per_app: app.quotas.api_rate_per_s,
             max_streams_per_app: app.quotas.max_streams,
+            retention_entries: app.retention.entries.to_string(),
+            retention_media: app.retention.media.to_string(),
+            retention_deliveries: app.retention.deliveries.to_string(),
+            retention_sessions: app.retention.sessions.to_string(),
+            retention_audit: app.retention.audit.to_string(),
+            recordings_url: app.recordings.place.as_ref().map(|place| &*place.name),
+            recordings_layout: app.recordings.layout.as_deref(),
             created_at: created_at_ms.and_then(rfc3339),
             created_at_ms,
             updated_at: updated_at_ms.and_then(rfc3339),

@@ -47,6 +47,8 @@ pub enum ApiError {
          /webhook/video for the app video"
     )]
     OtherApp,
+    #[error("{0} needs a token of all apps: what it sets reaches beyond the app")]
+    OperatorOnly(&'static str),
     #[error("the session has no recorded file of this name")]
     UnknownRecording,
     #[error("the recording is not finished yet: try again when its stream has ended")]
@@ -56,7 +58,8 @@ pub enum ApiError {
     #[error("the file is in a folder of another machine: download it from the daemon there")]
     RecordingElsewhere,
     #[error(
-        "the file is where recordings went before RECORDINGS_URL was changed: set it back or move the files"
+        "the file is where recordings went before RECORDINGS_URL, or recordings_url of the app, was changed: set it back \
+         or move the files"
     )]
     RecordingInOtherTarget,
     #[error("the recordings' storage is unavailable: try again later")]
@@ -247,9 +250,10 @@ impl ApiError {
             | Self::SignedOut
             | Self::TicketRefused => StatusCode::UNAUTHORIZED,
             Self::CrossOrigin | Self::CsrfMissing => StatusCode::FORBIDDEN,
-            Self::Forbidden(_) | Self::OtherApp | Self::InstallationNotAllowed => {
-                StatusCode::FORBIDDEN
-            }
+            Self::Forbidden(_)
+            | Self::OtherApp
+            | Self::OperatorOnly(_)
+            | Self::InstallationNotAllowed => StatusCode::FORBIDDEN,
             Self::UnknownRoute
             | Self::UnknownSession
             | Self::UnknownInstallation
@@ -308,6 +312,7 @@ impl ApiError {
             Self::UnknownInstallation => "installation_not_found",
             Self::UnknownApp => "unknown_app",
             Self::OtherApp => "other_app",
+            Self::OperatorOnly(_) => "operator_only",
             Self::UnknownRecording => "recording_not_found",
             Self::RecordingNotFinished => "recording_not_finished",
             Self::RecordingLost => "recording_lost",

@@ -107,7 +107,7 @@ fn open_refused(error: OpenError) -> ApiError {
         OpenError::Lost => ApiError::RecordingLost,
         OpenError::Elsewhere => ApiError::RecordingElsewhere,
         OpenError::OtherTarget => ApiError::RecordingInOtherTarget,
-        OpenError::Target(error) => {
+        OpenError::Target(_) | OpenError::Place(_) => {
             tracing::warn!(%error, "could not read a recording; the client gets an error");
             ApiError::RecordingsUnavailable
         }

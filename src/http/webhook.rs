@@ -16,7 +16,7 @@ use super::error::ApiError;
 use super::query::first_value;
 use super::recorded::follow_up;
 use super::{AppState, body};
-use crate::model::{AppName, Delivery, Unprocessed, WebhookOutcome, WebhookReason};
+use crate::model::{AppName, Delivery, Keep, Unprocessed, WebhookOutcome, WebhookReason};
 use crate::store::{StoreError, Validation};
 use crate::zoom::app::App;
 use crate::zoom::event::{self, Event};
@@ -168,14 +168,14 @@ async fn answer_of_app(
             Ok(validation_response(app, &key, &plain_token))
         }
         Ok(Event::Delivery(delivery)) => {
-            record_delivery(state, app, without_unkept(state, *delivery)).await
+            record_delivery(state, app, without_unkept(app, *delivery)).await
         }
     }
 }
 
 /// Empties the body if bodies are not kept. The row stays, so that a repetition is still recognised.
-fn without_unkept(state: &AppState, mut delivery: Delivery) -> Delivery {
-    if !state.keeps_deliveries {
+fn without_unkept(app: &App, mut delivery: Delivery) -> Delivery {
+    if app.retention.deliveries == Keep::Nothing {
         delivery.body.clear();
     }
     delivery
@@ -197,7 +197,7 @@ async fn refuse_signature(
             let reason = WebhookReason::OutOfWindow;
             match event::parse(raw, &app.name, now_ms) {
                 Ok(Event::Delivery(delivery)) => {
-                    let delivery = without_unkept(state, *delivery);
+                    let delivery = without_unkept(app, *delivery);
                     let webhook = Unprocessed::of(&delivery, WebhookOutcome::Refused, reason);
                     record_unprocessed(state, webhook).await;
                 }

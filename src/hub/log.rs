@@ -7,11 +7,12 @@
 use tokio::sync::oneshot;
 
 use super::queue::{Heard, entry_bytes};
-use crate::model::{Entry, EntryBody, SessionId, StreamId, StreamRecord};
+use crate::model::{AppName, Entry, EntryBody, SessionId, StreamId, StreamRecord};
 use crate::store::{Append, Offer, StreamUpdate};
 
 /// The writer's state for one stream's log.
 pub(super) struct Log {
+    app: AppName,
     session_id: SessionId,
     stream_id: StreamId,
     stream_ordinal: u32,
@@ -46,6 +47,7 @@ impl Log {
     /// Continues after the entry `last_seq`.
     pub(super) fn new(stream: &StreamRecord, last_seq: u64) -> Self {
         Self {
+            app: stream.app.clone(),
             session_id: stream.session_id,
             stream_id: stream.stream_id.clone(),
             stream_ordinal: stream.ordinal,
@@ -58,6 +60,11 @@ impl Log {
             update: None,
             waiting: Vec::new(),
         }
+    }
+
+    /// The app of the stream.
+    pub(super) fn app(&self) -> &AppName {
+        &self.app
     }
 
     pub(super) fn claim(&self) -> ClaimState {
@@ -220,6 +227,7 @@ mod tests {
 
     fn log() -> Log {
         Log {
+            app: AppName::default(),
             session_id: SessionId(uuid::Uuid::nil()),
             stream_id: StreamId::parse("s").unwrap(),
             stream_ordinal: 1,

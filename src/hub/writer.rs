@@ -16,7 +16,7 @@ use super::batching::{Batcher, Kind, MAX_BATCH_BYTES, until_answered};
 use super::log::{ClaimState, Log};
 use super::queue::{Heard, Item, Queue, entry_bytes, update_bytes};
 use crate::clock;
-use crate::model::{Entry, EntryBody, StreamId};
+use crate::model::{AppName, Entry, EntryBody, StreamId};
 use crate::store::{Append, OfferKey, Store, StreamUpdate};
 
 /// The most entries in one transaction.
@@ -36,15 +36,15 @@ const FIGURES: Kind<(StreamId, StreamUpdate)> = Kind {
         (stream_id.clone(), StreamUpdate { epoch: update.epoch, ..StreamUpdate::default() })
     },
 };
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct WriterSettings {
     /// The longest time that an entry waits for others in its batch.
     pub batch_interval: Duration,
     /// The most bytes queued while the store is unavailable. Beyond that, entries are dropped and counted.
     pub max_queued_bytes: usize,
-    /// Whether personal entries are stored. Otherwise they are only published live, and a placeholder takes their
-    /// number in the store.
-    pub keeps_personal: bool,
+    /// Whether an app's personal entries are stored now. Otherwise they are only published live, and a placeholder
+    /// takes their number in the store.
+    pub keeps_personal: Arc<dyn Fn(&AppName) -> bool + Send + Sync>,
     /// The wall clock, Unix milliseconds.
     pub now_ms: fn() -> i64,
 }
@@ -54,7 +54,7 @@ impl Default for WriterSettings {
         Self {
             batch_interval: Duration::from_millis(250),
             max_queued_bytes: 64 * 1024 * 1024,
-            keeps_personal: true,
+            keeps_personal: Arc::new(|_| true),
             now_ms: clock::now_ms,
         }
     }
@@ -207,9 +207,10 @@ impl Writer {
 
     /// Stores entries and returns the stored ones. The others are set aside.
     async fn append(&mut self, appends: Vec<Append>) -> Vec<Entry> {
-        let (fenced, replaced) = match self.settings.keeps_personal {
+        let live_only = self.live_only(&appends);
+        let (fenced, replaced) = match live_only.is_empty() {
             true => self.write(&appends).await,
-            false => self.write(&without_personal(&appends)).await,
+            false => self.write(&without_personal(&appends, &live_only)).await,
         };
         self.fence(&fenced);
         let mut stored = Vec::with_capacity(appends.len());
@@ -226,6 +227,16 @@ impl Writer {
             }
         }
         stored
+    }
+
+    /// The streams with personal entries among these that are not to be stored.
+    fn live_only(&self, appends: &[Append]) -> HashSet<StreamId> {
+        let personal = appends.iter().filter(|append| append.entry.body.kind().is_personal());
+        let streams: HashSet<&StreamId> = personal.map(|append| &append.entry.stream_id).collect();
+        let keeps = |stream: &StreamId| {
+            self.logs.get(stream).is_none_or(|log| (self.settings.keeps_personal)(log.app()))
+        };
+        streams.into_iter().filter(|stream| !keeps(stream)).cloned().collect()
     }
 
     /// Reads what is stored under this entry's number. That may be the entry itself, if only the
@@ -304,11 +315,14 @@ impl Writer {
     }
 }
 
-/// The entries as stored without personal data: a placeholder replaces each personal entry.
-fn without_personal(appends: &[Append]) -> Vec<Append> {
-    let kept = |append: &Append| match append.entry.body.kind().is_personal() {
-        true => append.with(not_kept(&append.entry.body)),
-        false => append.clone(),
+/// The entries as stored without the personal data of these streams: a placeholder replaces each personal entry.
+fn without_personal(appends: &[Append], live_only: &HashSet<StreamId>) -> Vec<Append> {
+    let kept = |append: &Append| {
+        let Append { entry, .. } = append;
+        match entry.body.kind().is_personal() && live_only.contains(&entry.stream_id) {
+            true => append.with(not_kept(&entry.body)),
+            false => append.clone(),
+        }
     };
     appends.iter().map(kept).collect()
 }

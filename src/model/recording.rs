@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{SessionId, Speaker, StreamId};
+use super::{AppName, SessionId, Speaker, StreamId};
 use crate::named::named;
 
 /// rtmsd's own id of a recording: a UUID v7, so that ids sort by start.
@@ -42,6 +42,8 @@ impl fmt::Display for SpoolId {
 pub struct Recording {
     /// The id under which the API shows the recording.
     pub id: RecordingId,
+    /// The app of the session.
+    pub app: AppName,
     /// The session of the stream.
     pub session_id: SessionId,
     /// Zoom's id of the recorded stream.

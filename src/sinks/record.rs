@@ -6,6 +6,7 @@
 //! recording, so that a restart continues at any step; the spool holds its content, so that no other daemon works on
 //! it.
 
+mod destination;
 mod disk_quota;
 mod finalize;
 // Folders and file names.
@@ -31,21 +32,25 @@ use std::sync::Arc;
 use thiserror::Error;
 use tokio::sync::{Notify, OnceCell, Semaphore};
 
+use self::destination::Destinations;
 use self::disk_quota::DiskQuota;
 use self::finalize::blocking;
 use self::layout::Layout;
 use self::recorder::Recorder;
 use self::spool::Spool;
-use self::target::{Access, Content, Place, PlaceError, Target, TargetError, read_file};
+use self::target::{Access, Content, Place, PlaceError, TargetError, read_file};
 use super::{Context, Runner};
 use crate::hub::{SinkLimits, Wants};
-use crate::model::{MediaSet, RecordedFile, Recording, RecordingStatus, SessionId, StreamRecord};
+use crate::model::{
+    Keep, MediaSet, RecordedFile, Recording, RecordingStatus, SessionId, StreamRecord,
+};
 use crate::store::{Store, StoreError};
+use crate::zoom::app::Apps;
 
 /// How much may be queued in memory while the disk is busy.
 const QUEUES: SinkLimits =
     SinkLimits { each_bytes: 16 * 1024 * 1024, all_bytes: 512 * 1024 * 1024 };
-/// How many recordings are closed at once, and how many files are uploaded.
+/// How many recordings are closed at once, and how many files are uploaded to one target.
 const FINISHES_AT_ONCE: usize = 2;
 const UPLOADS_AT_ONCE: usize = 4;
 /// The most threads that write frames: a disk that hangs must not occupy the threads of others.
@@ -79,11 +84,15 @@ pub enum OpenError {
     /// Recordings are stored in folders, and the file is in that of another machine.
     #[error("the file is on another machine")]
     Elsewhere,
-    /// `RECORDINGS_URL` has changed since it was stored, and the file is not where recordings go now.
+    /// `RECORDINGS_URL` or the app's `recordings_url` has changed since it was stored, and the file is not where the
+    /// app's recordings go now.
     #[error("the file is where recordings went before RECORDINGS_URL was changed")]
     OtherTarget,
     #[error("{0}")]
     Target(TargetError),
+    /// The place of its app cannot be used.
+    #[error("RECORDINGS_URL must be {0}")]
+    Place(#[from] PlaceError),
 }
 
 /// The recordings of this daemon. Cheap to clone.
@@ -93,16 +102,12 @@ pub struct Recordings(Arc<Shared>);
 /// The state that all recordings share.
 struct Shared {
     store: Store,
-    target: Target,
-    /// Its name, as rows of recordings have it.
-    target_name: String,
-    layout: Arc<Layout>,
+    destinations: Destinations,
     spools: PathBuf,
     /// Opened when something is recorded or found there.
     spool: OnceCell<Arc<Spool>>,
     quota: Arc<DiskQuota>,
     finishes: Semaphore,
-    uploads: Semaphore,
     writes: Semaphore,
     /// Notified when a deletion is requested.
     wake: Notify,
@@ -112,13 +117,12 @@ struct Shared {
 /// Builds the sink. Streams that start after this call are recorded from their first frame on.
 pub fn build(
     settings: &Settings,
+    apps: &Apps,
     context: &Context,
 ) -> Result<(Recordings, Box<dyn Runner>), PlaceError> {
     let shared = Arc::new(Shared {
         store: context.store.clone(),
-        target: Target::open(&settings.place, settings.access, &context.network)?,
-        target_name: settings.place.name(),
-        layout: Arc::new(settings.layout.clone()),
+        destinations: Destinations::open(settings, apps, &context.network)?,
         spools: settings.spools.clone(),
         spool: OnceCell::new(),
         quota: DiskQuota::new(
@@ -127,13 +131,17 @@ pub fn build(
             settings.stream_percent,
         ),
         finishes: Semaphore::new(FINISHES_AT_ONCE),
-        uploads: Semaphore::new(UPLOADS_AT_ONCE),
         writes: Semaphore::new(WRITES_AT_ONCE),
         wake: Notify::new(),
         now_ms: context.now_ms,
     });
-    let media = settings.media;
-    let streams = context.hub.sink(move |stream| wanted_media(stream, media), QUEUES);
+    let (media, apps) = (settings.media, apps.clone());
+    let wanted = move |stream: &StreamRecord| {
+        // A session may still ask for what its app does not keep any longer.
+        let is_kept = apps.retention(&stream.app).media != Keep::Nothing;
+        wanted_media(stream, media).filter(|_| is_kept)
+    };
+    let streams = context.hub.sink(wanted, QUEUES);
     Ok((Recordings(Arc::clone(&shared)), Box::new(Recorder::new(shared, streams))))
 }
 
@@ -172,11 +180,6 @@ impl Shared {
         self.spool.get_or_try_init(open).await.cloned()
     }
 
-    /// The target of a recording's files, where that is not today's.
-    fn other_target<'a>(&self, recording: &'a Recording) -> Option<&'a str> {
-        recording.target.as_deref().filter(|target| *target != self.target_name)
-    }
-
     async fn read_stored(
         &self,
         recording: &Recording,
@@ -184,12 +187,14 @@ impl Shared {
         range: Range<u64>,
     ) -> Result<Content, OpenError> {
         let is_ours = self.spool.get().is_some_and(|spool| spool.id == recording.spool);
-        // Read all the same: somebody may have moved the files.
-        self.target.read(&file.path, range).await.map_err(|error| match error {
-            TargetError::Missing if !is_ours && !self.target.is_shared() => OpenError::Elsewhere,
-            TargetError::Missing if self.other_target(recording).is_some() => {
-                OpenError::OtherTarget
-            }
+        let (target, is_other) = match self.destinations.of_recording(recording)? {
+            Ok(destination) => (destination.target.clone(), false),
+            // Read all the same: somebody may have moved the files.
+            Err(_) => (self.destinations.of_app(&recording.app)?.target.clone(), true),
+        };
+        target.read(&file.path, range).await.map_err(|error| match error {
+            TargetError::Missing if !is_ours && !target.is_shared() => OpenError::Elsewhere,
+            TargetError::Missing if is_other => OpenError::OtherTarget,
             TargetError::Missing => OpenError::Lost,
             error => OpenError::Target(error),
         })
@@ -208,7 +213,8 @@ impl Shared {
         match read_file(&path, range.clone()).await {
             // Uploaded and removed from the spool since the row was read.
             Err(TargetError::Missing) => {
-                self.target.read(&file.path, range).await.map_err(OpenError::Target)
+                let target = self.destinations.for_upload(recording)?.target.clone();
+                target.read(&file.path, range).await.map_err(OpenError::Target)
             }
             read => read.map_err(OpenError::Target),
         }

@@ -15,7 +15,16 @@ pub struct StoredApp {
     pub updated_at_ms: i64,
 }
 
+/// Changes with every change of an app: their number, and the sum of the times of their last changes.
+pub type AppsVersion = (i64, i64);
+
 impl Store {
+    /// The version of all apps, to be compared with an earlier one.
+    pub async fn apps_version(&self) -> Result<AppsVersion, StoreError> {
+        let version = self.database.optional(sql::APPS_VERSION, binds![]).await?;
+        Ok(version.unwrap_or_default())
+    }
+
     /// All apps, by name.
     pub async fn apps(&self) -> Result<Vec<StoredApp>, StoreError> {
         let rows: Vec<Row> = self.database.all(sql::APPS, binds![]).await?;

@@ -79,6 +79,6 @@ impl Store {
 
     /// Deletes sessions that have reached their end. Returns how many.
     pub async fn prune_dashboard_sessions(&self, now_ms: i64) -> Result<u64, StoreError> {
-        self.delete_before(sql::PRUNE_DASHBOARD_SESSIONS, now_ms).await
+        self.delete_before(sql::PRUNE_DASHBOARD_SESSIONS, now_ms, &[]).await
     }
 }

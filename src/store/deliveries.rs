@@ -12,7 +12,7 @@ use super::sessions::{
 use super::streams::{lock_stream, revoke_stream};
 use super::{Recorded, Store, StoreError, rows, sql};
 use crate::model::{
-    AppScope, Deauthorization, Delivery, MeetingChange, MeetingChanged, Notice, SessionId,
+    AppScope, Cutoffs, Deauthorization, Delivery, MeetingChange, MeetingChanged, Notice, SessionId,
     StopReason, StreamId, StreamInterrupted, StreamRecord, StreamStarted, StreamStopped,
     WebhookEffect, WebhookOutcome, WebhookReason,
 };
@@ -71,9 +71,15 @@ impl Store {
         self.database.all(sql::DELIVERIES_OF_SESSION, values).await
     }
 
-    /// Deletes deliveries received before `before_ms`. Returns how many.
-    pub async fn prune_deliveries(&self, before_ms: i64) -> Result<u64, StoreError> {
-        self.delete_before(sql::PRUNE_DELIVERIES, before_ms).await
+    /// Deletes deliveries received before their app's time. Returns how many.
+    pub async fn prune_deliveries(&self, cutoffs: &Cutoffs) -> Result<u64, StoreError> {
+        let mut deleted = 0;
+        for (app, before_ms) in self.due_apps(sql::NEXT_APP_OF_DELIVERIES, cutoffs).await? {
+            // Each delivery has an app.
+            let Some(app) = &app else { continue };
+            deleted += self.delete_before(sql::PRUNE_DELIVERIES, before_ms, binds![&**app]).await?;
+        }
+        Ok(deleted)
     }
 }
 

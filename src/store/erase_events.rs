@@ -3,7 +3,7 @@
 use super::database::{Bind, Connection, binds, transaction};
 use super::rows::{self, EventRow, SessionRow};
 use super::{Store, StoreError, sql};
-use crate::model::{Content, EventKind, OutgoingEvent, Session};
+use crate::model::{Content, Cutoffs, EventKind, OutgoingEvent, Session};
 
 /// The most events deleted in one transaction, with their deliveries, so that other writers are not held up.
 const PRUNE_ROWS: u32 = 200;
@@ -14,18 +14,38 @@ const ANSWERS_PER_STEP: u32 = 500;
 const EVENTS_PER_STEP: u32 = 200;
 
 impl Store {
-    /// Deletes events written before `before_ms`, with their deliveries. Those that still wait for an endpoint stay
+    /// Deletes events written before their app's time, with their deliveries. Those that still wait for an endpoint stay
     /// unless they were written before `waiting_before_ms`. Returns how many were deleted.
     pub async fn prune_events(
         &self,
-        before_ms: i64,
+        cutoffs: &Cutoffs,
         waiting_before_ms: i64,
+    ) -> Result<u64, StoreError> {
+        let (mut pruned, limit) = (0, i64::from(PRUNE_ROWS));
+        for (app, before_ms) in self.due_apps(sql::NEXT_APP_OF_EVENTS, cutoffs).await? {
+            pruned += match &app {
+                Some(app) => {
+                    let values = binds![before_ms, limit, waiting_before_ms, &**app];
+                    self.prune_events_by(sql::PRUNE_EVENTS, values).await?
+                }
+                None => {
+                    let values = binds![before_ms, limit, waiting_before_ms];
+                    self.prune_events_by(sql::PRUNE_EVENTS_OF_NO_APP, values).await?
+                }
+            };
+        }
+        Ok(pruned)
+    }
+
+    async fn prune_events_by(
+        &self,
+        statement: &'static str,
+        values: &[Bind<'_>],
     ) -> Result<u64, StoreError> {
         let mut pruned = 0;
         loop {
             let rows = transaction!(self.database, |tx| {
-                let values = binds![before_ms, i64::from(PRUNE_ROWS), waiting_before_ms];
-                forget_events(&mut tx, sql::PRUNE_EVENTS, values).await?
+                forget_events(&mut tx, statement, values).await?
             })?;
             if rows > 0 {
                 self.note_deleted();

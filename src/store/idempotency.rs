@@ -86,7 +86,7 @@ impl Store {
 
     /// Deletes expired answers. Returns how many.
     pub async fn prune_idempotency_keys(&self, now_ms: i64) -> Result<u64, StoreError> {
-        self.delete_before(sql::PRUNE_IDEMPOTENCY_KEYS, now_ms).await
+        self.delete_before(sql::PRUNE_IDEMPOTENCY_KEYS, now_ms, &[]).await
     }
 }
 

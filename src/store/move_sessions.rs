@@ -17,7 +17,7 @@ struct Move<'a> {
 }
 
 impl Store {
-    /// Moves the sessions of a product from one app to another, with their webhooks, events and audit rows. Those whose
+    /// Moves the sessions of a product from one app to another, with their webhooks, events, recordings and audit rows. Those whose
     /// conversation the other app has already stay. Returns how many were moved. After an error, some are moved and the
     /// next call continues.
     pub async fn move_product_sessions(
@@ -62,6 +62,7 @@ impl Store {
             tx.execute(sql::MOVE_DELIVERIES, values).await?;
             tx.execute(sql::MOVE_DELIVERIES_OF_STREAMS, values).await?;
             tx.execute(sql::MOVE_EVENTS, values).await?;
+            tx.execute(sql::MOVE_RECORDINGS, values).await?;
             tx.execute(sql::MOVE_SESSIONS, values).await?
         })
     }

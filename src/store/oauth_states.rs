@@ -18,6 +18,6 @@ impl Store {
 
     /// Deletes states that expired before `before_ms`. Returns how many.
     pub async fn prune_oauth_states(&self, before_ms: i64) -> Result<u64, StoreError> {
-        self.delete_before(sql::PRUNE_OAUTH_STATES, before_ms).await
+        self.delete_before(sql::PRUNE_OAUTH_STATES, before_ms, &[]).await
     }
 }

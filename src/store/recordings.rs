@@ -3,18 +3,21 @@
 use serde_json::json;
 
 use super::database::{Connection, binds, row, transaction};
+use super::retention::is_before;
 use super::rows;
 use super::sessions::read_app_of_session;
 use super::spools::SPOOL_LOST_AFTER_MS;
 use super::status_events::emit;
 use super::{Store, StoreError, sql};
 use crate::model::{
-    ChannelId, EventKind, OutgoingEvent, RecordedFile, Recording, RecordingId, RecordingStatus,
-    SessionId, Speaker, SpeakerUserId, SpoolId, StreamId, UserId,
+    ChannelId, Cutoffs, EventKind, OutgoingEvent, RecordedFile, Recording, RecordingId,
+    RecordingStatus, SessionId, Speaker, SpeakerUserId, SpoolId, StreamId, UserId,
 };
 
 /// The most rows of files written in one transaction, so that other writers are not held up.
 const FILES_AT_ONCE: usize = 200;
+/// The recordings examined in one statement.
+const RECORDINGS_PER_PAGE: i64 = 200;
 /// The most files that an event lists, because recorded pictures are many. The API lists all of them.
 const MAX_FILES_LISTED: usize = 100;
 /// How long the first try to remove a recording's files again waits, and the longest wait.
@@ -65,8 +68,9 @@ impl Store {
         Ok(rows::readable_rows(rows))
     }
 
-    /// Recordings with files that the daemon of this spool has to delete, oldest first. Includes those of lost spools
-    /// and, with `is_shared` (all daemons reach the same files), all stored ones.
+    /// Recordings with files that the daemon of this spool has to delete, oldest first. Includes those of lost spools,
+    /// and all that are stored where every daemon reaches the files: not in a folder. `is_shared` says so of recordings
+    /// whose target is not known.
     pub async fn recordings_to_delete(
         &self,
         spool: Option<SpoolId>,
@@ -126,9 +130,24 @@ impl Store {
         Ok(self.database.execute(sql::MOVE_RECORDING, values).await? > 0)
     }
 
-    /// Requests the deletion of recordings stored before `before_ms`. Returns how many.
-    pub async fn expire_recordings(&self, before_ms: i64) -> Result<u64, StoreError> {
-        self.database.execute(sql::EXPIRE_RECORDINGS, binds![before_ms]).await
+    /// Requests the deletion of recordings stored before their app's time, in small transactions. Returns how many.
+    pub async fn expire_recordings(&self, cutoffs: &Cutoffs) -> Result<u64, StoreError> {
+        let Some(latest_ms) = cutoffs.latest() else { return Ok(0) };
+        let (mut after, mut expired) = (String::new(), 0);
+        loop {
+            let values = binds![latest_ms, &*after, RECORDINGS_PER_PAGE];
+            let page: Vec<OldRecording> =
+                self.database.all(sql::RECORDINGS_TO_EXPIRE, values).await?;
+            let Some(last) = page.last() else { return Ok(expired) };
+            after = last.id.clone();
+            expired += transaction!(self.database, |tx| {
+                let mut rows = 0;
+                for old in page.iter().filter(|old| is_before(cutoffs, &old.app, old.at_ms)) {
+                    rows += tx.execute(sql::EXPIRE_RECORDING, binds![&*old.id]).await?;
+                }
+                rows
+            })?;
+        }
     }
 
     /// Writes the files of a recording; updates those that exist.
@@ -309,8 +328,18 @@ async fn write_file(
 }
 
 row! {
+    /// An old recording, and when it was stored; of a failed one, when it began.
+    struct OldRecording {
+        id: String,
+        at_ms: i64,
+        app: String,
+    }
+}
+
+row! {
     struct RecordingRow {
         id: String,
+        app: String,
         session_id: String,
         stream_id: String,
         ordinal: i64,
@@ -332,6 +361,7 @@ impl TryFrom<RecordingRow> for Recording {
         let uuid = |text: &str| uuid::Uuid::try_parse(text).ok();
         Ok(Self {
             id: rows::read_text("recording id", &row.id, RecordingId::parse)?,
+            app: rows::app_name(&row.app)?,
             session_id: rows::session_id(&row.session_id)?,
             stream_id: rows::stream_id(&row.stream_id)?,
             ordinal: rows::read_number("ordinal", row.ordinal)?,

@@ -56,6 +56,7 @@ const STEPS: &[Step] = steps! {
     29 "apps" "0029_apps.sql",
     30 "stored apps" "0030_stored_apps.sql",
     31 "api tokens" "0031_api_tokens.sql",
+    32 "retention by app" "0032_retention_by_app.sql",
     33 "dashboard sessions" "0033_dashboard_sessions.sql",
     34 "webhook log" "0034_webhook_log.sql",
 };

@@ -86,7 +86,11 @@ macro_rules! select_installation {
 macro_rules! select_recording {
     ($condition:literal) => {
         concat!(
-            "SELECT id, session_id, stream_id, ordinal, part, spool, status, started_at_ms,
+            // Daemons of earlier versions do not write the app.
+            "SELECT id,
+                    COALESCE(app, (SELECT sessions.app FROM sessions
+                                    WHERE sessions.id = recordings.session_id), 'default') AS app,
+                    session_id, stream_id, ordinal, part, spool, status, started_at_ms,
                     finished_at_ms, stored_at_ms, target, failed_deletions
                FROM recordings
               WHERE ",
@@ -134,6 +138,43 @@ macro_rules! session_is_over {
                                 WHERE outgoing_events.session_id = sessions.id
                                   AND outgoing_deliveries.status = 'waiting')
               THEN CAST(1 AS BIGINT) ELSE CAST(0 AS BIGINT) END"
+    };
+}
+
+/// Audit rows from before $1 of the apps of a condition: see `EXPIRE_AUDIT`.
+macro_rules! expire_audit {
+    ($apps:literal) => {
+        concat!(
+            "DELETE FROM audit
+              WHERE id IN (SELECT id FROM audit
+                            WHERE ",
+            $apps,
+            " AND at_ms < $1
+                              AND (action <> 'data.deleted'
+                                   OR NOT EXISTS (SELECT 1 FROM sinks
+                                                   WHERE sinks.through_ms <= audit.at_ms
+                                                     AND sinks.held_at_ms >= $1))
+                            ORDER BY at_ms LIMIT $2 + 0)"
+        )
+    };
+}
+
+/// Events from before $1 of the apps of a condition, unless they wait and are not from before $3.
+macro_rules! prune_events {
+    ($apps:literal) => {
+        concat!(
+            "DELETE FROM outgoing_events
+              WHERE id IN (SELECT id FROM outgoing_events
+                            WHERE ",
+            $apps,
+            " AND created_at_ms < $1
+                              AND (created_at_ms < $3
+                                   OR NOT EXISTS (SELECT 1 FROM outgoing_deliveries
+                                                   WHERE event_id = outgoing_events.id
+                                                     AND status = 'waiting'))
+                            ORDER BY created_at_ms, id LIMIT $2 + 0)
+             RETURNING id"
+        )
     };
 }
 

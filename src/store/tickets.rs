@@ -56,6 +56,6 @@ impl Store {
 
     /// Deletes tickets that need not be remembered. Returns how many.
     pub async fn prune_tickets(&self, now_ms: i64) -> Result<u64, StoreError> {
-        self.delete_before(sql::PRUNE_TICKETS, now_ms).await
+        self.delete_before(sql::PRUNE_TICKETS, now_ms, &[]).await
     }
 }

@@ -3,6 +3,7 @@
 mod managed;
 mod policies;
 mod quotas;
+mod recordings;
 mod registry;
 
 use super::Credentials;
@@ -10,13 +11,14 @@ use super::event;
 use super::signature::{HandshakeIds, HandshakeKey, SignatureError, SignatureHeaders, WebhookKey};
 use super::token::Configured;
 use crate::model::params::Params;
-use crate::model::{AppName, Instance, Product, StreamId};
+use crate::model::{AppName, Instance, Product, Retention, StreamId};
 use crate::rtms::endpoint::Policy;
 use crate::secret::Secret;
 
-pub use self::managed::{AppError, Describe, Listed, ManagedApps, rotate_keys};
+pub use self::managed::{AppError, AppSources, Describe, Listed, ManagedApps, rotate_keys};
 pub use self::policies::{AutoStart, Policies, StreamsPerMeeting};
 pub use self::quotas::{Occupancy, Place, Quotas};
+pub use self::recordings::{OwnPlace, OwnRecordings};
 pub use self::registry::Apps;
 
 /// The name of the app that `ZOOM_VIDEO_SDK_KEY` and its neighbours describe.
@@ -51,6 +53,9 @@ pub struct App {
     pub handshake_ids: HandshakeIds,
     pub policies: Policies,
     pub quotas: Quotas,
+    /// How long the app's data is kept.
+    pub retention: Retention,
+    pub recordings: OwnRecordings,
 }
 
 impl App {

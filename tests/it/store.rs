@@ -19,6 +19,7 @@ mod pooler;
 mod received;
 mod recordings;
 mod retention;
+mod retention_by_app;
 mod revocation;
 mod sessions;
 mod sinks;

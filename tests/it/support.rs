@@ -13,6 +13,7 @@ pub(crate) mod postgres;
 pub(crate) mod process;
 pub(crate) mod proxy;
 pub(crate) mod raw;
+pub(crate) mod s3;
 pub(crate) mod sinks;
 pub(crate) mod stores;
 pub(crate) mod wait;

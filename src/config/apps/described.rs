@@ -5,18 +5,19 @@ use std::fmt;
 
 use serde_json::{Map, Value};
 
-use super::fields::{FIELDS, Field, LeftOut, NAME, PRODUCTS};
+use super::fields::{FIELDS, Field, LeftOut, NAME, PRODUCTS, RECORDINGS_STORE, RECORDINGS_URL};
 use super::{VIDEO_APP, read_app};
 use crate::config::read::{Mistake, Reader};
 use crate::config::variables::Variable;
 use crate::model::{AppName, Product};
+use crate::sinks::record::target;
 use crate::zoom::app::App;
 
 /// The longest name of an unknown field that a mistake quotes.
 const MAX_QUOTED: usize = 40;
 
-/// What every app has unless its own description says otherwise: the values of the variables that apps inherit, and the
-/// URL of the daemon. Holds no secret.
+/// What every app has unless its own description says otherwise: the values of the variables that apps inherit, those of
+/// the daemon's object stores, and the URL of the daemon.
 #[derive(Clone, Default)]
 pub struct AppDefaults {
     /// By any of a variable's names.
@@ -35,7 +36,8 @@ impl AppDefaults {
     /// Takes the values of the variables that apps inherit.
     pub(super) fn of(lookup: &dyn Fn(&str) -> Option<String>, public_url: &str) -> Self {
         let inherited = FIELDS.iter().filter(|field| field.left_out == LeftOut::Inherited);
-        let names = inherited.flat_map(|field| field.variable().names()).chain([MEDIA_FLAG]);
+        let names = inherited.flat_map(|field| field.variable().names());
+        let names = names.chain([MEDIA_FLAG]).chain(target::store_variables());
         let values = names.filter_map(|name| Some((name, lookup(name)?))).collect();
         Self { values, public_url: public_url.to_owned() }
     }
@@ -52,7 +54,10 @@ impl AppDefaults {
         let mut mistakes = Vec::new();
         let mut values: HashMap<&'static str, String> = HashMap::new();
         let mut products = None;
-        for (key, value) in fields.iter().filter(|(key, _)| *key != NAME) {
+        let store = fields.get(RECORDINGS_STORE).filter(|value| !value.is_null());
+        let store = store.map(|value| own_store(value, &mut mistakes));
+        let is_no_variable = |key: &str| [NAME, RECORDINGS_STORE].contains(&key);
+        for (key, value) in fields.iter().filter(|(key, _)| !is_no_variable(key)) {
             let field = FIELDS.iter().find(|field| field.name == key);
             match (field, field_text(value)) {
                 (Some(field), Some(text)) => drop(values.insert(field.variable, text)),
@@ -64,7 +69,14 @@ impl AppDefaults {
             }
         }
         let products = parse_products(name, products.as_deref()).map_err(|it| mistakes.push(it));
-        let lookup = |variable: &str| self.value(&values, variable);
+        if store.is_some() && values.get(RECORDINGS_URL).is_none_or(String::is_empty) {
+            mistakes.push(format!("{RECORDINGS_STORE} must be set with recordings_url"));
+        }
+        let lookup = |variable: &str| match &store {
+            // Never a mixture of the app's credentials and the daemon's.
+            Some(store) if target::is_store_variable(variable) => store.get(variable).cloned(),
+            _ => self.value(&values, variable),
+        };
         let mut read = Reader::new(&lookup);
         let app = read_app(&mut read, name.clone(), Some(&self.public_url));
         match (read.finish(app), products) {
@@ -83,7 +95,7 @@ impl AppDefaults {
         let Some(field) = FIELDS.iter().find(is_name) else {
             // The other form of `media_types`.
             let is_own = own.contains_key("MEDIA_TYPES") || own.contains_key("MEDIA_PRESET");
-            return self.values.get(name).filter(|_| name == MEDIA_FLAG && !is_own).cloned();
+            return self.values.get(name).filter(|_| name != MEDIA_FLAG || !is_own).cloned();
         };
         if let Some(value) = own.get(field.variable).filter(|value| !value.is_empty()) {
             return (name == field.variable).then(|| value.clone());
@@ -114,6 +126,21 @@ fn field_text(value: &Value) -> Option<String> {
         }
         Value::Object(_) => None,
     }
+}
+
+/// The variables of an app's object store.
+fn own_store(value: &Value, mistakes: &mut Vec<String>) -> HashMap<&'static str, String> {
+    let known = |name: &str| target::store_variables().find(|known| *known == name);
+    let read = |(name, value): (&String, &Value)| Some((known(name)?, field_text(value)?));
+    let store: Option<HashMap<_, _>> =
+        value.as_object().and_then(|fields| fields.iter().map(read).collect());
+    store.unwrap_or_else(|| {
+        mistakes.push(format!(
+            "{RECORDINGS_STORE} must be an object of the variables of its object store, such as AWS_REGION, each with a \
+             text (see docs/recordings.md)"
+        ));
+        HashMap::new()
+    })
 }
 
 fn unknown_field(key: &str) -> String {

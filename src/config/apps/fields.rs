@@ -11,6 +11,8 @@ pub(crate) enum LeftOut {
     Nothing,
     /// The value of the variable, which is that of every app.
     Inherited,
+    /// What the daemon has, as its variable says. It is not the app's own.
+    Shared,
 }
 
 /// One field of an app's description.
@@ -32,13 +34,17 @@ const fn field(name: &'static str, variable: &'static str, left_out: LeftOut) ->
     Field { name, variable, left_out }
 }
 
-/// The name of an app, and its products, which are no variables.
+/// The name of an app, its products, and the variables of its object store, which are not in the table of variables.
 pub(crate) const NAME: &str = "name";
 pub(crate) const PRODUCTS: &str = "products";
+pub(crate) const RECORDINGS_STORE: &str = "recordings_store";
+
+pub(crate) const RECORDINGS_URL: &str = "RECORDINGS_URL";
+pub(crate) const RECORDINGS_LAYOUT: &str = "RECORDINGS_LAYOUT";
 
 /// Every other field, in the order of the documents. A field is called like its variable, in lower case and without
 /// `ZOOM_`; only the secret tokens are a list by name.
-pub(crate) const FIELDS: [Field; 42] = [
+pub(crate) const FIELDS: [Field; 49] = [
     field("client_id", "ZOOM_CLIENT_ID", LeftOut::Refused),
     field("client_secret", "ZOOM_CLIENT_SECRET", LeftOut::Refused),
     field("secret_tokens", "ZOOM_SECRET_TOKEN", LeftOut::Refused),
@@ -65,6 +71,13 @@ pub(crate) const FIELDS: [Field; 42] = [
         "API_RATE_LIMIT_PER_SECOND_PER_APP",
         LeftOut::Inherited,
     ),
+    field("retention_entries", "RETENTION_ENTRIES", LeftOut::Inherited),
+    field("retention_media", "RETENTION_MEDIA", LeftOut::Inherited),
+    field("retention_deliveries", "RETENTION_DELIVERIES", LeftOut::Inherited),
+    field("retention_sessions", "RETENTION_SESSIONS", LeftOut::Inherited),
+    field("retention_audit", "RETENTION_AUDIT", LeftOut::Inherited),
+    field("recordings_url", RECORDINGS_URL, LeftOut::Shared),
+    field("recordings_layout", RECORDINGS_LAYOUT, LeftOut::Shared),
     field("rtms_buffer_data", "RTMS_BUFFER_DATA", LeftOut::Inherited),
     field("media_preset", "MEDIA_PRESET", LeftOut::Inherited),
     field("media_types", "MEDIA_TYPES", LeftOut::Inherited),

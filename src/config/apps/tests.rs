@@ -8,9 +8,9 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::config::{Config, ConfigErrors};
-use crate::model::Medium;
 use crate::model::params::Preset;
-use crate::zoom::app::StreamsPerMeeting;
+use crate::model::{Keep, Medium, Retention};
+use crate::zoom::app::{OwnPlace, StreamsPerMeeting};
 
 const DEFAULT: [(&str, &str); 3] = [
     ("ZOOM_CLIENT_ID", "id"),
@@ -74,6 +74,10 @@ fn every_field_of_an_app_is_read_as_its_variable_is() {
         "rtms_auto_start": "all", "rtms_auto_stop_after_seconds": 60, "rtms_restart_attempts": 2,
         "rtms_restart_after_seconds": 7, "media_types": ["audio", "chat"], "audio_streams": "mixed",
         "rtms_buffer_data": false, "rtms_streams_per_meeting": "first",
+        "retention_entries": "zero", "retention_media": "30d", "retention_deliveries": "12h",
+        "retention_sessions": "7d", "retention_audit": "forever",
+        "recordings_url": "s3://user:s3cret@bucket/acme", "recordings_layout": "{app}/{stream}",
+        "recordings_store": {"AWS_REGION": "eu-central-1", "AWS_ACCESS_KEY_ID": "k", "AWS_SECRET_ACCESS_KEY": "s3cret"},
     });
     let apps = apps(&[], &json!([described]));
     let app = &apps[0];
@@ -96,6 +100,61 @@ fn every_field_of_an_app_is_read_as_its_variable_is() {
     assert_eq!((app.policies.restarts, app.policies.restart_after.as_secs()), (2, 7));
     assert_eq!(app.policies.streams_per_meeting, StreamsPerMeeting::First);
     assert!(app.params.media.contains(Medium::Chat) && !app.params.buffer_data);
+    let Retention { entries, media, deliveries, sessions, audit } = app.retention;
+    let kept = [entries, media, deliveries, sessions, audit].map(|keep| keep.to_string());
+    assert_eq!(kept, ["zero", "30d", "12h", "7d", "forever"]);
+    let place = app.recordings.place.as_ref().expect("a place of its own");
+    assert_eq!(
+        (&*place.name, app.recordings.layout.as_deref()),
+        ("s3://bucket/acme", Some("{app}/{stream}"))
+    );
+    let mut options: Vec<_> =
+        place.options.iter().map(|(name, value)| (*name, value.expose().as_str())).collect();
+    options.sort_unstable();
+    let own = [
+        ("AWS_ACCESS_KEY_ID", "k"),
+        ("AWS_REGION", "eu-central-1"),
+        ("AWS_SECRET_ACCESS_KEY", "s3cret"),
+    ];
+    assert_eq!(options, own);
+    assert!(!format!("{app:?}").contains("s3cret"));
+}
+
+#[test]
+fn an_app_keeps_and_records_as_the_daemon_does_unless_it_says_otherwise() {
+    let shared = [
+        ("RETENTION_ENTRIES", "30d"),
+        ("RETENTION_MEDIA", "zero"),
+        ("RECORDINGS_URL", "s3://daemons/place"),
+        ("RECORDINGS_LAYOUT", "{stream}"),
+        ("AWS_ENDPOINT_URL", "https://daemons.example"),
+        ("AWS_REGION", "eu-west-1"),
+    ];
+    let own = |fields: Value| {
+        apps(&[&DEFAULT[..], &shared].concat(), &json!([acme_with(fields)])).remove(1)
+    };
+    let app = own(json!({}));
+    let default = &apps(&[&DEFAULT[..], &shared].concat(), &json!([]))[0];
+    assert_eq!((app.retention, &app.recordings), (default.retention, &OwnRecordings::default()));
+    assert_eq!(default.recordings, OwnRecordings::default(), "its place is that of the daemon");
+    assert_eq!(app.retention.media, Keep::Nothing);
+    assert_eq!(own(json!({"retention_media": "1d"})).retention.media.to_string(), "1d");
+    // With a bucket of its own in the daemon's store, or in one of its own.
+    let bucket = own(json!({"recordings_url": "s3://acme"})).recordings.place.unwrap();
+    let options = |place: &OwnPlace| {
+        place.options.iter().map(|(_, value)| value.expose().clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(options(&bucket), ["eu-west-1", "https://daemons.example"]);
+    let fields =
+        json!({"recordings_url": "s3://acme", "recordings_store": {"AWS_REGION": "us-east-1"}});
+    assert_eq!(options(&own(fields).recordings.place.unwrap()), ["us-east-1"]);
+    // Another app may record although the default keeps no media.
+    let list =
+        json!([acme_with(json!({"retention_media": "1d", "media_types": "audio"}))]).to_string();
+    let record = [("RECORD", "audio"), ("MEDIA_TYPES", "audio"), ("ZOOM_APPS", &*list)];
+    assert!(config(&[&DEFAULT[..], &shared, &record].concat()).is_ok());
+    let found = mistakes(&[&DEFAULT[..], &shared, &record[..2]].concat(), "[]");
+    assert_eq!(found, ["RECORD: must be off while RETENTION_MEDIA is zero"]);
 }
 
 #[test]
@@ -132,8 +191,11 @@ fn every_mistake_is_reported_at_once_by_app_and_field_and_without_a_value() {
     let list = json!([
         {"name": "acme", "client_id": "s3cret", "secret_tokens": [], "media_types": "s3cret",
          "audio_codec": {"s3cret": 1}, "clint_secret": "s3cret", "S3CRET s3cret": 1, "products": ["s3cret"],
-         "s2s_client_id": "s3cret"},
-        {"name": "other", "client_id": "a", "client_secret": "s3\u{a0}cret", "secret_tokens": "'s3cret'"},
+         "s2s_client_id": "s3cret", "retention_entries": "s3cret", "retention_audit": "zero",
+         "retention_deliveries": "1h", "recordings_url": "ftp://s3cret", "recordings_layout": "{s3cret}",
+         "recordings_store": {"S3CRET": "s3cret"}},
+        {"name": "other", "client_id": "a", "client_secret": "s3\u{a0}cret", "secret_tokens": "'s3cret'",
+         "recordings_store": {"AWS_REGION": "s3cret"}},
         {"name": "Bad"}, {}, 7,
     ]);
     let found = mistakes(&[], &list.to_string());
@@ -150,12 +212,19 @@ fn every_mistake_is_reported_at_once_by_app_and_field_and_without_a_value() {
         "ZOOM_APPS: app acme: it has a field that no app has",
         "ZOOM_APPS: app acme: products must be a list of meeting, ",
         "ZOOM_APPS: app acme: s2s_client_secret must be set with s2s_client_id",
+        "ZOOM_APPS: app acme: retention_entries must be forever, zero, or a time",
+        "ZOOM_APPS: app acme: retention_audit must be forever, or a time",
+        "ZOOM_APPS: app acme: retention_deliveries must be forever, zero, or at least 2h",
+        "ZOOM_APPS: app acme: recordings_url must be a folder, ",
+        "ZOOM_APPS: app acme: recordings_layout must be rtms-samples, or a folder",
+        "ZOOM_APPS: app acme: recordings_store must be an object of the variables of its object store",
+        "ZOOM_APPS: app other: recordings_store must be set with recordings_url",
         "ZOOM_APPS: app other: client_secret: the value has a character",
         "ZOOM_APPS: app other: secret_tokens: the value is in quotes",
     ] {
         assert!(named(start), "{start}: {found:#?}");
     }
-    assert_eq!(found.len(), 13, "{found:#?}");
+    assert_eq!(found.len(), 20, "{found:#?}");
 }
 
 #[test]
@@ -232,8 +301,10 @@ fn a_file_holds_the_same_list_as_json_or_toml() {
 fn the_api_takes_the_same_fields_as_the_settings() {
     let schemas: Value =
         serde_json::from_str(include_str!("../../http/openapi/schemas.json")).unwrap();
-    for (schema, others) in [("NewApp", vec!["name", "products"]), ("AppChange", vec!["products"])]
-    {
+    for (schema, others) in [
+        ("NewApp", vec!["name", "products", "recordings_store"]),
+        ("AppChange", vec!["products", "recordings_store"]),
+    ] {
         let documented = schemas[schema]["properties"].as_object().unwrap().keys();
         let mut documented: Vec<&str> = documented.map(String::as_str).collect();
         let mut expected: Vec<&str> = FIELDS.iter().map(|field| field.name).chain(others).collect();

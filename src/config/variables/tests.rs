@@ -57,7 +57,7 @@ fn fields() -> String {
         let left_out = match field.left_out {
             LeftOut::Refused => "refused",
             LeftOut::Nothing => "nothing",
-            LeftOut::Inherited => "the variable's value",
+            LeftOut::Inherited | LeftOut::Shared => "the variable's value",
         };
         let _ = writeln!(text, "| `{}` | `{}` | {left_out} |", field.name, field.variable);
     }

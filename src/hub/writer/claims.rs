@@ -78,7 +78,8 @@ impl Writer {
     pub(super) async fn taken(&mut self, stream_id: &StreamId) {
         let stored = self.stored_under_epoch(stream_id).await;
         let Some(log) = self.logs.get_mut(stream_id) else { return };
-        let (offers, bytes) = log.taken(stored, self.settings.keeps_personal);
+        let keeps_personal = (self.settings.keeps_personal)(log.app());
+        let (offers, bytes) = log.taken(stored, keeps_personal);
         if !offers.is_empty() {
             let store = self.store.clone();
             let sent = self.batcher.send(&offers, &OFFERS, |batch| {

@@ -31,7 +31,7 @@ pub struct MediaError(pub Vec<String>);
 /// Why media cannot be recorded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RecordError {
-    /// The daemon keeps no media at all.
+    /// No media are kept.
     NothingKept,
     /// These media are not received.
     NotReceived(MediaSet),
@@ -66,7 +66,9 @@ impl MediaPlan {
         check_record(record, plan.params.media, keeps_media).map_err(|error| {
             MediaError(vec![match error {
                 RecordError::NothingKept => {
-                    "media.record must be off: no media are kept here (RETENTION_MEDIA)".to_owned()
+                    "media.record must be off: no media of this app are kept (RETENTION_MEDIA, or \
+                     its retention_media)"
+                        .to_owned()
                 }
                 RecordError::NotReceived(missing) => format!(
                     "media.types lacks {missing}: add it there, or remove it from media.record"

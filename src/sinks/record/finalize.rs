@@ -16,7 +16,7 @@ use super::layout::Layout;
 use super::leftovers::find_leftovers;
 use super::recording_meta::{RecordingMeta, TrackNote};
 use super::spool::Spool;
-use super::target::TargetError;
+use super::target::{PlaceError, TargetError};
 use super::texts::{Text, TextError, Texts};
 use super::track::{Counts, Finished, TrackFile};
 use super::track_set;
@@ -40,6 +40,8 @@ pub(super) enum FinishError {
     File(#[from] io::Error),
     #[error("{0}")]
     Target(#[from] TargetError),
+    #[error("RECORDINGS_URL must be {0}")]
+    Place(#[from] PlaceError),
 }
 
 impl From<TextError> for FinishError {

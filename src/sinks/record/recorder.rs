@@ -150,8 +150,9 @@ impl Recorder {
         meta.media = tap.media();
         let (id, cancel) = (meta.id, CancellationToken::new());
         let (shared, cancelled) = (Arc::clone(&self.shared), cancel.clone());
+        let app = stream.app.clone();
         let task = self.recording.spawn(async move {
-            let cause = record_stream(shared, meta.clone(), tap, cancelled).await;
+            let cause = record_stream(shared, app, meta.clone(), tap, cancelled).await;
             (meta, cause)
         });
         self.tasks.insert(task.id(), id);
@@ -317,7 +318,7 @@ impl Recorder {
         let spool = self.shared.spool.get().cloned();
         let own = spool.as_ref().map(|spool| spool.id);
         let (store, now_ms) = (&self.shared.store, (self.shared.now_ms)());
-        let is_shared = self.shared.target.is_shared();
+        let is_shared = self.shared.destinations.is_shared();
         let rows = store.recordings_to_delete(own, is_shared, now_ms, DELETED_AT_ONCE).await?;
         for row in rows {
             if let Some(task) = self.running.get(&row.id) {

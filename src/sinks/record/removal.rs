@@ -6,9 +6,10 @@ use std::sync::Arc;
 use thiserror::Error;
 
 use super::Shared;
+use super::destination::OtherTarget;
 use super::finalize::blocking;
 use super::spool::Spool;
-use super::target::TargetError;
+use super::target::{PlaceError, Target, TargetError};
 use crate::model::Recording;
 use crate::store::StoreError;
 
@@ -21,9 +22,12 @@ enum RemovalError {
     Files { failed: usize, files: usize, error: TargetError },
     /// Removing them from today's target would find nothing and forget them.
     #[error(
-        "its files are in {0}, and recordings go elsewhere now; set RECORDINGS_URL back to have them removed"
+        "its files are in {0}, and recordings go elsewhere now; set RECORDINGS_URL, or recordings_url of its app, back \
+         to have them removed"
     )]
     OtherTarget(String),
+    #[error("RECORDINGS_URL must be {0}")]
+    Place(#[from] PlaceError),
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -55,11 +59,12 @@ async fn delete_recording(
     }
     // Before that its files have no paths.
     if row.finished_at_ms.is_some() {
-        match shared.other_target(row) {
-            None => remove_files(shared, row).await?,
+        match shared.destinations.of_recording(row)? {
+            Ok(destination) => remove_files(shared, &destination.target, row).await?,
             // A folder of another machine is never within reach.
-            Some(_) if is_elsewhere && !shared.target.is_shared() => {}
-            Some(other) => return Err(RemovalError::OtherTarget(other.to_owned())),
+            Err(_) if is_elsewhere && !shared.destinations.of_app(&row.app)?.target.is_shared() => {
+            }
+            Err(OtherTarget(other)) => return Err(RemovalError::OtherTarget(other)),
         }
     }
     if is_elsewhere {
@@ -71,11 +76,15 @@ async fn delete_recording(
 }
 
 /// Removes every file that can be removed: one that cannot does not keep the others.
-async fn remove_files(shared: &Shared, row: &Recording) -> Result<(), RemovalError> {
+async fn remove_files(
+    shared: &Shared,
+    target: &Target,
+    row: &Recording,
+) -> Result<(), RemovalError> {
     let files = shared.store.recorded_files(row.id).await?;
     let (mut failed, mut first) = (0, None);
     for file in &files {
-        if let Err(error) = shared.target.remove(&file.path).await {
+        if let Err(error) = target.remove(&file.path).await {
             failed += 1;
             first.get_or_insert(error);
         }

@@ -19,6 +19,7 @@ use super::spool::Spool;
 use super::track_set::TrackSet;
 use super::upload::announce_recording;
 use crate::hub::{Frame, LeftOut, LeftOuts, Tap, Tapped};
+use crate::model::AppName;
 
 /// Frames are written in batches: a thread is used once for all that arrive in this time.
 const GATHER: Duration = Duration::from_millis(200);
@@ -39,6 +40,7 @@ pub(super) enum StopCause {
 /// Records until the stream leaves this daemon.
 pub(super) async fn record_stream(
     shared: Arc<Shared>,
+    app: AppName,
     meta: RecordingMeta,
     mut tap: Tap,
     cancel: CancellationToken,
@@ -57,7 +59,7 @@ pub(super) async fn record_stream(
         let taken: LeftOuts = frames.iter().map(|frame| LeftOut::of(frame)).collect();
         let mut now = match state.take() {
             Some(state) => state,
-            None => match open_writer(&shared, &meta).await {
+            None => match open_writer(&shared, &app, &meta).await {
                 Ok(state) => state,
                 Err(error) => {
                     if !std::mem::replace(&mut has_warned, true) {
@@ -156,9 +158,14 @@ fn give_up(tap: &Tap, taken: LeftOuts, must_settle: bool) {
     }
 }
 
-async fn open_writer(shared: &Shared, meta: &RecordingMeta) -> io::Result<WriterState> {
+async fn open_writer(
+    shared: &Shared,
+    app: &AppName,
+    meta: &RecordingMeta,
+) -> io::Result<WriterState> {
     let spool = shared.spool().await?;
-    let (layout, meta) = (Arc::clone(&shared.layout), meta.clone());
+    let destination = shared.destinations.of_app(app).map_err(io::Error::other)?;
+    let (layout, meta) = (Arc::clone(&destination.layout), meta.clone());
     let quota = Arc::clone(&shared.quota);
     let open = move || {
         // The metadata on disk knows the tracks.

@@ -92,6 +92,16 @@ pub enum Target {
     Objects(Objects),
 }
 
+/// The variables of every kind of object store.
+pub fn store_variables() -> impl Iterator<Item = &'static str> {
+    objects::all_variables()
+}
+
+/// Whether a variable is one of an object store.
+pub fn is_store_variable(name: &str) -> bool {
+    store_variables().any(|variable| variable == name)
+}
+
 impl Place {
     /// `lookup` returns the environment variables of the store's kind.
     pub fn parse(text: &str, lookup: &dyn Fn(&str) -> Option<String>) -> Result<Self, PlaceError> {
@@ -127,6 +137,14 @@ impl Place {
                 url.to_string()
             }
             Self::Objects(store) => store.to_string(),
+        }
+    }
+
+    /// The settings of its object store.
+    pub fn options(&self) -> &[(&'static str, String)] {
+        match self {
+            Self::Url { options, .. } => options,
+            _ => &[],
         }
     }
 

@@ -9,6 +9,7 @@ use std::time::Duration;
 use futures_util::{StreamExt, stream};
 
 use super::Shared;
+use super::destination::Destination;
 use super::finalize::{Finish, FinishError, MANIFEST, blocking};
 use super::layout::Subject;
 use super::recording_meta::RecordingMeta;
@@ -34,9 +35,10 @@ pub(super) async fn complete_recording(
         recording.status = taken_up(&shared, &recording).await;
     }
     if recording.status == RecordingStatus::Recording {
-        if !finalize_files(&shared, &spool, &recording, &meta).await {
+        let Some(destination) = finalize_files(&shared, &spool, &recording, &meta).await else {
             return;
-        }
+        };
+        recording.target = Some(destination.name.clone());
         recording.status = RecordingStatus::Uploading;
     }
     if recording.status == RecordingStatus::Uploading {
@@ -89,19 +91,14 @@ pub(super) async fn announce_recording(
     persistently("a recording's row", || shared.store.begin_recording(&new)).await
 }
 
-/// Finalizes the files. False if the recording is to be deleted.
+/// Finalizes the files and returns where they go. None if the recording is to be deleted.
 async fn finalize_files(
     shared: &Shared,
     spool: &Arc<Spool>,
     recording: &Recording,
     meta: &RecordingMeta,
-) -> bool {
-    persistently("the end of a recording", || async {
-        // For one try only: a recording that waits for the next one must not block the others.
-        let _turn = shared.finishes.acquire().await;
-        try_finish(shared, spool, recording, meta).await
-    })
-    .await
+) -> Option<Arc<Destination>> {
+    persistently("the end of a recording", || try_finish(shared, spool, recording, meta)).await
 }
 
 async fn try_finish(
@@ -109,7 +106,7 @@ async fn try_finish(
     spool: &Arc<Spool>,
     recording: &Recording,
     meta: &RecordingMeta,
-) -> Result<bool, FinishError> {
+) -> Result<Option<Arc<Destination>>, FinishError> {
     let (store, now_ms) = (&shared.store, (shared.now_ms)());
     let id = recording.session_id;
     let streams = store.streams_of(id).await?;
@@ -120,13 +117,16 @@ async fn try_finish(
     let from = RecordingStatus::Recording;
     if stream.is_revoked() {
         store.move_recording(recording.id, from, RecordingStatus::Deleting, now_ms).await?;
-        return Ok(false);
+        return Ok(None);
     }
-    let folder = folder_for(shared, recording, stream).await?;
+    let destination = shared.destinations.of_app(&recording.app)?;
+    let folder = folder_for(&destination, recording, stream).await?;
+    // Only now, and for one try: a target that does not answer, or a wait for the next try, must not block others.
+    let _turn = shared.finishes.acquire().await;
     let finish = Finish {
         store,
         spool,
-        layout: &shared.layout,
+        layout: &destination.layout,
         folder: &folder,
         max_bytes: shared.quota.max_each_bytes(),
         recording,
@@ -137,13 +137,16 @@ async fn try_finish(
         now_ms,
     };
     let files = finish.run().await?;
-    Ok(store.finish_recording(recording, &files, now_ms).await?)
+    // With its folder: the files must go to where it is free.
+    store.set_recording_target(recording.id, &destination.name).await?;
+    let is_finished = store.finish_recording(recording, &files, now_ms).await?;
+    Ok(is_finished.then_some(destination))
 }
 
 /// Chooses the recording's folder at the destination. If it is not empty, another recording's files are in it, because
 /// nothing was uploaded yet.
 async fn folder_for(
-    shared: &Shared,
+    destination: &Destination,
     recording: &Recording,
     stream: &StreamRecord,
 ) -> Result<String, FinishError> {
@@ -155,8 +158,8 @@ async fn folder_for(
         instance: &stream.instance,
         started_at_ms: recording.started_at_ms,
     };
-    let folder = shared.layout.folder(&subject, recording.part);
-    if shared.target.is_free(&folder).await? {
+    let folder = destination.layout.folder(&subject, recording.part);
+    if destination.target.is_free(&folder).await? {
         return Ok(folder);
     }
     tracing::warn!(recording = %recording.id, "a recording's folder already contains files; another folder is used");
@@ -170,20 +173,26 @@ async fn upload_files(
     recording: &Recording,
     files: &[RecordedFile],
 ) -> bool {
+    let destination = persistently("a recording's destination", || async {
+        shared.destinations.for_upload(recording)
+    })
+    .await;
+    let destination = &*destination;
     // Before the first file is there: a deletion must know where to look.
     persistently("a recording's target", || {
-        shared.store.set_recording_target(recording.id, &shared.target_name)
+        shared.store.set_recording_target(recording.id, &destination.name)
     })
     .await;
     let (last, first): (Vec<RecordedFile>, Vec<RecordedFile>) =
         files.iter().cloned().partition(|file| file.name == MANIFEST);
-    let upload =
-        |file: RecordedFile| async move { uploaded_file(shared, spool, recording, &file).await };
+    let upload = |file: RecordedFile| async move {
+        uploaded_file(destination, spool, recording, &file).await
+    };
     let first = stream::iter(first).map(upload).buffer_unordered(super::UPLOADS_AT_ONCE);
     // `all` stops at the first missing file and drops the uploads that still run.
     let mut is_whole = first.all(async |is_there| is_there).await;
     for file in last {
-        is_whole = is_whole && uploaded_file(shared, spool, recording, &file).await;
+        is_whole = is_whole && uploaded_file(destination, spool, recording, &file).await;
     }
     if is_whole {
         return persistently("a recording's state", || {
@@ -202,21 +211,21 @@ async fn upload_files(
 
 /// False if the file is missing.
 async fn uploaded_file(
-    shared: &Shared,
+    destination: &Destination,
     spool: &Spool,
     recording: &Recording,
     file: &RecordedFile,
 ) -> bool {
     let from = spool.files(recording.id).join(&file.name);
     persistently("an upload", || async {
-        let _turn = shared.uploads.acquire().await;
+        let _turn = destination.uploads.acquire().await;
         let file_upload = FileUpload {
             from: &from,
             path: &file.path,
             content_type: &file.content_type,
             owner: recording.id,
         };
-        match shared.target.upload(&file_upload).await {
+        match destination.target.upload(&file_upload).await {
             Ok(()) => Ok(true),
             // An object store without its bucket returns the same error.
             Err(TargetError::Missing) if !from.exists() => Ok(false),

@@ -7,6 +7,7 @@ use sqlx::{Arguments, Encode, Type};
 use crate::model::{AppName, StopReason};
 
 /// A value for a placeholder such as `$1`.
+#[derive(Clone)]
 pub(in crate::store) enum Bind<'a> {
     Text(Option<Cow<'a, str>>),
     Integer(Option<i64>),

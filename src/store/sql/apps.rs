@@ -3,6 +3,9 @@
 statements! {
     APPS = "SELECT name, settings, created_at_ms, updated_at_ms FROM apps ORDER BY name";
 
+    APPS_VERSION = "
+        SELECT COUNT(*), CAST(COALESCE(SUM(updated_at_ms), 0) AS BIGINT) FROM apps";
+
     /// One row, unless the name is taken or there are `$4` apps.
     INSERT_APP = "
         INSERT INTO apps (name, settings, created_at_ms, updated_at_ms)
@@ -10,9 +13,13 @@ statements! {
          WHERE (SELECT COUNT(*) FROM apps) < CAST($4 AS BIGINT)
         ON CONFLICT (name) DO NOTHING";
 
-    /// Only over the settings that the change is based on.
+    /// Only over the settings that the change is based on. The time of the last change grows with each one, whatever
+    /// the clock says: it is part of `APPS_VERSION`.
     CHANGE_APP = "
-        UPDATE apps SET settings = $3, updated_at_ms = $4 WHERE name = $1 AND settings = $2";
+        UPDATE apps
+           SET settings = $3,
+               updated_at_ms = CASE WHEN $4 > updated_at_ms THEN $4 ELSE updated_at_ms + 1 END
+         WHERE name = $1 AND settings = $2";
 
     RESEAL_APP = "UPDATE apps SET settings = $3 WHERE name = $1 AND settings = $2";
 

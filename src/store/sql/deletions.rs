@@ -114,15 +114,19 @@ statements! {
                                OR seq < (SELECT MAX(seq) FROM entries WHERE stream_id = $1))
                         ORDER BY seq LIMIT $2 + 0)";
 
+    /// Streams with a log that ended before $1, oldest first, after the one of $2 and $3.
     // The last condition repeats that of the partial index `streams_to_expire`.
-    STREAM_TO_EXPIRE = "
-        SELECT stream_id FROM streams
-         WHERE ended_at_ms < $1 AND emptied_at_ms IS NULL AND ended_at_ms IS NOT NULL
-         ORDER BY ended_at_ms LIMIT 1";
+    STREAMS_TO_EXPIRE = "
+        SELECT streams.stream_id, streams.ended_at_ms, sessions.app FROM streams
+          JOIN sessions ON sessions.id = streams.session_id
+         WHERE streams.ended_at_ms >= $2 AND streams.ended_at_ms < $1
+           AND (streams.ended_at_ms > $2 OR streams.stream_id > $3)
+           AND streams.emptied_at_ms IS NULL AND streams.ended_at_ms IS NOT NULL
+         ORDER BY streams.ended_at_ms, streams.stream_id LIMIT $4 + 0";
 
     /// Sessions that began before $1, oldest first, after the one of $2 and $3.
     SESSIONS_TO_EXPIRE = concat!(
-        "SELECT id, created_at_ms, ",
+        "SELECT id, created_at_ms, app, ",
         session_is_over!(),
         " AS is_over FROM sessions
          WHERE created_at_ms < $1
@@ -137,17 +141,13 @@ statements! {
     STREAM_IDS_OF_SESSION =
         "SELECT stream_id FROM streams WHERE session_id = $1 ORDER BY ordinal";
 
-    /// Deletions stay until every sink is past them, because it may have to relay them. A sink that no daemon has held
-    /// since $1 does not count.
-    EXPIRE_AUDIT = "
-        DELETE FROM audit
-         WHERE id IN (SELECT id FROM audit
-                       WHERE at_ms < $1
-                         AND (action <> 'data.deleted'
-                              OR NOT EXISTS (SELECT 1 FROM sinks
-                                              WHERE sinks.through_ms <= audit.at_ms
-                                                AND sinks.held_at_ms >= $1))
-                       ORDER BY at_ms LIMIT $2 + 0)";
+    /// Rows of the app $3. Deletions stay until every sink is past them, because it may have to relay them. A sink that
+    /// no daemon has held since $1 does not count.
+    EXPIRE_AUDIT = expire_audit!("app = $3");
+
+    EXPIRE_AUDIT_OF_NO_APP = expire_audit!("app IS NULL");
+
+    NEXT_APP_OF_AUDIT = "SELECT MIN(app) FROM audit WHERE app > $1";
 
     MARK_EMPTIED = "UPDATE streams SET emptied_at_ms = $2 WHERE stream_id = $1";
 

@@ -44,9 +44,13 @@ statements! {
            AND (CAST($3 AS TEXT) IS NULL OR $3 <> replace($3, ',' || app || ',', ''))
          ORDER BY received_at_ms DESC, digest LIMIT $1 + 0";
 
+    /// Those of the app $3.
     PRUNE_DELIVERIES = "
         DELETE FROM deliveries
-         WHERE digest IN (SELECT digest FROM deliveries WHERE received_at_ms < $1 LIMIT $2 + 0)";
+         WHERE digest IN (SELECT digest FROM deliveries
+                           WHERE app = $3 AND received_at_ms < $1 LIMIT $2 + 0)";
+
+    NEXT_APP_OF_DELIVERIES = "SELECT MIN(app) FROM deliveries WHERE app > $1";
 
     /// The session is locked: no other transaction takes the same ordinal.
     // MAX without GROUP BY yields one row even if the session has no stream yet.

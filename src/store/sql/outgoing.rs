@@ -179,16 +179,11 @@ statements! {
          ORDER BY deliveries.created_at_ms DESC, deliveries.event_id DESC LIMIT $3 + 0";
 
     /// Events from before $1; those that still wait only if also from before $3.
-    PRUNE_EVENTS = "
-        DELETE FROM outgoing_events
-         WHERE id IN (SELECT id FROM outgoing_events
-                       WHERE created_at_ms < $1
-                         AND (created_at_ms < $3
-                              OR NOT EXISTS (SELECT 1 FROM outgoing_deliveries
-                                              WHERE event_id = outgoing_events.id
-                                                AND status = 'waiting'))
-                       ORDER BY created_at_ms, id LIMIT $2 + 0)
-        RETURNING id";
+    PRUNE_EVENTS = prune_events!("app = $4");
+
+    PRUNE_EVENTS_OF_NO_APP = prune_events!("app IS NULL");
+
+    NEXT_APP_OF_EVENTS = "SELECT MIN(app) FROM outgoing_events WHERE app > $1";
 
     /// Up to $2 events of a session, limited to what the deletion $3 collected, if there is one.
     FORGET_EVENTS_OF_SESSION = "

@@ -5,11 +5,12 @@ statements! {
     /// deleted at once if the stream's data was deleted while its daemon was disconnected.
     INSERT_RECORDING = "
         INSERT INTO recordings (id, session_id, stream_id, ordinal, part, spool, status,
-                                started_at_ms)
+                                started_at_ms, app)
         SELECT $1, $2, $3, $4, COALESCE(MAX(part), 0) + 1, $5,
                CASE WHEN EXISTS (SELECT 1 FROM streams
                                   WHERE streams.stream_id = $3 AND erased_at_ms IS NOT NULL)
-                    THEN 'deleting' ELSE 'recording' END, $6
+                    THEN 'deleting' ELSE 'recording' END, $6,
+               (SELECT app FROM sessions WHERE sessions.id = $2)
           FROM recordings WHERE stream_id = $3
         ON CONFLICT (id) DO NOTHING";
 
@@ -21,14 +22,16 @@ statements! {
 
     UNFINISHED_RECORDINGS = select_recording!("spool = $1 AND status <> 'stored' ORDER BY id");
 
-    /// Recordings to delete that have files in the spool $1, that are stored (with $2), or that belong to a spool
-    /// unseen since $3 and have files outside of it. After a failure, only those due at $5; a time after $6 comes from
-    /// a wrong clock.
+    /// Recordings to delete that have files in the spool $1, that are stored in no folder (where that is not known, with
+    /// $2), or that belong to a spool unseen since $3 and have files outside of it. After a failure, only those due at
+    /// $5; a time after $6 comes from a wrong clock.
+    // The name of a folder is an absolute path.
     RECORDINGS_TO_DELETE = select_recording!(
         "status = 'deleting'
             AND (delete_at_ms IS NULL OR delete_at_ms <= $5 OR delete_at_ms > $6)
             AND (spool = $1
-                 OR ($2 <> 0 AND stored_at_ms IS NOT NULL)
+                 OR (stored_at_ms IS NOT NULL
+                     AND CASE WHEN target IS NULL THEN $2 <> 0 ELSE target NOT LIKE '/%' END)
                  OR (finished_at_ms IS NOT NULL AND swept_at_ms IS NULL
                      AND spool IN (SELECT id FROM spools WHERE seen_at_ms < $3)))
           ORDER BY id LIMIT $4 + 0"
@@ -85,10 +88,20 @@ statements! {
         UPDATE recording_files SET user_name = NULL, user_text = NULL
          WHERE recording_id IN (SELECT id FROM recordings WHERE stream_id = $1)";
 
-    EXPIRE_RECORDINGS = "
+    /// Recordings that were stored before $1, and failed ones that began before, after the one of $2.
+    RECORDINGS_TO_EXPIRE = "
+        SELECT id, CASE WHEN status = 'stored' THEN stored_at_ms ELSE started_at_ms END AS at_ms,
+               COALESCE(app, (SELECT sessions.app FROM sessions
+                               WHERE sessions.id = recordings.session_id), 'default') AS app
+          FROM recordings
+         WHERE id > $2
+           AND ((status = 'stored' AND stored_at_ms < $1)
+                OR (status = 'failed' AND started_at_ms < $1))
+         ORDER BY id LIMIT $3 + 0";
+
+    EXPIRE_RECORDING = "
         UPDATE recordings SET status = 'deleting'
-         WHERE (status = 'stored' AND stored_at_ms < $1)
-            OR (status = 'failed' AND started_at_ms < $1)";
+         WHERE id = $1 AND status IN ('stored', 'failed')";
 
     FORGET_RECORDING = "DELETE FROM recordings WHERE id = $1 AND status = 'deleting'";
 

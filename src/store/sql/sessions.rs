@@ -114,6 +114,10 @@ statements! {
         "UPDATE outgoing_events SET app = $3 WHERE session_id IN (", part_to_move!(), ")"
     );
 
+    MOVE_RECORDINGS = concat!(
+        "UPDATE recordings SET app = $3 WHERE session_id IN (", part_to_move!(), ")"
+    );
+
     /// After what belongs to them.
     MOVE_SESSIONS = concat!("UPDATE sessions SET app = $3 WHERE id IN (", part_to_move!(), ")");
 

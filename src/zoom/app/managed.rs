@@ -10,9 +10,9 @@ use thiserror::Error;
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::{App, Apps};
-use crate::model::{AppName, AuditRow};
+use crate::model::{AppName, AuditRow, Retention};
 use crate::seal::{Cell, KeyRing, OpenError};
-use crate::store::{Store, StoreError, StoredApp};
+use crate::store::{AppsVersion, Store, StoreError, StoredApp};
 use crate::zoom::token::Rotated;
 
 /// How often the store is read for changes that another daemon made.
@@ -65,23 +65,36 @@ struct Inner {
     apps: Apps,
     store: Store,
     ring: KeyRing,
-    sources: Mutex<Sources>,
-    /// The rows that `apps` was made of. Held while they are read, so that an older read does not come last.
-    rows: tokio::sync::Mutex<Vec<StoredApp>>,
+    sources: Mutex<AppSources>,
+    /// Held while the rows are read, so that an older read does not come last.
+    known: tokio::sync::Mutex<Known>,
 }
 
-/// What the settings say.
-struct Sources {
-    configured: Vec<App>,
-    describe: Describe,
+/// The rows that the apps were made of.
+#[derive(Default)]
+struct Known {
+    version: Option<AppsVersion>,
+    rows: Vec<StoredApp>,
+}
+
+/// What the settings say of apps.
+#[derive(Clone)]
+pub struct AppSources {
+    pub configured: Vec<App>,
+    /// Reads the apps of the store.
+    pub describe: Describe,
+    /// How long data is kept that belongs to no app, or to one that is not configured any longer.
+    pub retention: Retention,
 }
 
 impl ManagedApps {
     /// The apps of the settings. [`Self::refresh`] adds those of the store.
-    pub fn new(configured: Vec<App>, describe: Describe, store: Store, ring: KeyRing) -> Self {
-        let apps = Apps::new(configured.iter().cloned());
-        let sources = Mutex::new(Sources { configured, describe });
-        Self(Arc::new(Inner { apps, store, ring, sources, rows: tokio::sync::Mutex::default() }))
+    pub fn new(sources: AppSources, store: Store, ring: KeyRing) -> Self {
+        let apps = Apps::new(sources.configured.iter().cloned());
+        let (sources, known) = (Mutex::new(sources), tokio::sync::Mutex::default());
+        let inner = Inner { apps, store, ring, sources, known };
+        inner.publish(&[]);
+        Self(Arc::new(inner))
     }
 
     /// The registry, which follows every change.
@@ -90,20 +103,25 @@ impl ManagedApps {
     }
 
     /// Replaces the apps of the settings, after these were read again. Streams that run keep the app that they have.
-    pub async fn configure(&self, configured: Vec<App>, describe: Describe) {
-        *self.0.lock() = Sources { configured, describe };
-        let rows = self.0.rows.lock().await;
-        self.0.publish(&rows);
+    pub async fn configure(&self, sources: AppSources) {
+        *self.0.lock() = sources;
+        let known = self.0.known.lock().await;
+        self.0.publish(&known.rows);
     }
 
     /// Reads the apps of the store.
     pub async fn refresh(&self) -> Result<(), StoreError> {
-        let mut known = self.0.rows.lock().await;
-        let rows = self.0.store.apps().await?;
-        if *known != rows {
-            self.0.publish(&rows);
-            *known = rows;
+        let mut known = self.0.known.lock().await;
+        // Before the rows: a change in between is read again by the next call.
+        let version = self.0.store.apps_version().await?;
+        if known.version == Some(version) {
+            return Ok(());
         }
+        let rows = self.0.store.apps().await?;
+        if known.rows != rows {
+            self.0.publish(&rows);
+        }
+        *known = Known { version: Some(version), rows };
         Ok(())
     }
 
@@ -126,15 +144,15 @@ impl ManagedApps {
 
     /// All apps, by name.
     pub async fn list(&self) -> Vec<Listed> {
-        let rows = self.0.rows.lock().await;
-        let listed = |app: &Arc<App>| self.0.listed(app, &rows);
+        let known = self.0.known.lock().await;
+        let listed = |app: &Arc<App>| self.0.listed(app, &known.rows);
         self.0.apps.all().values().map(listed).collect()
     }
 
     pub async fn show(&self, name: &AppName) -> Result<Listed, AppError> {
-        let rows = self.0.rows.lock().await;
+        let known = self.0.known.lock().await;
         let app = self.0.apps.get(name).ok_or(AppError::Unknown)?;
-        Ok(self.0.listed(&app, &rows))
+        Ok(self.0.listed(&app, &known.rows))
     }
 
     /// Adds an app.
@@ -208,7 +226,7 @@ impl ManagedApps {
 }
 
 impl Inner {
-    fn lock(&self) -> std::sync::MutexGuard<'_, Sources> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, AppSources> {
         self.sources.lock().expect("no holder of this lock panics")
     }
 
@@ -239,9 +257,9 @@ impl Inner {
                 }
             }
         }
-        let configured = self.lock().configured.clone();
+        let AppSources { configured, retention, .. } = self.lock().clone();
         all.extend(configured.into_iter().map(|app| (app.name.clone(), app)));
-        self.apps.replace(all.into_values());
+        self.apps.replace(all.into_values(), retention);
     }
 
     fn read(&self, row: &StoredApp) -> Result<App, AppError> {

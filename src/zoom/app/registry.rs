@@ -1,30 +1,55 @@
 //! The registry of apps, which can change while the daemon runs.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, RwLock};
+use std::sync::{Arc, RwLock, RwLockReadGuard};
 
 use super::{App, VIDEO_APP};
-use crate::model::{AppName, AppScope, Product, Session, StreamRecord};
+use crate::model::{AppName, AppScope, Cutoffs, Product, Retention, Session, StreamRecord};
 
 /// Every app by its name. Cheap to clone; all clones show the same apps.
 #[derive(Debug, Clone)]
-pub struct Apps(Arc<RwLock<Arc<Map>>>);
+pub struct Apps(Arc<RwLock<Registry>>);
+
+#[derive(Debug)]
+struct Registry {
+    apps: Arc<Map>,
+    /// That of data of no app, and of apps that are not configured any longer.
+    retention: Retention,
+}
 
 type Map = BTreeMap<AppName, Arc<App>>;
 
 impl Apps {
     pub fn new(apps: impl IntoIterator<Item = App>) -> Self {
         let map = apps.into_iter().map(|app| (app.name.clone(), Arc::new(app))).collect();
-        Self(Arc::new(RwLock::new(Arc::new(map))))
+        let retention = Retention::default();
+        Self(Arc::new(RwLock::new(Registry { apps: Arc::new(map), retention })))
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, Registry> {
+        self.0.read().expect("no holder of this lock panics")
     }
 
     /// The apps as they are now, by name.
     pub fn all(&self) -> Arc<BTreeMap<AppName, Arc<App>>> {
-        Arc::clone(&self.0.read().expect("no holder of this lock panics"))
+        Arc::clone(&self.read().apps)
     }
 
-    /// Replaces all apps. One that stays the same keeps its value.
-    pub(super) fn replace(&self, apps: impl IntoIterator<Item = App>) {
+    /// How long the data of an app is kept now; of one that is not configured, as long as the daemon keeps it.
+    pub fn retention(&self, name: &AppName) -> Retention {
+        let registry = self.read();
+        registry.apps.get(name).map_or(registry.retention, |app| app.retention)
+    }
+
+    /// When data of one kind expires now, by app. `before_ms` is its time by a retention.
+    pub fn cutoffs(&self, before_ms: impl Fn(&Retention) -> Option<i64>) -> Cutoffs {
+        let registry = self.read();
+        let of_app = |app: &Arc<App>| (app.name.clone(), before_ms(&app.retention));
+        Cutoffs::new(registry.apps.values().map(of_app), before_ms(&registry.retention))
+    }
+
+    /// Replaces all apps, and the retention of others. An app that stays the same keeps its value.
+    pub(super) fn replace(&self, apps: impl IntoIterator<Item = App>, retention: Retention) {
         let before = self.all();
         let kept = |app: App| match before.get(&app.name) {
             Some(same) if **same == app => Arc::clone(same),
@@ -32,7 +57,8 @@ impl Apps {
         };
         let map = apps.into_iter().map(|app| (app.name.clone(), kept(app))).collect::<Map>();
         log_changes(&before, &map);
-        *self.0.write().expect("no holder of this lock panics") = Arc::new(map);
+        *self.0.write().expect("no holder of this lock panics") =
+            Registry { apps: Arc::new(map), retention };
     }
 
     /// The app with this name, if there is one now.

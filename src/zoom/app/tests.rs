@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::*;
-use crate::model::{AppScope, IdKey};
+use crate::model::{AppScope, IdKey, Keep};
 use crate::rtms::endpoint::ZOOM_HOSTS;
 use crate::zoom::signature::{PlainToken, SIGNATURE_HEADER};
 
@@ -34,6 +34,8 @@ pub(crate) fn app(name: &str) -> App {
             streams_per_meeting: StreamsPerMeeting::All,
         },
         quotas: Quotas::default(),
+        retention: Retention::default(),
+        recordings: OwnRecordings::default(),
     }
 }
 
@@ -123,6 +125,22 @@ fn the_registry_shows_every_clone_the_same_apps() {
     let apps = Apps::new([app("acme")]);
     assert!(apps.clone().get(&name("acme")).is_some());
     assert!(apps.get(&name("other")).is_none());
+}
+
+#[test]
+fn retention_and_cutoffs_follow_the_apps_and_fall_back_to_the_daemons() {
+    let hours = |hours: u64| Keep::For(Duration::from_secs(hours * 60 * 60));
+    let keeping = |entries| Retention { entries, ..Retention::default() };
+    let of = |app_name: &str, entries| App { retention: keeping(entries), ..app(app_name) };
+    let apps = Apps::new([of("acme", hours(1))]);
+    let clone = apps.clone();
+    apps.replace([of("acme", Keep::Nothing), of("other", hours(2))], keeping(hours(3)));
+    let entries = |app_name: &str| clone.retention(&name(app_name)).entries;
+    let now = [entries("acme"), entries("other"), entries("gone")];
+    assert_eq!(now, [Keep::Nothing, hours(2), hours(3)]);
+    let cutoffs = clone.cutoffs(|retention| retention.entries.cutoff_ms(100_000_000));
+    let of = |app_name: &str| cutoffs.of(Some(&name(app_name)));
+    assert_eq!([of("acme"), of("other"), of("gone")], [None, Some(92_800_000), Some(89_200_000)]);
 }
 
 #[test]

@@ -2,6 +2,8 @@
 
 mod changes;
 mod isolation;
+mod recordings;
+mod retention;
 
 use rtmsd::secret::Secret;
 use rtmsd::simulator::{Settings, ZoomApp};
@@ -43,6 +45,18 @@ async fn sessions(daemon: &TestDaemon, count: usize) -> Vec<String> {
         let sessions = daemon.api().sessions().await;
         let ids = sessions.iter().filter_map(|session| session["id"].as_str().map(str::to_owned));
         let ids: Vec<_> = ids.collect();
+        (ids.len() == count).then_some(ids)
+    })
+    .await
+}
+
+/// The ids of the sessions of an app, as soon as there are so many.
+async fn of_app(daemon: &TestDaemon, app: &str, count: usize) -> Vec<String> {
+    eventually(&format!("{count} sessions of {app}"), async || {
+        let sessions = daemon.api().sessions().await;
+        let own = sessions.iter().filter(|session| session["app"] == app);
+        let ids: Vec<_> =
+            own.filter_map(|session| session["id"].as_str().map(str::to_owned)).collect();
         (ids.len() == count).then_some(ids)
     })
     .await

@@ -232,3 +232,66 @@ async fn a_rotation_of_the_keys_reseals_the_apps() {
     assert_eq!((done.resealed, done.unreadable), (0, 0));
     assert_eq!(rotate_keys(store, &KeyRing::parse(&old).unwrap()).await.unwrap().unreadable, 1);
 }
+
+#[tokio::test]
+async fn the_place_and_the_retention_of_an_app_are_shown_without_its_credentials() {
+    let server = Server::start().await;
+    let mut app = customer();
+    app["recordings_url"] = json!("s3://user:s3cret-url@bucket/of-customer");
+    app["recordings_store"] = json!({"AWS_REGION": "eu-central-1", "AWS_ACCESS_KEY_ID": "s3cret-id",
+        "AWS_SECRET_ACCESS_KEY": "s3cret-key"});
+    app["retention_entries"] = json!("zero");
+    app["retention_media"] = json!("36h");
+    let added = add(&server, &app).await;
+    assert_eq!(added.status, 201, "{}", added.text());
+    let shown = added.json()["data"]["app"].take();
+    assert_eq!(shown["recordings_url"], "s3://bucket/of-customer");
+    assert_eq!(
+        (&shown["retention_entries"], &shown["retention_media"]),
+        (&json!("zero"), &json!("36h"))
+    );
+    assert_eq!(shown["recordings_layout"], Value::Null);
+    // Its store is not used for another place.
+    let path = format!("{APPS}/customer");
+    let without = call(&server, "PATCH", &path, &json!({"recordings_url": null})).await;
+    assert_eq!(without.status, 422);
+    assert!(without.text().contains("recordings_store must be set with recordings_url"));
+    let gone = json!({"recordings_url": null, "recordings_store": null, "retention_entries": null});
+    let gone = call(&server, "PATCH", &path, &gone).await.json();
+    let shown = &gone["data"]["app"];
+    assert_eq!(
+        (&shown["recordings_url"], &shown["retention_entries"]),
+        (&Value::Null, &json!("forever"))
+    );
+}
+
+#[tokio::test]
+async fn an_administrator_of_one_app_cannot_set_what_reaches_beyond_it() {
+    let server = Server::start().await;
+    let limited = server.beside("boss:boss-token-of-tests:admin@customer").await;
+    let reserved = [
+        ("recordings_url", json!("/tmp/of-another")),
+        ("recordings_layout", json!("{stream}")),
+        ("recordings_store", json!({"AWS_REGION": "x"})),
+        ("rtms_allowed_hosts", json!("127.0.0.1")),
+        ("rtms_allow_ws", json!(true)),
+        ("api_base_url", json!("http://127.0.0.1:9")),
+        ("oauth_base_url", json!("http://127.0.0.1:9")),
+        ("max_streams_per_app", json!(1_000)),
+        ("api_rate_limit_per_second_per_app", Value::Null),
+    ];
+    assert_eq!(add(&limited, &customer()).await.status, 201);
+    let path = format!("{APPS}/customer");
+    for (field, value) in reserved {
+        let answer = call(&limited, "PATCH", &path, &json!({field: value})).await;
+        assert_eq!(refused(&answer), (403, "operator_only".into()), "{field}");
+        assert!(answer.text().contains(field), "{}", answer.text());
+        let mut app = customer();
+        app["name"] = json!("customer");
+        app[field] = value;
+        assert_eq!(refused(&add(&limited, &app).await), (403, "operator_only".into()), "{field}");
+    }
+    let own = call(&limited, "PATCH", &path, &json!({"retention_entries": "30d"})).await;
+    assert_eq!(own.status, 200, "{}", own.text());
+    assert_eq!(call(&server, "PATCH", &path, &json!({"max_streams_per_app": 3})).await.status, 200);
+}

@@ -17,7 +17,9 @@ use rtmsd::http::{
     TrustedProxies, router,
 };
 use rtmsd::hub::{Feed, Hub, WriterSettings};
-use rtmsd::model::{AppName, MediaSet, Outcome, Product, StopReason, StreamId, StreamRecord};
+use rtmsd::model::{
+    AppName, MediaSet, Outcome, Product, Retention, StopReason, StreamId, StreamRecord,
+};
 use rtmsd::seal::KeyRing;
 use rtmsd::secret::Secret;
 use rtmsd::sinks::forward::{self, Targets};
@@ -30,7 +32,7 @@ use rtmsd::sinks::webhooks::address::AddressPolicy;
 use rtmsd::sinks::{Context, Runner};
 use rtmsd::store::{Location, Store};
 use rtmsd::zoom::api::Api;
-use rtmsd::zoom::app::{App, Apps, Describe, ManagedApps, Occupancy, Policies, Quotas};
+use rtmsd::zoom::app::{App, AppSources, Apps, Describe, ManagedApps, Occupancy, Policies, Quotas};
 use rtmsd::zoom::client::ZoomClient;
 use rtmsd::zoom::install::Installer;
 use rtmsd::zoom::oauth::OAuth;
@@ -133,7 +135,7 @@ impl Default for Wiring {
 }
 
 /// Recordings that never run.
-fn recordings(context: &Context, folder: &Path) -> Recordings {
+fn recordings(context: &Context, apps: &Apps, folder: &Path) -> Recordings {
     let settings = record::Settings {
         media: MediaSet::default(),
         place: Place::Folder(folder.join("recordings")),
@@ -143,7 +145,7 @@ fn recordings(context: &Context, folder: &Path) -> Recordings {
         stream_percent: 100,
         access: Access::Owner,
     };
-    record::build(&settings, context).expect("a folder").0
+    record::build(&settings, apps, context).expect("a folder").0
 }
 
 impl Server {
@@ -184,7 +186,7 @@ impl Server {
         let apps = managed_apps.apps();
         let (control, installer) = zoom_side(&store, &wiring, &apps);
         let context = Context { now_ms, ..context(&store, Arc::clone(&hub), 1) };
-        let recordings = recordings(&context, folder.path());
+        let recordings = recordings(&context, &apps, folder.path());
         let draining = CancellationToken::new();
         let targets = Targets::new(vec!["127.0.0.1".into()], true);
         let live = Live {
@@ -225,7 +227,6 @@ impl Server {
             installer,
             is_https: true,
             body_timeout,
-            keeps_deliveries: true,
             now_ms,
             draining,
             forwards,
@@ -401,7 +402,9 @@ pub(crate) fn apps(wiring: &Wiring) -> Vec<App> {
 /// Those apps, and what is added over the API.
 fn managed_apps(wiring: &Wiring, store: &Store) -> ManagedApps {
     let describe: Describe = Arc::new(|name, fields| AppDefaults::default().describe(name, fields));
-    ManagedApps::new(apps(wiring), describe, store.clone(), ring())
+    let sources =
+        AppSources { configured: apps(wiring), describe, retention: Retention::default() };
+    ManagedApps::new(sources, store.clone(), ring())
 }
 
 /// The parts that send requests to Zoom.
@@ -417,7 +420,6 @@ pub(crate) fn zoom_side(store: &Store, wiring: &Wiring, apps: &Apps) -> (Arc<Con
         occupancy: wiring.occupancy.clone(),
         start_timeout: wiring.start_timeout,
         poll_interval: Duration::from_millis(20),
-        may_record: true,
         now_ms: wiring.now_ms,
     };
     (Arc::new(Control::new(store.clone(), api, settings)), installer)

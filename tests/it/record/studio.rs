@@ -14,6 +14,7 @@ use rtmsd::sinks::record;
 use rtmsd::sinks::record::layout::Layout;
 use rtmsd::sinks::record::target::{Access, Place};
 use rtmsd::store::Store;
+use rtmsd::zoom::app::Apps;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::task::JoinSet;
@@ -61,7 +62,7 @@ impl Studio {
             access: Access::Owner,
         };
         let context = context(&store, Arc::clone(&hub), 1);
-        let (_, mut recorder) = record::build(&settings, &context).unwrap();
+        let (_, mut recorder) = record::build(&settings, &Apps::new([]), &context).unwrap();
         let mut tasks = JoinSet::new();
         tasks.spawn(writer.run());
         tasks.spawn(async move { recorder.run(CancellationToken::new()).await });

@@ -1,6 +1,6 @@
 //! Zoom's webhooks in the store: effects, copies and concurrent deliveries.
 
-use rtmsd::model::{AppScope, Notice, Outcome, SessionStatus, StopReason, StreamStatus};
+use rtmsd::model::{AppScope, Cutoffs, Notice, Outcome, SessionStatus, StopReason, StreamStatus};
 use rtmsd::store::{Recorded, SessionPage};
 
 use super::webhooks::*;
@@ -291,7 +291,7 @@ async fn a_large_backlog_is_pruned_as_a_whole() {
         for n in 0..1_001 {
             record(&test.store, other(n)).await;
         }
-        assert_eq!(test.store.prune_deliveries(1_000).await.unwrap(), 1_000);
+        assert_eq!(test.store.prune_deliveries(&Cutoffs::all(1_000)).await.unwrap(), 1_000);
         assert_eq!(record(&test.store, other(1_000)).await, Recorded::Repeat);
     })
     .await;
@@ -303,7 +303,7 @@ async fn pruned_deliveries_are_forgotten_and_younger_ones_are_not() {
         let store = &test.store;
         record(store, other(10)).await;
         record(store, other(20)).await;
-        assert_eq!(store.prune_deliveries(20).await.unwrap(), 1);
+        assert_eq!(store.prune_deliveries(&Cutoffs::all(20)).await.unwrap(), 1);
         assert_eq!(record(store, other(20)).await, Recorded::Repeat);
         assert_eq!(record(store, other(10)).await, Recorded::NoChange);
     })

@@ -4,8 +4,8 @@ mod between;
 mod kit;
 
 use rtmsd::model::{
-    Delivery, EventKind, MeetingChange, Notice, Outcome, OutgoingEvent, Product, SessionId,
-    StopReason, WebhookEffect,
+    Cutoffs, Delivery, EventKind, MeetingChange, Notice, Outcome, OutgoingEvent, Product,
+    SessionId, StopReason, WebhookEffect,
 };
 use rtmsd::store::{Location, SessionDeletion, Store, Taken};
 use serde_json::{Value, json};
@@ -279,9 +279,9 @@ async fn what_expires_and_what_a_user_takes_back_leaves_sqlites_log_too() {
         assert!(store.purge().await.unwrap());
         assert_eq!(in_files(folder, &[word]), [""; 0]);
     };
-    assert_eq!(store.prune_deliveries(100).await.unwrap(), 1);
+    assert_eq!(store.prune_deliveries(&Cutoffs::all(100)).await.unwrap(), 1);
     assert_gone("the-operator").await;
-    assert_eq!(store.prune_events(100, 100).await.unwrap(), 1);
+    assert_eq!(store.prune_events(&Cutoffs::all(100), 100).await.unwrap(), 1);
     assert_gone("the-event").await;
     assert!(store.revoke_installation(ana, false, &by("boss", ana)).await.unwrap());
     assert_gone(&anas_token).await;

@@ -3,7 +3,7 @@
 use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
-use rtmsd::model::{AppRooms, Cursor, NodeId, Outcome, SessionId};
+use rtmsd::model::{AppRooms, Cursor, Cutoffs, NodeId, Outcome, SessionId};
 use rtmsd::secret::Secret;
 use rtmsd::store::{Location, SessionPage, Store, StoreError, StreamUpdate, sql};
 use tempfile::TempDir;
@@ -185,7 +185,7 @@ async fn every_method_can_be_awaited_in_a_task() {
     is_send(Store::open(&test.location));
     is_send(store.ping());
     is_send(store.record_delivery(&other(1)));
-    is_send(store.prune_deliveries(1));
+    is_send(store.prune_deliveries(&Cutoffs::all(1)));
     is_send(store.claim_streams(node, std::slice::from_ref(&s), 1));
     is_send(store.claim_orphans(node, 1, 1, &AppRooms::default()));
     is_send(store.renew_leases(node, 1));

@@ -3,8 +3,9 @@
 use std::collections::BTreeSet;
 
 use rtmsd::model::{
-    AppName, AppScope, EndpointId, EndpointSource, EndpointStatus, Entry, EntryBody, EventKind,
-    Outcome, OutgoingEvent, SessionId, Speaker, StopReason, StreamStatus, TranscriptLine, UserId,
+    AppName, AppScope, Cutoffs, EndpointId, EndpointSource, EndpointStatus, Entry, EntryBody,
+    EventKind, Outcome, OutgoingEvent, SessionId, Speaker, StopReason, StreamStatus,
+    TranscriptLine, UserId,
 };
 use rtmsd::store::{
     Attempt, DeliveryStatus, EndpointChange, GrantedTo, NewEndpoint, SealedSecrets, SealedTokens,
@@ -364,7 +365,7 @@ async fn the_log_is_read_page_by_page_and_old_events_are_forgotten() {
         }
         assert_eq!(seen.len(), 25);
         assert!(seen.is_sorted_by(|newer, older| newer > older), "newest first, each once");
-        assert_eq!(store.prune_events(2, 2).await.unwrap(), 10);
+        assert_eq!(store.prune_events(&Cutoffs::all(2), 2).await.unwrap(), 10);
         assert_eq!(kinds(store, id).await.len(), 15);
         assert_eq!(store.count_waiting(id, 10).await.unwrap(), 10, "counted so far");
         assert!(store.delete_endpoint(id, &act("boss", 1)).await.unwrap());
@@ -383,10 +384,14 @@ async fn waiting_events_are_not_deleted_with_delivered_ones() {
         let claimed = store.claim_deliveries(id, LEASE_MS, 1).await.unwrap();
         let (done, ok) = (DeliveryStatus::Delivered, Attempt::default());
         store.settle_delivery(&claimed[0], done, None, &ok).await.unwrap();
-        assert_eq!(store.prune_events(20, 10).await.unwrap(), 1);
+        assert_eq!(store.prune_events(&Cutoffs::all(20), 10).await.unwrap(), 1);
         let log = store.deliveries_of_endpoint(id, &AppScope::All, None, 9).await.unwrap();
         assert_eq!((log.len(), log[0].status), (1, DeliveryStatus::Waiting));
-        assert_eq!(store.prune_events(20, 11).await.unwrap(), 1, "not without limit");
+        assert_eq!(
+            store.prune_events(&Cutoffs::all(20), 11).await.unwrap(),
+            1,
+            "not without limit"
+        );
         assert_eq!(kinds(store, id).await, [""; 0]);
     })
     .await;

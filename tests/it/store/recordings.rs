@@ -1,8 +1,8 @@
 //! The rows of recordings.
 
 use rtmsd::model::{
-    ChannelId, Outcome, RecordedFile, Recording, RecordingId, RecordingStatus, SessionId, Speaker,
-    SpeakerUserId, SpoolId, StopReason, StreamId, UserId,
+    ChannelId, Cutoffs, Outcome, RecordedFile, Recording, RecordingId, RecordingStatus, SessionId,
+    Speaker, SpeakerUserId, SpoolId, StopReason, StreamId, UserId,
 };
 use rtmsd::store::{NewRecording, Store};
 use uuid::Uuid;
@@ -148,8 +148,8 @@ async fn what_was_stored_too_long_ago_is_deleted(store: &Store) {
     store.finish_recording(&old, &[], 9).await.unwrap();
     assert!(store.store_recording(&old, &[], 6).await.unwrap());
     let running = begin(store, session, &stream, SPOOL).await;
-    assert_eq!(store.expire_recordings(6).await.unwrap(), 0);
-    assert_eq!(store.expire_recordings(7).await.unwrap(), 1);
+    assert_eq!(store.expire_recordings(&Cutoffs::all(6)).await.unwrap(), 0);
+    assert_eq!(store.expire_recordings(&Cutoffs::all(7)).await.unwrap(), 1);
     assert_eq!(store.recordings_of(session).await.unwrap(), [running]);
 }
 

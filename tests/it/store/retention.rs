@@ -1,8 +1,8 @@
 //! Deletion and retention: what is deleted, when, and what stays.
 
 use rtmsd::model::{
-    Cursor, Entry, EntryBody, MeetingChange, NodeId, Outcome, Participant, RecordingId, SessionId,
-    SpoolId, StopReason, StreamId, StreamStatus, UserId,
+    Cursor, Cutoffs, Entry, EntryBody, MeetingChange, NodeId, Outcome, Participant, RecordingId,
+    SessionId, SpoolId, StopReason, StreamId, StreamStatus, UserId,
 };
 use rtmsd::store::{NewRecording, SessionDeletion, Store, StreamUpdate};
 use uuid::Uuid;
@@ -138,9 +138,13 @@ async fn old_logs_are_forgotten_and_young_ones_are_not() {
         let id = announce(store, "s1").await;
         say(store, id, "s1").await;
         end(store, &stream_id("s1"), 6, 1000).await;
-        assert!(!store.expire_entries(1000, 2000).await.unwrap(), "not older than that");
+        assert_eq!(
+            store.expire_entries(&Cutoffs::all(1000), 2000).await.unwrap(),
+            0,
+            "not older than that"
+        );
         assert_eq!(kinds(store, id).await, ["participant_joined", "moved", "ended"]);
-        while store.expire_entries(1001, 2000).await.unwrap() {}
+        store.expire_entries(&Cutoffs::all(1001), 2000).await.unwrap();
         assert_eq!(kinds(store, id).await, ["ended"], "its number is not assigned again");
         let stream = store.stream(&stream_id("s1")).await.unwrap().expect("its counts stay");
         assert_eq!(stream.outcome, Some(Outcome::Stopped));
@@ -155,7 +159,7 @@ async fn a_running_stream_is_kept_however_old_it_is() {
         let id = announce(store, "s1").await;
         say(store, id, "s1").await;
         claim_stream(store, NodeId(uuid::Uuid::nil()), &stream_id("s1"), 1000).await.unwrap();
-        assert!(!store.expire_entries(i64::MAX, 2000).await.unwrap());
+        assert_eq!(store.expire_entries(&Cutoffs::all(i64::MAX), 2000).await.unwrap(), 0);
         assert_eq!(kinds(store, id).await.len(), 2);
     })
     .await;
@@ -229,13 +233,13 @@ async fn a_revived_stream_continues_the_numbers_of_its_old_log_and_expires_again
         say(store, id, "s1").await;
         let s1 = stream_id("s1");
         store.finish_stream(&s1, 0, 1, Outcome::WindowExpired, None, 1000).await.unwrap();
-        while store.expire_entries(1001, 2000).await.unwrap() {}
+        store.expire_entries(&Cutoffs::all(1001), 2000).await.unwrap();
         assert_eq!(record(store, started("s1", 3000, URL)).await, changed("s1"));
         let node = NodeId(uuid::Uuid::nil());
         let claim = claim_stream(store, node, &s1, 1000).await.unwrap().expect("it is running");
         assert_eq!(claim.last_seq, 3);
         store.finish_stream(&s1, 0, 2, Outcome::Stopped, Some(StopReason(6)), 4000).await.unwrap();
-        while store.expire_entries(4001, 5000).await.unwrap() {}
+        store.expire_entries(&Cutoffs::all(4001), 5000).await.unwrap();
         assert_eq!(kinds(store, id).await, ["ended"]);
     })
     .await;
@@ -436,23 +440,23 @@ async fn old_empty_sessions_expire_and_live_or_non_empty_ones_stay() {
         let crm = endpoint(store, &[]).await;
         end(store, &stream_id("waiting"), 6, 1000).await;
 
-        assert_eq!(store.expire_sessions(1000).await.unwrap(), 1, "only the one without a stream");
-        assert_eq!(store.expire_sessions(1001).await.unwrap(), 1);
+        assert_eq!(store.expire_sessions(&Cutoffs::all(1000)).await.unwrap(), 1, "only the one without a stream");
+        assert_eq!(store.expire_sessions(&Cutoffs::all(1001)).await.unwrap(), 1);
         let kept = ["asked", "live", "recorded", "spoken", "waiting", "young"];
         assert_eq!(left(store).await, kept);
         let gone = "SELECT COUNT(*) FROM entries WHERE stream_id = 'bare'";
         assert_eq!(raw.count(gone).await, 0);
 
         // The entries that held them are deleted step by step.
-        while store.expire_entries(1001, 6000).await.unwrap() {}
+        store.expire_entries(&Cutoffs::all(1001), 6000).await.unwrap();
         let recorded = read(store, "recorded").await.session_id;
         store.delete_session(recorded, &act("boss", 6000)).await.unwrap();
-        assert_eq!(store.expire_sessions(1001).await.unwrap(), 1, "its entries are gone");
+        assert_eq!(store.expire_sessions(&Cutoffs::all(1001)).await.unwrap(), 1, "its entries are gone");
         assert_eq!(left(store).await, ["asked", "live", "recorded", "waiting", "young"]);
         raw.execute("UPDATE actions SET status = 'refused'").await;
         assert!(store.delete_endpoint(crm, &act("boss", 1)).await.unwrap());
-        assert_eq!(store.expire_sessions(1001).await.unwrap(), 2);
-        assert_eq!(store.expire_sessions(i64::MAX).await.unwrap(), 1);
+        assert_eq!(store.expire_sessions(&Cutoffs::all(1001)).await.unwrap(), 2);
+        assert_eq!(store.expire_sessions(&Cutoffs::all(i64::MAX)).await.unwrap(), 1);
         assert_eq!(left(store).await, ["live", "recorded"], "a deletion is not overtaken");
     })
     .await;
@@ -476,15 +480,15 @@ async fn old_audit_rows_expire_except_deletions_that_a_sink_lacks() {
         )
         .await;
         let rows = "SELECT COUNT(*) FROM audit";
-        assert_eq!(store.expire_audit(1).await.unwrap(), 0);
+        assert_eq!(store.expire_audit(&Cutoffs::all(1)).await.unwrap(), 0);
         assert_eq!(
-            store.expire_audit(1201).await.unwrap(),
+            store.expire_audit(&Cutoffs::all(1201)).await.unwrap(),
             1199,
             "all but the one that was not published"
         );
         assert_eq!(raw.count(rows).await, 101);
         raw.execute("UPDATE sinks SET through_ms = 21 WHERE name = 'broker'").await;
-        assert_eq!(store.expire_audit(1201).await.unwrap(), 1);
+        assert_eq!(store.expire_audit(&Cutoffs::all(1201)).await.unwrap(), 1);
         assert_eq!(raw.count(rows).await, 100);
     })
     .await;

@@ -45,6 +45,33 @@ async fn an_app_is_added_once_and_changed_over_the_settings_that_were_read() {
 }
 
 #[tokio::test]
+async fn the_version_of_the_apps_changes_with_every_change_whatever_the_clock_says() {
+    on_both(async |test| {
+        let (store, mut seen) = (&test.store, Vec::new());
+        seen.push(store.apps_version().await.unwrap());
+        assert!(add(store, "acme", "one", 9).await);
+        seen.push(store.apps_version().await.unwrap());
+        // In the same millisecond, and by a daemon with a slower clock.
+        for (old, new, at_ms) in [("one", "two", 10), ("two", "three", 10), ("three", "four", 3)] {
+            assert!(store.change_app(&name("acme"), old, new, &act(at_ms)).await.unwrap());
+            seen.push(store.apps_version().await.unwrap());
+        }
+        assert!(store.delete_app(&name("acme"), false, &act(30)).await.unwrap());
+        assert!(add(store, "other", "one", 9).await);
+        seen.push(store.apps_version().await.unwrap());
+        let mut each = seen.clone();
+        each.dedup();
+        assert_eq!(each, seen);
+        assert_eq!(
+            store.apps_version().await.unwrap(),
+            *seen.last().unwrap(),
+            "and without one stays"
+        );
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn an_app_is_deleted_when_none_of_its_own_streams_runs_or_by_force() {
     on_both(async |test| {
         let store = &test.store;

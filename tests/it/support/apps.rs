@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use rtmsd::model::params::Params;
-use rtmsd::model::{AppName, Product};
+use rtmsd::model::{AppName, Product, Retention};
 use rtmsd::rtms::endpoint::Policy;
 use rtmsd::secret::Secret;
 use rtmsd::zoom::Credentials;
-use rtmsd::zoom::app::{App, AutoStart, Policies, Quotas, StreamsPerMeeting};
+use rtmsd::zoom::app::{App, AutoStart, OwnRecordings, Policies, Quotas, StreamsPerMeeting};
 use rtmsd::zoom::signature::HandshakeIds;
 use rtmsd::zoom::token::Configured;
 
@@ -35,5 +35,7 @@ pub(crate) fn app(name: &str, secret_token: &str) -> App {
             streams_per_meeting: StreamsPerMeeting::All,
         },
         quotas: Quotas::default(),
+        retention: Retention::default(),
+        recordings: OwnRecordings::default(),
     }
 }

@@ -34,7 +34,8 @@ impl Raw {
     }
 
     /// The number that a statement answers.
-    pub(crate) async fn count(&mut self, sql: &'static str) -> i64 {
+    pub(crate) async fn count(&mut self, sql: impl Into<String>) -> i64 {
+        let sql = AssertSqlSafe(sql.into());
         match self {
             Raw::Postgres(connection) => sqlx::query_scalar(sql).fetch_one(connection).await,
             Raw::Sqlite(connection) => sqlx::query_scalar(sql).fetch_one(connection).await,
@@ -43,8 +44,8 @@ impl Raw {
     }
 
     /// The single-column text rows of a statement.
-    async fn texts(&mut self, sql: String) -> Vec<String> {
-        let sql = AssertSqlSafe(sql);
+    pub(crate) async fn texts(&mut self, sql: impl Into<String>) -> Vec<String> {
+        let sql = AssertSqlSafe(sql.into());
         match self {
             Raw::Postgres(connection) => sqlx::query_scalar(sql).fetch_all(connection).await,
             Raw::Sqlite(connection) => sqlx::query_scalar(sql).fetch_all(connection).await,
@@ -58,7 +59,7 @@ impl Raw {
             Raw::Postgres(_) => "SELECT tablename::text FROM pg_tables WHERE schemaname = 'public'",
             Raw::Sqlite(_) => "SELECT name FROM sqlite_schema WHERE type = 'table'",
         };
-        self.texts(tables.to_owned()).await
+        self.texts(tables).await
     }
 
     /// The names of a table's columns, in order.
@@ -98,7 +99,7 @@ impl Raw {
                 "SELECT name FROM sqlite_schema WHERE type = 'index' AND sql IS NOT NULL"
             }
         };
-        self.texts(indexes.to_owned()).await
+        self.texts(indexes).await
     }
 
     /// Every row of every table as text, prefixed with the table's name.

@@ -80,6 +80,11 @@ const AZURE: [&str; 13] = [
     "AZURE_TENANT_ID",
 ];
 
+/// The variables of every kind of store.
+pub(super) fn all_variables() -> impl Iterator<Item = &'static str> {
+    S3.into_iter().chain(GOOGLE).chain(AZURE)
+}
+
 /// The variables for the store of a URL; `None` if the URL names no store.
 pub(super) fn store_variables(url: &Url) -> Option<&'static [&'static str]> {
     url.host_str().filter(|host| !host.is_empty())?;

@@ -215,6 +215,14 @@ impl Api {
         try_exchange(self.0, &request).await.expect("the daemon is there")
     }
 
+    pub(crate) async fn patch(self, path: &str, body: Value) -> Answer {
+        let body = body.to_string();
+        let (authorization, length) = (format!("Bearer {API_TOKEN}"), body.len().to_string());
+        let headers = [("authorization", &*authorization), ("content-length", &*length)];
+        let request = [&head("PATCH", path, &headers), body.as_bytes()].concat();
+        try_exchange(self.0, &request).await.expect("the daemon is there")
+    }
+
     pub(crate) async fn delete(self, path: &str) -> Answer {
         let authorization = format!("Bearer {API_TOKEN}");
         let request = head("DELETE", path, &[("authorization", &authorization)]);
