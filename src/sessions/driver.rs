@@ -29,6 +29,8 @@ use crate::rtms::stream::{End, Input, Output, Stream};
 /// The most messages read from links that are about to be dropped. Zoom keeps filling an unanswered link for half a
 /// minute.
 const MOST_AT_ONCE: usize = 10_000;
+/// The most messages handled before commands, timers and the lease are looked at again.
+const MOST_TOGETHER: u32 = 64;
 /// A stream without a lease dials anyway after this fraction (one third) of Zoom's rejoin window: if the store is down
 /// for every daemon, no other daemon can take the stream.
 const WAITS_IN_WINDOW: u32 = 3;
@@ -87,6 +89,7 @@ pub(super) async fn drive_stream(task: &mut StreamTask) -> Exit {
     let driver = Driver {
         stream,
         links: Links::new(task.network.clone()),
+        next: None,
         // Elapses at once; the first `set_alarm` sets the real deadline.
         alarm: Box::pin(tokio::time::sleep(std::time::Duration::ZERO)),
         epoch,
@@ -102,6 +105,8 @@ struct Driver<'a> {
     task: &'a mut StreamTask,
     stream: Stream,
     links: Links,
+    /// What happened on a link and is not handled yet.
+    next: Option<Input>,
     alarm: Pin<Box<Sleep>>,
     /// The epoch of the lease last seen.
     epoch: i64,
@@ -116,7 +121,7 @@ impl Driver<'_> {
     async fn run(mut self) -> Exit {
         let mut now = Instant::now();
         loop {
-            let over = self.perform();
+            let over = self.handle_ready(now);
             self.task.feed.count_unknown(self.stream.unknown());
             self.count_unreadable();
             if let Some(effective) = self.stream.take_effective() {
@@ -136,7 +141,7 @@ impl Driver<'_> {
                     Some(command) => self.input(command),
                 },
                 () = &mut self.alarm => None,
-                input = self.links.next() => Some(input),
+                input = next_input(&mut self.next, &mut self.links) => Some(input),
             };
             now = Instant::now();
             count_message();
@@ -165,13 +170,37 @@ impl Driver<'_> {
         }
     }
 
+    /// Performs what there is to do, and handles the messages that have come together with the last one: what follows in
+    /// [`Self::run`] is done once for all of them. Whatever is no message waits in `next`.
+    fn handle_ready(&mut self, now: Instant) -> Option<Exit> {
+        for _ in 0..MOST_TOGETHER {
+            if let Some(over) = self.perform() {
+                return Some(over);
+            }
+            if self.next.is_some() {
+                return None;
+            }
+            match self.links.next().now_or_never() {
+                Some(message @ (Input::Received(..) | Input::TooLarge(..))) => {
+                    count_message();
+                    self.stream.handle(now, message);
+                }
+                other => {
+                    self.next = other;
+                    return None;
+                }
+            }
+        }
+        self.perform()
+    }
+
     /// Reads the messages that the links have already received before they are dropped. After the process was
     /// suspended, these may be all messages since.
     fn read_the_rest(&mut self) -> Option<Exit> {
         for _ in 0..MOST_AT_ONCE {
             // Without `unconstrained`, Tokio's budget would report `Pending` after some reads, and
             // `now_or_never` has no later turn.
-            match unconstrained(self.links.next()).now_or_never()? {
+            match unconstrained(next_input(&mut self.next, &mut self.links)).now_or_never()? {
                 // This link is dropped with the others.
                 Input::Lost(..) if !self.stream.is_ending() => continue,
                 input => self.stream.handle(Instant::now(), input),
@@ -298,5 +327,13 @@ impl Driver<'_> {
         if self.alarm.is_elapsed() || deadline < self.alarm.deadline() {
             self.alarm.as_mut().reset(deadline);
         }
+    }
+}
+
+/// The input that waits, or the next one of the links. Cancel-safe.
+async fn next_input(waiting: &mut Option<Input>, links: &mut Links) -> Input {
+    match waiting.take() {
+        Some(input) => input,
+        None => links.next().await,
     }
 }
