@@ -1,5 +1,6 @@
 //! The composition root: builds every part, runs until the stop, and stops the parts in order.
 
+mod listeners;
 mod parts;
 mod settings;
 mod sinks;
@@ -22,13 +23,14 @@ use crate::config::Config;
 use crate::control::Control;
 use crate::http::auth::{Browsers, Failures, TokenRegistry};
 use crate::http::download;
-use crate::http::server::{Limits, serve};
+use crate::http::server::Limits;
 use crate::http::tickets::TicketKeys;
 use crate::http::{
-    AppState, Arrivals, Changes, Counters, Documents, RateLimit, Readiness, Refusals,
-    SignatureWarnings, health_router, router,
+    AppState, Arrivals, Changes, Documents, RateLimit, Readiness, Refusals, SignatureWarnings,
+    StoreFiguresCache,
 };
 use crate::hub::{Hub, Writer};
+use crate::metrics::Metrics;
 use crate::model::{AppName, NodeId, Product};
 use crate::net::{Network, Resolver};
 use crate::rtms::stream::Timings;
@@ -54,11 +56,10 @@ use crate::zoom::token::Tokens;
 
 pub(crate) use self::settings::app_sources;
 
+use self::listeners::{Listeners, serve_http};
 use self::parts::Parts;
 use self::sinks::Sinks;
 
-/// The most connections to `ADMIN_ADDR`.
-const ADMIN_CONNECTIONS: usize = 64;
 /// How long a request's body may take to arrive.
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long each of the last steps of a stop may take.
@@ -108,6 +109,7 @@ pub struct App {
     runners: Vec<Box<dyn Runner>>,
     changes: Changes,
     admin: Option<TcpListener>,
+    metrics_listener: Option<TcpListener>,
     /// Ends live subscribers and forwards. Cancelled right after the daemon's stop.
     draining: CancellationToken,
     /// Stops the streams. Cancelled right after the daemon's stop.
@@ -126,17 +128,15 @@ impl App {
         let ring = config.install.token_keys.clone().ok_or(AppError::NoTokenKeys)?;
         let tls = client_config(config.ca_file.as_deref())?;
         let rtms_tls = client_config(config.rtms_ca_file.as_deref())?;
+        let metrics = Metrics::default();
         let network = Network::new(Arc::clone(&tls), resolver, config.proxy.clone());
-        let zoom = ZoomClient::new(&network);
+        let zoom = ZoomClient::new(&network, metrics.clone());
         let store = Store::open(&config.database).await?;
         let managed_apps = load_apps(&config, &store, &ring).await?;
         let apps = managed_apps.apps();
         let occupancy = Occupancy::new(config.max_streams);
-        let (hub, writer) = Hub::new(
-            store.clone(),
-            config.max_subscribers,
-            settings::writer_settings(&config, &apps),
-        );
+        let writer_settings = settings::writer_settings(&config, &apps, metrics);
+        let (hub, writer) = Hub::new(store.clone(), config.max_subscribers, writer_settings);
         let node = NodeId(Uuid::new_v4());
         let context = sink_context(&store, &hub, &network, node);
         let draining = CancellationToken::new();
@@ -185,6 +185,7 @@ impl App {
             supervisor,
             runners,
             admin: None,
+            metrics_listener: None,
             draining,
             stop_streams,
         })
@@ -193,6 +194,11 @@ impl App {
     /// Adds a listener for health checks, with a connection limit of its own.
     pub fn with_admin(self, listener: Option<TcpListener>) -> Self {
         Self { admin: listener, ..self }
+    }
+
+    /// Adds a listener for metrics, which asks for no token.
+    pub fn with_metrics(self, listener: Option<TcpListener>) -> Self {
+        Self { metrics_listener: listener, ..self }
     }
 
     /// Serves until `stop`. Then the streams end or are left and their last entries are stored, while HTTP
@@ -206,7 +212,7 @@ impl App {
         let (stop_http, state) = (CancellationToken::new(), self.state());
         // Sinks start before the streams, so that they miss no first frame.
         let stop_sinks = CancellationToken::new();
-        let parts = Parts { counters: Arc::clone(&state.counters) };
+        let parts = Parts { metrics: state.metrics.clone() };
         let mut sinks = JoinSet::new();
         for runner in self.runners {
             let stop = match runner.stops() {
@@ -227,7 +233,9 @@ impl App {
         let (requests, live_connections) = (state.requests.clone(), state.live_connections.clone());
         let refusals = Arc::clone(&state.refusals);
         let stopped = stop_http.clone();
-        let mut http = tokio::spawn(serve_http(listener, self.admin, state, limits, stopped));
+        let listeners =
+            Listeners { main: listener, admin: self.admin, metrics: self.metrics_listener };
+        let mut http = tokio::spawn(serve_http(listeners, state, limits, stopped));
         let ended_early = tokio::select! {
             // `biased`: the other parts end at the stop, too, and that is not an early end.
             biased;
@@ -298,7 +306,8 @@ impl App {
             body_timeout: BODY_TIMEOUT,
             now_ms: clock::now_ms,
             changes: self.changes.clone(),
-            counters: Arc::new(Counters::default()),
+            metrics: self.hub.metrics().clone(),
+            store_figures: StoreFiguresCache::default(),
             documents: Documents::default(),
             readiness: Readiness::default(),
             forwards: Arc::clone(&self.forwards),
@@ -307,25 +316,6 @@ impl App {
             draining: self.draining.clone(),
             requests: TaskTracker::new(),
         })
-    }
-}
-
-/// Serves the API, and health checks at their own address if there is one, until `stop`.
-async fn serve_http(
-    listener: TcpListener,
-    admin: Option<TcpListener>,
-    state: Arc<AppState>,
-    limits: Limits,
-    stop: CancellationToken,
-) {
-    let health = admin.map(|admin| (admin, health_router(&state)));
-    let main = serve(listener, router(state), limits, stop.clone());
-    match health {
-        None => main.await,
-        Some((admin, router)) => {
-            let limits = Limits { connections: ADMIN_CONNECTIONS, ..limits };
-            tokio::join!(main, serve(admin, router, limits, stop));
-        }
     }
 }
 

@@ -53,6 +53,8 @@ pub struct Config {
     pub address: SocketAddr,
     /// A second address that answers only health checks.
     pub admin_address: Option<SocketAddr>,
+    /// An address that answers only metrics, without a token.
+    pub metrics_address: Option<SocketAddr>,
     pub database: Location,
     pub api_tokens: ApiTokens,
     pub api_rate_limit_per_s: u32,
@@ -119,7 +121,8 @@ impl Config {
     fn read(read: &mut Reader<'_>) -> Option<Self> {
         // Read all of them before the first `?`, so that every mistake is found.
         let address = server::listen_address(read);
-        let admin_address = server::admin_address(read);
+        let admin_address = server::side_address(read, "ADMIN_ADDR");
+        let metrics_address = server::side_address(read, "METRICS_ADDR");
         let database = read_database(read);
         let api_tokens = server::api_tokens(read);
         let api_rate_limit = read.number("API_RATE_LIMIT_PER_SECOND", 1..=1_000_000);
@@ -158,6 +161,7 @@ impl Config {
         Some(Self {
             address: address?,
             admin_address: admin_address?,
+            metrics_address: metrics_address?,
             database: database?,
             api_tokens: api_tokens?,
             api_rate_limit_per_s: u32::try_from(api_rate_limit?).ok()?,
@@ -195,7 +199,8 @@ impl Config {
 /// The address for health checks: `ADMIN_ADDR`, else the main address.
 pub fn health_address(lookup: impl Fn(&str) -> Option<String>) -> Result<SocketAddr, ConfigErrors> {
     let mut read = Reader::new(&lookup);
-    let (main, admin) = (server::listen_address(&mut read), server::admin_address(&mut read));
+    let main = server::listen_address(&mut read);
+    let admin = server::side_address(&mut read, "ADMIN_ADDR");
     read.finish(main.zip(admin).map(|(main, admin)| admin.unwrap_or(main)))
 }
 

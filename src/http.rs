@@ -8,6 +8,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::control::Control;
 use crate::hub::{Hub, Permits};
+use crate::metrics::Metrics;
 use crate::model::AppName;
 use crate::seal::KeyRing;
 use crate::sinks::forward::Forwards;
@@ -33,7 +34,6 @@ mod connections;
 mod control;
 // CORS: pages of other origins.
 pub mod cors;
-mod counters;
 mod dashboard;
 mod docs;
 // Bounds on streamed answers.
@@ -49,6 +49,7 @@ mod installations;
 mod json;
 mod ledger;
 mod live;
+mod metrics;
 mod new_ticket;
 mod notices;
 mod oauth;
@@ -81,11 +82,11 @@ pub use arrivals::Arrivals;
 pub use audit::Refusals;
 pub use changes::Changes;
 pub use client_address::{ForwardedHeader, TrustedProxies};
-pub use counters::Counters;
 pub use docs::Documents;
+pub use metrics::StoreFiguresCache;
 pub use rate_limit::RateLimit;
 pub use readiness::Readiness;
-pub use routes::{health_router, router};
+pub use routes::{health_router, metrics_router, router};
 pub use webhook::{SignatureWarnings, check_path as check_webhook_path};
 
 /// The path where an install begins.
@@ -156,7 +157,9 @@ pub struct AppState {
     pub changes: Changes,
     /// Cancelled when the daemon stops: it is no longer ready, and event streams end.
     pub draining: CancellationToken,
-    pub counters: Arc<Counters>,
+    pub metrics: Metrics,
+    /// What metrics show of the store.
+    pub store_figures: StoreFiguresCache,
     pub documents: Documents,
     pub readiness: Readiness,
     pub live: Live,

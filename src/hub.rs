@@ -11,6 +11,7 @@ mod feed;
 mod follower;
 mod frame;
 mod left_out;
+mod live_streams;
 mod log;
 mod permits;
 mod queue;
@@ -29,6 +30,7 @@ pub use feed::Feed;
 pub use follower::{Follow, Followed, Follower, Kinds};
 pub use frame::{Encoded, Frame, StreamInfo};
 pub use left_out::{LeftOut, LeftOuts};
+pub use live_streams::{LiveStream, Rate};
 pub use permits::{Entrant, Permit, Permits};
 pub use roster::Person;
 pub use tap::{SinkLimits, Tap, Tapped, Wants};
@@ -36,9 +38,12 @@ pub use writer::{Writer, WriterSettings};
 
 pub use crate::store::{Offer, OfferKey};
 
+use self::live_streams::Figures;
+pub use self::queue::QueueLoad;
 use self::queue::{Item, Queue};
 use self::registry::{Fanout, Registry, RunningStream};
-use self::tap::{TapQueue, Total};
+use self::tap::{Drops, TapQueue, Total};
+use crate::metrics::Metrics;
 use crate::model::{Entry, SessionId, StreamId, StreamRecord};
 use crate::store::Store;
 
@@ -55,6 +60,7 @@ pub struct Hub {
     /// Changes whenever entries were stored.
     stored: watch::Sender<()>,
     now_ms: fn() -> i64,
+    metrics: Metrics,
     /// Streams whose writes the store refused because of a later claim. Each is reported once,
     /// until it is answered.
     fenced: mpsc::UnboundedSender<(StreamId, i64)>,
@@ -69,6 +75,7 @@ type Choice = Box<dyn Fn(&StreamRecord) -> Option<Wants> + Send + Sync>;
 
 /// A consumer of every stream that runs here.
 struct Sink {
+    name: &'static str,
     wants: Choice,
     max_bytes: usize,
     total: Arc<Total>,
@@ -99,6 +106,7 @@ impl Hub {
             sinks: RwLock::default(),
             stored: watch::Sender::default(),
             now_ms: settings.now_ms,
+            metrics: settings.metrics.clone(),
             fenced,
             found_fenced: tokio::sync::Mutex::new(found_fenced),
         });
@@ -139,7 +147,34 @@ impl Hub {
     /// Taps the frames of a session, or of all sessions, from now on. At most `max_bytes` wait in
     /// the tap's queue: beyond that the oldest frames are dropped and counted.
     pub fn tap(&self, session: Option<SessionId>, wants: Wants, max_bytes: usize) -> Tap {
-        self.registry.tap(session, wants, max_bytes)
+        let drops = Drops { sink: "live", metrics: self.metrics.clone() };
+        self.registry.tap(session, wants, max_bytes, drops)
+    }
+
+    /// What the parts of this daemon count.
+    pub fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+
+    /// What the streams of every session that run here receive, as of about a second ago.
+    pub fn live_streams(&self) -> Vec<LiveStream> {
+        self.registry.live_streams()
+    }
+
+    /// How much waits for the store's writer.
+    pub fn queue_load(&self) -> QueueLoad {
+        self.queue.load()
+    }
+
+    /// The bytes of frames that wait for each sink, and the most that may.
+    pub fn sink_loads(&self) -> Vec<(&'static str, usize, usize)> {
+        let sinks = self.sinks.read().expect("nothing panics while holding the sinks");
+        sinks.iter().map(|sink| (sink.name, sink.total.bytes(), sink.total.max_bytes())).collect()
+    }
+
+    /// How many subscribers there are, and may be.
+    pub fn subscribers(&self) -> (usize, usize) {
+        (self.permits.taken(), self.permits.max())
     }
 
     /// The streams of a session that run here, with their participants, present or gone.
@@ -157,17 +192,19 @@ impl Hub {
         self.registry.changes()
     }
 
-    /// Adds a sink. `wants` is asked about every stream that begins to run here from now on, and
+    /// Adds a sink with a name for metrics. `wants` is asked about every stream that begins to run here from now on, and
     /// the sink gets a tap before the stream's first frame. Frames that such a tap loses become a
     /// gap in the stream's ledger.
     pub fn sink(
         &self,
+        name: &'static str,
         wants: impl Fn(&StreamRecord) -> Option<Wants> + Send + Sync + 'static,
         limits: SinkLimits,
     ) -> mpsc::UnboundedReceiver<SinkStream> {
         let (streams, receiver) = mpsc::unbounded_channel();
         let total = Arc::new(Total::new(limits.all_bytes));
-        let sink = Sink { wants: Box::new(wants), max_bytes: limits.each_bytes, total, streams };
+        let sink =
+            Sink { name, wants: Box::new(wants), max_bytes: limits.each_bytes, total, streams };
         self.sinks.write().expect("nothing panics while holding the sinks").push(sink);
         receiver
     }
@@ -178,14 +215,16 @@ impl Hub {
         let sinks = self.sinks.read().expect("nothing panics while holding the sinks");
         let give = |sink: &Sink| {
             let total = Arc::clone(&sink.total);
-            let queue = TapQueue::of_sink((sink.wants)(record)?, sink.max_bytes, total);
+            let drops = Drops { sink: sink.name, metrics: self.metrics.clone() };
+            let queue = TapQueue::of_sink((sink.wants)(record)?, sink.max_bytes, total, drops);
             let queue = Arc::new(queue);
             let tap = Tap::new(Arc::clone(&queue), None);
             // A closed channel means that the sink has stopped. Its queue would have no reader.
             sink.streams.send((Arc::clone(&stream), tap)).is_ok().then_some(queue)
         };
         let queues = sinks.iter().filter_map(give).collect();
-        self.registry.begin(Arc::new(RunningStream::new(Arc::clone(&stream))), queues)
+        let figures = Figures::new(std::time::Instant::now(), record.status, record.tally);
+        self.registry.begin(Arc::new(RunningStream::new(Arc::clone(&stream), figures)), queues)
     }
 
     /// Returns the next stream that the store refuses writes for under this epoch, because it was

@@ -29,6 +29,9 @@ pub mod hub;
 // Lenient JSON reading (pure).
 #[doc(hidden)]
 pub mod json;
+// Every metric of the daemon, in one table.
+#[doc(hidden)]
+pub mod metrics;
 // The values that everything speaks of (pure).
 pub mod model;
 // A macro for enums whose variants have names.
@@ -70,5 +73,8 @@ pub mod transcript;
 // The pages that people see.
 #[doc(hidden)]
 pub mod web;
+// Documents that are written from tables.
+#[cfg(test)]
+mod written;
 // What Zoom's cloud looks like from outside a stream.
 pub mod zoom;

@@ -11,7 +11,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::upkeep;
 use crate::control::Control;
-use crate::http::{Counters, Refusals};
+use crate::http::Refusals;
+use crate::metrics::Metrics;
 use crate::net::retry::Doubling;
 use crate::sinks::Runner;
 use crate::store::Store;
@@ -21,7 +22,7 @@ use crate::zoom::token::Tokens;
 /// Builds the parts that are restarted after a panic. The stream supervisor, the HTTP server and the store's writer are
 /// not among them: the daemon exits without one of those, and its next start continues the work.
 pub(super) struct Parts {
-    pub counters: Arc<Counters>,
+    pub metrics: Metrics,
 }
 
 type Part = Pin<Box<dyn Future<Output = ()> + Send>>;
@@ -85,7 +86,7 @@ impl Parts {
         state: S,
         start: impl for<'a> Fn(&'a mut S) -> Running<'a> + Send + 'static,
     ) -> Part {
-        Box::pin(keep_running(name, Arc::clone(&self.counters), stop.clone(), state, start))
+        Box::pin(keep_running(name, self.metrics.clone(), stop.clone(), state, start))
     }
 }
 
@@ -102,7 +103,7 @@ const STABLE_AFTER: Duration = Duration::from_secs(60);
 /// current `state`.
 async fn keep_running<S: Send>(
     name: &'static str,
-    counters: Arc<Counters>,
+    metrics: Metrics,
     stop: CancellationToken,
     mut state: S,
     start: impl for<'a> Fn(&'a mut S) -> Running<'a>,
@@ -115,7 +116,7 @@ async fn keep_running<S: Send>(
         if stop.is_cancelled() {
             return;
         }
-        counters.part_restarted(name);
+        metrics.part_restarts.inc([name]);
         if started.elapsed() >= STABLE_AFTER {
             waits.restart();
         }
@@ -152,35 +153,34 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_part_that_panics_is_counted_and_started_again() {
-        let (starts, counters) = (Arc::new(AtomicU32::new(0)), Arc::new(Counters::default()));
+        let (starts, metrics) = (Arc::new(AtomicU32::new(0)), Metrics::default());
         let stop = CancellationToken::new();
-        let part =
-            keep_running("recorder", counters.clone(), stop.clone(), starts.clone(), fragile);
+        let part = keep_running("recorder", metrics.clone(), stop.clone(), starts.clone(), fragile);
         let part = tokio::spawn(part);
         sleep(Duration::from_secs(30)).await;
         assert_eq!(starts.load(Ordering::Relaxed), 3);
-        assert_eq!(counters.restarts()["recorder"], 2);
+        assert_eq!(metrics.part_restarts.get(["recorder"]), 2);
         assert!(!part.is_finished());
         part.abort();
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_part_that_ends_at_the_stop_is_not_restarted() {
-        let (counters, stop) = (Arc::new(Counters::default()), CancellationToken::new());
+        let (metrics, stop) = (Metrics::default(), CancellationToken::new());
         stop.cancel();
-        keep_running("relay", counters.clone(), stop, (), |()| Box::pin(async {})).await;
-        assert!(counters.restarts().is_empty());
+        keep_running("relay", metrics.clone(), stop, (), |()| Box::pin(async {})).await;
+        assert!(metrics.part_restarts.by_value().is_empty());
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_part_that_keeps_panicking_waits_longer_each_time_and_still_stops() {
-        let (counters, stop) = (Arc::new(Counters::default()), CancellationToken::new());
-        let part = keep_running("nats", counters.clone(), stop.clone(), (), |()| {
+        let (metrics, stop) = (Metrics::default(), CancellationToken::new());
+        let part = keep_running("nats", metrics.clone(), stop.clone(), (), |()| {
             Box::pin(async { panic!("a fault") })
         });
         let part = tokio::spawn(part);
         sleep(Duration::from_secs(1 + 2 + 4 + 8 + 1)).await;
-        assert_eq!(counters.restarts()["nats"], 5);
+        assert_eq!(metrics.part_restarts.get(["nats"]), 5);
         stop.cancel();
         part.await.unwrap();
     }

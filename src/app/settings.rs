@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::clock;
 use crate::config::Config;
 use crate::hub::WriterSettings;
+use crate::metrics::Metrics;
 use crate::model::{Keep, NodeId};
 use crate::net::Network;
 use crate::rtms::stream::Timings;
@@ -30,13 +31,14 @@ const WEBHOOKS_POLL_INTERVAL: Duration = Duration::from_secs(1);
 /// How often the store is checked for planned requests to Zoom.
 const CONTROL_POLL_INTERVAL: Duration = Duration::from_secs(1);
 
-pub(super) fn writer_settings(config: &Config, apps: &Apps) -> WriterSettings {
+pub(super) fn writer_settings(config: &Config, apps: &Apps, metrics: Metrics) -> WriterSettings {
     let apps = apps.clone();
     WriterSettings {
         batch_interval: config.entry_batch_interval,
         max_queued_bytes: config.entry_buffer_bytes,
         keeps_personal: Arc::new(move |app| apps.retention(app).entries != Keep::Nothing),
         now_ms: clock::now_ms,
+        metrics,
     }
 }
 

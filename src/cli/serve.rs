@@ -1,9 +1,11 @@
 //! `rtmsd serve`: runs the daemon until it is asked to stop.
 
 use std::io::{self, IsTerminal};
+use std::net::SocketAddr;
 use std::path::Path;
 use std::process::ExitCode;
 
+use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
@@ -35,12 +37,12 @@ pub(super) async fn run(mut config: Config, stop: CancellationToken) -> ExitCode
     };
     // Port 0 asks for any free port.
     let address = listener.local_addr().unwrap_or(address);
-    let admin = match config.admin_address.map(|address| (address, server::listen(address))) {
-        None => None,
-        Some((_, Ok(listener))) => Some(listener),
-        Some((address, Err(error))) => {
-            return print_error(1, &format!("cannot listen on {address} (ADMIN_ADDR): {error}"));
-        }
+    let (admin, metrics) = match (
+        listen_beside(config.admin_address, "ADMIN_ADDR"),
+        listen_beside(config.metrics_address, "METRICS_ADDR"),
+    ) {
+        (Ok(admin), Ok(metrics)) => (admin, metrics),
+        (Err(problem), _) | (_, Err(problem)) => return print_error(1, &problem),
     };
     if let Err(error) = first_start::generate_secrets(&mut config) {
         let folder = first_start::data_folder(&config.database).unwrap_or(Path::new("."));
@@ -63,7 +65,7 @@ pub(super) async fn run(mut config: Config, stop: CancellationToken) -> ExitCode
     };
     let app =
         match App::build(config, Timings::default(), Leases::default(), Resolver::system()).await {
-            Ok(app) => app.with_admin(admin),
+            Ok(app) => app.with_admin(admin).with_metrics(metrics),
             Err(error) => return print_error(1, &error.to_string()),
         };
     let reloading = tokio::spawn(reload_on_hangup(hangups, app.managed_apps.clone()));
@@ -77,6 +79,18 @@ pub(super) async fn run(mut config: Config, stop: CancellationToken) -> ExitCode
         }
         Err(error) => print_error(1, &error.to_string()),
     }
+}
+
+/// Listens on the address of a setting, if it is set.
+fn listen_beside(
+    address: Option<SocketAddr>,
+    setting: &str,
+) -> Result<Option<TcpListener>, String> {
+    let listen = |address| {
+        server::listen(address)
+            .map_err(|error| format!("cannot listen on {address} ({setting}): {error}"))
+    };
+    address.map(listen).transpose()
 }
 
 /// Reads the apps of the settings again on every SIGHUP. After a mistake they stay as they are.

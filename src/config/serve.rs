@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 
 use super::read::Reader;
+use super::server::{listen_address, side_address};
 use crate::tls;
 
 /// Records what is missing for serving. With the embedded store the first start generates a token and a key in
@@ -14,12 +15,7 @@ pub(super) fn require_secrets(read: &mut Reader<'_>) {
         read.required("API_TOKENS");
         read.required("TOKEN_ENCRYPTION_KEYS");
     }
-    if let (Some(main), Some(Some(admin))) =
-        (super::server::listen_address(read), super::server::admin_address(read))
-        && addresses_overlap(main, admin)
-    {
-        read.mistake("ADMIN_ADDR", "is taken by HOST and PORT: choose another port");
-    }
+    check_addresses(read);
     for name in ["RTMS_CA_FILE", "CA_FILE"] {
         if let Some(path) = read.optional(name)
             && let Err(error) = tls::client_config(Some(Path::new(&path)))
@@ -31,6 +27,21 @@ pub(super) fn require_secrets(read: &mut Reader<'_>) {
         && let Err(error) = File::open(&path)
     {
         read.mistake("NATS_CREDENTIALS", format!("cannot read {path}: {error}"));
+    }
+}
+
+/// Each listener needs an address of its own.
+fn check_addresses(read: &mut Reader<'_>) {
+    let Some(main) = listen_address(read) else { return };
+    let mut taken = vec![("HOST and PORT", main)];
+    for name in ["ADMIN_ADDR", "METRICS_ADDR"] {
+        let Some(Some(address)) = side_address(read, name) else { continue };
+        match taken.iter().find(|(_, other)| addresses_overlap(*other, address)) {
+            Some((by, _)) => {
+                read.mistake(name, format!("is taken by {by}: choose another port"));
+            }
+            None => taken.push((name, address)),
+        }
     }
 }
 

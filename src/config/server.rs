@@ -14,12 +14,15 @@ pub(super) fn listen_address(read: &mut Reader<'_>) -> Option<SocketAddr> {
     Some(SocketAddr::new(host?, u16::try_from(port?).ok()?))
 }
 
-/// Reads `ADMIN_ADDR`: `None` for a mistake, `Some(None)` if it is not set.
-pub(super) fn admin_address(read: &mut Reader<'_>) -> Option<Option<SocketAddr>> {
-    let Some(text) = read.optional("ADMIN_ADDR") else { return Some(None) };
+/// Reads an address beside the main one: `None` for a mistake, `Some(None)` if it is not set.
+pub(super) fn side_address(
+    read: &mut Reader<'_>,
+    name: &'static str,
+) -> Option<Option<SocketAddr>> {
+    let Some(text) = read.optional(name) else { return Some(None) };
     match text.parse() {
         Ok(address) => Some(Some(address)),
-        Err(_) => read.wrong("ADMIN_ADDR", "an IP address and a port, such as 127.0.0.1:3001"),
+        Err(_) => read.wrong(name, "an IP address and a port, such as 127.0.0.1:3001"),
     }
 }
 

@@ -144,6 +144,15 @@ pub async fn require_admin(
     Ok(next.run(admit(&state, Scope::Admin, request).await?).await)
 }
 
+/// Admits a request with a token that may read the metrics.
+pub async fn require_metrics(
+    State(state): State<Arc<AppState>>,
+    request: Request,
+    next: Next,
+) -> Result<Response, ApiError> {
+    Ok(next.run(admit(&state, Scope::Metrics, request).await?).await)
+}
+
 /// The request with its [`Caller`], if its token has the scope.
 pub(super) async fn admit(
     state: &AppState,

@@ -18,13 +18,13 @@ use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::handshake::server::create_response;
 use tokio_tungstenite::tungstenite::protocol::Role;
 
+use super::AppState;
 use super::auth::{Caller, SUBPROTOCOL, offers_subprotocol};
-use super::counters::count;
 use super::error::ApiError;
 use super::extract::{InPath, Params, known_session, visible_session};
 use super::server::Socket;
-use super::{AppState, Counters};
 use crate::hub::Permit;
+use crate::metrics::Metrics;
 use crate::model::SessionId;
 use crate::sinks::live::{self, Connection, Live, NAMES, Request, RequestError, Source};
 
@@ -77,7 +77,7 @@ async fn upgrade_consumer(
     // Before the 101: a consumer that is refused gets an HTTP status instead of a close code.
     let permit = state.hub.enter(caller.entrant()).ok_or(ApiError::TooManySubscribers)?;
     let consumer = Consumer { live: state.live.clone(), caller, session, request, permit };
-    let connection = catch_panic(consumer.serve(upgrade), Arc::clone(&state.counters));
+    let connection = catch_panic(consumer.serve(upgrade), state.metrics.clone());
     // On the tracker, because hyper's connection task ends with the upgrade and the shutdown would not wait for it.
     state.live_connections.spawn(connection);
     let mut response = response.map(|()| Body::empty());
@@ -96,9 +96,9 @@ fn query_fields(query: &Params) -> Map<String, Value> {
 }
 
 /// Runs a connection; a panic ends only this connection.
-async fn catch_panic(connection: impl Future<Output = ()>, counters: Arc<Counters>) {
+async fn catch_panic(connection: impl Future<Output = ()>, metrics: Metrics) {
     if AssertUnwindSafe(connection).catch_unwind().await.is_err() {
-        count(&counters.panics);
+        metrics.panics.inc([]);
         tracing::error!("a live connection's task panicked; the connection is closed");
     }
 }

@@ -111,7 +111,7 @@ pub fn build_document(webhook_path: &str) -> Value {
             "securitySchemes": {
                 "token": {
                     "type": "http", "scheme": "bearer",
-                    "description": "One of API_TOKENS, with the scopes read, control or admin",
+                    "description": "One of API_TOKENS, with the scopes read, control, admin or metrics",
                 },
                 "ticket": {
                     "type": "apiKey", "in": "query", "name": "ticket",
@@ -181,6 +181,7 @@ pub fn required_scope(access: Access, method: &str) -> Option<&'static str> {
         (Access::Token, "get") | (Access::Read | Access::Ticket | Access::Page, _) => Some("read"),
         (Access::Token | Access::Control, _) => Some("control"),
         (Access::Admin | Access::AdminPage, _) => Some("admin"),
+        (Access::Metrics, _) => Some("metrics"),
     }
 }
 

@@ -27,7 +27,7 @@ pub(super) async fn ready(State(state): State<Arc<AppState>>) -> Response {
         "store": if checks.store_ok { "ok" } else { "unavailable" },
         "draining": checks.draining,
         "streams": state.occupancy.shortage(&state.apps).map_or(Cow::Borrowed("ok"), Cow::Owned),
-        "restarts": state.counters.restarts(),
+        "restarts": state.metrics.part_restarts.by_value(),
         "unreadable_rows": state.store.passed_over(),
     });
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };

@@ -14,8 +14,8 @@ use uuid::Uuid;
 
 use super::client_address::{ClientAddress, Peer, TrustedProxies};
 use super::connections::Overload;
-use super::counters::{Counters, count};
 use super::error::ApiError;
+use crate::metrics::Metrics;
 
 const REQUEST_ID_HEADER: &str = "x-request-id";
 
@@ -29,7 +29,7 @@ pub(super) struct ErrorShown;
 
 /// The state of [`observe_request`].
 pub(super) struct Observer {
-    pub counters: Arc<Counters>,
+    pub metrics: Metrics,
     pub trusted_proxies: TrustedProxies,
     /// The routes of Zoom's webhooks, which have places of their own when the daemon is overloaded.
     pub webhook_paths: Vec<String>,
@@ -76,7 +76,7 @@ pub(super) async fn observe_request(
         true => ApiError::Overloaded.into_response(),
         // The state of a handler that panicked is dropped with its future, so nothing observes a broken invariant.
         false => AssertUnwindSafe(next.run(request)).catch_unwind().await.unwrap_or_else(|_| {
-            count(&observer.counters.panics);
+            observer.metrics.panics.inc([]);
             ApiError::Panicked.into_response()
         }),
     };
@@ -86,8 +86,8 @@ pub(super) async fn observe_request(
         error.render(&mut response, &request_id);
     }
     security_headers(response.headers_mut(), &request_id);
-    // Successful probes arrive every few seconds and would drown the log.
-    if is_probe(route) && response.status().is_success() {
+    // Successful probes and scrapes arrive every few seconds and would drown the log.
+    if is_periodic(route) && response.status().is_success() {
         return response;
     }
     tracing::info!(
@@ -101,6 +101,10 @@ pub(super) async fn observe_request(
         "request"
     );
     response
+}
+
+fn is_periodic(route: &str) -> bool {
+    is_probe(route) || route == "/metrics"
 }
 
 fn is_probe(route: &str) -> bool {
@@ -126,8 +130,6 @@ fn security_headers(headers: &mut HeaderMap, request_id: &str) {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::Ordering;
-
     use axum::Router;
     use axum::body::Body;
     use axum::http::StatusCode;
@@ -146,14 +148,14 @@ mod tests {
 
     #[tokio::test]
     async fn a_panic_in_a_handler_is_answered_500_and_counted() {
-        let counters = Arc::new(Counters::default());
+        let metrics = Metrics::default();
         let boom = || async {
             if true {
                 panic!("a secret")
             }
         };
         let observer = Observer {
-            counters: Arc::clone(&counters),
+            metrics: metrics.clone(),
             trusted_proxies: TrustedProxies::default(),
             webhook_paths: Vec::new(),
         };
@@ -162,7 +164,7 @@ mod tests {
             .layer(from_fn_with_state(Arc::new(observer), observe_request));
         let response = call(router, "/boom").await;
         assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
-        assert_eq!(counters.panics.load(Ordering::Relaxed), 1);
+        assert_eq!(metrics.panics.get([]), 1);
         let id = response.headers()[REQUEST_ID_HEADER].to_str().unwrap().to_owned();
         let body = response.into_body().collect().await.unwrap().to_bytes();
         let body: serde_json::Value = serde_json::from_slice(&body).unwrap();

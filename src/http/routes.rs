@@ -16,6 +16,7 @@ use axum::middleware::from_fn_with_state;
 use axum::routing::MethodRouter;
 
 use super::error::ApiError;
+use super::metrics::METRICS_PATH;
 use super::openapi::Operation;
 use super::{
     AppState, app_webhook_path, audit, auth, cors, dashboard as pages, idempotency, request,
@@ -40,6 +41,8 @@ pub enum Access {
     Page,
     /// A page of the dashboard, for a token with `admin`.
     AdminPage,
+    /// A token with `metrics`, whatever the method.
+    Metrics,
 }
 
 /// One path with its handlers.
@@ -113,6 +116,7 @@ pub fn router(state: Arc<AppState>) -> Router {
     let (mut read, mut ticket) = (Router::new(), Router::new());
     let (mut control, mut admin) = (Router::new(), Router::new());
     let (mut page, mut admin_page) = (Router::new(), Router::new());
+    let mut metrics = Router::new();
     for Route { path, access, handlers, .. } in routes_of(&state) {
         match access {
             Access::Open => open = open.route(&path, handlers),
@@ -123,6 +127,7 @@ pub fn router(state: Arc<AppState>) -> Router {
             Access::Admin => admin = admin.route(&path, handlers),
             Access::Page => page = page.route(&path, handlers),
             Access::AdminPage => admin_page = admin_page.route(&path, handlers),
+            Access::Metrics => metrics = metrics.route(&path, handlers),
         }
     }
     // `route_layer` and not `layer`: unknown paths must be 404 without a token.
@@ -146,6 +151,8 @@ pub fn router(state: Arc<AppState>) -> Router {
         let layer = from_fn_with_state(Arc::clone(&state), pages::require_admin_page);
         admin_page = admin_page.route_layer(layer);
     }
+    let metrics =
+        metrics.route_layer(from_fn_with_state(Arc::clone(&state), auth::require_metrics));
     open.merge(token)
         .merge(read)
         .merge(ticket)
@@ -153,6 +160,7 @@ pub fn router(state: Arc<AppState>) -> Router {
         .merge(admin)
         .merge(page)
         .merge(admin_page)
+        .merge(metrics)
         .method_not_allowed_fallback(|| async { ApiError::MethodNotAllowed })
         .fallback(|| async { ApiError::UnknownRoute })
         // Inside `observe`, because it needs the client's address, and outside authentication, to see refusals.
@@ -165,8 +173,16 @@ pub fn router(state: Arc<AppState>) -> Router {
 
 /// The health checks alone, for a separate listener.
 pub fn health_router(state: &Arc<AppState>) -> Router {
-    let is_health = |route: &Route| route.path.starts_with("/health/");
-    let routes = all_routes(&state.webhook_path).into_iter().filter(is_health);
+    part_router(state, |path| path.starts_with("/health/"))
+}
+
+/// The metrics alone, for a separate listener. It asks for no token.
+pub fn metrics_router(state: &Arc<AppState>) -> Router {
+    part_router(state, |path| path == METRICS_PATH)
+}
+
+fn part_router(state: &Arc<AppState>, is_part: impl Fn(&str) -> bool) -> Router {
+    let routes = all_routes(&state.webhook_path).into_iter().filter(|route| is_part(&route.path));
     routes
         .fold(Router::new(), |router, route| router.route(&route.path, route.handlers))
         .method_not_allowed_fallback(|| async { ApiError::MethodNotAllowed })
@@ -177,7 +193,7 @@ pub fn health_router(state: &Arc<AppState>) -> Router {
 
 fn request_observer(state: &AppState) -> Arc<request::Observer> {
     Arc::new(request::Observer {
-        counters: Arc::clone(&state.counters),
+        metrics: state.metrics.clone(),
         trusted_proxies: state.trusted_proxies.clone(),
         webhook_paths: vec![
             state.webhook_path.clone(),

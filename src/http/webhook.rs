@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::Json;
 use axum::extract::{Path, Request, State};
@@ -11,7 +11,6 @@ use axum::response::{IntoResponse, Response};
 use serde_json::json;
 use tokio::time::timeout;
 
-use super::counters::count;
 use super::error::ApiError;
 use super::query::first_value;
 use super::recorded::follow_up;
@@ -35,9 +34,12 @@ const WARNING_INTERVAL_MS: i64 = 60_000;
 
 /// The name in the log of an event that cannot be read.
 const UNREADABLE: &str = "unreadable";
+/// The event with which Zoom checks the address.
+const VALIDATION: &str = "endpoint.url_validation";
 
 /// Paths that a webhook cannot have.
-const TAKEN: [&str; 6] = ["/health/", "/api/", "/docs", "/openapi.json", "/assets/", "/dashboard"];
+const TAKEN: [&str; 7] =
+    ["/health/", "/api/", "/docs", "/metrics", "/openapi.json", "/assets/", "/dashboard"];
 
 /// Checks a webhook path: it starts with `/`, is plain text and none of the daemon's own paths.
 pub fn check_path(path: &str) -> Result<(), &'static str> {
@@ -47,8 +49,10 @@ pub fn check_path(path: &str) -> Result<(), &'static str> {
     } else if !path.bytes().all(plain) {
         Err("may hold only A-Z a-z 0-9 / _ - . ~")
     } else if TAKEN.iter().any(|taken| path.starts_with(taken)) {
-        // `/docs` and `/openapi.json` are compared as prefixes too: nothing near the daemon's own paths is allowed.
-        Err("must not be under /api, /health, /assets or /dashboard, nor /docs or /openapi.json")
+        // `/docs` and the like are compared as prefixes too: nothing near the daemon's own paths is allowed.
+        Err(
+            "must not be under /api, /health, /assets or /dashboard, nor /docs, /metrics or /openapi.json",
+        )
     } else {
         Ok(())
     }
@@ -66,7 +70,7 @@ pub(super) async fn receive(
     let app = first_value(request.uri().query(), TYPE_PARAMETER)
         .and_then(|name| named_app(&state, &name))
         .or_else(|| state.apps.get(&AppName::default()));
-    count_refused(&state, answer_webhook(&state, app, request).await)
+    counted_answer(&state, app, request).await
 }
 
 /// Receives the webhooks of the app that the path names.
@@ -76,7 +80,7 @@ pub(super) async fn receive_for_app(
     request: Request,
 ) -> Result<Response, ApiError> {
     let app = named_app(&state, &name);
-    count_refused(&state, answer_webhook(&state, app, request).await)
+    counted_answer(&state, app, request).await
 }
 
 fn named_app(state: &AppState, name: &str) -> Option<Arc<App>> {
@@ -114,26 +118,36 @@ impl SignatureWarnings {
     }
 }
 
-fn count_refused(
-    state: &AppState,
-    outcome: Result<Response, ApiError>,
-) -> Result<Response, ApiError> {
-    if outcome.as_ref().is_err_and(|error| error.status().is_client_error()) {
-        count(&state.counters.webhooks_refused);
-    }
-    outcome
+/// What the metrics say of a webhook.
+#[derive(Default)]
+struct Noted {
+    /// Empty before the body was read.
+    event: String,
+    /// What came of it, if nothing failed.
+    outcome: &'static str,
 }
 
-async fn answer_webhook(
+/// Answers a webhook and counts it.
+async fn counted_answer(
     state: &AppState,
     app: Option<Arc<App>>,
     request: Request,
 ) -> Result<Response, ApiError> {
-    let app = app.ok_or(ApiError::UnknownApp)?;
-    let answer = answer_of_app(state, &app, request).await;
-    if let Err(error) = &answer
-        && error.status().is_client_error()
-    {
+    let (began, mut noted) = (Instant::now(), Noted::default());
+    let app = app.as_deref();
+    let answer = match app {
+        Some(app) => answer_of_app(state, app, request, &mut noted).await,
+        None => Err(ApiError::UnknownApp),
+    };
+    let name = app.map_or("", |app| app.name.as_str());
+    let outcome = match &answer {
+        Ok(_) => noted.outcome,
+        Err(error) if error.status().is_client_error() => "refused",
+        Err(_) => "failed",
+    };
+    state.metrics.webhooks.inc([name, &noted.event, outcome]);
+    state.metrics.webhook_latency.observe_time([name], began.elapsed());
+    if let (Some(app), Err(error), "refused") = (app, &answer, outcome) {
         state.arrivals.note_refused(&app.name, error.code(), (state.now_ms)());
     }
     answer
@@ -143,6 +157,7 @@ async fn answer_of_app(
     state: &AppState,
     app: &App,
     request: Request,
+    noted: &mut Noted,
 ) -> Result<Response, ApiError> {
     let (parts, body) = request.into_parts();
     let raw = body::read_body(body, MAX_BODY_BYTES, state.body_timeout).await?;
@@ -154,6 +169,7 @@ async fn answer_of_app(
         Ok(key) => key,
         Err(error) => return Err(refuse_signature(state, app, &raw, error, now_ms).await),
     };
+    state.metrics.last_webhook.set([app.name.as_str()], now_ms as f64 / 1000.0);
     if let Some(age_s) = headers.age_s(now_ms) {
         state.arrivals.note_age(&app.name, age_s);
     }
@@ -164,11 +180,13 @@ async fn answer_of_app(
             Err(ApiError::Event(error))
         }
         Ok(Event::UrlValidation { plain_token }) => {
+            *noted = Noted { event: VALIDATION.to_owned(), outcome: "validated" };
             note_validation(state, app, &key, now_ms).await;
             Ok(validation_response(app, &key, &plain_token))
         }
         Ok(Event::Delivery(delivery)) => {
-            record_delivery(state, app, without_unkept(app, *delivery)).await
+            noted.event.clone_from(&delivery.event);
+            record_delivery(state, app, without_unkept(app, *delivery), noted).await
         }
     }
 }
@@ -264,6 +282,7 @@ async fn record_delivery(
     state: &AppState,
     app: &App,
     delivery: Delivery,
+    noted: &mut Noted,
 ) -> Result<Response, ApiError> {
     if !app.may_send(&delivery.event) {
         let (outcome, reason) = (WebhookOutcome::Refused, WebhookReason::OtherApp);
@@ -285,7 +304,7 @@ async fn record_delivery(
             return Err(error.into());
         }
     };
-    follow_up(state, &delivery, recorded).await;
+    noted.outcome = follow_up(state, &delivery, recorded).await;
     Ok(Json(json!({ "status": true, "message": "recorded" })).into_response())
 }
 
@@ -315,6 +334,7 @@ mod tests {
             "/health/live",
             "/api/v1/sdk/sessions",
             "/docs",
+            "/metrics",
             "/openapi.json",
             "/assets/x",
             "/dashboard/sessions",

@@ -1,11 +1,12 @@
 //! Sends items to the store in batches bounded in bytes. The bound shrinks after each failure and grows after each
 //! success. An item that the store does not take is replaced, so that it blocks no other.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::future::BoxFuture;
 use tokio::time::{sleep, timeout};
 
+use crate::metrics::Metrics;
 use crate::net::retry::{Doubling, retry};
 use crate::store::{Store, StoreError};
 
@@ -29,6 +30,8 @@ pub(super) struct Kind<T> {
     pub bytes: fn(&T) -> usize,
     /// The replacement for an item that the store does not take.
     pub stand_in: fn(&T) -> T,
+    /// Whether the metrics of batches are about this kind.
+    pub is_of_entries: bool,
 }
 
 /// The result of [`Batcher::send`].
@@ -46,11 +49,12 @@ pub(super) type Sending<'b, R> = BoxFuture<'b, Result<R, StoreError>>;
 pub(super) struct Batcher {
     store: Store,
     max_bytes: usize,
+    metrics: Metrics,
 }
 
 impl Batcher {
-    pub(super) fn new(store: Store) -> Self {
-        Self { store, max_bytes: MAX_BATCH_BYTES }
+    pub(super) fn new(store: Store, metrics: Metrics) -> Self {
+        Self { store, max_bytes: MAX_BATCH_BYTES, metrics }
     }
 
     /// Sends all `items` in order, one call of `attempt` per batch. `attempt` must be idempotent. Retries while the
@@ -65,7 +69,9 @@ impl Batcher {
         let (mut at, mut outage, mut unanswered) = (0, Outage::new(), 0);
         while at < items.len() {
             let batch = self.next_batch(&items[at..], kind);
+            let began = Instant::now();
             let mut done = attempt(batch).await;
+            self.count(kind, batch.len(), began.elapsed(), &done);
             // Only an item that fails alone is at fault; a failed batch is halved first, below.
             if let ([item], Err(error)) = (batch, &done)
                 && self.is_hopeless(error, &mut unanswered).await
@@ -109,6 +115,24 @@ impl Batcher {
             (at, unanswered) = (at + batch.len(), 0);
         }
         sent
+    }
+
+    fn count<T, R>(
+        &self,
+        kind: &Kind<T>,
+        items: usize,
+        took: Duration,
+        done: &Result<R, StoreError>,
+    ) {
+        if kind.is_of_entries {
+            self.metrics.batch_entries.observe([], items as f64);
+            self.metrics.batch_seconds.observe_time([], took);
+        }
+        match done {
+            Ok(_) => {}
+            Err(StoreError::Unavailable(_)) => self.metrics.batch_failures.inc(["unavailable"]),
+            Err(_) => self.metrics.batch_failures.inc(["rejected"]),
+        }
     }
 
     /// The next batch: as many items as fit, but at least one.
@@ -195,12 +219,13 @@ mod tests {
     use crate::store::Location;
 
     /// Each item is its own size; 0 is the replacement.
-    const SIZES: Kind<usize> = Kind { max_items: 100, bytes: |item| *item, stand_in: |_| 0 };
+    const SIZES: Kind<usize> =
+        Kind { max_items: 100, bytes: |item| *item, stand_in: |_| 0, is_of_entries: true };
     const KIB: usize = 1024;
 
     async fn batcher(folder: &tempfile::TempDir) -> Batcher {
         let store = Store::open(&Location::Sqlite(folder.path().join("rtmsd.db"))).await.unwrap();
-        Batcher::new(store)
+        Batcher::new(store, Metrics::default())
     }
 
     /// Records the batches that were tried and that passed. `judge` decides the result of each try.

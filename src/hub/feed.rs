@@ -2,6 +2,7 @@
 
 mod figures;
 mod handover;
+mod metrics;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -10,6 +11,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 use self::figures::{Unknown, Written};
+use self::metrics::Counting;
 use super::Hub;
 use super::frame::{Encoded, Frame, StreamInfo};
 use super::log::Log;
@@ -44,7 +46,8 @@ pub struct Feed {
     closing: VecDeque<EntryBody>,
     is_ended: bool,
     is_revoked: bool,
-    asked_sinks_at: Option<Instant>,
+    /// When the counts and the frames that sinks dropped were last collected.
+    collected_at: Option<Instant>,
     status: StreamStatus,
     announced_ms: i64,
     first_packet_ms: Option<i64>,
@@ -58,6 +61,7 @@ pub struct Feed {
     stream: Arc<StreamInfo>,
     fanout: Fanout,
     written: Written,
+    counting: Counting,
 }
 
 /// Whether the entry that marks a continued log has been written.
@@ -80,7 +84,9 @@ impl Feed {
         let log = Box::new(Log::new(stream, last_seq));
         // First in the queue: the writer drops the entries of a stream without a log.
         hub.queue.push(Item::Open(stream.stream_id.clone(), log));
+        let counting = Counting::new(hub.metrics().clone(), stream, last_seq);
         Self {
+            counting,
             fanout: hub.fanout(stream, Arc::clone(&info)),
             stream: info,
             hub,
@@ -91,7 +97,7 @@ impl Feed {
             closing: VecDeque::new(),
             is_ended: false,
             is_revoked: false,
-            asked_sinks_at: None,
+            collected_at: None,
             status: stream.status,
             announced_ms,
             first_packet_ms: stream.first_packet_ms,
@@ -120,6 +126,9 @@ impl Feed {
         // Before the entry is queued: the roster may add a name to a transcript line.
         self.fanout.running().people().note(entry_ms, &mut body);
         let piece = body.piece();
+        if piece.is_some() {
+            self.counting.media_began(now_ms);
+        }
         // The ledger counts a line only if it was kept; a line dropped here is a gap with its own
         // cause.
         let is_kept = self.append(entry_ms, body);
@@ -148,6 +157,9 @@ impl Feed {
             Ok(payload) => payload,
             Err(kind) => return self.undecodable(frame, kind),
         };
+        if self.counting.awaits_media() {
+            self.counting.media_began(now_ms);
+        }
         self.count(medium, at_ms, bytes);
         if payload.is_none_or(|payload| self.hand_out(at_ms, frame, payload)) {
             self.ledger.frame(now_ms, medium, frame.at_ms, bytes);
@@ -240,6 +252,7 @@ impl Feed {
             self.fanout.settle(SETTLE_LIMIT).await;
         }
         self.take_left_out();
+        self.publish_counts(Instant::now());
         if self.is_ended {
             let accounts = self.ledger.accounts(self.now_ms());
             self.closing =
@@ -265,6 +278,7 @@ impl Feed {
         while let Some((medium, gap)) = self.ledger.closed() {
             let Gap { start_ms, end_ms, cause } = gap;
             let body = EntryBody::Gap { medium, start_ms, end_ms, cause };
+            self.counting.gap(&body);
             self.append(self.now_ms(), body);
         }
     }
@@ -278,6 +292,7 @@ impl Feed {
             if self.lost == 0 {
                 tracing::warn!(stream_id = %self.stream_id, "the entry queue is full; entries are dropped and counted");
             }
+            self.counting.entry_lost();
             self.lost += 1;
         }
         is_kept
@@ -349,6 +364,7 @@ fn end_summary(account: &MediumAccount, tally: &Tally) -> EntryBody {
 impl Drop for Feed {
     /// Runs also when the stream's task panics: a recording must not wait for more frames.
     fn drop(&mut self) {
+        self.publish_counts(Instant::now());
         // Does nothing after an orderly end, which has called it with its own value.
         self.fanout.over(false);
         self.hub.queue.push(Item::Close(self.stream_id.clone()));

@@ -88,6 +88,16 @@ impl Permits {
         Self { max, taken: Arc::default() }
     }
 
+    /// How many places are taken.
+    pub fn taken(&self) -> usize {
+        lock(&self.taken).all
+    }
+
+    /// How many places there are.
+    pub fn max(&self) -> usize {
+        self.max
+    }
+
     /// Takes a place; `None` when no place is free for this subscriber.
     pub fn enter(&self, entrant: Entrant<'_>) -> Option<Permit> {
         let mut taken = lock(&self.taken);

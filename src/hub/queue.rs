@@ -74,17 +74,29 @@ pub(super) fn update_bytes(update: &StreamUpdate) -> usize {
     ITEM_BYTES + accounts.iter().map(bytes).sum::<usize>()
 }
 
+/// How much waits for the writer.
+#[derive(Debug, Clone, Copy)]
+pub struct QueueLoad {
+    /// Entries and figures that the writer has not taken up.
+    pub items: usize,
+    /// Bytes of everything that is not stored yet.
+    pub bytes: usize,
+    pub max_bytes: usize,
+}
+
 /// The producers' side of the queue.
 #[derive(Clone)]
 pub(super) struct Queue {
     sender: mpsc::UnboundedSender<Item>,
     queued_bytes: Arc<AtomicUsize>,
+    /// The items that the writer has not taken up yet.
+    waiting: Arc<AtomicUsize>,
     max_bytes: usize,
 }
 
 impl Queue {
     pub(super) fn new(sender: mpsc::UnboundedSender<Item>, max_bytes: usize) -> Self {
-        Self { sender, queued_bytes: Arc::default(), max_bytes }
+        Self { sender, queued_bytes: Arc::default(), waiting: Arc::default(), max_bytes }
     }
 
     /// Queues an item. Returns false when there is no room or no writer.
@@ -94,11 +106,27 @@ impl Queue {
         // The count guards no other memory, so `Relaxed` is enough.
         let before = self.queued_bytes.fetch_add(bytes, Ordering::Relaxed);
         let has_room = bytes == 0 || before + bytes <= self.max_bytes;
+        // Before the item is sent: the writer may take it up at once.
+        self.waiting.fetch_add(1, Ordering::Relaxed);
         let is_queued = has_room && self.sender.send(item).is_ok();
         if !is_queued {
+            self.taken_up();
             self.queued_bytes.fetch_sub(bytes, Ordering::Relaxed);
         }
         is_queued
+    }
+
+    /// Notes that the writer has taken up an item.
+    pub(super) fn taken_up(&self) {
+        self.waiting.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn load(&self) -> QueueLoad {
+        QueueLoad {
+            items: self.waiting.load(Ordering::Relaxed),
+            bytes: self.queued_bytes.load(Ordering::Relaxed),
+            max_bytes: self.max_bytes,
+        }
     }
 
     /// Releases `bytes` that the writer has finished with.

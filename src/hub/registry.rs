@@ -10,8 +10,9 @@ use tokio::time::Instant;
 
 use super::frame::{Frame, StreamInfo};
 use super::left_out::LeftOut;
+use super::live_streams::{Figures, LiveStream};
 use super::roster::{Person, Roster};
-use super::tap::{Tap, TapQueue, Tapped, Wants};
+use super::tap::{Drops, Tap, TapQueue, Tapped, Wants};
 use crate::model::{MediaSet, Medium, SessionId, StreamId};
 
 #[cfg(test)]
@@ -39,11 +40,16 @@ pub(super) struct Topic {
 pub(super) struct RunningStream {
     pub stream: Mutex<Arc<StreamInfo>>,
     pub people: Mutex<Roster>,
+    figures: Mutex<Figures>,
 }
 
 impl RunningStream {
-    pub(super) fn new(stream: Arc<StreamInfo>) -> Self {
-        Self { stream: Mutex::new(stream), people: Mutex::default() }
+    pub(super) fn new(stream: Arc<StreamInfo>, figures: Figures) -> Self {
+        Self { stream: Mutex::new(stream), people: Mutex::default(), figures: Mutex::new(figures) }
+    }
+
+    pub(super) fn figures(&self) -> MutexGuard<'_, Figures> {
+        self.figures.lock().expect("nothing panics while holding figures")
     }
 
     pub(super) fn people(&self) -> MutexGuard<'_, Roster> {
@@ -56,9 +62,15 @@ impl RunningStream {
 }
 
 impl Registry {
-    pub(super) fn tap(&self, session: Option<SessionId>, wants: Wants, max_bytes: usize) -> Tap {
+    pub(super) fn tap(
+        &self,
+        session: Option<SessionId>,
+        wants: Wants,
+        max_bytes: usize,
+        drops: Drops,
+    ) -> Tap {
         let topic = session.map_or_else(|| Arc::clone(&self.everything), |id| self.session(id));
-        let queue = Arc::new(TapQueue::new(wants, max_bytes));
+        let queue = Arc::new(TapQueue::new(wants, max_bytes, drops));
         topic.taps().push(Arc::clone(&queue));
         // After the push: a stream that sees the new number must also find the new tap.
         topic.version.fetch_add(1, Ordering::Release);
@@ -75,6 +87,19 @@ impl Registry {
         // Copied, so that the registry's lock is not held while each roster is locked.
         let topics: Vec<Arc<Topic>> = self.sessions().values().cloned().collect();
         topics.iter().flat_map(|topic| topic.about()).collect()
+    }
+
+    /// What the streams that run here receive.
+    pub(super) fn live_streams(&self) -> Vec<LiveStream> {
+        let topics: Vec<Arc<Topic>> = self.sessions().values().cloned().collect();
+        let streams = topics.iter().flat_map(|topic| topic.running());
+        let now = std::time::Instant::now();
+        streams
+            .map(|running| {
+                let stream = Arc::clone(&*running.stream());
+                running.figures().read(now, stream)
+            })
+            .collect()
     }
 
     pub(super) fn changes(&self) -> watch::Receiver<()> {
@@ -117,12 +142,16 @@ impl Registry {
 
 impl Topic {
     fn about(&self) -> Vec<(Arc<StreamInfo>, Vec<Arc<Person>>)> {
-        let streams: Vec<Arc<RunningStream>> = self.streams().values().cloned().collect();
         let about = |running: &Arc<RunningStream>| {
             let people = running.people().all();
             (Arc::clone(&*running.stream()), people)
         };
-        streams.iter().map(about).collect()
+        self.running().iter().map(about).collect()
+    }
+
+    /// Copied, so that the lock is not held while each stream's own are.
+    fn running(&self) -> Vec<Arc<RunningStream>> {
+        self.streams().values().cloned().collect()
     }
 
     pub(super) fn remove(&self, queue: &Arc<TapQueue>) {

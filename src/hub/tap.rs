@@ -11,6 +11,7 @@ use tokio::time::{Instant, timeout_at};
 use super::frame::{Frame, StreamInfo};
 use super::left_out::{LeftOut, LeftOuts};
 use super::registry::Topic;
+use crate::metrics::Metrics;
 use crate::model::{AppScope, MediaSet, Medium, Product, SpeakerFilter, StreamId};
 
 /// The approximate size of a queued item without its payload.
@@ -52,9 +53,26 @@ impl Total {
     }
 
     /// The bytes that are queued now.
-    #[cfg(test)]
     pub(super) fn bytes(&self) -> usize {
         self.bytes.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn max_bytes(&self) -> usize {
+        self.max_bytes
+    }
+}
+
+/// Counts the frames that a consumer loses.
+#[derive(Clone)]
+pub(super) struct Drops {
+    /// The name of the consumer's kind.
+    pub sink: &'static str,
+    pub metrics: Metrics,
+}
+
+impl Drops {
+    fn count(&self, medium: Medium, frames: u64) {
+        self.metrics.frames_dropped.add([self.sink, medium.as_str()], frames);
     }
 }
 
@@ -128,7 +146,10 @@ impl Drop for Tap {
     fn drop(&mut self) {
         // Counted and closed under one lock: an item pushed meanwhile is either among these or refused.
         let unread = self.queue.lock().close();
-        self.queue.leave_out(unread);
+        // Nobody misses what a live consumer had not read when it left.
+        if self.place.is_none() {
+            self.queue.leave_out(unread);
+        }
         // Only after the count, because the stream collects the count once it sees the flag.
         self.queue.is_closed.store(true, Ordering::Release);
         self.settled();
@@ -152,6 +173,7 @@ pub(super) struct TapQueue {
     is_closed: AtomicBool,
     is_settled: AtomicBool,
     settled: Notify,
+    drops: Drops,
 }
 
 #[derive(Default)]
@@ -243,10 +265,11 @@ impl Waiting {
 }
 
 impl TapQueue {
-    pub(super) fn new(wants: Wants, max_bytes: usize) -> Self {
+    pub(super) fn new(wants: Wants, max_bytes: usize, drops: Drops) -> Self {
         Self {
             wants,
             max_bytes,
+            drops,
             is_refusing: AtomicBool::new(false),
             waiting: Mutex::default(),
             news: Notify::new(),
@@ -259,8 +282,8 @@ impl TapQueue {
     }
 
     /// Creates the queue of a sink, which also counts towards the sink's total.
-    pub(super) fn of_sink(wants: Wants, max_bytes: usize, total: Arc<Total>) -> Self {
-        let mut queue = Self::new(wants, max_bytes);
+    pub(super) fn of_sink(wants: Wants, max_bytes: usize, total: Arc<Total>, drops: Drops) -> Self {
+        let mut queue = Self::new(wants, max_bytes, drops);
         queue.waiting = Mutex::new(Waiting { total: Some(total), ..Waiting::default() });
         queue
     }
@@ -279,8 +302,10 @@ impl TapQueue {
     /// Queues an item; never waits. Returns false when it was refused. Older frames that make room for it are
     /// recorded as dropped.
     pub(super) fn push(&self, item: Tapped) -> bool {
-        let is_frame = matches!(item, Tapped::Frame(_));
-        if is_frame && self.is_refusing.load(Ordering::Relaxed) {
+        if let Tapped::Frame(frame) = &item
+            && self.is_refusing.load(Ordering::Relaxed)
+        {
+            self.drops.count(frame.medium, 1);
             return false;
         }
         let mut dropped = LeftOuts::default();
@@ -311,7 +336,10 @@ impl TapQueue {
         let mut spans = spans.into_iter().peekable();
         if spans.peek().is_some() {
             let mut left_out = self.left_out.lock().expect("no panic while the lock is held");
-            spans.for_each(|span| left_out.add(span));
+            spans.for_each(|span| {
+                self.drops.count(span.medium, span.count.frames);
+                left_out.add(span);
+            });
             self.has_left_out.store(true, Ordering::Release);
         }
     }

@@ -16,6 +16,7 @@ use super::batching::{Batcher, Kind, MAX_BATCH_BYTES, until_answered};
 use super::log::{ClaimState, Log};
 use super::queue::{Heard, Item, Queue, entry_bytes, update_bytes};
 use crate::clock;
+use crate::metrics::Metrics;
 use crate::model::{AppName, Entry, EntryBody, StreamId};
 use crate::store::{Append, OfferKey, Store, StreamUpdate};
 
@@ -27,6 +28,7 @@ const ENTRIES: Kind<Append> = Kind {
     bytes: |append| entry_bytes(&append.entry.body),
     // The placeholder keeps the number, so that readers see no hole in the sequence.
     stand_in: |append| append.with(not_kept(&append.entry.body)),
+    is_of_entries: true,
 };
 /// Figures are replaceable: a newer update follows.
 const FIGURES: Kind<(StreamId, StreamUpdate)> = Kind {
@@ -35,6 +37,7 @@ const FIGURES: Kind<(StreamId, StreamUpdate)> = Kind {
     stand_in: |(stream_id, update)| {
         (stream_id.clone(), StreamUpdate { epoch: update.epoch, ..StreamUpdate::default() })
     },
+    is_of_entries: false,
 };
 #[derive(Clone)]
 pub struct WriterSettings {
@@ -47,6 +50,8 @@ pub struct WriterSettings {
     pub keeps_personal: Arc<dyn Fn(&AppName) -> bool + Send + Sync>,
     /// The wall clock, Unix milliseconds.
     pub now_ms: fn() -> i64,
+    /// What this daemon counts.
+    pub metrics: Metrics,
 }
 
 impl Default for WriterSettings {
@@ -56,6 +61,7 @@ impl Default for WriterSettings {
             max_queued_bytes: 64 * 1024 * 1024,
             keeps_personal: Arc::new(|_| true),
             now_ms: clock::now_ms,
+            metrics: Metrics::default(),
         }
     }
 }
@@ -108,7 +114,7 @@ impl Writer {
         queue: Queue,
         items: mpsc::UnboundedReceiver<Item>,
     ) -> Self {
-        let batcher = Batcher::new(store.clone());
+        let batcher = Batcher::new(store.clone(), settings.metrics.clone());
         Self { hub, store, batcher, settings, queue, items, logs: HashMap::new() }
     }
 
@@ -154,6 +160,7 @@ impl Writer {
     }
 
     fn add(&mut self, batch: &mut Batch, item: Item) {
+        self.queue.taken_up();
         batch.bytes += item.bytes();
         match item {
             Item::Open(stream_id, log) => drop(self.logs.insert(stream_id, *log)),
@@ -218,6 +225,7 @@ impl Writer {
             match self.logs.get_mut(&append.entry.stream_id) {
                 Some(log) if fenced.contains(&append.entry.stream_id) => log.keep(append),
                 _ => {
+                    self.settings.metrics.entries.inc([append.entry.body.kind().as_str()]);
                     self.queue.done(entry_bytes(&append.entry.body));
                     match replaced.contains(&n) {
                         true => stored.extend(self.read_back(append.entry).await),

@@ -167,6 +167,10 @@ pub struct Notice {
     pub meeting_id: Option<String>,
     /// The user who tried to start the stream.
     pub operator_id: Option<String>,
+    /// How many streams the account has, if the notice is about that.
+    pub concurrent_streams: Option<i64>,
+    /// How many it may have.
+    pub concurrency_limit: Option<i64>,
 }
 
 /// A user has removed the app (section 15.7).

@@ -20,6 +20,11 @@ impl AppRooms {
         self.0.is_empty()
     }
 
+    /// Each app with a quota, and how many more of its streams may run.
+    pub fn iter(&self) -> impl Iterator<Item = (&AppName, usize)> {
+        self.0.iter().map(|(app, room)| (app, *room))
+    }
+
     /// The apps that may run no further stream.
     pub fn full(&self) -> impl Iterator<Item = &AppName> {
         self.0.iter().filter(|(_, room)| **room == 0).map(|(app, _)| app)

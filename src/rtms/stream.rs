@@ -19,8 +19,8 @@ use std::time::Instant;
 use bytes::Bytes;
 use rand::rngs::SmallRng;
 
-pub use io::{End, HangUp, Input, Output};
-pub use link::LossReason;
+pub use io::{End, HangUp, Input, LinkEvent, Output};
+pub use link::{LossKind, LossReason};
 pub use setup::{Setup, Timings};
 
 use self::link::Link;
@@ -64,6 +64,8 @@ pub struct Stream {
     cameras: Cameras,
     unknown: UnknownMessages,
     unreadable: UnreadableMessages,
+    // The driver takes them after every input, too.
+    link_events: Vec<LinkEvent>,
     // The driver takes all outputs after every input, which bounds the queue.
     outputs: VecDeque<Output>,
     rng: SmallRng,
@@ -119,6 +121,7 @@ impl Stream {
             cameras: Cameras::default(),
             unknown: UnknownMessages::new(),
             unreadable: UnreadableMessages::default(),
+            link_events: Vec::new(),
             outputs: VecDeque::from([dial]),
             rng: backoff::stream_rng(seed),
         }
@@ -218,6 +221,11 @@ impl Stream {
     /// Takes the unreadable parts of messages since the last call.
     pub fn take_unreadable(&mut self) -> UnreadableMessages {
         std::mem::take(&mut self.unreadable)
+    }
+
+    /// Takes the changes of the links since the last call, for counting.
+    pub fn take_link_events(&mut self) -> Vec<LinkEvent> {
+        std::mem::take(&mut self.link_events)
     }
 
     fn opened(&mut self, now: Instant, id: LinkId) {

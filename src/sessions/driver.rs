@@ -3,6 +3,7 @@
 
 mod held;
 mod links;
+mod metrics;
 mod socket;
 
 use std::collections::BTreeSet;
@@ -15,6 +16,7 @@ use tokio::time::Sleep;
 
 use self::held::HeldDials;
 use self::links::Links;
+use self::metrics::Counting;
 use super::stream_task::StreamTask;
 use super::stream_threads::count_message;
 use crate::clock;
@@ -96,6 +98,7 @@ pub(super) async fn drive_stream(task: &mut StreamTask) -> Exit {
         held: HeldDials::new(task.setup.timings.signaling_window / WAITS_IN_WINDOW),
         has_warned: false,
         logged_fields: BTreeSet::new(),
+        counting: Counting::new(task),
         task,
     };
     driver.run().await
@@ -115,6 +118,7 @@ struct Driver<'a> {
     has_warned: bool,
     /// The media parameters of which it was logged that Zoom grants others.
     logged_fields: BTreeSet<String>,
+    counting: Counting,
 }
 
 impl Driver<'_> {
@@ -124,6 +128,7 @@ impl Driver<'_> {
             let over = self.handle_ready(now);
             self.task.feed.count_unknown(self.stream.unknown());
             self.count_unreadable();
+            self.counting.links(self.stream.take_link_events());
             if let Some(effective) = self.stream.take_effective() {
                 self.note_granted(&effective);
             }
@@ -174,7 +179,7 @@ impl Driver<'_> {
     /// [`Self::run`] is done once for all of them. Whatever is no message waits in `next`.
     fn handle_ready(&mut self, now: Instant) -> Option<Exit> {
         for _ in 0..MOST_TOGETHER {
-            if let Some(over) = self.perform() {
+            if let Some(over) = self.perform(now) {
                 return Some(over);
             }
             if self.next.is_some() {
@@ -191,7 +196,7 @@ impl Driver<'_> {
                 }
             }
         }
-        self.perform()
+        self.perform(now)
     }
 
     /// Reads the messages that the links have already received before they are dropped. After the process was
@@ -205,7 +210,7 @@ impl Driver<'_> {
                 Input::Lost(..) if !self.stream.is_ending() => continue,
                 input => self.stream.handle(Instant::now(), input),
             }
-            if let Some(over) = self.perform() {
+            if let Some(over) = self.perform(Instant::now()) {
                 return Some(over);
             }
         }
@@ -244,8 +249,9 @@ impl Driver<'_> {
         }
     }
 
-    /// Performs the state machine's outputs until there are none. Returns how the driver ends, if it does.
-    fn perform(&mut self) -> Option<Exit> {
+    /// Performs the state machine's outputs until there are none. Returns how the driver ends, if it does. `since` is
+    /// when the message came that they answer.
+    fn perform(&mut self, since: Instant) -> Option<Exit> {
         while let Some(output) = self.stream.poll() {
             match output {
                 Output::Dial(id, endpoint) => self.dial(id, endpoint),
@@ -256,8 +262,11 @@ impl Driver<'_> {
                     self.links.hang_up(id, how);
                 }
                 Output::Send(id, message) => {
+                    let asked = self.counting.asked_at(&message);
                     if let Err(loss) = self.links.send(id, encode(message, clock::now_ms())) {
                         self.stream.handle(Instant::now(), Input::Lost(id, loss));
+                    } else if let Some(asked) = asked {
+                        self.counting.answered(id, since, asked);
                     }
                 }
                 Output::Frame(frame) => self.task.feed.frame(&frame),
@@ -281,6 +290,7 @@ impl Driver<'_> {
     fn dial(&mut self, id: LinkId, endpoint: Endpoint) {
         let (now, until) = (Instant::now(), self.task.lease.borrow().until);
         if let Some(endpoint) = self.held.hold(now, until, id, endpoint) {
+            self.counting.dialled();
             self.links.dial(id, endpoint);
         }
     }
@@ -295,6 +305,7 @@ impl Driver<'_> {
             self.task.feed.claimed_again(now);
         }
         for (id, endpoint) in self.held.release(now, until) {
+            self.counting.dialled();
             self.links.dial(id, endpoint);
         }
     }

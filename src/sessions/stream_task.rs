@@ -11,8 +11,9 @@ use super::driver::{Command, Exit, Lease, drive_stream};
 use super::stream_threads::StreamThreads;
 use crate::clock;
 use crate::hub::{Feed, Hub};
+use crate::metrics::Metrics;
 use crate::model::params::Params;
-use crate::model::{Outcome, StopReason, StreamId, StreamRecord, ms};
+use crate::model::{AppName, Outcome, StopReason, StreamId, StreamRecord, ms};
 use crate::net::Network;
 use crate::net::retry::{Doubling, retry};
 use crate::rtms::endpoint::Endpoint;
@@ -37,6 +38,11 @@ pub(super) struct StreamTask {
     /// What the state machine needs from the start.
     pub setup: Setup,
     pub endpoint: Endpoint,
+    pub app: AppName,
+    /// When the webhook that announced the stream arrived, Unix milliseconds.
+    pub announced_at_ms: i64,
+    /// Whether the stream has not run before.
+    pub is_new: bool,
     /// The announcement that `endpoint` is from; updated by each move.
     pub generation: i64,
     pub lease: watch::Receiver<Lease>,
@@ -89,6 +95,9 @@ impl StreamTask {
         let task = Self {
             setup: setup(settings, app, stream, params),
             endpoint,
+            app: stream.app.clone(),
+            announced_at_ms: stream.created_at_ms,
+            is_new: claim.last_seq == 0,
             generation: stream.generation,
             lease: leased,
             is_taken_over: claim.is_taken_over,
@@ -120,6 +129,7 @@ impl StreamTask {
         self.commands.close();
         match exit {
             Exit::LeftToOwner => {
+                self.metrics().leases.inc(["given_back"]);
                 self.give_back().await;
                 return After::Rest;
             }
@@ -143,7 +153,9 @@ impl StreamTask {
                     &self.lease,
                     &end,
                 );
-                Box::pin(recorded).await;
+                if Box::pin(recorded).await {
+                    self.count_end(end.outcome);
+                }
                 // Last, so that a consumer that learns of the end finds it in the store.
                 self.feed.over(true);
             }
@@ -176,6 +188,19 @@ impl StreamTask {
         }
     }
 
+    fn count_end(&self, outcome: Outcome) {
+        let (app, product) = (self.app.as_str(), self.setup.instance.product.as_str());
+        let lasted_ms = clock::now_ms().saturating_sub(self.announced_at_ms).max(0).unsigned_abs();
+        let lasted = Duration::from_millis(lasted_ms);
+        self.metrics().streams_ended.inc([app, product, outcome.as_str()]);
+        self.metrics().stream_duration.observe_time([app, product], lasted);
+    }
+
+    /// What this daemon counts.
+    pub(super) fn metrics(&self) -> &Metrics {
+        self.hub.metrics()
+    }
+
     fn stream_id(&self) -> &StreamId {
         &self.setup.stream_id
     }
@@ -193,8 +218,8 @@ async fn give_back(store: &Store, stream_id: &StreamId, epoch: i64, quiet: Durat
 }
 
 /// Records an end, publishes the final entry, and retries until the store has answered, because a stream without a
-/// recorded end would be picked up again. Does nothing if the stream was announced again since `generation` or was
-/// claimed by another node.
+/// recorded end would be picked up again. Does nothing, and returns false, if the stream was announced again since
+/// `generation` or was claimed by another node.
 pub(super) async fn record_end(
     store: &Store,
     hub: &Hub,
@@ -202,7 +227,7 @@ pub(super) async fn record_end(
     generation: i64,
     lease: &watch::Receiver<Lease>,
     end: &End,
-) {
+) -> bool {
     let ending = ending_of(end);
     let waits = Doubling::new(FIRST_RETRY, LAST_RETRY);
     let is_temporary = |error: &StoreError| matches!(error, StoreError::Unavailable(_));
@@ -216,10 +241,12 @@ pub(super) async fn record_end(
         Ok(Some(last_entry)) => {
             log_end(stream_id, end);
             hub.publish(vec![last_entry]);
+            true
         }
-        Ok(None) => {}
+        Ok(None) => false,
         Err(error) => {
             tracing::error!(%stream_id, %error, "the store rejected a stream's end; the stream will be picked up again");
+            false
         }
     }
 }

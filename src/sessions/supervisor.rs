@@ -321,6 +321,8 @@ impl Supervisor {
 
     fn start_at(&mut self, endpoint: Endpoint, app: Arc<App>, claim: &Claim, until: StdInstant) {
         let stream = &claim.stream;
+        let event = if claim.is_taken_over { "taken_over" } else { "claimed" };
+        self.hub.metrics().leases.inc([event]);
         tracing::info!(stream_id = %stream.stream_id, server = %endpoint, resumed = claim.last_seq > 0, "stream started");
         let (store, hub) = (self.store.clone(), Arc::clone(&self.hub));
         let (task, controls) =
@@ -335,10 +337,14 @@ impl Supervisor {
         let (stream_id, generation) = (stream.stream_id.clone(), stream.generation);
         let controls = self.no_controls(stream);
         let leased = controls.lease.subscribe();
+        let (app, product) = (stream.app.clone(), stream.instance.product.as_str());
         self.own(stream, None, controls, async move {
             // Entries from before the panic must be stored before the end.
             hub.flush().await;
-            record_end(&store, &hub, &stream_id, generation, &leased, &end).await;
+            if record_end(&store, &hub, &stream_id, generation, &leased, &end).await {
+                let labels = [app.as_str(), product, end.outcome.as_str()];
+                hub.metrics().streams_ended.inc(labels);
+            }
             After::Reread
         });
     }

@@ -63,6 +63,7 @@ pub fn runner<B: Broker>(
 ) -> Box<dyn Runner> {
     let wants = Wants { media: settings.media, ..Wants::default() };
     let streams = context.hub.sink(
+        B::NAME,
         move |_| (!wants.media.is_empty()).then(|| wants.clone()),
         SinkLimits { each_bytes: settings.buffer_bytes, all_bytes: MAX_FRAME_BYTES },
     );

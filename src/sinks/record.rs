@@ -34,6 +34,7 @@ use tokio::sync::{Notify, OnceCell, Semaphore};
 
 use self::destination::Destinations;
 use self::disk_quota::DiskQuota;
+pub use self::disk_quota::SpoolLoad;
 use self::finalize::blocking;
 use self::layout::Layout;
 use self::recorder::Recorder;
@@ -41,12 +42,15 @@ use self::spool::Spool;
 use self::target::{Access, Content, Place, PlaceError, TargetError, read_file};
 use super::{Context, Runner};
 use crate::hub::{SinkLimits, Wants};
+use crate::metrics::Metrics;
 use crate::model::{
     Keep, MediaSet, RecordedFile, Recording, RecordingStatus, SessionId, StreamRecord,
 };
 use crate::store::{Store, StoreError};
 use crate::zoom::app::Apps;
 
+/// The name in metrics.
+const NAME: &str = "recordings";
 /// How much may be queued in memory while the disk is busy.
 const QUEUES: SinkLimits =
     SinkLimits { each_bytes: 16 * 1024 * 1024, all_bytes: 512 * 1024 * 1024 };
@@ -112,6 +116,7 @@ struct Shared {
     /// Notified when a deletion is requested.
     wake: Notify,
     now_ms: fn() -> i64,
+    metrics: Metrics,
 }
 
 /// Builds the sink. Streams that start after this call are recorded from their first frame on.
@@ -134,6 +139,7 @@ pub fn build(
         writes: Semaphore::new(WRITES_AT_ONCE),
         wake: Notify::new(),
         now_ms: context.now_ms,
+        metrics: context.hub.metrics().clone(),
     });
     let (media, apps) = (settings.media, apps.clone());
     let wanted = move |stream: &StreamRecord| {
@@ -141,7 +147,7 @@ pub fn build(
         let is_kept = apps.retention(&stream.app).media != Keep::Nothing;
         wanted_media(stream, media).filter(|_| is_kept)
     };
-    let streams = context.hub.sink(wanted, QUEUES);
+    let streams = context.hub.sink(NAME, wanted, QUEUES);
     Ok((Recordings(Arc::clone(&shared)), Box::new(Recorder::new(shared, streams))))
 }
 
@@ -152,6 +158,11 @@ impl Recordings {
         let recordings = self.0.store.delete_recordings_of(session).await?;
         self.0.wake.notify_one();
         Ok(recordings)
+    }
+
+    /// How full this machine's spool is. Queries the file system, which blocks briefly.
+    pub fn spool_load(&self) -> SpoolLoad {
+        self.0.quota.load()
     }
 
     /// Reads the bytes of a file in `range`, which must be inside it.

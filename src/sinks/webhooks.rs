@@ -31,6 +31,7 @@ pub use self::secrets::rotate_keys;
 use self::worker::Worker;
 use super::relay::{Relay, Relayed};
 use super::{Context, Runner};
+use crate::metrics::Metrics;
 use crate::model::{
     AppScope, AuditRow, EndpointId, EndpointSource, EndpointStatus, EventKind, OutgoingEvent,
     WebhookEndpoint,
@@ -112,14 +113,20 @@ struct Inner {
     store: Store,
     settings: Settings,
     now_ms: fn() -> i64,
+    metrics: Metrics,
     /// Notified when this process stores an event.
     news: Notify,
 }
 
 /// Builds the sink. Its task emits the events of stored entries and sends what is due.
 pub fn build(settings: Settings, context: &Context) -> (Webhooks, Box<dyn Runner>) {
-    let (store, now_ms) = (context.store.clone(), context.now_ms);
-    let webhooks = Webhooks(Arc::new(Inner { store, settings, now_ms, news: Notify::new() }));
+    let webhooks = Webhooks(Arc::new(Inner {
+        store: context.store.clone(),
+        settings,
+        now_ms: context.now_ms,
+        metrics: context.hub.metrics().clone(),
+        news: Notify::new(),
+    }));
     let worker = Worker::new(webhooks.clone(), &context.network);
     let task = Task { webhooks: webhooks.clone(), context: context.clone(), worker };
     (webhooks, Box::new(task))

@@ -59,6 +59,7 @@ const STEPS: &[Step] = steps! {
     32 "retention by app" "0032_retention_by_app.sql",
     33 "dashboard sessions" "0033_dashboard_sessions.sql",
     34 "webhook log" "0034_webhook_log.sql",
+    35 "waiting deliveries" "0035_waiting_deliveries.sql",
 };
 
 /// The newest version that this binary knows.

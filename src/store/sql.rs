@@ -210,6 +210,7 @@ mod dashboard_sessions;
 mod deletions;
 mod deliveries;
 mod entries;
+mod figures;
 mod handovers;
 mod installations;
 mod outgoing;
@@ -227,6 +228,7 @@ pub use dashboard_sessions::*;
 pub use deletions::*;
 pub use deliveries::*;
 pub use entries::*;
+pub use figures::*;
 pub use handovers::*;
 pub use installations::*;
 pub use outgoing::*;
@@ -258,6 +260,7 @@ pub fn all_statements() -> impl Iterator<Item = &'static (&'static str, &'static
         deletions::ALL,
         deliveries::ALL,
         entries::ALL,
+        figures::ALL,
         handovers::ALL,
         installations::ALL,
         outgoing::ALL,

@@ -10,7 +10,7 @@ use thiserror::Error;
 use tokio::time::{sleep, timeout};
 
 use super::app::App;
-use super::client::{ZoomClient, request_failure};
+use super::client::{ZoomApi, ZoomClient, request_failure};
 use super::error::ZoomError;
 use super::retry::{Next, Pauses, Tries};
 use super::token::{Candidates, Granted, TokenError, Tokens};
@@ -149,13 +149,11 @@ impl Api {
     ) -> Result<Accepted, ZoomError> {
         let (method, path) = status_endpoint(change.product, change.target);
         let url = format!("{}{path}", granted.api_base_url);
-        let answer = self
-            .client
-            .request(method, &url)
-            .bearer_auth(granted.access_token.expose())
-            .json(&status_body(&granted.app.client.id, change, participant_id(granted, change)))
-            .send()
-            .await;
+        let request =
+            self.client.request(method, &url).bearer_auth(granted.access_token.expose()).json(
+                &status_body(&granted.app.client.id, change, participant_id(granted, change)),
+            );
+        let answer = self.client.start(&granted.app.name, ZoomApi::Rest, request).await;
         let answer = answer.map_err(|error| {
             let cause = request_failure(&error);
             tracing::debug!(%cause, "a request to Zoom got no answer; it is reported as such to the caller");

@@ -1,11 +1,14 @@
 //! The HTTP client for all requests to Zoom: bounded in time and size, without redirects.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use reqwest::header::HeaderMap;
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use thiserror::Error;
 
+use crate::metrics::Metrics;
+use crate::model::AppName;
+use crate::named::named;
 use crate::net::Network;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
@@ -33,6 +36,16 @@ pub enum ClientError {
     Proxy,
 }
 
+named! {
+    /// The parts of Zoom's API.
+    pub enum ZoomApi {
+        /// Start, stop, pause and resume of streams.
+        Rest: "rest",
+        /// Tokens, and whose they are.
+        OAuth: "oauth",
+    }
+}
+
 /// Zoom's answer, of any status.
 #[derive(Clone)]
 pub struct Answer {
@@ -44,26 +57,55 @@ pub struct Answer {
 
 /// The client: cheap to clone, shared by OAuth and the REST API.
 #[derive(Debug, Clone)]
-pub struct ZoomClient(reqwest::Client);
+pub struct ZoomClient {
+    http: reqwest::Client,
+    metrics: Metrics,
+}
 
 impl ZoomClient {
-    pub fn new(network: &Network) -> Self {
-        let client = network
+    pub fn new(network: &Network, metrics: Metrics) -> Self {
+        let http = network
             .http_client()
             .connect_timeout(CONNECT_TIMEOUT)
             .timeout(TOTAL_TIMEOUT)
             .build()
             .expect("a client of constants and a finished TLS configuration can be built");
-        Self(client)
+        Self { http, metrics }
     }
 
     pub fn request(&self, method: Method, url: &str) -> RequestBuilder {
-        self.0.request(method, url)
+        self.http.request(method, url)
     }
 
-    /// Sends a request and reads the whole answer.
-    pub async fn send(&self, request: RequestBuilder) -> Result<Answer, ClientError> {
-        let response = request.send().await.map_err(|error| request_failure(&error))?;
+    /// What this daemon counts.
+    pub fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+
+    /// Sends a request of an app, and counts it for the API that it goes to.
+    pub async fn start(
+        &self,
+        app: &AppName,
+        api: ZoomApi,
+        request: RequestBuilder,
+    ) -> Result<Response, reqwest::Error> {
+        let began = Instant::now();
+        let sent = request.send().await;
+        let status = sent.as_ref().map(|answer| answer.status().as_u16().to_string());
+        let status = status.as_deref().unwrap_or("none");
+        self.metrics.zoom_requests.inc([app.as_str(), api.as_str(), status]);
+        self.metrics.zoom_seconds.observe_time([api.as_str()], began.elapsed());
+        sent
+    }
+
+    /// Sends a request to OAuth and reads the whole answer.
+    pub async fn send(
+        &self,
+        app: &AppName,
+        request: RequestBuilder,
+    ) -> Result<Answer, ClientError> {
+        let sent = self.start(app, ZoomApi::OAuth, request).await;
+        let response = sent.map_err(|error| request_failure(&error))?;
         let (status, headers) = (response.status(), response.headers().clone());
         Ok(Answer { status, headers, body: read_bounded(response).await? })
     }

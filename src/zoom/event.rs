@@ -269,7 +269,13 @@ impl<'a> Payload<'a> {
             instance_id,
             meeting_id: either("meeting_id").or_else(|| either("webinar_id")),
             operator_id: either("operator_id"),
+            concurrent_streams: self.count("concurrency_number"),
+            concurrency_limit: self.count("concurrency_limit"),
         }
+    }
+
+    fn count(&self, key: &str) -> Option<i64> {
+        self.get(key).and_then(parse_number)?.exact().filter(|count| *count >= 0)
     }
 
     fn stream_id(&self) -> Result<StreamId, EventError> {

@@ -13,6 +13,7 @@ use url::{Host, Url, form_urlencoded};
 use super::Credentials;
 use super::app::App;
 use super::client::{ClientError, ZoomClient};
+use crate::metrics::Metrics;
 use crate::secret::Secret;
 
 /// The domains at which a token's own REST API may be (section 15: `api_url`).
@@ -74,6 +75,11 @@ pub struct OAuth {
 impl OAuth {
     pub fn new(http: ZoomClient) -> Self {
         Self { http }
+    }
+
+    /// What this daemon counts.
+    pub fn metrics(&self) -> &Metrics {
+        self.http.metrics()
     }
 
     /// The URL of Zoom's consent page (section 15.1). The user returns with `state` and a code that only `verifier`
@@ -142,7 +148,7 @@ impl OAuth {
             .request(Method::GET, &format!("{base}/v2/users/me"))
             .header(ACCEPT, "application/json")
             .bearer_auth(tokens.access.expose());
-        let answer = self.http.send(request).await.map_err(OAuthError::Unreachable)?;
+        let answer = self.http.send(&app.name, request).await.map_err(OAuthError::Unreachable)?;
         answer::read_user(answer.status.as_u16(), &answer.body)
     }
 
@@ -173,7 +179,7 @@ impl OAuth {
             .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
             .header(ACCEPT, "application/json")
             .body(form_encoded(form));
-        let answer = self.http.send(request).await.map_err(OAuthError::Unreachable)?;
+        let answer = self.http.send(&app.name, request).await.map_err(OAuthError::Unreachable)?;
         match answer.status.as_u16() {
             200..300 => Ok(answer.body),
             status => Err(answer::read_refusal(status, &answer.body)),

@@ -15,6 +15,7 @@ mod links;
 mod live;
 mod media;
 mod meeting;
+mod metrics;
 mod nats;
 mod network;
 mod operators;

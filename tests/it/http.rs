@@ -11,6 +11,7 @@ mod failures;
 mod hostile;
 mod limits;
 mod live;
+mod metrics;
 mod openapi;
 mod pages;
 pub(crate) mod server;

@@ -3,6 +3,7 @@
 mod clients;
 mod control;
 mod daemon;
+mod deploy;
 mod docs;
 mod http;
 mod hub;

@@ -5,6 +5,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use rtmsd::metrics::Metrics;
+use rtmsd::model::AppName;
 use rtmsd::net::proxy::ProxyRules;
 use rtmsd::net::{DialError, Network, Target};
 use rtmsd::simulator::{self, Settings, Simulator};
@@ -132,9 +134,10 @@ impl Zoom {
 
     /// Sends a REST request that Zoom refuses: any answer shows that Zoom was reached.
     async fn ask(&self, network: &Network) -> Result<u16, ClientError> {
-        let client = ZoomClient::new(network);
+        let client = ZoomClient::new(network, Metrics::default());
         let url = format!("{}/v2/users/me", self.simulator.base_url());
-        let answer = client.send(client.request(reqwest::Method::GET, &url)).await?;
+        let answer =
+            client.send(&AppName::default(), client.request(reqwest::Method::GET, &url)).await?;
         Ok(answer.status.as_u16())
     }
 }

@@ -7,6 +7,7 @@ mod deliveries;
 pub(crate) mod entries;
 mod erasure;
 mod fence;
+mod figures;
 mod foreign;
 mod forwards;
 mod installations;

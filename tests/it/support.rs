@@ -11,6 +11,7 @@ pub(crate) mod network;
 pub(crate) mod pgbouncer;
 pub(crate) mod postgres;
 pub(crate) mod process;
+pub(crate) mod prometheus;
 pub(crate) mod proxy;
 pub(crate) mod raw;
 pub(crate) mod s3;

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// A crate, and the modules that may name it.
-const CRATES: [(&str, &[&str]); 9] = [
+const CRATES: [(&str, &[&str]); 11] = [
     ("axum", &["http", "simulator"]),
     ("hyper", &["http", "simulator"]),
     ("sqlx", &["store"]),
@@ -15,6 +15,8 @@ const CRATES: [(&str, &[&str]); 9] = [
     ("tokio_rustls", &["net", "simulator"]),
     ("async_nats", &["sinks/nats"]),
     ("clap", &["main", "cli", "simulator/command"]),
+    ("prometheus", &["metrics"]),
+    ("procfs", &["metrics"]),
 ];
 
 /// Modules without sockets, clock or dice: time and randomness are arguments there.
@@ -69,7 +71,7 @@ const IMPURE: [&str; 9] = [
 ];
 
 /// A module, and those of ours that it must not name: arrows never point up.
-const ARROWS: [(&str, &[&str]); 12] = [
+const ARROWS: [(&str, &[&str]); 13] = [
     ("transcript", &["app", "cli", "http", "hub", "sessions", "simulator", "sinks", "zoom"]),
     (
         "net",
@@ -80,6 +82,7 @@ const ARROWS: [(&str, &[&str]); 12] = [
             "control",
             "http",
             "hub",
+            "metrics",
             "model",
             "rtms",
             "sessions",
@@ -91,7 +94,10 @@ const ARROWS: [(&str, &[&str]); 12] = [
             "zoom",
         ],
     ),
-    ("model", &["app", "cli", "http", "hub", "rtms", "sessions", "simulator", "store", "zoom"]),
+    (
+        "model",
+        &["app", "cli", "http", "hub", "metrics", "rtms", "sessions", "simulator", "store", "zoom"],
+    ),
     (
         "rtms",
         &[
@@ -102,6 +108,7 @@ const ARROWS: [(&str, &[&str]); 12] = [
             "control",
             "http",
             "hub",
+            "metrics",
             "net",
             "rate",
             "sessions",
@@ -109,6 +116,26 @@ const ARROWS: [(&str, &[&str]); 12] = [
             "sinks",
             "store",
             "tls",
+            "transcript",
+            "web",
+            "zoom",
+        ],
+    ),
+    (
+        "metrics",
+        &[
+            "app",
+            "cli",
+            "clock",
+            "config",
+            "control",
+            "http",
+            "hub",
+            "net",
+            "sessions",
+            "simulator",
+            "sinks",
+            "store",
             "transcript",
             "web",
             "zoom",
@@ -125,7 +152,7 @@ const ARROWS: [(&str, &[&str]); 12] = [
 ];
 
 /// The modules that answer HTTP requests. Only the table of routes names them: what two of them need is a module of its own.
-const HANDLERS: [&str; 20] = [
+const HANDLERS: [&str; 21] = [
     "apps",
     "audit_rows",
     "control",
@@ -136,6 +163,7 @@ const HANDLERS: [&str; 20] = [
     "installations",
     "ledger",
     "live",
+    "metrics",
     "new_ticket",
     "notices",
     "oauth",

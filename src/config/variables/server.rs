@@ -6,7 +6,7 @@ pub(super) const API: &[Variable] = &[
     variable(
         "API_TOKENS",
         "",
-        "the tokens of the REST API: name:token or name:token:scope+scope (read, control, admin), separated by commas. \
+        "the tokens of the REST API: name:token or name:token:scope+scope (read, control, admin, metrics), separated by commas. \
          #installation+installation behind the scopes binds a token to the installations with these ids: it uses and \
          sees no other; @app+app behind them limits it to these Zoom apps: it sees and uses nothing of another. A token has 16 characters or more (generate one with: openssl rand -hex 32). Required with \
          Postgres; otherwise the first start generates one with all scopes in DATA_DIR, in the file api-token",
@@ -57,6 +57,12 @@ pub(super) const HTTP: &[Variable] = &[
         "",
         "a separate address and port for health checks, such as 127.0.0.1:3001: it answers /health/live and \
          /health/ready however busy the main port is, and rtmsd health asks there",
+    ),
+    variable(
+        "METRICS_ADDR",
+        "",
+        "a separate address and port for metrics, such as 127.0.0.1:9464: it answers /metrics in Prometheus' text format \
+         to everybody who can reach it. On the main port a token with the scope metrics reads them",
     ),
     variable("WEBHOOK_PATH", "/webhook", "the path for Zoom's webhooks")
         .also(&["ZM_RTMS_PATH", "APP_WEBHOOK_PATH"]),

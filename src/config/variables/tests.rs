@@ -2,12 +2,10 @@
 //! the tests write them.
 
 use std::fmt::Write as _;
-use std::fs;
-use std::path::Path;
-use std::sync::Mutex;
 
 use super::{SECTIONS, Variable};
 use crate::config::apps::{FIELDS, LeftOut};
+use crate::written::{agrees, part_agrees};
 
 /// Columns of `.env.example`.
 const WIDTH: usize = 118;
@@ -20,6 +18,7 @@ const HEAD: &str = "\
 # Written from the table of settings in src/config/variables: see CONTRIBUTING.md.
 ";
 
+const DOCUMENT: &str = "docs/configuration.md";
 const BEGIN: &str = "<!-- settings:begin -->\n";
 const END: &str = "<!-- settings:end -->";
 const FIELDS_BEGIN: &str = "<!-- app fields:begin -->\n";
@@ -32,23 +31,12 @@ fn the_example_file_is_what_the_table_of_settings_yields() {
 
 #[test]
 fn the_documented_settings_are_what_the_table_of_settings_yields() {
-    part_agrees(BEGIN, &tables(), END);
+    part_agrees(DOCUMENT, BEGIN, &tables(), END);
 }
 
 #[test]
 fn the_documented_fields_of_an_app_are_what_their_table_yields() {
-    part_agrees(FIELDS_BEGIN, &fields(), FIELDS_END);
-}
-
-/// Compares a part of the document of the settings, which the tests write one after the other.
-fn part_agrees(begin: &str, expected: &str, end: &str) {
-    static WRITING: Mutex<()> = Mutex::new(());
-    let _writing = WRITING.lock();
-    let path = "docs/configuration.md";
-    let text = fs::read_to_string(at(path)).expect("the document can be read");
-    let (before, rest) = text.split_once(begin).expect("the part begins");
-    let (_, after) = rest.split_once(end).expect("the part ends");
-    agrees(path, &format!("{before}{begin}{expected}\n{end}{after}"));
+    part_agrees(DOCUMENT, FIELDS_BEGIN, &fields(), FIELDS_END);
 }
 
 fn fields() -> String {
@@ -62,23 +50,6 @@ fn fields() -> String {
         let _ = writeln!(text, "| `{}` | `{}` | {left_out} |", field.name, field.variable);
     }
     text
-}
-
-/// Compares a file with its text, or writes it when `UPDATE_DOCS` is set.
-fn agrees(path: &str, expected: &str) {
-    if std::env::var_os("UPDATE_DOCS").is_some() {
-        fs::write(at(path), expected).expect("the file can be written");
-    }
-    let found = fs::read_to_string(at(path)).expect("the file can be read");
-    let differs = found.lines().zip(expected.lines()).find(|(found, expected)| found != expected);
-    assert!(
-        found == expected,
-        "{path} is out of date; run UPDATE_DOCS=1 cargo test --lib variables\n{differs:#?}"
-    );
-}
-
-fn at(path: &str) -> std::path::PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
 }
 
 fn example() -> String {

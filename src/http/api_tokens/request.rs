@@ -62,7 +62,10 @@ fn parse_scopes(value: Option<&Value>) -> Result<String, ApiError> {
     scopes.sort_by_key(|scope| scope.as_str());
     scopes.dedup();
     if scopes.is_empty() {
-        return Err(invalid_field("scopes", "must be an array of read, control and admin"));
+        return Err(invalid_field(
+            "scopes",
+            "must be an array of read, control, admin and metrics",
+        ));
     }
     Ok(scopes.into_iter().map(Scope::as_str).collect::<Vec<_>>().join("+"))
 }

@@ -29,6 +29,8 @@ named! {
         Control: "control",
         /// Everything.
         Admin: "admin",
+        /// Read the metrics only.
+        Metrics: "metrics",
     }
 }
 
@@ -206,7 +208,7 @@ fn cut(text: &str, mark: char) -> (&str, Option<&str>) {
 }
 
 fn read_scopes(text: &str) -> Result<Vec<Scope>, &'static str> {
-    let problem = "has an unknown scope: use read, control or admin";
+    let problem = "has an unknown scope: use read, control, admin or metrics";
     text.split('+').map(|scope| Scope::parse(scope).ok_or(problem)).collect()
 }
 

@@ -3,7 +3,7 @@
 use super::{Access, Route};
 use crate::http::openapi::Operation;
 use crate::http::{
-    api_tokens, app_webhook_path, assets, audit_rows, docs, home, openapi, ops, webhook,
+    api_tokens, app_webhook_path, assets, audit_rows, docs, home, metrics, openapi, ops, webhook,
 };
 
 /// Routes for Zoom's webhooks, health, tokens and documents.
@@ -33,6 +33,11 @@ fn other_routes() -> Vec<Route> {
             about("ready", "Whether a webhook would be recorded now")
                 .answer(200, "Yes", None)
                 .answer(503, "No, and which check failed", None),
+        ),
+        Route::new(Access::Metrics, metrics::METRICS_PATH).get(
+            metrics::serve,
+            about("metrics", "Metrics in Prometheus' text format; of the token's apps only")
+                .answer(200, "The metrics", None),
         ),
         Route::new(Access::Admin, "/api/v1/audit").get(
             audit_rows::list,

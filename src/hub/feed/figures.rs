@@ -10,9 +10,9 @@ use crate::store::StreamUpdate;
 /// How often a stream's figures are written while its status stays the same.
 const FIGURES_EVERY: Duration = Duration::from_secs(10);
 
-/// How often the frames that sinks dropped are collected. More often than the figures, so that a
-/// gap entry appears within about a second.
-const LEFT_OUT_EVERY: Duration = Duration::from_secs(1);
+/// How often the frames that sinks dropped are collected, and the counts published. More often than the figures are
+/// written, so that a gap entry appears within about a second.
+const COLLECT_EVERY: Duration = Duration::from_secs(1);
 /// Messages of unknown types, from earlier runs of this stream and from this one.
 pub(super) struct Unknown {
     pub before: UnknownMessages,
@@ -49,6 +49,7 @@ impl Feed {
     /// Adds to the count of unreadable messages.
     pub fn add_unreadable(&mut self, unreadable: UnreadableMessages) {
         if !unreadable.is_empty() {
+            self.counting.unreadable(&unreadable);
             self.unreadable.add_all(unreadable.seen_at(self.now_ms()));
             self.is_unreadable_written = false;
         }
@@ -57,11 +58,15 @@ impl Feed {
     /// Writes the stream's state to the store: a new status at once, figures periodically.
     pub fn report(&mut self, status: StreamStatus, now: Instant) {
         self.status = status;
+        let collects = self.collected_at.is_none_or(|at| now.duration_since(at) >= COLLECT_EVERY);
+        if collects {
+            self.collected_at = Some(now);
+            self.publish_counts(now);
+        }
         if self.beginning == Beginning::Contested {
             return;
         }
-        if self.asked_sinks_at.is_none_or(|at| now.duration_since(at) >= LEFT_OUT_EVERY) {
-            self.asked_sinks_at = Some(now);
+        if collects {
             self.take_left_out();
         }
         let is_due = self.written.at.is_none_or(|at| now.duration_since(at) >= FIGURES_EVERY);

@@ -5,7 +5,11 @@ use uuid::Uuid;
 
 use super::*;
 use crate::hub::tap::Total;
-use crate::model::{AppName, AppScope, IdKey, Instance, Product, Speaker, SpeakerFilter, UserId};
+use crate::metrics::Metrics;
+use crate::model::{
+    AppName, AppScope, IdKey, Instance, Product, Speaker, SpeakerFilter, StreamStatus, Tally,
+    UserId,
+};
 use crate::rtms::params::Effective;
 
 const SESSION: SessionId = SessionId(Uuid::from_u128(1));
@@ -21,7 +25,12 @@ fn fanout(registry: &Registry, sinks: Vec<Arc<TapQueue>>) -> Fanout {
         first_packet_ms: Some(100),
         effective: Effective::default(),
     });
-    registry.begin(Arc::new(RunningStream::new(stream)), sinks)
+    let figures = Figures::new(std::time::Instant::now(), StreamStatus::Live, Tally::default());
+    registry.begin(Arc::new(RunningStream::new(stream, figures)), sinks)
+}
+
+fn drops() -> Drops {
+    Drops { sink: "live", metrics: Metrics::default() }
 }
 
 fn frame(fanout: &Fanout, seq: u64, user_id: u64, payload: &[u8]) -> Arc<Frame> {
@@ -56,7 +65,7 @@ fn a_stream_that_nobody_taps_wants_nothing() {
     let registry = Registry::default();
     let mut fanout = fanout(&registry, Vec::new());
     assert!(!fanout.wants(Medium::Audio));
-    let tap = registry.tap(Some(SESSION), wants(Medium::Audio), PLENTY);
+    let tap = registry.tap(Some(SESSION), wants(Medium::Audio), PLENTY, drops());
     assert!(fanout.wants(Medium::Audio) && !fanout.wants(Medium::Video));
     drop(tap);
     assert!(!fanout.wants(Medium::Audio));
@@ -66,16 +75,21 @@ fn a_stream_that_nobody_taps_wants_nothing() {
 fn every_tap_gets_what_it_wants_and_only_that() {
     let registry = Registry::default();
     let mut fanout = fanout(&registry, Vec::new());
-    let mut whole = registry.tap(None, wants(Medium::Audio), PLENTY);
+    let mut whole = registry.tap(None, wants(Medium::Audio), PLENTY, drops());
     let only_ana = SpeakerFilter { user_id: Some("7".into()), ..SpeakerFilter::default() };
-    let mut ana =
-        registry.tap(Some(SESSION), Wants { speakers: only_ana, ..wants(Medium::Audio) }, PLENTY);
+    let mut ana = registry.tap(
+        Some(SESSION),
+        Wants { speakers: only_ana, ..wants(Medium::Audio) },
+        PLENTY,
+        drops(),
+    );
     let mut elsewhere =
-        registry.tap(Some(SessionId(Uuid::from_u128(2))), wants(Medium::Audio), PLENTY);
+        registry.tap(Some(SessionId(Uuid::from_u128(2))), wants(Medium::Audio), PLENTY, drops());
     let product = Some(Product::Webinar);
-    let mut webinars = registry.tap(None, Wants { product, ..wants(Medium::Audio) }, PLENTY);
+    let mut webinars =
+        registry.tap(None, Wants { product, ..wants(Medium::Audio) }, PLENTY, drops());
     let apps = AppScope::Only([AppName::parse("acme").unwrap()].into());
-    let mut of_acme = registry.tap(None, Wants { apps, ..wants(Medium::Audio) }, PLENTY);
+    let mut of_acme = registry.tap(None, Wants { apps, ..wants(Medium::Audio) }, PLENTY, drops());
     assert!(fanout.wants(Medium::Audio));
     fanout.offer(&frame(&fanout, 1, 7, b"a"));
     fanout.offer(&frame(&fanout, 2, 8, b"b"));
@@ -88,21 +102,23 @@ fn every_tap_gets_what_it_wants_and_only_that() {
 
 #[test]
 fn a_slow_tap_loses_the_oldest_and_is_told_how_many() {
-    let registry = Registry::default();
+    let (registry, drops) = (Registry::default(), drops());
     let mut fanout = fanout(&registry, Vec::new());
-    let mut tap = registry.tap(Some(SESSION), wants(Medium::Audio), 3000);
+    let mut tap = registry.tap(Some(SESSION), wants(Medium::Audio), 3000, drops.clone());
     assert!(fanout.wants(Medium::Audio));
     for seq in 1..=5 {
         assert!(fanout.offer(&frame(&fanout, seq, 7, &[0; 1000])), "a live tap costs no sink");
     }
     let Some(Tapped::Dropped(Medium::Audio, 3)) = tap.try_next() else { panic!("three are gone") };
     assert_eq!(numbers(&mut tap), [4, 5]);
+    drop(tap);
+    assert_eq!(drops.metrics.frames_dropped.get(["live", "audio"]), 3);
 }
 
 #[test]
 fn frames_that_a_sink_drops_or_refuses_are_reported() {
-    let registry = Registry::default();
-    let queue = Arc::new(TapQueue::new(wants(Medium::Audio), 1500));
+    let (registry, drops) = (Registry::default(), drops());
+    let queue = Arc::new(TapQueue::new(wants(Medium::Audio), 1500, drops.clone()));
     let mut tap = Tap::new(Arc::clone(&queue), None);
     let mut fanout = fanout(&registry, vec![queue]);
     assert!(fanout.wants(Medium::Audio));
@@ -124,13 +140,16 @@ fn frames_that_a_sink_drops_or_refuses_are_reported() {
         "an unread frame counts as dropped"
     );
     assert!(!fanout.offer(&frame(&fanout, 5, 7, b"e")));
+    let counted = drops.metrics.frames_dropped.get(["live", "audio"]);
+    assert_eq!(counted, 3, "one dropped, one refused and one unread");
 }
 
 #[test]
 fn a_sink_that_left_keeps_no_bytes_of_its_total() {
     let registry = Registry::default();
     let total = Arc::new(Total::new(PLENTY));
-    let queue = Arc::new(TapQueue::of_sink(wants(Medium::Audio), PLENTY, Arc::clone(&total)));
+    let queue =
+        Arc::new(TapQueue::of_sink(wants(Medium::Audio), PLENTY, Arc::clone(&total), drops()));
     let tap = Tap::new(Arc::clone(&queue), None);
     let mut fanout = fanout(&registry, vec![queue]);
     assert!(fanout.offer(&frame(&fanout, 1, 7, &[0; 1000])));
@@ -142,7 +161,7 @@ fn a_sink_that_left_keeps_no_bytes_of_its_total() {
 #[tokio::test(start_paused = true)]
 async fn a_stream_waits_for_its_sinks_up_to_a_limit() {
     let registry = Registry::default();
-    let queue = Arc::new(TapQueue::new(wants(Medium::Audio), PLENTY));
+    let queue = Arc::new(TapQueue::new(wants(Medium::Audio), PLENTY, drops()));
     let mut tap = Tap::new(Arc::clone(&queue), None);
     let fanout = fanout(&registry, vec![queue]);
     let limit = Duration::from_secs(3);
@@ -168,10 +187,10 @@ async fn a_stream_waits_for_its_sinks_up_to_a_limit() {
 #[test]
 fn the_end_is_told_once_to_taps_and_sinks() {
     let registry = Registry::default();
-    let queue = Arc::new(TapQueue::new(wants(Medium::Audio), PLENTY));
+    let queue = Arc::new(TapQueue::new(wants(Medium::Audio), PLENTY, drops()));
     let mut sink = Tap::new(Arc::clone(&queue), None);
     let mut fanout = fanout(&registry, vec![queue]);
-    let mut tap = registry.tap(Some(SESSION), wants(Medium::Audio), PLENTY);
+    let mut tap = registry.tap(Some(SESSION), wants(Medium::Audio), PLENTY, drops());
     assert_eq!(registry.running(SESSION).len(), 1);
     fanout.over(true);
     fanout.over(false);
@@ -186,7 +205,7 @@ fn the_end_is_told_once_to_taps_and_sinks() {
 fn all_queues_of_a_sink_share_one_bound() {
     let registry = Registry::default();
     let total = Arc::new(Total::new(2_000));
-    let queue = || TapQueue::of_sink(wants(Medium::Audio), PLENTY, Arc::clone(&total));
+    let queue = || TapQueue::of_sink(wants(Medium::Audio), PLENTY, Arc::clone(&total), drops());
     let (first, second) = (Arc::new(queue()), Arc::new(queue()));
     let mut full = Tap::new(Arc::clone(&first), None);
     let mut other = Tap::new(Arc::clone(&second), None);

@@ -12,6 +12,7 @@ const OFFERS: Kind<Offer> = Kind {
     max_items: 200,
     bytes: |offer| entry_bytes(&offer.body),
     stand_in: |offer| Offer { body: not_kept(&offer.body), ..*offer },
+    is_of_entries: false,
 };
 
 impl Writer {

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::LossReason;
+use super::{LossKind, LossReason};
 use crate::model::{EntryBody, Outcome, StopReason, UserId};
 use crate::rtms::LinkId;
 use crate::rtms::endpoint::Endpoint;
@@ -59,6 +59,15 @@ pub enum Output {
     Finished(End),
     /// Also a last output: another daemon is connected to the stream, which has not ended.
     LeftToOwner,
+}
+
+/// A change of a link, for counting.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LinkEvent {
+    /// Zoom accepted the link's handshake.
+    Up(LinkId),
+    /// The link was lost or could not be established. Every failed try is one.
+    Lost(LinkId, LossKind),
 }
 
 /// Whether a Close frame ends the socket.

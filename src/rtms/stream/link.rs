@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use rand::rngs::SmallRng;
 
 use super::Timings;
+use crate::named::named;
 use crate::rtms::backoff::Backoff;
 
 /// The shortest time in which a dial is worth a try.
@@ -35,6 +36,50 @@ pub enum LossReason {
     Reported,
     /// Signaling was lost, and media with it.
     WithSignaling,
+}
+
+named! {
+    /// A [`LossReason`] without its details.
+    pub enum LossKind {
+        /// [`LossReason::Dial`]
+        Dial: "dial",
+        /// [`LossReason::Closed`]
+        Closed: "closed",
+        /// [`LossReason::Dropped`]
+        Dropped: "dropped",
+        /// [`LossReason::Silent`]
+        Silent: "silent",
+        /// [`LossReason::Unanswered`]
+        Unanswered: "unanswered",
+        /// [`LossReason::UnreadableAnswer`]
+        UnreadableAnswer: "unreadable_answer",
+        /// [`LossReason::Refused`]
+        Refused: "refused",
+        /// [`LossReason::Duplicate`]
+        Duplicate: "duplicate",
+        /// [`LossReason::Reported`]
+        Reported: "reported",
+        /// [`LossReason::WithSignaling`]
+        WithSignaling: "with_signaling",
+    }
+}
+
+impl LossReason {
+    /// The reason without its details.
+    pub fn kind(&self) -> LossKind {
+        match self {
+            LossReason::Dial(_) => LossKind::Dial,
+            LossReason::Closed(_) => LossKind::Closed,
+            LossReason::Dropped(_) => LossKind::Dropped,
+            LossReason::Silent => LossKind::Silent,
+            LossReason::Unanswered => LossKind::Unanswered,
+            LossReason::UnreadableAnswer => LossKind::UnreadableAnswer,
+            LossReason::Refused(_) => LossKind::Refused,
+            LossReason::Duplicate(_) => LossKind::Duplicate,
+            LossReason::Reported => LossKind::Reported,
+            LossReason::WithSignaling => LossKind::WithSignaling,
+        }
+    }
 }
 
 impl fmt::Display for LossReason {

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::link::{Due, Link};
-use super::{End, HangUp, LossReason, Output, Socket, Stream, find_link};
+use super::{End, HangUp, LinkEvent, LossReason, Output, Socket, Stream, find_link};
 use crate::model::{EntryBody, GapCause, Outcome};
 use crate::rtms::LinkId;
 use crate::rtms::ledger::Change;
@@ -24,6 +24,9 @@ impl Stream {
         }
         if !self.is_running() {
             return self.lost_while_ending(id);
+        }
+        if !self.is_terminating {
+            self.link_events.push(LinkEvent::Lost(id, loss.kind()));
         }
         match (self.is_terminating, is_news) {
             (true, _) => {}

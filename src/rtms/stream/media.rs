@@ -4,7 +4,9 @@ use std::time::{Duration, Instant};
 
 use super::link::Link;
 use super::verdict::{Verdict, verdict};
-use super::{End, Lane, LinkId, LossReason, MediaLink, Output, Socket, Stream, find_link};
+use super::{
+    End, Lane, LinkEvent, LinkId, LossReason, MediaLink, Output, Socket, Stream, find_link,
+};
 use crate::model::params::{AudioStreams, ConnectionMode};
 use crate::model::{EntryBody, MediaSet, Medium, Outcome};
 use crate::rtms::endpoint::Endpoint;
@@ -197,6 +199,7 @@ impl Stream {
             link.accepted(now, &self.setup.timings);
         }
         self.gone_at = None;
+        self.link_events.push(LinkEvent::Up(id));
         self.note(None, EntryBody::LinkUp { link: id.as_str().into() });
         self.account(Change::Up { link: id, audio_step_ms: self.audio_step_ms(id) });
         if self.is_running() {

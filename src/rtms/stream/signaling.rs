@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::verdict::{Verdict, verdict};
-use super::{End, LinkId, LossReason, Output, Socket, Stream};
+use super::{End, LinkEvent, LinkId, LossReason, Output, Socket, Stream};
 use crate::model::{
     EntryBody, Lost, Outcome, Participant, Product, StopReason, StreamStatus, Unreadable,
 };
@@ -125,6 +125,7 @@ impl Stream {
         self.signaling.accepted(now, &self.setup.timings);
         self.has_joined = true;
         self.gone_at = None;
+        self.link_events.push(LinkEvent::Up(LinkId::Signaling));
         self.note(None, EntryBody::LinkUp { link: LinkId::Signaling.as_str().into() });
         if !self.is_running() {
             return;
@@ -291,6 +292,7 @@ impl Stream {
         let live = self.media.iter().filter(|media| media.link.is_live());
         let live: Vec<LinkId> = live.map(|media| LinkId::Media(media.lane)).collect();
         for id in live {
+            self.link_events.push(LinkEvent::Lost(id, LossReason::WithSignaling.kind()));
             self.note_link_down(id, &LossReason::WithSignaling);
         }
         self.hang_up_media(super::HangUp::Silently);

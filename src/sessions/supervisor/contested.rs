@@ -49,6 +49,7 @@ impl Supervisor {
         if since.elapsed() < a_moment {
             return;
         }
+        self.hub.metrics().leases.inc(["lost"]);
         tracing::info!(%stream_id, "another daemon has the stream, or it has ended; leaving it");
         self.hub.taken(stream_id);
         // An error means that the task has ended, or that its queue is full; then the next poll sends the
@@ -73,6 +74,7 @@ impl Supervisor {
     fn claimed_again(&mut self, stream: &StreamRecord, last_seq: u64, until: Instant) {
         let stream_id = &stream.stream_id;
         let Some(running) = self.running.get_mut(stream_id) else { return };
+        self.hub.metrics().leases.inc(["claimed_again"]);
         tracing::info!(%stream_id, "claimed the stream again; it continues");
         if stream.is_revoked() {
             self.hub.revoked(stream_id);

@@ -21,6 +21,16 @@ pub(super) struct DiskQuota {
     used: Mutex<HashMap<RecordingId, u64>>,
 }
 
+/// How full a spool is.
+#[derive(Debug, Clone, Copy)]
+pub struct SpoolLoad {
+    /// Of its recordings.
+    pub bytes: u64,
+    pub max_bytes: u64,
+    /// `None` if the file system does not report it.
+    pub free_bytes: Option<u64>,
+}
+
 impl DiskQuota {
     /// `folder` is on the disk to check; one recording may take `each_percent` of `max_bytes`.
     pub(super) fn new(folder: PathBuf, max_bytes: u64, each_percent: u8) -> Arc<Self> {
@@ -49,8 +59,7 @@ impl DiskQuota {
         // The lock is released before the file system is asked.
         let (own, all) = {
             let used = self.used();
-            let all = used.values().fold(0, |all: u64, bytes| all.saturating_add(*bytes));
-            (used.get(&id).copied().unwrap_or_default(), all)
+            (used.get(&id).copied().unwrap_or_default(), sum(&used))
         };
         if own >= self.max_each_bytes {
             Some("the recording has reached its share of the spool (RECORDINGS_STREAM_PERCENT)")
@@ -63,6 +72,11 @@ impl DiskQuota {
         }
     }
 
+    pub(super) fn load(&self) -> SpoolLoad {
+        let bytes = sum(&self.used());
+        SpoolLoad { bytes, max_bytes: self.max_bytes, free_bytes: self.free_bytes() }
+    }
+
     /// `None` if the file system does not report it.
     fn free_bytes(&self) -> Option<u64> {
         let disk = rustix::fs::statvfs(&self.folder).ok()?;
@@ -72,6 +86,10 @@ impl DiskQuota {
     fn used(&self) -> MutexGuard<'_, HashMap<RecordingId, u64>> {
         self.used.lock().expect("nothing panics while holding the sizes")
     }
+}
+
+fn sum(used: &HashMap<RecordingId, u64>) -> u64 {
+    used.values().fold(0, |all: u64, bytes| all.saturating_add(*bytes))
 }
 
 #[cfg(test)]

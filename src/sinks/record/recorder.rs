@@ -271,6 +271,7 @@ impl Recorder {
         }
         let lost = self.shared.store.fail_lost_recordings(now_ms).await?;
         if lost > 0 {
+            self.shared.metrics.recordings_failed.add([], lost);
             tracing::error!(lost, "gave up recordings of spools that have not been seen for a day");
         }
         self.seen_at = Some(Instant::now());
@@ -288,6 +289,7 @@ impl Recorder {
             if is_ours || is_done {
                 continue;
             }
+            self.shared.metrics.recordings_failed.inc([]);
             tracing::error!(recording = %row.id,
                 "a recording's files are missing in the spool; it is marked as failed");
             let (to, now_ms) = (RecordingStatus::Failed, (self.shared.now_ms)());

@@ -15,6 +15,7 @@ use super::layout::Subject;
 use super::recording_meta::RecordingMeta;
 use super::spool::Spool;
 use super::target::{FileUpload, TargetError};
+use crate::metrics::Metrics;
 use crate::model::{RecordedFile, Recording, RecordingStatus, SpoolId, StreamRecord};
 use crate::net::retry::{Doubling, retry_until_ok};
 use crate::store::{NewRecording, StoreError};
@@ -42,8 +43,9 @@ pub(super) async fn complete_recording(
         recording.status = RecordingStatus::Uploading;
     }
     if recording.status == RecordingStatus::Uploading {
-        let files =
-            persistently("a recording's files", || shared.store.recorded_files(recording.id));
+        let files = persistently(&shared.metrics, "a recording's files", || {
+            shared.store.recorded_files(recording.id)
+        });
         let files = files.await;
         if !upload_files(&shared, &spool, &recording, &files).await {
             return;
@@ -53,7 +55,7 @@ pub(super) async fn complete_recording(
             files = files.len(), "recording stored");
     }
     if recording.status == RecordingStatus::Stored {
-        persistently("a spool's folder", || {
+        persistently(&shared.metrics, "a spool's folder", || {
             let (spool, id) = (Arc::clone(&spool), recording.id);
             blocking(move || spool.remove(id))
         })
@@ -68,7 +70,7 @@ async fn taken_up(shared: &Shared, recording: &Recording) -> RecordingStatus {
         None => (RecordingStatus::Failed, RecordingStatus::Recording),
         Some(_) => (RecordingStatus::Failed, RecordingStatus::Uploading),
     };
-    let is_moved = persistently("a recording's state", || {
+    let is_moved = persistently(&shared.metrics, "a recording's state", || {
         shared.store.move_recording(recording.id, from, to, (shared.now_ms)())
     });
     if is_moved.await { to } else { from }
@@ -88,7 +90,7 @@ pub(super) async fn announce_recording(
         spool,
         started_at_ms: meta.started_at_ms,
     };
-    persistently("a recording's row", || shared.store.begin_recording(&new)).await
+    persistently(&shared.metrics, "a recording's row", || shared.store.begin_recording(&new)).await
 }
 
 /// Finalizes the files and returns where they go. None if the recording is to be deleted.
@@ -98,7 +100,10 @@ async fn finalize_files(
     recording: &Recording,
     meta: &RecordingMeta,
 ) -> Option<Arc<Destination>> {
-    persistently("the end of a recording", || try_finish(shared, spool, recording, meta)).await
+    persistently(&shared.metrics, "the end of a recording", || {
+        try_finish(shared, spool, recording, meta)
+    })
+    .await
 }
 
 async fn try_finish(
@@ -173,35 +178,36 @@ async fn upload_files(
     recording: &Recording,
     files: &[RecordedFile],
 ) -> bool {
-    let destination = persistently("a recording's destination", || async {
+    let destination = persistently(&shared.metrics, "a recording's destination", || async {
         shared.destinations.for_upload(recording)
     })
     .await;
     let destination = &*destination;
     // Before the first file is there: a deletion must know where to look.
-    persistently("a recording's target", || {
+    persistently(&shared.metrics, "a recording's target", || {
         shared.store.set_recording_target(recording.id, &destination.name)
     })
     .await;
     let (last, first): (Vec<RecordedFile>, Vec<RecordedFile>) =
         files.iter().cloned().partition(|file| file.name == MANIFEST);
     let upload = |file: RecordedFile| async move {
-        uploaded_file(destination, spool, recording, &file).await
+        uploaded_file(shared, destination, spool, recording, &file).await
     };
     let first = stream::iter(first).map(upload).buffer_unordered(super::UPLOADS_AT_ONCE);
     // `all` stops at the first missing file and drops the uploads that still run.
     let mut is_whole = first.all(async |is_there| is_there).await;
     for file in last {
-        is_whole = is_whole && uploaded_file(destination, spool, recording, &file).await;
+        is_whole = is_whole && uploaded_file(shared, destination, spool, recording, &file).await;
     }
     if is_whole {
-        return persistently("a recording's state", || {
+        return persistently(&shared.metrics, "a recording's state", || {
             shared.store.store_recording(recording, files, (shared.now_ms)())
         })
         .await;
     }
+    shared.metrics.recordings_failed.inc([]);
     tracing::error!(recording = %recording.id, "files of a recording are missing in the spool; it is marked as failed");
-    persistently("a recording's state", || {
+    persistently(&shared.metrics, "a recording's state", || {
         let (from, to) = (RecordingStatus::Uploading, RecordingStatus::Failed);
         shared.store.move_recording(recording.id, from, to, (shared.now_ms)())
     })
@@ -211,13 +217,14 @@ async fn upload_files(
 
 /// False if the file is missing.
 async fn uploaded_file(
+    shared: &Shared,
     destination: &Destination,
     spool: &Spool,
     recording: &Recording,
     file: &RecordedFile,
 ) -> bool {
     let from = spool.files(recording.id).join(&file.name);
-    persistently("an upload", || async {
+    persistently(&shared.metrics, "an upload", || async {
         let _turn = destination.uploads.acquire().await;
         let file_upload = FileUpload {
             from: &from,
@@ -242,12 +249,14 @@ async fn spooled_bytes(spool: &Arc<Spool>, meta: &RecordingMeta) -> u64 {
 
 /// Retries until it succeeds.
 async fn persistently<T, E: Display, F: Future<Output = Result<T, E>>>(
+    metrics: &Metrics,
     what: &'static str,
     attempt: impl Fn() -> F,
 ) -> T {
     let mut has_failed = false;
     let failed = |error: E, wait| {
         has_failed = true;
+        metrics.recording_retries.inc([]);
         // At the first failure, and then once a minute.
         if wait == FIRST_RETRY || wait == LAST_RETRY {
             tracing::warn!(what, %error, "recordings: an operation failed; retrying until it succeeds");

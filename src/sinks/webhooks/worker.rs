@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::client::{Answer, Client, SendError, Signed, TOTAL_TIMEOUT};
 use super::schedule::{self, Verdict};
 use super::{Webhooks, body, secrets, signature};
-use crate::model::{Content, EndpointId, EndpointStatus, ms};
+use crate::model::{AppName, Content, EndpointId, EndpointStatus, ms};
 use crate::net::Network;
 use crate::net::retry_after::wait_ms;
 use crate::store::{Attempt, ClaimedDelivery, DeliveryStatus, StoreError, StoredEndpoint};
@@ -169,7 +169,10 @@ impl Sender {
         let store = &self.hooks.0.store;
         let done = match broken_off.run_until_cancelled(self.attempt(&delivery)).await {
             // Not an attempt: a stop of the daemon must not count as a failure of the endpoint.
-            None => store.release_delivery(&delivery).await,
+            None => {
+                self.count(&delivery, "interrupted");
+                store.release_delivery(&delivery).await
+            }
             Some(Ok(tried)) => self.settle(&delivery, tried).await,
             Some(Err(error)) => Err(error),
         };
@@ -182,7 +185,9 @@ impl Sender {
     /// `None` if the data that it reports was deleted.
     async fn attempt(&self, delivery: &ClaimedDelivery) -> Result<Option<Tried>, StoreError> {
         let Some(body) = self.body(delivery).await? else { return Ok(None) };
+        let began = Instant::now();
         let sent = self.send(delivery, body).await;
+        self.hooks.0.metrics.outgoing_seconds.observe_time([], began.elapsed());
         Ok(Some(match sent {
             Ok(Answer { status, retry_after, text }) => Tried {
                 attempt: Attempt { status: Some(status), error: None, answer: Some(text) },
@@ -240,6 +245,11 @@ impl Sender {
         })
     }
 
+    fn count(&self, delivery: &ClaimedDelivery, outcome: &str) {
+        let app = delivery.event.app.as_ref().map_or("", AppName::as_str);
+        self.hooks.0.metrics.outgoing.inc([app, outcome]);
+    }
+
     async fn settle(
         &self,
         delivery: &ClaimedDelivery,
@@ -249,17 +259,19 @@ impl Sender {
         let id = delivery.endpoint.endpoint.id;
         let Some(Tried { attempt, pause_ms }) = tried else {
             // Withdrawn, not failed: the endpoint is not to blame.
+            self.count(delivery, "withdrawn");
             let (status, nothing) = (DeliveryStatus::Withdrawn, Attempt::default());
             return store.settle_delivery(delivery, status, None, &nothing).await.map(drop);
         };
         let attempts = delivery.attempts;
         let jitter = schedule::delivery_jitter(&id.to_string(), &delivery.event.id, attempts);
         let verdict = schedule::verdict(attempt.status, attempts, pause_ms, jitter);
-        let (status, wait_ms) = match verdict {
-            Verdict::Delivered => (DeliveryStatus::Delivered, None),
-            Verdict::RetryAfter(ms) => (DeliveryStatus::Waiting, Some(ms)),
-            Verdict::GiveUp | Verdict::Gone => (DeliveryStatus::Failed, None),
+        let (status, wait_ms, outcome) = match verdict {
+            Verdict::Delivered => (DeliveryStatus::Delivered, None, "delivered"),
+            Verdict::RetryAfter(ms) => (DeliveryStatus::Waiting, Some(ms), "retried"),
+            Verdict::GiveUp | Verdict::Gone => (DeliveryStatus::Failed, None, "failed"),
         };
+        self.count(delivery, outcome);
         // Settles only if the claim still holds; a later claim has its own attempt.
         let failing = store.settle_delivery(delivery, status, wait_ms, &attempt).await?;
         if verdict == Verdict::Gone {

@@ -332,7 +332,13 @@ fn a_notice_is_read_with_any_field_missing() {
         other => panic!("{other:?}"),
     };
     let limit = json!({"concurrency_limit": 2000, "concurrency_number": 1650, "percentage": 82});
-    assert_eq!(read("rtms.concurrency_near_limit", limit), Notice::default());
+    let near = read("rtms.concurrency_near_limit", limit);
+    let counts = (Some(1650), Some(2000));
+    assert_eq!((near.concurrent_streams, near.concurrency_limit), counts);
+    for odd in [json!(-1), json!("many"), json!(1.5)] {
+        let odd = json!({ "concurrency_number": odd });
+        assert_eq!(read("rtms.concurrency_near_limit", odd), Notice::default());
+    }
     for key in ["meeting_uuid", "webinar_uuid", "session_id", "engagement_id"] {
         let payload = json!({"operator_id": "u1", "id_field": {key: "m=="}});
         let limited = read("rtms.concurrency_limited", payload);

@@ -97,13 +97,24 @@ impl Inner {
             None => Err(OAuthError::Dead),
         };
         match refreshed {
-            Ok(new) => self.keep(id, generation, &new).await,
-            Err(OAuthError::Dead) => self.give_up(id, generation).await,
+            Ok(new) => {
+                self.count_refresh(&app.name, "refreshed");
+                self.keep(id, generation, &new).await
+            }
+            Err(OAuthError::Dead) => {
+                self.count_refresh(&app.name, "rejected");
+                self.give_up(id, generation).await
+            }
             Err(error) => {
+                self.count_refresh(&app.name, "failed");
                 tracing::warn!(installation = %id, %error, "could not refresh tokens; retrying when a token is needed");
                 Err(error.into())
             }
         }
+    }
+
+    fn count_refresh(&self, app: &AppName, result: &str) {
+        self.oauth.metrics().token_refreshes.inc([app.as_str(), result]);
     }
 
     /// Stores both new tokens before any caller gets one.
@@ -136,7 +147,9 @@ impl Inner {
         let Some(app) = self.apps.get(name) else { return Ok(()) };
         let Configured::Account { account_id, client } = &app.configured else { return Ok(()) };
         let ask = || self.oauth.account_credentials(&app, account_id, client);
-        let tokens = retry_policy::ask_zoom(&self.stopping, ask).await?;
+        let asked = retry_policy::ask_zoom(&self.stopping, ask).await;
+        self.count_refresh(name, if asked.is_ok() { "refreshed" } else { "failed" });
+        let tokens = asked?;
         let now_ms = (self.now_ms)();
         let token = AccountToken {
             obtained_at_ms: now_ms,

@@ -13,10 +13,11 @@ use rtmsd::http::download;
 use rtmsd::http::server::{Limits, serve};
 use rtmsd::http::tickets::TicketKeys;
 use rtmsd::http::{
-    AppState, Arrivals, Changes, Counters, Documents, RateLimit, Readiness, SignatureWarnings,
-    TrustedProxies, router,
+    AppState, Arrivals, Changes, Documents, RateLimit, Readiness, SignatureWarnings,
+    StoreFiguresCache, TrustedProxies, router,
 };
 use rtmsd::hub::{Feed, Hub, WriterSettings};
+use rtmsd::metrics::Metrics;
 use rtmsd::model::{
     AppName, MediaSet, Outcome, Product, Retention, StopReason, StreamId, StreamRecord,
 };
@@ -77,7 +78,8 @@ impl Drop for Server {
 
 pub(crate) const TOKENS: &str = "reader:read-token-of-tests:read,controller:control-token-of-tests:control,\
      operator:operator-token-of-tests:read+control,boss:boss-token-of-tests:admin,\
-     page:sla/sh=token-of-tests:read,acme:acme-token-of-tests:admin@acme,own:default-token-of-tests:admin@default";
+     page:sla/sh=token-of-tests:read,acme:acme-token-of-tests:admin@acme,own:default-token-of-tests:admin@default,\
+     scraper:scrape-token-of-tests:metrics,acme-scraper:acme-scrape-token-of-tests:metrics@acme";
 /// The queue of a live subscriber.
 pub(crate) const LIVE_BUFFER_BYTES: usize = 64 * 1024;
 /// The most live subscribers: of one token, and in total.
@@ -180,6 +182,7 @@ impl Server {
         let Wiring { limits, body_timeout, now_ms, .. } = wiring;
         let batch_interval = Duration::from_millis(5);
         let settings = WriterSettings { batch_interval, now_ms, ..Default::default() };
+        let metrics = settings.metrics.clone();
         let (hub, writer) = Hub::new(store.clone(), ALL_SUBSCRIBERS, settings);
         let writing = tokio::spawn(writer.run());
         let managed_apps = managed_apps(&wiring, &store);
@@ -232,7 +235,8 @@ impl Server {
             forwards,
             live,
             live_connections: TaskTracker::new(),
-            counters: Arc::new(Counters::default()),
+            metrics,
+            store_figures: StoreFiguresCache::default(),
             documents: Documents::default(),
             readiness: Readiness::default(),
             requests: TaskTracker::new(),
@@ -409,7 +413,7 @@ fn managed_apps(wiring: &Wiring, store: &Store) -> ManagedApps {
 
 /// The parts that send requests to Zoom.
 pub(crate) fn zoom_side(store: &Store, wiring: &Wiring, apps: &Apps) -> (Arc<Control>, Installer) {
-    let zoom = ZoomClient::new(&network());
+    let zoom = ZoomClient::new(&network(), Metrics::default());
     let oauth = OAuth::new(zoom.clone());
     let (ring, clock) = (ring(), rtmsd::clock::now_ms);
     let tokens = Tokens::new(store.clone(), ring.clone(), oauth.clone(), apps.clone(), clock);

@@ -55,7 +55,7 @@ pub(super) async fn endpoint_of(store: &Store, apps: AppScope) -> EndpointId {
     new.id
 }
 
-fn gap_event(n: i64) -> OutgoingEvent {
+pub(super) fn gap_event(n: i64) -> OutgoingEvent {
     OutgoingEvent::new(EventKind::GapRecorded, "s", n, json!({ "n": n }))
 }
 
