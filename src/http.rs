@@ -66,6 +66,7 @@ mod request;
 mod routes;
 // The accept loop and its limits.
 pub mod server;
+mod session_list;
 mod sessions;
 // Tickets for browser requests that cannot send a token.
 pub mod tickets;

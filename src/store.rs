@@ -45,8 +45,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::model::{
-    AppScope, Entry, EntryBody, MediaParams, MediumAccount, SessionId, SessionStatus, StreamId,
-    StreamRecord, StreamStatus, Tally, UnknownMessages, UnreadableMessages,
+    AppScope, Entry, EntryBody, MediaParams, MediumAccount, Product, SessionId, SessionStatus,
+    StreamId, StreamRecord, StreamStatus, Tally, UnknownMessages, UnreadableMessages,
 };
 use crate::secret::Secret;
 pub use actions::{Begin, Begun};
@@ -158,7 +158,11 @@ pub struct SessionPage {
     /// The last id of the previous page.
     pub before: Option<SessionId>,
     pub limit: u32,
-    pub status: Option<SessionStatus>,
+    /// Only sessions of these statuses; empty for all.
+    pub statuses: Vec<SessionStatus>,
+    pub product: Option<Product>,
+    /// Only sessions with this text in an id, in the host or in the metadata, in any case of unaccented letters.
+    pub search: Option<String>,
     /// Only sessions of these apps.
     pub apps: AppScope,
 }

@@ -13,13 +13,14 @@ use super::AppState;
 use super::auth::Caller;
 use super::envelope::{rfc3339, success, success_as};
 use super::error::ApiError;
-use super::extract::{InPath, Params, cut_page, known_session};
+use super::extract::{InPath, Params, known_session};
+use super::session_list::{parse_page, read_page};
 use super::view::SessionView;
 use crate::model::{
-    AppName, MediaParams, MediaPlan, Outcome, SessionId, SessionStatus, StopReason, StreamId,
-    StreamRecord, StreamStatus, Tally, UnknownMessages, UnreadableMessages, UserId,
+    AppName, MediaParams, MediaPlan, Outcome, SessionId, StopReason, StreamId, StreamRecord,
+    StreamStatus, Tally, UnknownMessages, UnreadableMessages, UserId,
 };
-use crate::store::{SessionDeletion, SessionPage};
+use crate::store::SessionDeletion;
 
 /// One page of sessions, newest first; `next` is the `before` of the next page.
 pub(super) async fn list(
@@ -27,11 +28,8 @@ pub(super) async fn list(
     Extension(caller): Extension<Caller>,
     params: Params,
 ) -> Result<Response, ApiError> {
-    let page = parse_page(&params)?;
-    // One row more than requested shows whether there is a next page.
-    let asked = SessionPage { limit: page.limit + 1, apps: caller.apps, ..page };
-    let mut sessions = state.store.sessions(&asked).await?;
-    let next = cut_page(&mut sessions, page.limit).map(|session| session.id);
+    let page = parse_page(&state, &caller, &params)?;
+    let (sessions, next) = read_page(&state, &page).await?;
     let sessions: Vec<_> = sessions.iter().map(SessionView::of).collect();
     Ok(success("sessions", json!({ "sessions": sessions, "next": next })))
 }
@@ -63,20 +61,6 @@ pub(super) async fn remove(
         SessionDeletion::Unknown => Err(ApiError::UnknownSession),
         SessionDeletion::Live => Err(ApiError::SessionLive),
     }
-}
-
-fn parse_page(params: &Params) -> Result<SessionPage, ApiError> {
-    Ok(SessionPage {
-        before: params.parsed("before", "must be the id of a session", SessionId::parse)?,
-        limit: params.limit()?,
-        status: params.parsed(
-            "status",
-            "must be one of created, rtms_start_requested, start_timed_out, start_refused, \
-             connecting, live, stopped, ended",
-            SessionStatus::parse,
-        )?,
-        ..SessionPage::default()
-    })
 }
 
 /// A stream in JSON.

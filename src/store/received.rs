@@ -58,7 +58,7 @@ impl Store {
             page.session.map(|id| id.to_string()),
             page.from_ms,
             page.until_ms,
-            page.text.map(pattern_of),
+            page.text.map(|text| rows::like_pattern(&text.to_lowercase())),
             i64::from(page.limit),
         ];
         let rows: Vec<Row> = self.database.all(sql::RECEIVED_PAGE, values).await?;
@@ -153,18 +153,6 @@ impl Store {
     }
 }
 
-/// The pattern of LIKE that finds this text anywhere, in lower case.
-fn pattern_of(text: &str) -> String {
-    let mut pattern = "%".to_owned();
-    for letter in text.to_lowercase().chars() {
-        if "!%_".contains(letter) {
-            pattern.push('!');
-        }
-        pattern.push(letter);
-    }
-    pattern + "%"
-}
-
 row! {
     struct Row {
         digest: String,
@@ -205,16 +193,5 @@ impl TryFrom<Row> for Received {
             installation_id: row.installation_id,
             has_body: row.has_body != 0,
         })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::pattern_of;
-
-    #[test]
-    fn a_searched_text_stands_for_itself() {
-        assert_eq!(pattern_of("Meeting.RTMS_started"), "%meeting.rtms!_started%");
-        assert_eq!(pattern_of("100%!"), "%100!%!!%");
     }
 }

@@ -310,6 +310,19 @@ pub(super) fn apps_text(apps: &AppScope) -> Option<String> {
     Some(sql::between_commas(apps.names()?.iter().map(AppName::as_str)))
 }
 
+/// A pattern for `LIKE … ESCAPE '!'` that finds this text anywhere.
+pub(super) fn like_pattern(text: &str) -> String {
+    let mut pattern = String::from("%");
+    for char in text.chars() {
+        if "%_!".contains(char) {
+            pattern.push('!');
+        }
+        pattern.push(char);
+    }
+    pattern.push('%');
+    pattern
+}
+
 /// Parses the column. A name that this version cannot read must not widen the scope: it is left out.
 pub(super) fn read_apps(text: Option<&str>) -> AppScope {
     let names = |text: &str| text.split(',').filter_map(|name| AppName::parse(name).ok()).collect();
@@ -362,4 +375,15 @@ fn read_figures<T: DeserializeOwned + Default>(what: &str, of: &str, text: &str)
 
 fn unreadable_row(what: std::fmt::Arguments<'_>) -> StoreError {
     StoreError::Row(what.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::like_pattern;
+
+    #[test]
+    fn wildcards_in_a_search_stand_for_themselves() {
+        assert_eq!(like_pattern("meeting.rtms_started"), "%meeting.rtms!_started%");
+        assert_eq!(like_pattern("100%!"), "%100!%!!%");
+    }
 }

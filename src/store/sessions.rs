@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::LazyLock;
 
 use super::audit::insert_audit;
-use super::database::{Bind, Connection, binds, row, transaction};
+use super::database::{Connection, binds, row, transaction};
 use super::rows::{self, SessionRow, json_text};
 use super::status_events::{self, emit_session};
 use super::{SessionPage, Store, StoreError, sql};
@@ -20,8 +20,18 @@ impl Store {
     /// One page of sessions, newest first.
     pub async fn sessions(&self, page: &SessionPage) -> Result<Vec<Session>, StoreError> {
         let before = page.before.map(|id| id.to_string());
-        let status = page.status.map(|status| status.as_str());
-        let values = binds![before, status, i64::from(page.limit), rows::apps_text(&page.apps)];
+        let statuses = page.statuses.iter().map(|status| status.as_str());
+        let statuses = (!page.statuses.is_empty()).then(|| sql::between_commas(statuses));
+        let search = page.search.as_deref().map(rows::like_pattern);
+        let values = binds![
+            before,
+            statuses,
+            i64::from(page.limit),
+            rows::apps_text(&page.apps),
+            page.product.map(|product| product.as_str()),
+            search.as_deref().map(str::to_lowercase),
+            search,
+        ];
         let rows: Vec<SessionRow> = self.database.all(sql::SESSIONS, values).await?;
         Ok(rows::readable_rows(rows))
     }
@@ -78,10 +88,7 @@ impl Store {
         ids: &[SessionId],
     ) -> Result<HashMap<SessionId, KnownSession>, StoreError> {
         let mut known: HashMap<SessionId, KnownSession> = HashMap::new();
-        for chunk in ids.chunks(KNOWN_AT_ONCE) {
-            // Padded with the last id, so that the statement's text is always the same. A chunk is never empty.
-            let ids = (0..KNOWN_AT_ONCE).map(|index| chunk[index.min(chunk.len() - 1)].to_string());
-            let binds: Vec<Bind<'_>> = ids.map(Bind::from).collect();
+        for binds in sql::padded_ids(ids) {
             let rows: Vec<(String, String, String, String, i64, i64)> =
                 self.database.all(&KNOWN_SESSIONS, &binds).await?;
             for (id, app, product, status, ordinal, last_seq) in rows {
@@ -110,11 +117,7 @@ pub struct KnownSession {
     pub newest: Cursor,
 }
 
-/// The number of ids in one statement.
-const KNOWN_AT_ONCE: usize = 64;
-
 static KNOWN_SESSIONS: LazyLock<String> = LazyLock::new(|| {
-    let places: Vec<String> = (1..=KNOWN_AT_ONCE).map(|place| format!("${place}")).collect();
     // A session without a stream has one row, with the ordinal 0, which no stream has.
     format!(
         "SELECT sessions.id, sessions.app, sessions.product, sessions.status,
@@ -123,7 +126,7 @@ static KNOWN_SESSIONS: LazyLock<String> = LazyLock::new(|| {
                            WHERE entries.stream_id = streams.stream_id), 0)
            FROM sessions LEFT JOIN streams ON streams.session_id = sessions.id
           WHERE sessions.id IN ({})",
-        places.join(", ")
+        sql::id_places()
     )
 });
 

@@ -203,6 +203,9 @@ macro_rules! part_to_move {
     };
 }
 
+use super::database::Bind;
+use crate::model::SessionId;
+
 mod actions;
 mod api_tokens;
 mod apps;
@@ -248,6 +251,30 @@ pub(super) fn between_commas<'a>(names: impl Iterator<Item = &'a str>) -> String
         list = list + comma + name + ",";
     }
     list
+}
+
+/// The number of ids in one statement.
+const IDS_AT_ONCE: usize = 64;
+
+/// Places for ids, from `$1`.
+pub(super) fn id_places() -> String {
+    let places: Vec<String> = (1..=IDS_AT_ONCE).map(|place| format!("${place}")).collect();
+    places.join(", ")
+}
+
+/// The ids in chunks for [`id_places`].
+pub(super) fn padded_ids(ids: &[SessionId]) -> impl Iterator<Item = Vec<Bind<'static>>> {
+    // Padded with the last id, so that the statement's text is always the same. A chunk is never empty.
+    ids.chunks(IDS_AT_ONCE).map(|chunk| {
+        let ids = (0..IDS_AT_ONCE).map(|index| chunk[index.min(chunk.len() - 1)].to_string());
+        ids.map(Bind::from).collect()
+    })
+}
+
+/// The streams of the sessions whose ids fill [`id_places`].
+pub(super) fn streams_of_sessions() -> String {
+    let select = select_stream!("streams.session_id IN (");
+    format!("{select}{}) ORDER BY streams.session_id, streams.ordinal", id_places())
 }
 
 /// All statements with their names.

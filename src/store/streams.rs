@@ -1,5 +1,8 @@
 //! Streams: read, updated while they run, ended once.
 
+use std::collections::HashMap;
+use std::sync::LazyLock;
+
 use super::actions::confirm_stops;
 use super::audit::insert_audit;
 use super::database::{Connection, binds, transaction};
@@ -16,6 +19,8 @@ use crate::model::{
     AuditRow, Entry, EntryBody, Outcome, SessionId, StopReason, StreamId, StreamRecord,
     StreamStatus,
 };
+
+static STREAMS_OF_SESSIONS: LazyLock<String> = LazyLock::new(sql::streams_of_sessions);
 
 /// How many revoked streams are reported at once; more are found by polling.
 const MAX_REVOKED: i64 = 1000;
@@ -40,6 +45,21 @@ impl Store {
         let values = binds![id.to_string()];
         let rows: Vec<StreamRow> = self.database.all(sql::STREAMS_OF_SESSION, values).await?;
         Ok(rows::readable_rows(rows))
+    }
+
+    /// The streams of these sessions, by session and ordinal.
+    pub async fn streams_of_all(
+        &self,
+        ids: &[SessionId],
+    ) -> Result<HashMap<SessionId, Vec<StreamRecord>>, StoreError> {
+        let mut streams: HashMap<SessionId, Vec<StreamRecord>> = HashMap::new();
+        for binds in sql::padded_ids(ids) {
+            let rows: Vec<StreamRow> = self.database.all(&STREAMS_OF_SESSIONS, &binds).await?;
+            for stream in rows::readable_rows::<_, StreamRecord>(rows) {
+                streams.entry(stream.session_id).or_default().push(stream);
+            }
+        }
+        Ok(streams)
     }
 
     /// The streams of a session that neither Zoom nor the daemon has ended, by ordinal.

@@ -23,7 +23,11 @@ fn of_sessions() -> Vec<Route> {
                 operation("listSessions", "Sessions, newest first, page by page")
                     .query("limit", "Page size: 1 to 200; default 50")
                     .query("before", "The `next` of the previous page")
-                    .query("status", "Only sessions of this status")
+                    .query("status", "Only sessions of these statuses, separated by commas")
+                    .query("product", "Only meeting, webinar, video_sdk or contact_center")
+                    .query("app", "Only sessions of this app")
+                    .query("q", "Only sessions with this text in an id, the meeting number, the host or the metadata")
+                    .errors(&[404])
                     .answer(200, "One page", Some("SessionList")),
             )
             .post(

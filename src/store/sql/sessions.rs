@@ -197,11 +197,22 @@ statements! {
 
     SESSION = select_session!("id = $1");
 
-    /// Of the apps in the list $4; of all without one.
-    // `$4 <> replace(…)` means that the list contains the app: see `INSERT_EVENT`.
+    /// Of the statuses in the list $2 and the apps in the list $4; of all without one. $6 and $7 are patterns for the
+    /// same text.
+    // `$4 <> replace(…)` means that the list contains the app: see `INSERT_EVENT`. Two patterns, because SQLite's `lower`
+    // leaves letters beyond ASCII as they are. A line break is in no pattern: none matches from one column into the next.
     SESSIONS = select_session!(
-        "(CAST($1 AS TEXT) IS NULL OR id < $1) AND (CAST($2 AS TEXT) IS NULL OR status = $2)
+        "(CAST($1 AS TEXT) IS NULL OR id < $1)
+            AND (CAST($2 AS TEXT) IS NULL OR $2 <> replace($2, ',' || status || ',', ''))
             AND (CAST($4 AS TEXT) IS NULL OR $4 <> replace($4, ',' || app || ',', ''))
+            AND (CAST($5 AS TEXT) IS NULL OR product = $5)
+            AND (CAST($6 AS TEXT) IS NULL
+                 OR lower(id || '\n' || instance_id || '\n' || COALESCE(meeting_id, '') || '\n'
+                          || COALESCE(host_id, '') || '\n' || COALESCE(operator_id, '') || '\n'
+                          || COALESCE(metadata, '')) LIKE $6 ESCAPE '!'
+                 OR id || '\n' || instance_id || '\n' || COALESCE(meeting_id, '') || '\n'
+                    || COALESCE(host_id, '') || '\n' || COALESCE(operator_id, '') || '\n'
+                    || COALESCE(metadata, '') LIKE $7 ESCAPE '!')
          ORDER BY id DESC LIMIT $3 + 0"
     );
 

@@ -47,7 +47,7 @@ async fn sessions_are_filtered_by_status() {
             (SessionStatus::Ended, vec!["m2"]),
             (SessionStatus::Live, vec![]),
         ] {
-            let page = SessionPage { limit: 10, status: Some(status), ..SessionPage::default() };
+            let page = SessionPage { limit: 10, statuses: vec![status], ..SessionPage::default() };
             assert_eq!(instances(&store.sessions(&page).await.unwrap()), expected, "{status:?}");
         }
     })
@@ -107,6 +107,78 @@ async fn existing_sessions_are_found_among_many_ids_with_product_end_and_newest_
             assert!(known.newest.has_reached(&newest) && newest.has_reached(&known.newest));
         }
         assert!(store.known_sessions(&[]).await.unwrap().is_empty());
+    })
+    .await;
+}
+
+/// A session that a program made, with a number and metadata.
+async fn make(store: &rtmsd::store::Store, number: &str, metadata: serde_json::Value) -> SessionId {
+    let new = rtmsd::model::NewSession {
+        app: rtmsd::model::AppName::default(),
+        product: None,
+        meeting_id: number.into(),
+        participant_user_id: None,
+        installation_id: None,
+        metadata: metadata.as_object().cloned(),
+        media: None,
+    };
+    let act = crate::support::audit::act("tests", 1);
+    store.create_session(&new, &act).await.unwrap().session.id
+}
+
+#[tokio::test]
+async fn sessions_are_found_by_id_number_host_and_metadata() {
+    on_both(async |test| {
+        let store = &test.store;
+        let json = serde_json::json!({"CRM_id": "50%_off!", "owner": "Zoë Ärger"});
+        let first = make(store, "91234567890", json).await;
+        make(store, "81111111111", serde_json::json!({"CRM_id": "other"})).await;
+        record(store, started_in("uuid-3==", "s3", 3, URL)).await;
+        let found = async |text: &str| {
+            let search = Some(text.to_owned());
+            let page = SessionPage { limit: 10, search, ..SessionPage::default() };
+            let sessions = store.sessions(&page).await.unwrap();
+            sessions.iter().map(|session| session.instance.id().to_owned()).collect::<Vec<_>>()
+        };
+        let (one, both) = (vec!["91234567890"], vec!["81111111111", "91234567890"]);
+        for text in ["1234567890", "50%_OFF!", "crm_ID\":\"50", "Zoë", "zoë", "Ärger"] {
+            assert_eq!(found(text).await, one, "{text}");
+        }
+        assert_eq!(found("crm_id").await, both);
+        assert_eq!(found(&first.to_string().to_uppercase()).await, one);
+        assert_eq!(found("UUID-3").await, vec!["uuid-3=="]);
+        // `%` and `_` are no wildcards, and nothing matches from one column into the next.
+        for text in ["50%off", "9_2", "90912", "nothing"] {
+            assert_eq!(found(text).await, Vec::<String>::new(), "{text}");
+        }
+        let page = |product| SessionPage { limit: 10, product, ..SessionPage::default() };
+        let products = [Some(Product::Meeting), Some(Product::VideoSdk), None];
+        let mut counts = Vec::new();
+        for product in products {
+            counts.push(store.sessions(&page(product)).await.unwrap().len());
+        }
+        assert_eq!(counts, [3, 0, 3]);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_streams_of_many_sessions_are_read_at_once() {
+    on_both(async |test| {
+        let store = &test.store;
+        for n in 1..=70 {
+            record(store, started_in(&format!("m{n}"), &format!("s{n}"), n, URL)).await;
+        }
+        record(store, started_in("m1", "s1-second", 100, URL)).await;
+        let page = SessionPage { limit: 200, ..SessionPage::default() };
+        let sessions = store.sessions(&page).await.unwrap();
+        let ids: Vec<SessionId> = sessions.iter().map(|session| session.id).collect();
+        let streams = store.streams_of_all(&ids).await.unwrap();
+        assert_eq!(streams.len(), 70);
+        for session in &sessions {
+            assert_eq!(streams[&session.id], store.streams_of(session.id).await.unwrap());
+        }
+        assert!(store.streams_of_all(&[]).await.unwrap().is_empty());
     })
     .await;
 }
