@@ -21,7 +21,7 @@ use uuid::Uuid;
 use crate::clock;
 use crate::config::Config;
 use crate::control::Control;
-use crate::http::auth::{Browsers, Failures, TokenRegistry};
+use crate::http::auth::{Browsers, Failures, OneTimeCodes, TokenRegistry};
 use crate::http::download;
 use crate::http::server::Limits;
 use crate::http::tickets::TicketKeys;
@@ -99,6 +99,8 @@ pub struct App {
     apps: Apps,
     occupancy: Occupancy,
     installer: Installer,
+    /// Codes of links that sign a browser in to the dashboard.
+    pub sign_in_codes: OneTimeCodes,
     ticket_keys: TicketKeys,
     answer_keys: KeyRing,
     control: Arc<Control>,
@@ -175,6 +177,7 @@ impl App {
             apps,
             occupancy,
             installer,
+            sign_in_codes: OneTimeCodes::default(),
             ticket_keys,
             answer_keys,
             changes: Changes::new(Arc::clone(&control), streams),
@@ -273,8 +276,8 @@ impl App {
 
     fn browsers(&self) -> Option<Browsers> {
         let (config, ring) = (&self.config, &self.answer_keys);
-        let public_url = &config.install.public_url;
-        Some(Browsers::new(ring, config.dashboard?, config.is_https(), public_url))
+        let (public_url, codes) = (&config.install.public_url, self.sign_in_codes.clone());
+        Some(Browsers::new(ring, codes, config.dashboard?, config.is_https(), public_url))
     }
 
     fn state(&self) -> Arc<AppState> {

@@ -5,6 +5,7 @@ mod show;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Instant;
 
 use clap::Args;
 use tokio::net::TcpListener;
@@ -27,6 +28,7 @@ use crate::telemetry::LogSettings;
 
 /// The demo's port, unless another program uses it.
 const PORT: u16 = 3000;
+const TOKEN_NAME: &str = "demo";
 /// The demo's API token. It is no secret: the demo listens on loopback only.
 const API_TOKEN: &str = "token-of-the-demo";
 
@@ -72,12 +74,13 @@ async fn try_run(args: DemoArgs, stop: CancellationToken) -> Result<(), String> 
     let app = App::build(config, Timings::default(), Leases::default(), Resolver::system())
         .await
         .map_err(error_text)?;
+    let code = app.sign_in_codes.make(TOKEN_NAME, Instant::now());
     let recordings = args.data_dir.join("recordings");
     let show = Show::new(app.store.clone(), app.hub.clone(), recordings, clock::now_ms());
     // Before the simulator, which validates the daemon's webhook endpoint at once.
     let daemon = tokio::spawn(app.run(listener, stop.clone()));
     let simulator = start_simulator(zoom, address, &args, &secrets).await?;
-    show::print_banner(address, API_TOKEN, &args.data_dir);
+    show::print_banner(address, API_TOKEN, &code, &args.data_dir);
     tokio::select! {
         () = stop.cancelled() => {}
         () = show.run(address, API_TOKEN, &simulator) => {
@@ -139,7 +142,7 @@ fn demo_config(
             "HOST" => address.ip().to_string(),
             "PORT" => address.port().to_string(),
             "DATA_DIR" => args.data_dir.display().to_string(),
-            "API_TOKENS" => format!("demo:{API_TOKEN}:read+control+admin"),
+            "API_TOKENS" => format!("{TOKEN_NAME}:{API_TOKEN}:read+control+admin"),
             "ZOOM_CLIENT_ID" => secrets.client_id.clone(),
             "ZOOM_CLIENT_SECRET" => secrets.client_secret.clone(),
             "ZOOM_SECRET_TOKEN" => secrets.secret_token.clone(),

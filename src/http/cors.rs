@@ -1,6 +1,6 @@
 //! CORS: pages of the origins in `CORS_ALLOWED_ORIGINS` may use the API from a browser.
 //!
-//! Nothing here depends on a cookie, so credentials are never allowed: every page needs a token or a ticket.
+//! Credentials are never allowed: these pages need a token or a ticket. The cookie of the dashboard is for its own pages.
 
 use std::sync::Arc;
 

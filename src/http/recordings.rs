@@ -17,6 +17,7 @@ use super::envelope::{rfc3339, success};
 use super::error::ApiError;
 use super::extract::{InPath, PathPart, known_file, known_session};
 use super::range::{Wanted, parse_range};
+use super::view::recording_url;
 use super::{AppState, download};
 use crate::model::{
     RecordedFile, Recording, RecordingId, RecordingStatus, SessionId, Speaker, StreamId,
@@ -215,13 +216,10 @@ impl<'a> RecordingView<'a> {
 impl<'a> FileView<'a> {
     fn of(recording: &Recording, file: &'a RecordedFile) -> Self {
         let is_whole = recording.finished_at_ms.is_some();
-        // Only for its percent-encoding; scheme and host are cut off below.
-        let mut url = url::Url::parse("http://localhost").expect("a constant URL");
-        let session = recording.session_id;
-        url.set_path(&format!("/api/v1/sdk/sessions/{session}/recordings/{}", file.api_name));
+        let url = recording_url(recording.session_id, &file.api_name);
         Self {
             file: &file.api_name,
-            url: url.path().to_owned(),
+            url,
             path: is_whole.then_some(&*file.path),
             medium: &file.medium,
             speaker: &file.speaker,

@@ -68,6 +68,14 @@ impl<'a> SessionView<'a> {
     }
 }
 
+/// The path of a recorded file in this API.
+pub(super) fn recording_url(session: SessionId, api_name: &str) -> String {
+    // Only for its percent-encoding; scheme and host are cut off below.
+    let mut url = url::Url::parse("http://localhost").expect("a constant URL");
+    url.set_path(&format!("/api/v1/sdk/sessions/{session}/recordings/{api_name}"));
+    url.path().to_owned()
+}
+
 /// An installation in JSON.
 #[derive(Serialize)]
 pub(super) struct InstallationView<'a> {

@@ -1,5 +1,16 @@
 //! The pages of the dashboard: data in, HTML out.
 
+// What was received over time.
+pub mod bands;
+// Statuses in words and colours.
+pub mod marks;
+// Recorded files with their players.
+pub mod recordings;
+// One session.
+pub mod session;
+// The list of sessions.
+pub mod sessions;
+
 use askama::Template;
 
 use super::assets;

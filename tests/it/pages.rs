@@ -3,7 +3,11 @@
 //!
 //! A new page is one line in [`PAGES`].
 
+mod crowd;
+mod hostile;
 mod kit;
+mod session;
+mod sessions;
 
 use self::kit::{Scope, Stage};
 
@@ -23,8 +27,13 @@ const ALL: &[Scope] = &[Scope::Read, Scope::Control, Scope::Admin];
 const ADMIN: &[Scope] = &[Scope::Admin];
 
 const PAGES: &[Page] = &[
-    Page { name: "sessions", path: "/", scopes: ALL, ready: "h1" },
-    Page { name: "session", path: "/dashboard/sessions/{session}", scopes: ALL, ready: "h1" },
+    Page { name: "sessions", path: "/", scopes: ALL, ready: "#live table" },
+    Page {
+        name: "session",
+        path: "/dashboard/sessions/{session}",
+        scopes: ALL,
+        ready: "#said bdi",
+    },
     Page { name: "installations", path: "/dashboard/installations", scopes: ADMIN, ready: "h1" },
     Page { name: "webhooks", path: "/dashboard/webhooks", scopes: ADMIN, ready: "h1" },
     Page { name: "endpoints", path: "/dashboard/endpoints", scopes: ADMIN, ready: "h1" },

@@ -33,18 +33,20 @@ pub(super) struct Show {
     started_ms: i64,
 }
 
-/// Prints addresses, the token and example requests.
-pub(super) fn print_banner(address: SocketAddr, token: &str, data_dir: &Path) {
+/// Prints addresses, the token, example requests, and a link that signs in to the dashboard with `code`.
+pub(super) fn print_banner(address: SocketAddr, token: &str, code: &str, data_dir: &Path) {
     println!(
         "rtmsd demo: the daemon and a simulated Zoom, on this machine only.\n\n  \
          listening   http://{address}\n  \
          API token   {token}\n  \
          data        {}\n\n\
+         The dashboard, signed in (the link works once, for 30 minutes):\n\n  \
+         http://{address}/dashboard/enter?code={code}\n\n\
          Try these requests in another terminal:\n\n  \
          curl -s http://{address}/health/ready\n  \
          curl -s -H 'Authorization: Bearer {token}' http://{address}/api/v1/sdk/sessions\n\n\
          In a browser:\n\n  \
-         http://{address}/                                  # readiness and next steps\n  \
+         http://{address}/                                  # the dashboard; sign in with the API token\n  \
          http://{address}/docs                              # API reference\n  \
          http://{address}/api/v1/zoom/oauth/install         # install the app, with the simulated Zoom's consent page\n\n\
          The meeting begins. Ctrl-C ends the demo.\n",

@@ -52,9 +52,15 @@ pub(in crate::http) struct SignedIn {
 
 impl Browsers {
     /// Sessions under keys that are derived from `ring`.
-    pub fn new(ring: &KeyRing, limits: SessionLimits, is_https: bool, public_url: &str) -> Self {
-        let (keys, codes) = (SessionKeys::new(ring), OneTimeCodes::default());
-        Self { keys, limits, is_https, public_url: public_url.to_owned(), codes }
+    pub fn new(
+        ring: &KeyRing,
+        codes: OneTimeCodes,
+        limits: SessionLimits,
+        is_https: bool,
+        public_url: &str,
+    ) -> Self {
+        let (keys, public_url) = (SessionKeys::new(ring), public_url.to_owned());
+        Self { keys, limits, is_https, public_url, codes }
     }
 
     /// Whether a browser sent this request for a page of the daemon.

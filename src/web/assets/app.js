@@ -4,6 +4,11 @@ import { renderTimes } from "./times.js";
 
 document.addEventListener("htmx:configRequest", (event) => {
   event.detail.headers["rtmsd-csrf"] = csrf();
+  // Fields that nobody filled in stay out of the address.
+  const fields = event.detail.formData;
+  if (event.detail.verb === "get" && fields) {
+    for (const [name, value] of [...fields]) if (value === "") fields.delete(name);
+  }
 });
 
 const notice = document.getElementById("notice");

@@ -2,6 +2,7 @@
 
 mod access;
 mod kit;
+mod sessions;
 
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;

@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use rtmsd::config::AppDefaults;
 use rtmsd::control::{self, Control};
-use rtmsd::http::auth::{ApiTokens, Browsers, Failures, SessionLimits, TokenRegistry};
+use rtmsd::http::auth::{
+    ApiTokens, Browsers, Failures, OneTimeCodes, SessionLimits, TokenRegistry,
+};
 use rtmsd::http::cors::AllowedOrigins;
 use rtmsd::http::download;
 use rtmsd::http::server::{Limits, serve};
@@ -216,7 +218,9 @@ impl Server {
             refusals: Arc::default(),
             cors: AllowedOrigins::parse(&wiring.origins).expect("origins"),
             rate_limit: RateLimit::new(wiring.requests_per_s),
-            browsers: wiring.dashboard.map(|limits| Browsers::new(&wiring.ring, limits, false, "")),
+            browsers: wiring.dashboard.map(|limits| {
+                Browsers::new(&wiring.ring, OneTimeCodes::default(), limits, false, "")
+            }),
             failures: Failures::default(),
             trusted_proxies: TrustedProxies::default(),
             downloads: download::permits(limits.connections),

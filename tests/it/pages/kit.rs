@@ -43,16 +43,23 @@ pub(super) struct Stage {
 impl Stage {
     /// A meeting with speech, chat and a shared screen.
     pub(super) async fn open() -> Self {
-        Self::play(meeting()).await
+        Self::play(meeting(), &[]).await
     }
 
-    pub(super) async fn play(script: Script) -> Self {
+    /// The same, and its sound and text are recorded.
+    pub(super) async fn recorded() -> Self {
+        let record = [("RECORD", "audio,transcript")];
+        Self::play(meeting(), &record).await
+    }
+
+    pub(super) async fn play(script: Script, settings: &[(&str, &str)]) -> Self {
         let tokens = [Scope::Read, Scope::Control, Scope::Admin].map(|scope| {
             let more = if scope == Scope::Control { "read+control" } else { scope.name() };
             format!("{}:{}:{more}", scope.name(), scope.token())
         });
         let tests = format!("tests:{}:read+control,", crate::support::kit::API_TOKEN);
         let home = Home::sqlite().set("API_TOKENS", &(tests + &tokens.join(",")));
+        let home = settings.iter().fold(home, |home, (name, value)| home.set(name, value));
         let scene = Scene::open(home, zoom(script)).await;
         let session = scene.log.session_id().to_string();
         Self { browser: Browser::open(false).await, scene, session }

@@ -1,0 +1,128 @@
+//! The page of one session in a browser, while its meeting plays.
+
+use rtmsd::simulator::{CutKind, LinkName, MeetingAction};
+use serde_json::{Value, json};
+
+use super::kit::{Scope, Stage};
+use crate::support::wait::eventually;
+
+async fn open(scope: Scope) -> Stage {
+    let stage = Stage::open().await;
+    stage.sign_in(scope).await;
+    stage.visit(&format!("/dashboard/sessions/{}", stage.session)).await;
+    stage
+}
+
+/// Waits until a script returns true.
+async fn until(stage: &Stage, what: &str, script: &str) {
+    eventually(what, async || {
+        (stage.browser.run(&format!("return {script}")).await == json!(true)).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_is_said_and_written_appears_as_it_comes() {
+    let stage = open(Scope::Read).await;
+    until(&stage, "lines", "document.querySelectorAll('#said > div').length > 2").await;
+    until(&stage, "the chat", "document.querySelector('#chat').textContent.includes('agenda')")
+        .await;
+    until(&stage, "two people", "document.querySelectorAll('#people li').length === 2").await;
+    let colours = "new Set([...document.querySelectorAll('#said .voice')].map((v) => v.className)).size === 2";
+    until(&stage, "a colour for each", colours).await;
+    // The newest line comes while the page is open.
+    let newest = "return document.querySelector('#said > div:last-child').textContent";
+    let before = stage.browser.run(newest).await;
+    eventually("a newer line", async || (stage.browser.run(newest).await != before).then_some(()))
+        .await;
+    let buttons = "return document.querySelectorAll('[data-action], #forward').length";
+    assert_eq!(stage.browser.run(buttons).await, json!(0), "a reader can change nothing");
+}
+
+#[tokio::test]
+async fn a_gap_is_shown_in_the_colour_of_its_cause_and_read_with_the_keyboard() {
+    let stage = open(Scope::Read).await;
+    until(&stage, "the bands", "!!document.querySelector('#ledger svg')").await;
+    // The sound comes every 20 ms: something of it is lost.
+    let cut = MeetingAction::Cut { link: LinkName::Audio, how: CutKind::Reset };
+    stage.scene.zoom.perform(cut).await;
+    let gap = "#ledger rect.gap:is(.link_lost, .zoom_interrupted)";
+    until(&stage, "the gap", &format!("!!document.querySelector('{gap}')")).await;
+    stage.browser.run(&format!("document.querySelector('{gap}').focus()")).await;
+    until(
+        &stage,
+        "its words",
+        "/audio: .* for \\d+/.test(document.querySelector('#gap').textContent)",
+    )
+    .await;
+    stage.browser.emulate(1280, false).await;
+    stage.browser.screenshot("session-gap-1280-light").await;
+    let colours = format!(
+        "const gap = document.querySelector('{gap}');
+         const key = document.querySelector('.key.' + gap.classList[1]);
+         return [getComputedStyle(gap).fill, getComputedStyle(key).backgroundColor]"
+    );
+    let colours = stage.browser.run(&colours).await;
+    assert_eq!(colours[0], colours[1], "the legend has the colour of the gap");
+    assert_ne!(colours[0], json!("rgb(0, 0, 0)"));
+}
+
+#[tokio::test]
+async fn an_operator_hears_the_meeting_and_sees_the_shared_screen() {
+    let stage = open(Scope::Control).await;
+    stage.browser.click("#listen").await;
+    until(&stage, "sound", "document.querySelector('#level').textContent.startsWith('Playing')")
+        .await;
+    until(&stage, "the picture", "document.querySelector('#shared').naturalWidth > 0").await;
+    for (width, name) in [(380, "session-live-380-dark"), (1280, "session-live-1280-dark")] {
+        stage.browser.emulate(width, true).await;
+        stage.browser.screenshot(name).await;
+    }
+    stage.browser.click("#listen").await;
+    until(&stage, "silence", "document.querySelector('#listen').textContent === 'Listen'").await;
+}
+
+#[tokio::test]
+async fn pause_is_asked_of_zoom_and_its_answer_is_shown_in_words() {
+    let stage = open(Scope::Control).await;
+    until(&stage, "the button", "!!document.querySelector('#do-pause')").await;
+    // In one step: the button is replaced every few seconds.
+    stage.browser.run("document.querySelector('#do-pause').click()").await;
+    let answered = "!document.querySelector('#answer').textContent.startsWith('Asking')
+                    && document.querySelector('#answer').className.includes('bad')";
+    // No installation can ask: the page says so, and what to do.
+    until(&stage, "the answer", answered).await;
+    let text = stage.browser.text("#answer").await;
+    assert!(text.len() > 30 && !text.contains("undefined"), "{text}");
+}
+
+#[tokio::test]
+async fn recordings_are_played_and_downloaded_when_the_meeting_is_over() {
+    let stage = Stage::recorded().await;
+    stage.sign_in(Scope::Read).await;
+    stage.scene.log.lines(3).await;
+    stage.scene.zoom.perform(MeetingAction::End {}).await;
+    stage.visit(&format!("/dashboard/sessions/{}", stage.session)).await;
+    until(&stage, "the players", "document.querySelectorAll('#recordings audio').length > 0").await;
+    let play = "const done = arguments[arguments.length - 1];
+        const audio = document.querySelector('#recordings audio');
+        audio.ontimeupdate = () => audio.currentTime > 0.1 && done(audio.duration > 0);
+        audio.onerror = () => done(audio.error.message);
+        audio.play();";
+    assert_eq!(stage.browser.ask(play, json!([])).await, json!(true));
+    let size = "const done = arguments[arguments.length - 1];
+        fetch(document.querySelector('#recordings a[download]').href).then(async (answer) =>
+          done([answer.status, (await answer.arrayBuffer()).byteLength > 44]));";
+    assert_eq!(stage.browser.ask(size, json!([])).await, json!([200, true]));
+    until(&stage, "the end", "document.querySelector('#state').textContent === 'ended'").await;
+    let path = format!("/dashboard/sessions/{}", stage.session);
+    stage.check("session-ended", &path, "#recordings audio").await;
+    let raw: Value =
+        stage.browser.run("return document.querySelector('code[data-path]').textContent").await;
+    let address = stage.scene.daemon.address;
+    assert!(
+        raw.as_str()
+            .unwrap()
+            .ends_with(&format!("http://{address}/api/v1/sdk/sessions/{}", stage.session))
+    );
+}

@@ -1,0 +1,58 @@
+//! The list of sessions in a browser: it updates by itself, and its filters are in the address.
+
+use rtmsd::simulator::MeetingAction;
+use serde_json::json;
+
+use super::kit::{Scope, Stage};
+use crate::support::wait::eventually;
+
+#[tokio::test]
+async fn the_list_updates_by_itself_and_moves_a_session_that_ended() {
+    let stage = Stage::open().await;
+    stage.sign_in(Scope::Read).await;
+    let link = format!("a[href='/dashboard/sessions/{}']", stage.session);
+    let is_in = async |section: &str| {
+        let script = format!("return !!document.querySelector(\"{section} {link}\")");
+        stage.browser.run(&script).await == json!(true)
+    };
+    assert!(is_in("#live").await && !is_in("#list").await);
+    eventually("the rate of the audio is measured", async || {
+        let rate =
+            stage.browser.run("return document.querySelector('[data-rate]')?.textContent").await;
+        rate.as_str().is_some_and(|rate| rate.ends_with("B/s")).then_some(())
+    })
+    .await;
+    // The keyboard stays where it is while the list is replaced.
+    let focused = format!("document.querySelector(\"#live {link}\").focus()");
+    stage.browser.run(&focused).await;
+    stage.scene.zoom.perform(MeetingAction::End {}).await;
+    eventually("the session is among the earlier ones", async || {
+        (is_in("#list").await && !is_in("#live").await).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn filters_are_applied_while_typing_and_are_in_the_address() {
+    let stage = Stage::open().await;
+    stage.sign_in(Scope::Control).await;
+    stage.browser.type_into("#q", "no such meeting").await;
+    eventually("nothing matches", async || {
+        let text = stage.browser.text("#list").await;
+        text.contains("Nothing matches").then_some(())
+    })
+    .await;
+    let url = stage.browser.url().await;
+    assert!(url.ends_with("/dashboard/sessions?q=no%20such%20meeting"), "{url}");
+    let focused = stage.browser.run("return document.activeElement.id").await;
+    assert_eq!(focused, json!("q"), "the field keeps the keyboard");
+    stage
+        .visit("/dashboard/sessions?q=91234567890&status=rtms_start_requested,connecting,live")
+        .await;
+    let seen = stage
+        .browser
+        .run("return [document.querySelector('#q').value, document.querySelector('#status').selectedIndex,
+                      document.querySelectorAll('#list .name').length]")
+        .await;
+    assert_eq!(seen, json!(["91234567890", 1, 1]));
+}
