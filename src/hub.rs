@@ -32,6 +32,7 @@ pub use frame::{Encoded, Frame, StreamInfo};
 pub use left_out::{LeftOut, LeftOuts};
 pub use live_streams::{LiveStream, Rate};
 pub use permits::{Entrant, Permit, Permits};
+pub use queue::QueueLoad;
 pub use roster::Person;
 pub use tap::{SinkLimits, Tap, Tapped, Wants};
 pub use writer::{Writer, WriterSettings};
@@ -39,7 +40,6 @@ pub use writer::{Writer, WriterSettings};
 pub use crate::store::{Offer, OfferKey};
 
 use self::live_streams::Figures;
-pub use self::queue::QueueLoad;
 use self::queue::{Item, Queue};
 use self::registry::{Fanout, Registry, RunningStream};
 use self::tap::{Drops, TapQueue, Total};

@@ -68,7 +68,7 @@ pub use speaker::{
     ChannelId, Speaker, SpeakerFilter, SpeakerKey, SpeakerRef, SpeakerUserId, UserIdRef,
 };
 pub use stop_reason::StopReason;
-pub use time::{ms, parse_time, rfc3339};
+pub use time::{between, ms, parse_time, rfc3339};
 pub use unreadable::{Lost, Unreadable, UnreadableMessages};
 pub use view::EntryView;
 pub use webhook_endpoint::{EndpointId, EndpointSource, EndpointStatus, WebhookEndpoint};

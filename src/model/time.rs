@@ -9,6 +9,11 @@ pub fn ms(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }
 
+/// The time between two times in Unix milliseconds; zero if `to_ms` is the earlier one.
+pub fn between(from_ms: i64, to_ms: i64) -> Duration {
+    Duration::from_millis(to_ms.saturating_sub(from_ms).max(0).unsigned_abs())
+}
+
 /// Formats Unix milliseconds as RFC 3339 in UTC; none outside the years -9999 to 9999.
 pub fn rfc3339(ms: i64) -> Option<String> {
     let at = Timestamp::from_millisecond(ms).ok()?;

@@ -13,7 +13,7 @@ use crate::clock;
 use crate::hub::{Feed, Hub};
 use crate::metrics::Metrics;
 use crate::model::params::Params;
-use crate::model::{AppName, Outcome, StopReason, StreamId, StreamRecord, ms};
+use crate::model::{AppName, Outcome, StopReason, StreamId, StreamRecord, between, ms};
 use crate::net::Network;
 use crate::net::retry::{Doubling, retry};
 use crate::rtms::endpoint::Endpoint;
@@ -190,8 +190,7 @@ impl StreamTask {
 
     fn count_end(&self, outcome: Outcome) {
         let (app, product) = (self.app.as_str(), self.setup.instance.product.as_str());
-        let lasted_ms = clock::now_ms().saturating_sub(self.announced_at_ms).max(0).unsigned_abs();
-        let lasted = Duration::from_millis(lasted_ms);
+        let lasted = between(self.announced_at_ms, clock::now_ms());
         self.metrics().streams_ended.inc([app, product, outcome.as_str()]);
         self.metrics().stream_duration.observe_time([app, product], lasted);
     }

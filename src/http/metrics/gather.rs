@@ -8,7 +8,7 @@ use crate::http::AppState;
 use crate::http::readiness::Checks;
 use crate::hub::LiveStream;
 use crate::metrics::{Gathered, read_process};
-use crate::model::{AppName, InstallationStatus, RecordingStatus, StreamStatus};
+use crate::model::{AppName, InstallationStatus, RecordingStatus, StreamStatus, between};
 use crate::store::StoreFigures;
 
 /// How long a stream may run before it should have media.
@@ -119,8 +119,8 @@ fn store_figures(gathered: &Gathered, state: &AppState, figures: &Arc<StoreFigur
     }
     for row in &figures.waiting_deliveries {
         gathered.outgoing_waiting.set([&row.app], row.count as f64);
-        let age_s = now_ms.saturating_sub(row.oldest_ms).max(0) as f64 / 1000.0;
-        gathered.outgoing_oldest.set([&row.app], age_s);
+        let age = between(row.oldest_ms, now_ms);
+        gathered.outgoing_oldest.set([&row.app], age.as_secs_f64());
     }
     for row in &figures.sink_lags {
         gathered.relay_lag.set([&row.sink], row.count as f64);

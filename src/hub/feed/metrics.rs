@@ -1,10 +1,12 @@
 //! Adds what a stream counts to the metrics: in passing, so that no frame costs more.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::Feed;
 use crate::metrics::Metrics;
-use crate::model::{EntryBody, Lost, Medium, StreamRecord, Tally, UnreadableMessages};
+use crate::model::{
+    EntryBody, GapCause, Lost, Medium, StreamRecord, Tally, UnreadableMessages, between,
+};
 use crate::rtms::message::msg_type;
 
 /// What the metrics have of a stream.
@@ -21,6 +23,7 @@ pub(super) struct Counting {
 
 impl Counting {
     pub(super) fn new(metrics: Metrics, stream: &StreamRecord, last_seq: u64) -> Self {
+        prepare_series(&metrics, stream.app.as_str());
         Self {
             metrics,
             app: stream.app.to_string(),
@@ -38,8 +41,7 @@ impl Counting {
     #[cold]
     pub(super) fn media_began(&mut self, now_ms: i64) {
         if let Some(since_ms) = self.awaits_media_since_ms.take() {
-            let waited =
-                Duration::from_millis(now_ms.saturating_sub(since_ms).max(0).unsigned_abs());
+            let waited = between(since_ms, now_ms);
             self.metrics.media_delay.observe_time([&self.app, self.product], waited);
         }
     }
@@ -51,9 +53,8 @@ impl Counting {
     pub(super) fn gap(&self, body: &EntryBody) {
         if let EntryBody::Gap { medium, start_ms, end_ms, cause } = body {
             let labels = [&*self.app, medium.as_str(), cause.as_str()];
-            let length_ms = end_ms.saturating_sub(*start_ms).max(0).unsigned_abs();
             self.metrics.gaps.inc(labels);
-            self.metrics.gap_seconds.add_time(labels, Duration::from_millis(length_ms));
+            self.metrics.gap_seconds.add_time(labels, between(*start_ms, *end_ms));
         }
     }
 
@@ -84,6 +85,17 @@ impl Feed {
         }
         counting.added = *tally;
         self.fanout.running().figures().publish(now, self.status, tally);
+    }
+}
+
+/// Makes the series of what may go wrong, so that the first gap is an increase and not the beginning of a series.
+fn prepare_series(metrics: &Metrics, app: &str) {
+    for medium in Medium::ALL.map(Medium::as_str) {
+        for cause in GapCause::ALL.map(GapCause::as_str) {
+            metrics.gaps.add([app, medium, cause], 0);
+            metrics.gap_seconds.add([app, medium, cause], 0);
+        }
+        metrics.decode_failures.add([app, medium, "message"], 0);
     }
 }
 

@@ -1,10 +1,11 @@
 //! What the driver of a stream counts.
 
 use std::collections::BTreeSet;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crate::clock;
 use crate::metrics::Metrics;
+use crate::model::between;
 use crate::rtms::LinkId;
 use crate::rtms::message::Outgoing;
 use crate::rtms::stream::LinkEvent;
@@ -41,9 +42,8 @@ impl Counting {
     /// Counts the first dial of a new stream.
     pub(super) fn dialled(&mut self) {
         if let Some(at_ms) = self.announced_at_ms.take() {
-            let waited_ms = clock::now_ms().saturating_sub(at_ms).max(0).unsigned_abs();
-            let labels = [&*self.app, self.product];
-            self.metrics.dial_delay.observe_time(labels, Duration::from_millis(waited_ms));
+            let waited = between(at_ms, clock::now_ms());
+            self.metrics.dial_delay.observe_time([&self.app, self.product], waited);
         }
     }
 

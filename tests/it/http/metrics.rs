@@ -128,6 +128,8 @@ async fn what_a_stream_counted_stays_when_it_has_ended() {
     }
     let running = series(&server, SCRAPER).await;
     assert_has(&running, r#"rtms_streams{app="default",product="meeting",state="announced"} 1"#);
+    let gaps = r#"rtms_gap_seconds_total{app="default",cause="link_lost",medium="audio"} 0"#;
+    assert_has(&running, gaps);
     feed.finish().await;
     drop(feed);
     let ended = series(&server, SCRAPER).await;
