@@ -461,7 +461,7 @@ fn what_is_not_received_cannot_be_recorded_and_the_one_mistake_names_both_settin
 }
 
 #[test]
-fn health_checks_need_an_address_of_their_own() {
+fn health_checks_and_metrics_need_addresses_of_their_own() {
     let serve = |changes: &[(&str, &str)]| {
         let values: HashMap<&str, &str> = GOOD.iter().chain(changes).copied().collect();
         let read = Config::to_serve(|name| values.get(name).map(ToString::to_string));
@@ -474,6 +474,11 @@ fn health_checks_need_an_address_of_their_own() {
     }
     assert!(serve(&[("ADMIN_ADDR", "127.0.0.1:3000")]).is_err(), "HOST is every address");
     assert_eq!(serve(&[("ADMIN_ADDR", "127.0.0.1:3001")]), Ok(()));
+    let beside = |metrics| serve(&[("ADMIN_ADDR", "127.0.0.1:3001"), ("METRICS_ADDR", metrics)]);
+    let refused = beside("127.0.0.1:3001").unwrap_err();
+    assert!(refused.contains("METRICS_ADDR") && refused.contains("ADMIN_ADDR"), "{refused}");
+    assert!(beside("127.0.0.1:3000").is_err() && beside("localhost").is_err());
+    assert_eq!(beside("127.0.0.1:3002"), Ok(()));
 }
 
 #[test]
