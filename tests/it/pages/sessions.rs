@@ -38,8 +38,9 @@ async fn filters_are_applied_while_typing_and_are_in_the_address() {
     stage.sign_in(Scope::Control).await;
     stage.browser.type_into("#q", "no such meeting").await;
     eventually("nothing matches", async || {
-        let text = stage.browser.text("#list").await;
-        text.contains("Nothing matches").then_some(())
+        let script = "return document.querySelector('#list').textContent";
+        let text = stage.browser.run(script).await;
+        text.as_str().is_some_and(|text| text.contains("Nothing matches")).then_some(())
     })
     .await;
     let url = stage.browser.url().await;
@@ -55,4 +56,32 @@ async fn filters_are_applied_while_typing_and_are_in_the_address() {
                       document.querySelectorAll('#list .name').length]")
         .await;
     assert_eq!(seen, json!(["91234567890", 1, 1]));
+}
+
+#[tokio::test]
+async fn a_start_for_a_meeting_shows_the_answer_in_words() {
+    let stage = Stage::open().await;
+    stage.sign_in(Scope::Control).await;
+    stage.browser.click(".start summary").await;
+    stage.browser.type_into("#meeting", "845 1234 5678").await;
+    stage.browser.click("#start button").await;
+    eventually("the answer", async || {
+        let tone =
+            stage.browser.run("return document.querySelector('#start-answer').className").await;
+        (tone == json!("notice bad")).then_some(())
+    })
+    .await;
+    // Nobody has installed the app: the page says so, and the session is there to try again.
+    let text = stage.browser.text("#start-answer").await;
+    assert!(text.contains("install"), "{text}");
+    eventually("the session is in the list", async || {
+        let list =
+            stage.browser.run("return document.body.textContent.includes('845 1234 5678')").await;
+        if list == json!(true) {
+            return Some(());
+        }
+        stage.visit("/").await;
+        None
+    })
+    .await;
 }
