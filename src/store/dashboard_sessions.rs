@@ -26,6 +26,13 @@ row! {
     }
 }
 
+impl DashboardSession {
+    /// Whether a use at this time is to be written.
+    pub fn is_note_due(&self, now_ms: i64) -> bool {
+        self.seen_at_ms <= now_ms.saturating_sub(USE_INTERVAL_MS)
+    }
+}
+
 impl Store {
     /// Stores a new session and writes the audit row. Of the token's sessions, the newest `max` stay.
     pub async fn begin_dashboard_session(

@@ -114,7 +114,9 @@ impl Browsers {
         if !is_bound || self.is_over(&session, now_ms) {
             return Err(ApiError::SignedOut);
         }
-        state.store.note_dashboard_session_used(&row_id, now_ms).await?;
+        if session.is_note_due(now_ms) {
+            state.store.note_dashboard_session_used(&row_id, now_ms).await?;
+        }
         Ok((token, SignedIn { csrf: self.keys.csrf(id) }))
     }
 

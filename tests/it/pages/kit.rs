@@ -48,7 +48,7 @@ impl Stage {
 
     /// The same, and its sound and text are recorded.
     pub(super) async fn recorded() -> Self {
-        let record = [("RECORD", "audio,transcript")];
+        let record = [("RECORD", "audio,video,transcript")];
         Self::play(meeting(), &record).await
     }
 
@@ -147,6 +147,7 @@ fn axe() -> String {
 fn meeting() -> Script {
     let mut timeline = chatter(600, 2_000);
     timeline.push(json!({"at_ms": 100, "share_start": "bo"}));
+    timeline.push(json!({"at_ms": 200, "video_on": "ana"}));
     timeline.push(
         json!({"at_ms": 1500, "chat": {"who": "bo", "text": "The agenda is in the document."}}),
     );

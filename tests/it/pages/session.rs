@@ -110,6 +110,17 @@ async fn recordings_are_played_and_downloaded_when_the_meeting_is_over() {
         audio.onerror = () => done(audio.error.message);
         audio.play();";
     assert_eq!(stage.browser.ask(play, json!([])).await, json!(true));
+    // The film has the transcript as its captions.
+    let film = "const done = arguments[arguments.length - 1];
+        const film = document.querySelector('#recordings video');
+        film.muted = true;
+        film.ontimeupdate = () => {
+          const cues = film.textTracks[0].cues;
+          if (film.currentTime > 0.1 && cues?.length) done([film.videoWidth > 0, cues[0].text.includes('line 0')]);
+        };
+        film.onerror = () => done(film.error.message);
+        film.play();";
+    assert_eq!(stage.browser.ask(film, json!([])).await, json!([true, true]));
     let size = "const done = arguments[arguments.length - 1];
         fetch(document.querySelector('#recordings a[download]').href).then(async (answer) =>
           done([answer.status, (await answer.arrayBuffer()).byteLength > 44]));";

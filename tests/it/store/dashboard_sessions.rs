@@ -26,6 +26,8 @@ async fn a_session_is_found_until_it_is_ended() {
         store.begin_dashboard_session(&new, 10, &act("ana", 1000)).await.unwrap();
         assert_eq!(store.dashboard_session("a").await.unwrap(), Some(new.clone()));
         for (now_ms, seen_at_ms) in [(60_999, 1000), (61_000, 61_000), (61_001, 61_000)] {
+            let before = store.dashboard_session("a").await.unwrap().unwrap();
+            assert_eq!(before.is_note_due(now_ms), before.seen_at_ms != seen_at_ms, "{now_ms}");
             store.note_dashboard_session_used("a", now_ms).await.unwrap();
             let seen = store.dashboard_session("a").await.unwrap().unwrap().seen_at_ms;
             assert_eq!(seen, seen_at_ms, "written once a minute");
