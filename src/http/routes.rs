@@ -211,6 +211,12 @@ fn routes_of(state: &AppState) -> Vec<Route> {
     routes
 }
 
+/// The routes of the dashboard.
+#[cfg(test)]
+pub(super) fn page_routes() -> Vec<Route> {
+    dashboard::routes()
+}
+
 /// All routes of the API.
 pub(super) fn all_routes(webhook_path: &str) -> Vec<Route> {
     let mut routes = sessions::routes();

@@ -21,9 +21,9 @@ button.addEventListener("click", () => (socket ? stop("") : start()));
 function start() {
   audio ??= new AudioContext();
   audio.resume();
-  const scheme = location.protocol === "https:" ? "wss" : "ws";
+  const origin = location.origin.replace(/^http/, "ws");
   const query = "media=audio,share&kinds=sharing_stopped&format=binary&from=now";
-  socket = new WebSocket(`${scheme}://${location.host}/api/v1/sdk/sessions/${id}/live?${query}`, ["rtmsd"]);
+  socket = new WebSocket(`${origin}/api/v1/sdk/sessions/${id}/live?${query}`, ["rtmsd"]);
   socket.binaryType = "arraybuffer";
   socket.addEventListener("message", ({ data }) => (typeof data === "string" ? text(JSON.parse(data)) : frame(data)));
   socket.addEventListener("close", (event) => event.target === socket && stop("The live connection has ended."));

@@ -66,12 +66,14 @@ async fn a_session_of_another_app_is_answered_like_an_unknown_one() {
     let stream = server.start_stream("m1==", "s1").await;
     let acme = Browser::open(&server, "acme-token-of-tests").await;
     let own = Browser::open(&server, "default-token-of-tests").await;
-    let path = format!("/dashboard/sessions/{}", stream.session_id);
-    assert_eq!(own.get(&server, &path).await.status, 200);
-    let foreign = acme.get(&server, &path).await;
-    let unknown = format!("/dashboard/sessions/{}", uuid::Uuid::now_v7());
-    let unknown = acme.get(&server, &unknown).await;
-    assert_eq!((foreign.status, foreign.text()), (404, unknown.text()));
+    for part in ["", "/status", "/ledger", "/timeline", "/recordings"] {
+        let path = format!("/dashboard/sessions/{}{part}", stream.session_id);
+        assert_eq!(own.get(&server, &path).await.status, 200, "{part}");
+        let foreign = acme.get(&server, &path).await;
+        let unknown = format!("/dashboard/sessions/{}{part}", uuid::Uuid::now_v7());
+        let unknown = acme.get(&server, &unknown).await;
+        assert_eq!((foreign.status, foreign.text()), (404, unknown.text()), "{part}");
+    }
 }
 
 #[tokio::test]
