@@ -16,7 +16,7 @@ use std::ops::Deref;
 use std::sync::Arc;
 
 use prometheus::TextEncoder;
-use prometheus::proto::MetricFamily;
+use prometheus::proto::{LabelPair, Metric, MetricFamily};
 
 pub use self::family::{Counters, Gauges, Histograms, Kind, Row};
 pub use self::labels::{Label, Values};
@@ -55,7 +55,7 @@ impl Metrics {
     pub fn render(&self, gathered: &Gathered, scope: &AppScope) -> String {
         let mut families = self.0.families();
         families.extend(gathered.families());
-        families.iter_mut().for_each(|family| keep_visible(family, scope));
+        families.iter_mut().for_each(|family| arrange(family, scope));
         // A family without series has no type that could be written.
         families.retain(|family| !family.get_metric().is_empty());
         families.sort_by(|one, other| one.name().cmp(other.name()));
@@ -69,14 +69,20 @@ pub fn rows() -> impl Iterator<Item = &'static Row> {
     Counted::ROWS.iter().chain(Gathered::ROWS)
 }
 
-fn keep_visible(family: &mut MetricFamily, scope: &AppScope) {
-    if *scope != AppScope::All {
-        let mut series = family.take_metric();
-        series.retain(|series| {
-            let app = series.get_label().iter().find(|label| label.name() == labels::APP.name);
-            let app = app.and_then(|app| AppName::parse(app.value()).ok());
-            app.is_some_and(|app| scope.includes(&app))
-        });
-        family.set_metric(series);
-    }
+/// Keeps the series that the scope may see, in an order that stays the same.
+fn arrange(family: &mut MetricFamily, scope: &AppScope) {
+    let mut series = family.take_metric();
+    series.retain(|series| is_visible(series, scope));
+    series.sort_by(|one, other| values_of(one).cmp(values_of(other)));
+    family.set_metric(series);
+}
+
+fn is_visible(series: &Metric, scope: &AppScope) -> bool {
+    let app = series.get_label().iter().find(|label| label.name() == labels::APP.name);
+    let app = app.and_then(|app| AppName::parse(app.value()).ok());
+    *scope == AppScope::All || app.is_some_and(|app| scope.includes(&app))
+}
+
+fn values_of(series: &Metric) -> impl Iterator<Item = &str> {
+    series.get_label().iter().map(LabelPair::value)
 }

@@ -88,6 +88,16 @@ fn a_scope_of_some_apps_sees_their_series_and_nothing_of_the_daemon() {
 }
 
 #[test]
+fn the_order_of_series_stays_the_same() {
+    let render = |apps: [&str; 3]| {
+        let metrics = Metrics::default();
+        apps.iter().for_each(|app| metrics.outgoing.inc([app, "delivered"]));
+        metrics.render(&Gathered::default(), &AppScope::All)
+    };
+    assert_eq!(render(["b", "c", "a"]), render(["a", "b", "c"]));
+}
+
+#[test]
 fn clones_count_together_and_daemons_apart() {
     let (one, other) = (Metrics::default(), Metrics::default());
     one.clone().part_restarts.inc(["nats"]);
