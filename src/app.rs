@@ -38,7 +38,7 @@ use crate::seal::KeyRing;
 use crate::sessions::{Leases, Supervisor, supervisor};
 use crate::sinks::forward::Forwards;
 use crate::sinks::live::Live;
-use crate::sinks::nats::NatsError;
+use crate::sinks::nats::{self, NatsError};
 use crate::sinks::record::Recordings;
 use crate::sinks::record::target::PlaceError;
 use crate::sinks::webhooks::Webhooks;
@@ -106,6 +106,7 @@ pub struct App {
     control: Arc<Control>,
     config: Config,
     node: NodeId,
+    broker: Option<nats::Handle>,
     writer: Writer,
     supervisor: Supervisor,
     runners: Vec<Box<dyn Runner>>,
@@ -142,7 +143,7 @@ impl App {
         let node = NodeId(Uuid::new_v4());
         let context = sink_context(&store, &hub, &network, node);
         let draining = CancellationToken::new();
-        let Sinks { recordings, webhooks, forwards, live, runners } =
+        let Sinks { recordings, webhooks, forwards, live, broker, runners } =
             sinks::build(&config, &context, &apps, &ring, draining.clone()).await?;
         let oauth = OAuth::new(zoom.clone());
         let tokens =
@@ -184,6 +185,7 @@ impl App {
             control,
             config,
             node,
+            broker,
             writer,
             supervisor,
             runners,
@@ -305,6 +307,9 @@ impl App {
             managed_apps: self.managed_apps.clone(),
             webhook_tolerance_s: self.config.webhook_tolerance_s,
             installer: self.installer.clone(),
+            node: self.node,
+            started_ms: clock::now_ms(),
+            broker: self.broker.clone(),
             is_https: self.config.is_https(),
             body_timeout: BODY_TIMEOUT,
             now_ms: clock::now_ms,

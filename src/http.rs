@@ -9,10 +9,11 @@ use tokio_util::task::TaskTracker;
 use crate::control::Control;
 use crate::hub::{Hub, Permits};
 use crate::metrics::Metrics;
-use crate::model::AppName;
+use crate::model::{AppName, NodeId};
 use crate::seal::KeyRing;
 use crate::sinks::forward::Forwards;
 use crate::sinks::live::Live;
+use crate::sinks::nats;
 use crate::sinks::record::Recordings;
 use crate::sinks::webhooks::Webhooks;
 use crate::store::Store;
@@ -24,6 +25,7 @@ mod apps;
 mod arrivals;
 mod assets;
 mod audit;
+mod audit_list;
 mod audit_rows;
 // Authentication by bearer token.
 pub mod auth;
@@ -43,8 +45,11 @@ mod error;
 mod events;
 mod extract;
 mod forwards;
+mod health;
+mod health_report;
 mod home;
 mod idempotency;
+mod installation_list;
 mod installations;
 mod json;
 mod ledger;
@@ -60,6 +65,7 @@ mod query;
 mod range;
 mod rate_limit;
 mod readiness;
+mod received_list;
 mod recorded;
 mod recordings;
 mod request;
@@ -70,6 +76,7 @@ mod session_list;
 mod sessions;
 // Tickets for browser requests that cannot send a token.
 pub mod tickets;
+mod token_list;
 mod transcript;
 mod video;
 mod view;
@@ -77,6 +84,7 @@ mod watched_body;
 mod webhook;
 mod webhook_endpoints;
 mod write_timeout;
+mod zoom_urls;
 mod zoom_webhooks;
 
 pub use arrivals::Arrivals;
@@ -153,6 +161,12 @@ pub struct AppState {
     pub is_https: bool,
     /// How long a request body may take.
     pub body_timeout: Duration,
+    /// The id of this daemon since its start, by which leases name it.
+    pub node: NodeId,
+    /// When it started, Unix milliseconds.
+    pub started_ms: i64,
+    /// The connection to the broker, if there is one.
+    pub broker: Option<nats::Handle>,
     /// The wall clock, Unix milliseconds.
     pub now_ms: fn() -> i64,
     pub changes: Changes,

@@ -20,6 +20,8 @@ pub(super) struct Sinks {
     pub webhooks: Webhooks,
     pub forwards: Arc<Forwards>,
     pub live: Live,
+    /// The connection to the broker, if there is one.
+    pub broker: Option<nats::Handle>,
     pub runners: Vec<Box<dyn Runner>>,
 }
 
@@ -44,9 +46,11 @@ pub(super) async fn build(
     let (targets, apps) = (config.targets.clone(), apps.clone());
     let settings = forward::Settings { targets, live: live.clone(), apps };
     let (forwards, forwarder) = forward::build(settings, context);
-    let mut runners = vec![recorder, sender, forwarder];
+    let (mut broker, mut runners) = (None, vec![recorder, sender, forwarder]);
     if let Some(settings) = config.nats.clone() {
-        runners.push(nats::build(settings, context).await?);
+        let (handle, runner) = nats::build(settings, context).await?;
+        broker = Some(handle);
+        runners.push(runner);
     }
-    Ok(Sinks { recordings, webhooks, forwards, live, runners })
+    Ok(Sinks { recordings, webhooks, forwards, live, broker, runners })
 }

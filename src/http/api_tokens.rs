@@ -21,6 +21,7 @@ use super::envelope::{rfc3339, success, success_as};
 use super::error::ApiError;
 use super::extract::{InPath, PathPart};
 use super::idempotency::HoldsSecret;
+use super::token_list::{read_tokens, split_ids};
 use crate::model::{ApiTokenId, AppName, AuditRow, InstallationId, StoredToken};
 use crate::seal::random_bytes;
 
@@ -68,9 +69,8 @@ pub(super) async fn list(
     State(state): State<Arc<AppState>>,
     Extension(caller): Extension<Caller>,
 ) -> Result<Response, ApiError> {
-    let stored = state.store.api_tokens().await?;
-    let tokens: Vec<_> =
-        stored.iter().filter(|token| is_within(&caller, token)).map(TokenView::of).collect();
+    let tokens = read_tokens(&state, &caller).await?;
+    let tokens: Vec<_> = tokens.iter().map(TokenView::of).collect();
     Ok(success("API tokens", json!({ "tokens": tokens })))
 }
 
@@ -81,24 +81,12 @@ pub(super) async fn remove(
     InPath(id): InPath<ApiTokenId>,
 ) -> Result<Response, ApiError> {
     let act = caller.trail.act((state.now_ms)(), "api_token.delete", &id.to_string());
-    let stored = state.store.api_tokens().await?;
-    let is_known = stored.iter().any(|token| token.id == id && is_within(&caller, token));
+    let is_known = read_tokens(&state, &caller).await?.iter().any(|token| token.id == id);
     if !is_known || !state.store.delete_api_token(id, &act).await? {
         return Err(ApiError::UnknownApiToken);
     }
     state.api_tokens.forget().await;
     Ok(success("API token revoked", json!({ "id": id })))
-}
-
-/// Whether a token permits nothing that the caller may not do.
-fn is_within(caller: &Caller, token: &StoredToken) -> bool {
-    let ids = token.installations.as_deref().map(request::split);
-    let may_use = match (&caller.installations, ids) {
-        (None, _) => true,
-        (Some(_), None) => false,
-        (Some(_), Some(ids)) => ids.into_iter().all(|id| caller.may_use(id)),
-    };
-    may_use && caller.apps.covers(&token.apps)
 }
 
 /// The installations of a new token: without a list, those of the caller.
@@ -153,7 +141,7 @@ impl<'a> TokenView<'a> {
             name: &token.name,
             actor: token.actor(),
             scopes: token.scopes.split('+').collect(),
-            installations: token.installations.as_deref().map(request::split),
+            installations: token.installations.as_deref().map(split_ids),
             apps: token.apps.names(),
             created_at: rfc3339(token.created_at_ms),
             created_at_ms: token.created_at_ms,

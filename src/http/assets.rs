@@ -1,7 +1,7 @@
 //! `GET /assets/{digest}/{name}`: the files that pages load.
 
 use axum::extract::Path;
-use axum::http::header;
+use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
 
 use super::error::ApiError;
@@ -14,9 +14,24 @@ const OTHER_VERSION: &str = "no-store";
 
 pub(super) async fn serve(
     Path((digest, name)): Path<(String, String)>,
+    headers: HeaderMap,
 ) -> Result<Response, ApiError> {
     let asset = assets::find(&name).ok_or(ApiError::UnknownRoute)?;
     let caching = if digest == *assets::DIGEST { IMMUTABLE } else { OTHER_VERSION };
-    let headers = [(header::CONTENT_TYPE, asset.content_type), (header::CACHE_CONTROL, caching)];
-    Ok((headers, asset.content).into_response())
+    let about = [(header::CONTENT_TYPE, asset.content_type), (header::CACHE_CONTROL, caching)];
+    if !asset.is_gzip {
+        return Ok((about, asset.content).into_response());
+    }
+    // Every browser takes it.
+    if !takes_gzip(&headers) {
+        return Err(ApiError::NotAcceptable("gzip (send accept-encoding: gzip)"));
+    }
+    let encoding = [(header::CONTENT_ENCODING, "gzip"), (header::VARY, "accept-encoding")];
+    Ok((about, encoding, asset.content).into_response())
+}
+
+fn takes_gzip(headers: &HeaderMap) -> bool {
+    let lists = headers.get_all(header::ACCEPT_ENCODING).into_iter();
+    let codings = lists.filter_map(|list| list.to_str().ok()).flat_map(|list| list.split(','));
+    codings.map(str::trim).any(|coding| coding == "gzip" || coding.starts_with("gzip;"))
 }

@@ -7,14 +7,14 @@ use axum::extract::State;
 use axum::response::Response;
 use serde::Serialize;
 use serde_json::{Value, json};
-use uuid::Uuid;
 
 use super::AppState;
+use super::audit_list::read_audit;
 use super::auth::Caller;
 use super::envelope::{rfc3339, success};
 use super::error::ApiError;
-use super::extract::{Params, cut_page};
-use crate::store::{AuditPage, Audited};
+use super::extract::Params;
+use crate::store::Audited;
 
 /// One page of the audit trail, newest first; `next` is the `before` of the next page.
 pub(super) async fn list(
@@ -22,21 +22,7 @@ pub(super) async fn list(
     Extension(caller): Extension<Caller>,
     params: Params,
 ) -> Result<Response, ApiError> {
-    let limit = params.limit()?;
-    let problem = "must be the id of an audit row";
-    let before = params.parsed("before", problem, |text| Uuid::parse_str(text).ok())?;
-    // In the form that the store compares with: a UUID has several spellings.
-    let before = before.map(|id| id.to_string());
-    // One row more than requested shows whether there is a next page.
-    let page = AuditPage {
-        before: before.as_deref(),
-        limit: limit + 1,
-        actor: params.get("actor"),
-        action: params.get("action"),
-        apps: caller.apps,
-    };
-    let mut rows = state.store.audit_page(&page).await?;
-    let next = cut_page(&mut rows, limit).map(|row| row.id.clone());
+    let (rows, next) = read_audit(&state, &caller, &params).await?;
     let rows: Vec<_> = rows.iter().map(AuditView::of).collect();
     Ok(success("audit trail", json!({ "audit": rows, "next": next })))
 }

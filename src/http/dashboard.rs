@@ -3,9 +3,11 @@
 //! Pages are read-only. What a person changes, a script of the page asks of the REST API, with the cookie and the value
 //! against forged requests.
 
+mod addresses;
 mod gate;
 mod viewer;
 
+pub(super) mod admin;
 pub(super) mod endpoints;
 pub(super) mod health;
 pub(super) mod installations;

@@ -1,16 +1,18 @@
-//! `GET /docs`: the OpenAPI document as a page. No script, no other host.
+//! `GET /docs` and `GET /docs/plain`: the OpenAPI document as pages, with and without scripts.
 
 use std::sync::{Arc, OnceLock};
 
-use axum::extract::State;
+use axum::extract::{Request, State};
 use axum::http::header;
 use axum::response::{Html, IntoResponse, Response};
 use bytes::Bytes;
 use serde_json::Value;
 
-use super::AppState;
-use super::{openapi, routes};
-use crate::web::docs::{Documented, Page, Schema};
+use super::auth::{Scope, SignedIn, admit};
+use super::{AppState, openapi, routes};
+use crate::web::docs::{
+    CONTENT_SECURITY_POLICY, Documented, Page, REFERENCE_POLICY, Reference, Schema,
+};
 
 /// The descriptions of the API, built on first use.
 #[derive(Default)]
@@ -32,8 +34,27 @@ impl Documents {
     }
 }
 
-pub(super) async fn serve(State(state): State<Arc<AppState>>) -> Response {
-    let policy = crate::web::docs::CONTENT_SECURITY_POLICY.as_str();
+/// The page to try out the API.
+pub(super) async fn serve(State(state): State<Arc<AppState>>, request: Request) -> Response {
+    let page = Reference { csrf: csrf_of(&state, request).await };
+    let headers = [
+        (header::CONTENT_SECURITY_POLICY, REFERENCE_POLICY),
+        // Signed in or not, the page differs.
+        (header::CACHE_CONTROL, "no-store"),
+    ];
+    (headers, Html(page.html())).into_response()
+}
+
+/// What changes with the dashboard's cookie must carry, for a person who is signed in.
+async fn csrf_of(state: &AppState, request: Request) -> Option<String> {
+    state.browsers.as_ref()?;
+    let admitted = admit(state, Scope::Read, request).await.ok()?;
+    admitted.extensions().get::<SignedIn>().map(|signed_in| signed_in.csrf.clone())
+}
+
+/// The page without scripts.
+pub(super) async fn serve_plain(State(state): State<Arc<AppState>>) -> Response {
+    let policy = CONTENT_SECURITY_POLICY.as_str();
     let page = state.documents.page(&state.webhook_path);
     ([(header::CONTENT_SECURITY_POLICY, policy)], Html(page)).into_response()
 }

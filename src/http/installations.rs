@@ -1,6 +1,5 @@
 //! `GET /api/v1/zoom/installations`, `…/{id}` and `DELETE …/{id}`. Never returns a token.
 
-use std::cmp::Reverse;
 use std::sync::Arc;
 
 use axum::Extension;
@@ -12,9 +11,10 @@ use super::AppState;
 use super::auth::Caller;
 use super::envelope::success;
 use super::error::ApiError;
-use super::extract::{InPath, Params, PathPart, cut_page};
+use super::extract::{InPath, Params, PathPart};
+use super::installation_list::read_installations;
 use super::view::InstallationView;
-use crate::model::{AppScope, Installation, InstallationId, InstallationStatus};
+use crate::model::{InstallationId, InstallationStatus};
 use crate::zoom::install::{Uninstall, UninstallError, Uninstalled};
 
 /// One page of installations, newest first; `next` is the `before` of the next page.
@@ -23,41 +23,9 @@ pub(super) async fn list(
     Extension(caller): Extension<Caller>,
     params: Params,
 ) -> Result<Response, ApiError> {
-    let limit = params.limit()?;
-    let problem = "must be the id of an installation";
-    let before = params.parsed("before", problem, InstallationId::parse)?;
-    // One row more than requested shows whether there is a next page.
-    let mut found = match &caller.installations {
-        None => state.store.installations(&caller.apps, before, limit + 1).await?,
-        Some(own) => some_of(&state, own, &caller.apps, before, limit + 1).await?,
-    };
-    let next = cut_page(&mut found, limit).map(|installation| installation.id);
+    let (found, next) = read_installations(&state, &caller, &params).await?;
     let installations: Vec<_> = found.iter().map(InstallationView::of).collect();
     Ok(success("installations", json!({ "installations": installations, "next": next })))
-}
-
-/// A page of a bound caller's own installations, newest first. There are few, so they are filtered in memory.
-async fn some_of(
-    state: &AppState,
-    own: &[InstallationId],
-    apps: &AppScope,
-    before: Option<InstallationId>,
-    limit: u32,
-) -> Result<Vec<Installation>, ApiError> {
-    let mut own: Vec<_> = own.to_vec();
-    // Version 7 UUIDs rise with time, so this order is newest first.
-    own.sort_by_key(|id| Reverse(id.0));
-    own.dedup();
-    own.retain(|id| before.is_none_or(|before| id.0 < before.0));
-    let mut found = Vec::new();
-    for id in own {
-        if found.len() >= limit as usize {
-            break;
-        }
-        let installation = state.store.grant(id).await?.map(|grant| grant.installation);
-        found.extend(installation.filter(|installation| apps.includes(&installation.app)));
-    }
-    Ok(found)
 }
 
 pub(super) async fn show(

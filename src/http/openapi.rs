@@ -1,5 +1,7 @@
 //! Builds the OpenAPI 3.1 document from the table of routes.
 
+mod samples;
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -17,6 +19,17 @@ const SCHEMAS: &str = include_str!("openapi/schemas.json");
 const ABOUT: &str = "A daemon for Zoom Realtime Media Streams. Successful answers are \
     `{\"status\": true, \"message\", \"data\"}`, errors `{\"status\": false, \"message\", \"error\"}`. A POST with the \
     header `idempotency-key` is executed once for each key, and gets the same answer for 24 hours.";
+
+/// The groups of operations, in the order of the reference.
+const TAGS: [(&str, &str); 7] = [
+    ("Sessions", "Meetings, webinars and other conversations, and what was said in them"),
+    ("RTMS", "Start, stop, pause and resume streams"),
+    ("Installations", "Who has installed the app, and the install itself"),
+    ("Zoom's webhooks", "What Zoom sent, and what it changed"),
+    ("Outgoing webhooks", "Endpoints of yours, and what was delivered to them"),
+    ("Apps", "The Zoom apps of this daemon"),
+    ("Daemon", "Health, API tokens, the audit trail and this document"),
+];
 
 /// The description of one method of a path.
 #[derive(Debug, Clone)]
@@ -89,22 +102,23 @@ pub async fn serve(State(state): State<Arc<AppState>>) -> Response {
 
 /// The document of a daemon with webhooks at this path.
 pub fn build_document(webhook_path: &str) -> Value {
+    let schemas: Value =
+        serde_json::from_str(SCHEMAS).expect("an embedded file that a test parses");
     let mut paths = Map::new();
     for route in routes::all_routes(webhook_path) {
         for about in &route.operations {
             // Several routes may share a path: each adds its method to the same object.
             paths.entry(&route.path).or_insert_with(|| json!({}))[about.method] =
-                describe_operation(&route, about);
+                describe_operation(&route, about, &schemas);
         }
     }
-    let schemas: Value =
-        serde_json::from_str(SCHEMAS).expect("an embedded file that a test parses");
     json!({
         "openapi": "3.1.0",
         "info": {
             "title": "rtmsd", "version": env!("CARGO_PKG_VERSION"), "description": ABOUT,
             "license": { "name": "MIT OR Apache-2.0", "identifier": "MIT OR Apache-2.0" },
         },
+        "tags": TAGS.map(|(name, about)| json!({ "name": name, "description": about })),
         "paths": paths,
         "components": {
             "schemas": schemas,
@@ -122,7 +136,7 @@ pub fn build_document(webhook_path: &str) -> Value {
     })
 }
 
-fn describe_operation(route: &Route, about: &Operation) -> Value {
+fn describe_operation(route: &Route, about: &Operation, schemas: &Value) -> Value {
     let mut answers: Map<String, Value> = about
         .answers
         .iter()
@@ -146,7 +160,15 @@ fn describe_operation(route: &Route, about: &Operation) -> Value {
         // Two objects mean either of them; two names in one object would mean both.
         described["security"] = json!([{ "token": ["read"] }, { "ticket": [] }]);
     }
+    described["x-codeSamples"] = code_samples(route, about, schemas);
     described
+}
+
+fn code_samples(route: &Route, about: &Operation, schemas: &Value) -> Value {
+    let schemas = schemas.as_object().expect("the schemas have names");
+    let body = about.body.map(|name| samples::example(&schemas[name], schemas));
+    let needs_token = route.access != Access::Open;
+    samples::samples(&route.path, about.method, needs_token, body.as_ref())
 }
 
 /// The error statuses that an operation may answer.

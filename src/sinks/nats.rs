@@ -72,12 +72,26 @@ pub enum NatsError {
     Publish(#[from] PublishError),
 }
 
-/// Connects to NATS in the background, and again whenever the connection is lost. The sink has no handle, because
-/// nothing calls it.
-pub async fn build(settings: Settings, context: &Context) -> Result<Box<dyn Runner>, NatsError> {
+/// The connection to NATS, for the health check. Cheap to clone.
+#[derive(Clone)]
+pub struct Handle(async_nats::Client);
+
+impl Handle {
+    /// Whether NATS is connected now.
+    pub fn is_up(&self) -> bool {
+        link::is_connected(&self.0)
+    }
+}
+
+/// Connects to NATS in the background, and again whenever the connection is lost.
+pub async fn build(
+    settings: Settings,
+    context: &Context,
+) -> Result<(Handle, Box<dyn Runner>), NatsError> {
     let frames = settings.frames;
     let nats = Nats::connect(settings, context.network.tls()).await?;
-    Ok(runner(Arc::new(nats), frames, context))
+    let handle = Handle(nats.link.client.clone());
+    Ok((handle, runner(Arc::new(nats), frames, context)))
 }
 
 /// The broker.

@@ -219,6 +219,7 @@ mod installations;
 mod outgoing;
 mod received;
 mod recordings;
+mod replicas;
 mod sessions;
 mod sinks;
 mod streams;
@@ -237,6 +238,7 @@ pub use installations::*;
 pub use outgoing::*;
 pub use received::*;
 pub use recordings::*;
+pub use replicas::*;
 pub use sessions::*;
 pub use sinks::*;
 pub use streams::*;
@@ -293,6 +295,7 @@ pub fn all_statements() -> impl Iterator<Item = &'static (&'static str, &'static
         outgoing::ALL,
         received::ALL,
         recordings::ALL,
+        replicas::ALL,
         sessions::ALL,
         sinks::ALL,
         streams::ALL,

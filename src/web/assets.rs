@@ -10,20 +10,24 @@ pub struct Asset {
     pub name: &'static str,
     pub content_type: &'static str,
     pub content: &'static [u8],
+    /// Whether the content is compressed with gzip.
+    pub is_gzip: bool,
 }
 
 macro_rules! assets {
-    ($($name:literal $content_type:literal,)+) => {
+    ($($name:literal $content_type:literal $($gz:literal)?,)+) => {
         [$(Asset {
             name: $name,
             content_type: $content_type,
-            content: include_bytes!(concat!("assets/", $name)),
+            content: include_bytes!(concat!("assets/", $name $(, $gz)?)),
+            is_gzip: <[&str]>::len(&[$($gz)?]) > 0,
         }),+]
     };
 }
 
 /// Every file. Scripts are ES modules without a build step; those of others have their version and licence in the file.
 static ASSETS: &[Asset] = &assets! {
+    "admin.css" "text/css; charset=utf-8",
     "app.css" "text/css; charset=utf-8",
     "app.js" "text/javascript; charset=utf-8",
     "api.js" "text/javascript; charset=utf-8",
@@ -36,8 +40,14 @@ static ASSETS: &[Asset] = &assets! {
     "rates.js" "text/javascript; charset=utf-8",
     "start.js" "text/javascript; charset=utf-8",
     "times.js" "text/javascript; charset=utf-8",
+    "calls.js" "text/javascript; charset=utf-8",
     "htmx.min.js" "text/javascript; charset=utf-8",
     "icon.svg" "image/svg+xml",
+    "reference.css" "text/css; charset=utf-8",
+    "reference.js" "text/javascript; charset=utf-8",
+    "swagger-ui.css" "text/css; charset=utf-8" ".gz",
+    "swagger-ui.js" "text/javascript; charset=utf-8" ".gz",
+    "swagger-ui.LICENSE.txt" "text/plain; charset=utf-8",
 };
 
 /// One digest over all files: modules import each other by relative paths, so that they share their folder.
@@ -71,7 +81,8 @@ mod tests {
 
     #[test]
     fn scripts_import_only_files_that_exist_and_name_no_other_host() {
-        let own = ASSETS.iter().filter(|asset| asset.name != "htmx.min.js");
+        let is_of_others = |name: &str| name == "htmx.min.js" || name.starts_with("swagger-ui.");
+        let own = ASSETS.iter().filter(|asset| !is_of_others(asset.name));
         for asset in own {
             let text = std::str::from_utf8(asset.content).unwrap();
             for part in text.split("from \"./").skip(1) {

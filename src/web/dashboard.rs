@@ -1,15 +1,29 @@
 //! The pages of the dashboard: data in, HTML out.
 
+// The Zoom apps.
+pub mod apps;
+// The audit trail.
+pub mod audit;
 // What was received over time.
 pub mod bands;
+// Outgoing webhooks.
+pub mod endpoints;
+// What is wrong with the daemon.
+pub mod health;
+// Who has installed the app.
+pub mod installations;
 // Statuses in words and colours.
 pub mod marks;
+// What Zoom sent.
+pub mod received;
 // Recorded files with their players.
 pub mod recordings;
 // One session.
 pub mod session;
 // The list of sessions.
 pub mod sessions;
+// API tokens.
+pub mod tokens;
 
 use askama::Template;
 
@@ -28,16 +42,22 @@ pub enum Section {
     Received,
     Endpoints,
     Health,
+    Tokens,
+    Apps,
+    Audit,
     Api,
 }
 
 impl Section {
-    const ALL: [Self; 6] = [
+    const ALL: [Self; 9] = [
         Self::Sessions,
         Self::Installations,
         Self::Received,
         Self::Endpoints,
         Self::Health,
+        Self::Tokens,
+        Self::Apps,
+        Self::Audit,
         Self::Api,
     ];
 
@@ -48,6 +68,9 @@ impl Section {
             Self::Received => "Zoom’s webhooks",
             Self::Endpoints => "Outgoing webhooks",
             Self::Health => "Health",
+            Self::Tokens => "Tokens",
+            Self::Apps => "Apps",
+            Self::Audit => "Audit",
             Self::Api => "API",
         }
     }
@@ -59,13 +82,24 @@ impl Section {
             Self::Received => "/dashboard/webhooks",
             Self::Endpoints => "/dashboard/endpoints",
             Self::Health => "/dashboard/health",
+            Self::Tokens => "/dashboard/tokens",
+            Self::Apps => "/dashboard/apps",
+            Self::Audit => "/dashboard/audit",
             Self::Api => "/docs",
         }
     }
 
     /// Whether only a token with `admin` may see it.
     fn is_for_admins(self) -> bool {
-        matches!(self, Self::Installations | Self::Received | Self::Endpoints)
+        let admin = [
+            Self::Installations,
+            Self::Endpoints,
+            Self::Health,
+            Self::Tokens,
+            Self::Apps,
+            Self::Audit,
+        ];
+        admin.contains(&self)
     }
 }
 
@@ -178,8 +212,9 @@ mod tests {
     #[test]
     fn a_token_sees_the_sections_that_it_may_open() {
         let html = Plain { layout: layout(false) }.html();
-        assert!(html.contains("/dashboard/health") && !html.contains("/dashboard/endpoints"));
+        assert!(html.contains("/dashboard/webhooks") && !html.contains("/dashboard/endpoints"));
+        let html = Plain { layout: layout(true) }.html();
+        assert!(html.contains("/dashboard/endpoints"));
         assert!(html.contains("aria-current=\"page\""));
-        assert!(Plain { layout: layout(true) }.html().contains("/dashboard/endpoints"));
     }
 }

@@ -8,6 +8,7 @@ mod cors;
 pub(crate) mod dashboard;
 mod events;
 mod failures;
+mod health;
 mod hostile;
 mod limits;
 mod live;

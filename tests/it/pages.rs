@@ -3,9 +3,11 @@
 //!
 //! A new page is one line in [`PAGES`].
 
+mod admin;
 mod crowd;
 mod hostile;
 mod kit;
+mod reference;
 mod session;
 mod sessions;
 
@@ -35,9 +37,12 @@ const PAGES: &[Page] = &[
         ready: "#said bdi",
     },
     Page { name: "installations", path: "/dashboard/installations", scopes: ADMIN, ready: "h1" },
-    Page { name: "webhooks", path: "/dashboard/webhooks", scopes: ADMIN, ready: "h1" },
+    Page { name: "webhooks", path: "/dashboard/webhooks", scopes: ALL, ready: "table" },
     Page { name: "endpoints", path: "/dashboard/endpoints", scopes: ADMIN, ready: "h1" },
-    Page { name: "health", path: "/dashboard/health", scopes: ALL, ready: "h1" },
+    Page { name: "tokens", path: "/dashboard/tokens", scopes: ADMIN, ready: "form" },
+    Page { name: "apps", path: "/dashboard/apps", scopes: ADMIN, ready: ".card" },
+    Page { name: "audit", path: "/dashboard/audit", scopes: ADMIN, ready: ".filters" },
+    Page { name: "health", path: "/dashboard/health", scopes: ADMIN, ready: "table" },
 ];
 
 /// The widths of the screens, in pixels.

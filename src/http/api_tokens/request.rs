@@ -42,11 +42,6 @@ pub(super) fn join(ids: &[InstallationId]) -> String {
     ids.join("+")
 }
 
-/// The ids in a column.
-pub(super) fn split(column: &str) -> Vec<InstallationId> {
-    column.split('+').filter_map(InstallationId::parse).collect()
-}
-
 fn parse_name(value: Option<&Value>) -> Result<String, ApiError> {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte);
     let is_name =

@@ -7,7 +7,7 @@ use crate::http::AppState;
 use crate::http::audit::changes_something;
 use crate::http::error::ApiError;
 use crate::http::extract::PathPart;
-use crate::http::zoom_webhooks::Digest;
+use crate::http::received_list::Digest;
 use crate::model::{ApiTokenId, AppName, AppScope, EndpointId, InstallationId, SessionId};
 
 /// The object that the first parameter of a path names. The objects of further parameters are parts of it.
@@ -22,7 +22,7 @@ pub(super) enum Owner {
 }
 
 /// The paths with parameters, each with all paths below it. A path that is not here is closed to tokens of some apps.
-const OWNERS: [(&str, Owner); 7] = [
+const OWNERS: [(&str, Owner); 9] = [
     ("/api/v1/apps/{app}", Owner::App),
     ("/api/v1/sdk/sessions/{id}", Owner::Session),
     ("/dashboard/sessions/{id}", Owner::Session),
@@ -30,6 +30,8 @@ const OWNERS: [(&str, Owner); 7] = [
     ("/api/v1/webhooks/endpoints/{id}", Owner::Endpoint),
     ("/api/v1/tokens/{id}", Owner::Token),
     ("/api/v1/zoom/webhooks/{webhook}", Owner::Webhook),
+    ("/dashboard/webhooks/{webhook}", Owner::Webhook),
+    ("/dashboard/endpoints/{id}", Owner::Endpoint),
 ];
 
 impl Owner {

@@ -1,15 +1,158 @@
 //! `GET /dashboard/health`.
 
+use std::sync::Arc;
+
+use axum::extract::State;
 use axum::response::Response;
 
 use super::html;
 use super::viewer::Viewer;
+use crate::http::AppState;
 use crate::http::error::ApiError;
-use crate::web::dashboard::{Plain, Section};
+use crate::http::health_report::{self, HealthReport, Severity, read_health};
+use crate::web::dashboard::Section;
+use crate::web::dashboard::health::{Finding, Health, Replica};
+use crate::web::dashboard::marks;
 
-/// The page.
-pub(in crate::http) async fn page(viewer: Viewer) -> Result<Response, ApiError> {
-    let title = "Health";
-    let layout = viewer.layout(Section::Health, title);
-    Ok(html(Plain { layout }.html()))
+/// The page, which reads itself again every few seconds.
+pub(in crate::http) async fn page(
+    State(state): State<Arc<AppState>>,
+    viewer: Viewer,
+) -> Result<Response, ApiError> {
+    let report = read_health(&state, &viewer.caller).await;
+    let findings = report.findings.iter();
+    let replicas = report.streams.daemons.iter();
+    let page = Health {
+        layout: viewer.layout(Section::Health, "Health"),
+        status: report.status,
+        findings: findings.map(finding).collect(),
+        groups: groups(&report),
+        replicas: replicas
+            .map(|it| Replica {
+                node: it.node.clone(),
+                is_this: it.is_this,
+                streams: it.streams,
+                oldest: it.oldest_stream_at.clone(),
+                lease_until: it.lease_until.clone(),
+            })
+            .collect(),
+        started: report.daemon.started_at.clone(),
+    };
+    Ok(html(page.html()))
+}
+
+fn finding(finding: &health_report::Finding) -> Finding {
+    let (tone, word) = match finding.severity {
+        Severity::Error => ("bad", "Error"),
+        Severity::Warning => ("warn", "Warning"),
+        Severity::Info => ("", "Note"),
+    };
+    let (app, what) = (finding.app.clone(), finding.what.clone());
+    Finding { tone, word, app, what, todo: finding.todo }
+}
+
+type Facts = Vec<(&'static str, String)>;
+
+/// The figures, by subject.
+fn groups(report: &HealthReport) -> Vec<(&'static str, Facts)> {
+    let mut groups = vec![
+        ("Daemon", daemon(report)),
+        ("Store", store(report)),
+        ("Streams", streams(report)),
+        ("Recordings", recordings(report)),
+        ("Outgoing webhooks", outgoing(report)),
+        ("Installations", counts(report.installations.as_ref())),
+    ];
+    if let Some(broker) = &report.broker {
+        let state = if broker.connected { "connected" } else { "away" };
+        groups.push((
+            "NATS",
+            vec![
+                ("Connection", state.to_owned()),
+                ("Waiting entries", number(broker.waiting_entries)),
+            ],
+        ));
+    }
+    groups
+}
+
+fn daemon(report: &HealthReport) -> Facts {
+    let daemon = &report.daemon;
+    let clock = match report.clock.difference_seconds {
+        Some(-2..=2) => "within 2 s of Zoom’s".to_owned(),
+        Some(difference_s) => {
+            let direction = if difference_s > 0 { "ahead of" } else { "behind" };
+            format!("{} s {direction} Zoom’s", difference_s.unsigned_abs())
+        }
+        None => "known after the first webhook".to_owned(),
+    };
+    vec![
+        ("Version", daemon.version.to_owned()),
+        ("Id since its start", daemon.node.clone()),
+        ("Clock", clock),
+        ("Faults in requests", daemon.panics.to_string()),
+    ]
+}
+
+fn store(report: &HealthReport) -> Facts {
+    let store = &report.store;
+    let answer = match (store.ok, store.latency_ms) {
+        (true, Some(latency_ms)) => format!("within {latency_ms} ms"),
+        _ => "none".to_owned(),
+    };
+    vec![
+        ("Kind", store.kind.to_owned()),
+        ("Answer", answer),
+        ("Waiting to be stored", bytes(Some(report.streams.waiting_bytes as u64))),
+    ]
+}
+
+fn streams(report: &HealthReport) -> Facts {
+    let streams = &report.streams;
+    vec![
+        ("Running here", format!("{} of {}", streams.running_here, streams.max_here)),
+        ("Without a daemon", number(streams.unclaimed)),
+    ]
+}
+
+fn recordings(report: &HealthReport) -> Facts {
+    let disk = &report.recordings;
+    let spool = format!("{} of {}", bytes(disk.spool_bytes), bytes(disk.spool_max_bytes));
+    let mut facts = vec![("Spool", spool), ("Free on its disk", bytes(disk.disk_free_bytes))];
+    facts.extend(counts(disk.by_status.as_ref()));
+    facts
+}
+
+fn outgoing(report: &HealthReport) -> Facts {
+    let oldest = report.outgoing.oldest_seconds;
+    let mut facts = vec![("Waiting", number(report.outgoing.waiting))];
+    facts.extend(oldest.map(|age_s| ("The oldest waits for", format!("{age_s} s"))));
+    facts
+}
+
+/// Counts by status, in words.
+fn counts(counts: Option<&std::collections::BTreeMap<String, i64>>) -> Facts {
+    let Some(counts) = counts else { return vec![("All", "unknown".to_owned())] };
+    let words = |status: &str| match status {
+        "recording" => "Being recorded",
+        "uploading" => "Being uploaded",
+        "failed" => "Lost",
+        "deleting" => "Being deleted",
+        "connected" => "Connected",
+        "needs_reconnect" => "Need a reconnect",
+        "revoked" => "Revoked",
+        _ => "Others",
+    };
+    if counts.is_empty() {
+        return vec![("All", "0".to_owned())];
+    }
+    counts.iter().map(|(status, count)| (words(status), count.to_string())).collect()
+}
+
+fn number(count: Option<i64>) -> String {
+    count.map_or_else(|| "unknown".to_owned(), |count| count.to_string())
+}
+
+fn bytes(bytes: Option<u64>) -> String {
+    bytes.map_or_else(|| "unknown".to_owned(), marks::bytes)
 }

@@ -19,7 +19,11 @@ pub struct StoreFiguresCache(Mutex<Option<(Instant, Option<Arc<StoreFigures>>)>>
 
 impl StoreFiguresCache {
     /// `None` if the store did not answer.
-    pub(super) async fn read(&self, store: &Store, now_ms: i64) -> Option<Arc<StoreFigures>> {
+    pub(in crate::http) async fn read(
+        &self,
+        store: &Store,
+        now_ms: i64,
+    ) -> Option<Arc<StoreFigures>> {
         // Held across the queries on purpose: scrapes that arrive meanwhile wait for the answer instead of asking again.
         let mut last = self.0.lock().await;
         if let Some((at, figures)) = &*last

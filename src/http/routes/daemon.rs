@@ -3,7 +3,8 @@
 use super::{Access, Route};
 use crate::http::openapi::Operation;
 use crate::http::{
-    api_tokens, app_webhook_path, assets, audit_rows, docs, home, metrics, openapi, ops, webhook,
+    api_tokens, app_webhook_path, assets, audit_rows, docs, health, home, metrics, openapi, ops,
+    webhook,
 };
 
 /// Routes for Zoom's webhooks, health, tokens and documents.
@@ -39,6 +40,11 @@ fn other_routes() -> Vec<Route> {
             about("metrics", "Metrics in Prometheus' text format; of the token's apps only")
                 .answer(200, "The metrics", None),
         ),
+        Route::new(Access::Admin, "/api/v1/health").get(
+            health::show,
+            about("health", "What is wrong with the daemon, what to do about it, and figures")
+                .answer(200, "The health, whatever it is", Some("Health")),
+        ),
         Route::new(Access::Admin, "/api/v1/audit").get(
             audit_rows::list,
             about("listAudit", "Audit trail: actions and refused requests, newest first")
@@ -54,7 +60,12 @@ fn other_routes() -> Vec<Route> {
         ),
         Route::new(Access::Open, "/docs").get(
             docs::serve,
-            about("docs", "This document, for people").answer(200, "A page", None),
+            about("docs", "This document, for people to try out").answer(200, "A page", None),
+        ),
+        Route::new(Access::Open, "/docs/plain").get(
+            docs::serve_plain,
+            about("plainDocs", "This document, for people, without scripts")
+                .answer(200, "A page", None),
         ),
     ]
 }

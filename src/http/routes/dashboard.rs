@@ -2,7 +2,7 @@
 
 use super::{Access, Route};
 use crate::http::dashboard::{
-    endpoints, health, installations, received, session, sessions, sign_in,
+    admin as lists, endpoints, health, installations, received, session, sessions, sign_in,
 };
 
 /// Routes of pages and of the sign-in.
@@ -22,8 +22,13 @@ pub(super) fn routes() -> Vec<Route> {
         page("sessions/{id}/timeline").shown(session::timeline),
         page("sessions/{id}/recordings").shown(session::recordings),
         admin("installations").shown(installations::page),
-        admin("webhooks").shown(received::page),
+        page("webhooks").shown(received::page),
+        page("webhooks/{webhook}").shown(received::show),
         admin("endpoints").shown(endpoints::page),
-        page("health").shown(health::page),
+        admin("endpoints/{id}").shown(endpoints::show),
+        admin("tokens").shown(lists::tokens),
+        admin("audit").shown(lists::audit),
+        admin("apps").shown(lists::apps),
+        admin("health").shown(health::page),
     ]
 }

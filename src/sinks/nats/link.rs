@@ -49,8 +49,12 @@ impl Link {
     }
 
     pub(super) fn is_up(&self) -> bool {
-        self.client.connection_state() == State::Connected
+        is_connected(&self.client)
     }
+}
+
+pub(super) fn is_connected(client: &Client) -> bool {
+    client.connection_state() == State::Connected
 }
 
 /// Logs when the broker connects or disconnects, but not every attempt in between.

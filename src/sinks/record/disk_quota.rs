@@ -79,7 +79,9 @@ impl DiskQuota {
 
     /// `None` if the file system does not report it.
     fn free_bytes(&self) -> Option<u64> {
-        let disk = rustix::fs::statvfs(&self.folder).ok()?;
+        // Before the first recording there is no spool, and its parent is on the same disk.
+        let mut folders = self.folder.ancestors();
+        let disk = folders.find_map(|folder| rustix::fs::statvfs(folder).ok())?;
         Some(disk.f_bavail.saturating_mul(disk.f_frsize))
     }
 
@@ -113,6 +115,12 @@ mod tests {
         quota.set(OTHER, 41);
         quota.clear(ONE);
         assert_eq!(quota.is_full_for(OTHER), None);
+    }
+
+    #[test]
+    fn the_free_space_of_the_disk_is_known_before_the_spool_exists() {
+        let folder = std::env::temp_dir().join("rtmsd-never-made/spool");
+        assert!(DiskQuota::new(folder, 100, 100).free_bytes().is_some_and(|bytes| bytes > 0));
     }
 
     #[test]

@@ -21,7 +21,7 @@ use rtmsd::http::{
 use rtmsd::hub::{Feed, Hub, WriterSettings};
 use rtmsd::metrics::Metrics;
 use rtmsd::model::{
-    AppName, MediaSet, Outcome, Product, Retention, StopReason, StreamId, StreamRecord,
+    AppName, MediaSet, NodeId, Outcome, Product, Retention, StopReason, StreamId, StreamRecord,
 };
 use rtmsd::seal::KeyRing;
 use rtmsd::secret::Secret;
@@ -231,6 +231,9 @@ impl Server {
             webhook_tolerance_s: 300,
             signature_warnings: SignatureWarnings::default(),
             arrivals: Arrivals::default(),
+            node: NodeId(uuid::Uuid::from_u128(1)),
+            started_ms: now_ms(),
+            broker: None,
             installer,
             is_https: true,
             body_timeout,

@@ -2,6 +2,7 @@
 
 use rtmsd::model::AppName;
 use rtmsd::secret::Secret;
+use rtmsd::store::{GrantedTo, SealedTokens};
 use rtmsd::zoom::signature::WebhookKey;
 use serde_json::{Value, json};
 use sqlx::sqlite::SqliteConnectOptions;
@@ -242,4 +243,42 @@ async fn the_state_of_an_apps_url_has_its_validation_its_last_webhook_and_the_cl
     assert_eq!(after["clock_difference_seconds"], 70);
     // The log has webhooks, and a validation is none.
     assert_eq!(log(&server, "").await.len(), 1);
+}
+
+#[tokio::test]
+async fn the_installation_that_a_webhook_revoked_is_shown_to_tokens_that_may_see_it() {
+    let server = Server::start().await;
+    let granted = GrantedTo {
+        app: AppName::default(),
+        account_id: "acc1".into(),
+        user_id: "u1".into(),
+        display_name: None,
+        email: None,
+        scope: String::new(),
+        api_base_url: None,
+        address: None,
+    };
+    let seal = |_| SealedTokens { access: "v1.k.a".into(), refresh: None, expires_at_ms: None };
+    let installed = server.state.store.save_installation(&granted, seal, 5).await.unwrap();
+    let gone = json!({"event": "app_deauthorized", "event_ts": NOW_S * 1000,
+                      "payload": {"user_id": "u1", "account_id": "acc1"}});
+    assert_eq!(server.webhook(gone.to_string().as_bytes()).await.status, 200);
+    assert_eq!(newest(&server).await["installation_id"], installed.id.to_string());
+    let token = "bound:bound-token-of-tests:admin#01932b5e-7a10-7000-8000-000000000009";
+    let bound = server.beside(token).await;
+    let headers = [("authorization", "Bearer bound-token-of-tests")];
+    let webhook = bound.request("GET", LOG, &headers).await.json()["data"]["webhooks"][0].clone();
+    assert_eq!(
+        [&webhook["reason"], &webhook["installation_id"]],
+        [&json!("app_removed"), &Value::Null]
+    );
+    let page = bound
+        .request(
+            "GET",
+            &format!("/dashboard/webhooks/{}", webhook["id"].as_str().unwrap()),
+            &headers,
+        )
+        .await;
+    assert_eq!(page.status, 200);
+    assert!(!page.text().contains(&installed.id.to_string()));
 }

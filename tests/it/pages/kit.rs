@@ -27,7 +27,7 @@ impl Scope {
         }
     }
 
-    fn token(self) -> String {
+    pub(super) fn token(self) -> String {
         format!("{}-token-of-the-pages", self.name())
     }
 }
@@ -93,6 +93,11 @@ impl Stage {
             (found == json!(true)).then_some(())
         })
         .await;
+        self.check_here(name).await;
+    }
+
+    /// The same for the page as it is now.
+    pub(super) async fn check_here(&self, name: &str) {
         for width in WIDTHS {
             for is_dark in [false, true] {
                 self.browser.emulate(width, is_dark).await;

@@ -35,7 +35,7 @@ fn settings(broker: &Broker) -> nats::Settings {
 /// Publishes what is stored from now on.
 async fn start(store: &Store, settings: nats::Settings) -> Running {
     enable(store, "nats").await;
-    let runner = nats::build(settings, &context(store, hub(store), 1)).await.unwrap();
+    let (_, runner) = nats::build(settings, &context(store, hub(store), 1)).await.unwrap();
     Running::start(runner)
 }
 

@@ -48,7 +48,7 @@ async fn a_cookie_opens_what_its_token_may() {
     let csrf = reader.csrf(&server).await;
     let refused = create(&server, &reader, &[LOCAL, (CSRF, &csrf)]).await;
     assert_eq!((refused.status, &*refused.code()), (403, "forbidden"));
-    for (path, status) in [("/dashboard/health", 200), ("/dashboard/endpoints", 403)] {
+    for (path, status) in [("/dashboard/webhooks", 200), ("/dashboard/endpoints", 403)] {
         let page = reader.get(&server, path).await;
         assert_eq!(page.status, status, "{path}");
         assert!(page.header("content-type").unwrap().starts_with("text/html"), "{path}");

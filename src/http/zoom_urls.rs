@@ -1,34 +1,21 @@
-//! `GET /api/v1/zoom/webhook-endpoints`: the state of the URL that each Zoom app sends its webhooks to.
+//! The state of the URL that each Zoom app sends its webhooks to, as the API and the dashboard read it.
 
 use std::sync::Arc;
 
-use axum::Extension;
-use axum::extract::State;
-use axum::response::Response;
 use serde::Serialize;
-use serde_json::json;
 
-use crate::http::arrivals::RefusedCount;
-use crate::http::auth::Caller;
-use crate::http::envelope::{rfc3339, success};
-use crate::http::error::ApiError;
-use crate::http::{AppState, app_webhook_path};
+use super::arrivals::RefusedCount;
+use super::auth::Caller;
+use super::envelope::rfc3339;
+use super::error::ApiError;
+use super::{AppState, app_webhook_path};
 use crate::model::AppName;
 use crate::store::Validation;
 use crate::zoom::app::App;
 use crate::zoom::signature::WebhookKey;
 
-/// Lists the endpoints of the apps that the caller may see.
-pub(in crate::http) async fn list(
-    State(state): State<Arc<AppState>>,
-    Extension(caller): Extension<Caller>,
-) -> Result<Response, ApiError> {
-    let endpoints = endpoints(&state, &caller).await?;
-    Ok(success("webhook endpoints for Zoom", json!({ "endpoints": endpoints })))
-}
-
 /// The endpoints of the apps that the caller may see, by the name of the app.
-pub(in crate::http) async fn endpoints(
+pub(super) async fn read_endpoints(
     state: &AppState,
     caller: &Caller,
 ) -> Result<Vec<ZoomEndpoint>, ApiError> {
@@ -45,7 +32,7 @@ pub(in crate::http) async fn endpoints(
 
 /// An endpoint in JSON.
 #[derive(Debug, Serialize)]
-pub(in crate::http) struct ZoomEndpoint {
+pub(super) struct ZoomEndpoint {
     pub app: AppName,
     pub path: String,
     /// When Zoom last validated the URL; null if it never did while a daemon of this version ran.

@@ -1,0 +1,420 @@
+//! What is wrong with the daemon, and what to do about it (pure).
+
+use serde::Serialize;
+
+use super::HealthReport;
+use crate::http::zoom_urls::ZoomEndpoint;
+
+/// From this latency on, the store is slow.
+const SLOW_STORE_MS: u64 = 250;
+/// Recordings stop when less than a quarter of this is free.
+const LITTLE_DISK_BYTES: u64 = 256 * 1024 * 1024;
+/// From this share on, in percent, the spool fills.
+const FULL_SPOOL_PERCENT: u128 = 80;
+/// A clock difference that needs attention before it does harm.
+const CLOCK_OFF_S: u64 = 30;
+/// Outgoing webhooks that wait for longer than some retries.
+const LATE_DELIVERY_S: i64 = 15 * 60;
+/// How long a refused request is worth a finding.
+const RECENT_MS: i64 = 60 * 60 * 1000;
+
+/// How bad a finding is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(in crate::http) enum Severity {
+    /// Data is lost, or about to be.
+    Error,
+    /// It works, and somebody should look.
+    Warning,
+    /// Good to know.
+    Info,
+}
+
+/// Something that is wrong.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(in crate::http) struct Finding {
+    pub severity: Severity,
+    /// For programs.
+    pub code: &'static str,
+    /// The app that it is about, if it is about one.
+    pub app: Option<String>,
+    pub what: String,
+    pub todo: &'static str,
+}
+
+/// The worst of the findings.
+pub(super) fn status_of(findings: &[Finding]) -> &'static str {
+    match findings.iter().map(|finding| finding.severity).min() {
+        Some(Severity::Error) => "failing",
+        Some(Severity::Warning) => "degraded",
+        Some(Severity::Info) | None => "ok",
+    }
+}
+
+/// Everything that is wrong, the worst first.
+pub(super) fn find(report: &HealthReport) -> Vec<Finding> {
+    let mut findings = Findings(Vec::new());
+    findings.of_store(report);
+    findings.of_daemon(report);
+    findings.of_disk(report);
+    findings.of_streams(report);
+    findings.of_clock(report);
+    findings.of_others(report);
+    for endpoint in &report.zoom {
+        findings.of_endpoint(endpoint, report.signs.now_ms);
+    }
+    findings.0.sort_by_key(|finding| finding.severity);
+    findings.0
+}
+
+struct Findings(Vec<Finding>);
+
+impl Findings {
+    fn add(
+        &mut self,
+        severity: Severity,
+        code: &'static str,
+        what: impl Into<String>,
+        todo: &'static str,
+    ) {
+        self.0.push(Finding { severity, code, app: None, what: what.into(), todo });
+    }
+
+    fn of_store(&mut self, report: &HealthReport) {
+        let store = &report.store;
+        if !store.ok {
+            let todo = "See that the database runs and that DATABASE_URL or the disk of DATA_DIR is right. Zoom repeats what it sends meanwhile, for 85 minutes.";
+            self.add(Severity::Error, "store_unavailable", "The store does not answer.", todo);
+        } else if let Some(latency_ms) = store.latency_ms.filter(|ms| *ms >= SLOW_STORE_MS) {
+            let what = format!("The store takes {latency_ms} ms to answer.");
+            let todo =
+                "See what loads the database or its disk. Webhooks have to be answered within 3 s.";
+            self.add(Severity::Warning, "store_slow", what, todo);
+        }
+        if store.unreadable_rows > 0 {
+            let what = format!(
+                "{} rows of the store cannot be read and are left out.",
+                store.unreadable_rows
+            );
+            self.add(
+                Severity::Warning,
+                "unreadable_rows",
+                what,
+                "The log says which. A newer version may have written them.",
+            );
+        }
+    }
+
+    fn of_daemon(&mut self, report: &HealthReport) {
+        let daemon = &report.daemon;
+        if daemon.draining {
+            self.add(
+                Severity::Warning,
+                "draining",
+                "The daemon is stopping.",
+                "Wait for it, or ask another daemon.",
+            );
+        }
+        for (part, count) in &daemon.restarts {
+            let what = format!("The part {part} stopped and was started again, {count} times.");
+            self.add(
+                Severity::Warning,
+                "part_restarted",
+                what,
+                "This is a fault of rtmsd: report it with the lines of the log around it.",
+            );
+        }
+        if daemon.panics > 0 {
+            let what = format!("{} requests failed by a fault of rtmsd.", daemon.panics);
+            self.add(
+                Severity::Warning,
+                "panics",
+                what,
+                "Report it with the lines of the log around it.",
+            );
+        }
+        if !daemon.public_url_is_https {
+            let todo = "Put something that terminates HTTPS in front of it, and set PUBLIC_URL: Zoom sends webhooks to https only.";
+            self.add(Severity::Info, "not_https", "PUBLIC_URL is not https.", todo);
+        }
+    }
+
+    fn of_disk(&mut self, report: &HealthReport) {
+        let disk = &report.recordings;
+        let (Some(bytes), Some(max_bytes)) = (disk.spool_bytes, disk.spool_max_bytes) else {
+            let todo = "See that the disk of DATA_DIR works.";
+            return self.add(
+                Severity::Error,
+                "disk_unavailable",
+                "The disk of the spool does not answer.",
+                todo,
+            );
+        };
+        if disk.disk_free_bytes.is_some_and(|free| free < LITTLE_DISK_BYTES) {
+            let todo = "Free space on the disk of DATA_DIR: recordings stop, and with SQLite everything does.";
+            self.add(Severity::Error, "disk_full", "The disk of the spool is almost full.", todo);
+        }
+        if u128::from(bytes) * 100 >= u128::from(max_bytes) * FULL_SPOOL_PERCENT {
+            let todo = "See why recordings are not uploaded (RECORDINGS_URL), or raise RECORDINGS_SPOOL_BYTES.";
+            self.add(
+                Severity::Error,
+                "spool_full",
+                "The spool of recordings is almost full.",
+                todo,
+            );
+        }
+        let failed = disk.by_status.as_ref().and_then(|counts| counts.get("failed"));
+        if let Some(failed) = failed.filter(|count| **count > 0) {
+            let what = format!("{failed} recordings were lost before they were stored.");
+            self.add(
+                Severity::Warning,
+                "recordings_failed",
+                what,
+                "The log says why, at the time of each.",
+            );
+        }
+    }
+
+    fn of_streams(&mut self, report: &HealthReport) {
+        let streams = &report.streams;
+        if let Some(unclaimed) = streams.unclaimed.filter(|count| *count > 0) {
+            let what = format!("No daemon runs {unclaimed} streams that Zoom announced.");
+            let todo =
+                "Unless this passes within seconds, start another daemon or raise MAX_STREAMS.";
+            self.add(Severity::Warning, "streams_unclaimed", what, todo);
+        }
+        if let Some(shortage) = &report.signs.shortage {
+            let todo = "Raise MAX_STREAMS or the app’s quota, or start another daemon.";
+            self.add(Severity::Warning, "streams_wait", shortage.clone(), todo);
+        }
+        if streams.waiting_bytes.saturating_mul(2) > streams.max_waiting_bytes {
+            let todo =
+                "See why the store is slow. When ENTRY_BUFFER_BYTES are full, entries are lost.";
+            self.add(Severity::Error, "entries_wait", "Entries wait to be stored.", todo);
+        }
+    }
+
+    fn of_clock(&mut self, report: &HealthReport) {
+        let Some(difference_s) = report.clock.difference_seconds else { return };
+        let seconds = difference_s.unsigned_abs();
+        let direction = if difference_s > 0 { "ahead of" } else { "behind" };
+        let what = format!("The clock is {seconds} s {direction} Zoom’s.");
+        if seconds > u64::from(report.clock.tolerance_seconds) {
+            let todo = "Set the clock of this machine (NTP), then process the refused webhooks again: they are in the log of Zoom’s webhooks.";
+            self.add(Severity::Error, "clock_wrong", what, todo);
+        } else if seconds >= CLOCK_OFF_S {
+            let todo = "Set the clock of this machine (NTP) before webhooks are refused.";
+            self.add(Severity::Warning, "clock_off", what, todo);
+        }
+    }
+
+    fn of_others(&mut self, report: &HealthReport) {
+        if report.broker.as_ref().is_some_and(|broker| !broker.connected) {
+            let todo = "See that NATS runs and that NATS_URL is right. Entries wait in the store; frames are lost.";
+            self.add(Severity::Error, "broker_away", "NATS is not connected.", todo);
+        }
+        if report.outgoing.oldest_seconds.is_some_and(|age_s| age_s > LATE_DELIVERY_S) {
+            let todo = "See in Outgoing webhooks which endpoint does not answer.";
+            self.add(
+                Severity::Warning,
+                "outgoing_late",
+                "Outgoing webhooks have waited for more than 15 minutes.",
+                todo,
+            );
+        }
+        let lost = report.installations.as_ref().and_then(|counts| counts.get("needs_reconnect"));
+        if let Some(lost) = lost.filter(|count| **count > 0) {
+            let what = format!("{lost} grants need a reconnect: Zoom rejects their tokens.");
+            let todo = "Ask these users to install the app again: Installations says who they are.";
+            self.add(Severity::Warning, "grants_lost", what, todo);
+        }
+        for app in &report.signs.apps_with_static_tokens {
+            let what = format!("The app {app} uses an access token that expires after an hour.");
+            self.add(
+                Severity::Warning,
+                "static_token",
+                what,
+                "Install the app instead of setting ZOOM_ACCESS_TOKEN.",
+            );
+        }
+    }
+
+    fn of_endpoint(&mut self, endpoint: &ZoomEndpoint, now_ms: i64) {
+        let app = Some(endpoint.app.to_string());
+        let mut add = |severity, code, what: &str, todo| {
+            let (app, what) = (app.clone(), what.to_owned());
+            self.0.push(Finding { severity, code, app, what, todo });
+        };
+        let recent = |code: &str| {
+            let is_recent = |ms: i64| now_ms.saturating_sub(ms) < RECENT_MS;
+            endpoint.refused.iter().any(|it| it.code == code && is_recent(it.last_at_ms))
+        };
+        if recent("signature_invalid") {
+            add(
+                Severity::Warning,
+                "signatures_wrong",
+                "Requests with a wrong signature came to the webhook URL within the last hour.",
+                "If Zoom sent them, copy the Secret Token of the Zoom app again. Strangers may send them, too.",
+            );
+        }
+        if recent("other_app") {
+            add(
+                Severity::Warning,
+                "product_missing",
+                "Zoom sent events of a product that the app does not have in its products.",
+                "Add the product to the app, then process the refused webhooks again.",
+            );
+        }
+        if endpoint.last_received_at_ms.is_none() && endpoint.validated_at_ms.is_none() {
+            add(
+                Severity::Info,
+                "no_webhook_yet",
+                "Zoom has neither validated the webhook URL nor sent anything.",
+                "Enter the URL in the Zoom app, press Validate, and subscribe to its events.",
+            );
+        }
+        if endpoint.validated_at_ms.is_some() && endpoint.validated_with.is_none() {
+            add(
+                Severity::Info,
+                "validated_with_old_secret",
+                "The webhook URL was last validated with a secret token that is not configured any longer.",
+                "Press Validate in the Zoom app again.",
+            );
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::arrivals::RefusedCount;
+    use crate::http::health_report::{
+        Broker, Clock, Daemon, Outgoing, Recordings, Signs, StoreHealth, Streams,
+    };
+    use crate::model::AppName;
+
+    const NOW_MS: i64 = 1_732_313_172_000;
+
+    type Fault = fn(&mut HealthReport);
+
+    fn well() -> HealthReport {
+        HealthReport {
+            status: "ok",
+            findings: Vec::new(),
+            daemon: Daemon { public_url_is_https: true, ..Daemon::default() },
+            store: StoreHealth { ok: true, latency_ms: Some(1), ..StoreHealth::default() },
+            streams: Streams { max_waiting_bytes: 100, unclaimed: Some(0), ..Streams::default() },
+            recordings: Recordings {
+                spool_bytes: Some(0),
+                spool_max_bytes: Some(1000),
+                disk_free_bytes: Some(u64::MAX),
+                by_status: Some([("failed".to_owned(), 0)].into()),
+            },
+            outgoing: Outgoing { waiting: Some(0), oldest_seconds: None },
+            installations: Some([("needs_reconnect".to_owned(), 0)].into()),
+            broker: Some(Broker { connected: true, waiting_entries: Some(0) }),
+            clock: Clock { difference_seconds: Some(1), tolerance_seconds: 300 },
+            zoom: vec![endpoint()],
+            signs: Signs { now_ms: NOW_MS, ..Signs::default() },
+        }
+    }
+
+    fn endpoint() -> ZoomEndpoint {
+        ZoomEndpoint {
+            app: AppName::default(),
+            path: "/webhook".to_owned(),
+            validated_at: None,
+            validated_at_ms: Some(1),
+            validated_with: Some(1),
+            secret_tokens: 1,
+            last_received_at: None,
+            last_received_at_ms: Some(2),
+            clock_difference_seconds: None,
+            refused: Vec::new(),
+        }
+    }
+
+    fn refused(code: &'static str, last_at_ms: i64) -> Vec<RefusedCount> {
+        vec![RefusedCount { code, count: 1, last_at: None, last_at_ms }]
+    }
+
+    fn codes(report: &HealthReport) -> Vec<&'static str> {
+        find(report).iter().map(|finding| finding.code).collect()
+    }
+
+    #[test]
+    fn a_daemon_that_is_well_has_no_finding() {
+        assert_eq!(codes(&well()), [] as [&str; 0]);
+        assert_eq!(status_of(&[]), "ok");
+    }
+
+    #[test]
+    fn each_fault_is_found_and_says_what_to_do() {
+        let cases: [(&str, Fault); 20] = [
+            ("store_unavailable", |it| it.store.ok = false),
+            ("store_slow", |it| it.store.latency_ms = Some(SLOW_STORE_MS)),
+            ("unreadable_rows", |it| it.store.unreadable_rows = 1),
+            ("draining", |it| it.daemon.draining = true),
+            ("part_restarted", |it| it.daemon.restarts = [("nats".to_owned(), 2)].into()),
+            ("panics", |it| it.daemon.panics = 1),
+            ("not_https", |it| it.daemon.public_url_is_https = false),
+            ("disk_unavailable", |it| it.recordings.spool_bytes = None),
+            ("disk_full", |it| it.recordings.disk_free_bytes = Some(1)),
+            ("spool_full", |it| it.recordings.spool_bytes = Some(800)),
+            ("recordings_failed", |it| {
+                it.recordings.by_status = Some([("failed".to_owned(), 1)].into())
+            }),
+            ("streams_unclaimed", |it| it.streams.unclaimed = Some(1)),
+            ("streams_wait", |it| it.signs.shortage = Some("full".to_owned())),
+            ("entries_wait", |it| it.streams.waiting_bytes = 51),
+            ("clock_wrong", |it| it.clock.difference_seconds = Some(-301)),
+            ("clock_off", |it| it.clock.difference_seconds = Some(30)),
+            ("broker_away", |it| {
+                it.broker = Some(Broker { connected: false, waiting_entries: None })
+            }),
+            ("outgoing_late", |it| it.outgoing.oldest_seconds = Some(LATE_DELIVERY_S + 1)),
+            ("grants_lost", |it| {
+                it.installations = Some([("needs_reconnect".to_owned(), 1)].into())
+            }),
+            ("static_token", |it| it.signs.apps_with_static_tokens = vec!["default".to_owned()]),
+        ];
+        for (code, break_it) in cases {
+            let mut report = well();
+            break_it(&mut report);
+            let findings = find(&report);
+            assert_eq!(findings.len(), 1, "{code}: {findings:?}");
+            assert_eq!(findings[0].code, code);
+            assert!(findings[0].todo.ends_with('.') && findings[0].what.len() > 3, "{findings:?}");
+        }
+    }
+
+    #[test]
+    fn the_url_of_an_app_is_looked_at() {
+        let of = |endpoint: ZoomEndpoint| codes(&HealthReport { zoom: vec![endpoint], ..well() });
+        let recent = NOW_MS - RECENT_MS + 1;
+        let wrong =
+            |last| ZoomEndpoint { refused: refused("signature_invalid", last), ..endpoint() };
+        assert_eq!(of(wrong(recent)), ["signatures_wrong"]);
+        assert_eq!(of(wrong(recent - 2)), [] as [&str; 0]);
+        let other = ZoomEndpoint { refused: refused("other_app", recent), ..endpoint() };
+        assert_eq!(of(other), ["product_missing"]);
+        let new = ZoomEndpoint { validated_at_ms: None, last_received_at_ms: None, ..endpoint() };
+        assert_eq!(of(new), ["no_webhook_yet"]);
+        assert_eq!(
+            of(ZoomEndpoint { validated_with: None, ..endpoint() }),
+            ["validated_with_old_secret"]
+        );
+    }
+
+    #[test]
+    fn the_worst_finding_comes_first_and_is_the_status() {
+        let mut report = well();
+        report.daemon.public_url_is_https = false;
+        assert_eq!(status_of(&find(&report)), "ok");
+        report.streams.unclaimed = Some(3);
+        assert_eq!(status_of(&find(&report)), "degraded");
+        report.store.ok = false;
+        assert_eq!(codes(&report), ["store_unavailable", "streams_unclaimed", "not_https"]);
+        assert_eq!(status_of(&find(&report)), "failing");
+    }
+}

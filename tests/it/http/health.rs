@@ -1,0 +1,79 @@
+//! The health of the daemon in detail: what is wrong, within a bounded time.
+
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use super::server::{NOW_S, READER, Server, key, signed_at};
+use crate::support::apps::app;
+
+const BOSS: (&str, &str) = ("authorization", "Bearer boss-token-of-tests");
+const ACME: (&str, &str) = ("authorization", "Bearer acme-token-of-tests");
+const HEALTH: &str = "/api/v1/health";
+
+async fn health(server: &Server, token: (&str, &str)) -> Value {
+    let answer = server.request("GET", HEALTH, &[token]).await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    answer.json()["data"].clone()
+}
+
+fn codes(health: &Value) -> Vec<&str> {
+    let findings = health["findings"].as_array().unwrap();
+    findings.iter().map(|finding| finding["code"].as_str().unwrap()).collect()
+}
+
+#[tokio::test]
+async fn a_daemon_that_is_well_says_so_and_who_runs_what() {
+    let server = Server::start().await;
+    let stream = server.start_stream("m1==", "s1").await;
+    let store = &server.state.store;
+    let lease_ms = 60_000;
+    let claimed = store.claim_streams(server.state.node, &[stream.stream_id], lease_ms).await;
+    assert_eq!(claimed.unwrap().len(), 1);
+    let health = health(&server, BOSS).await;
+    assert_eq!(health["status"], "ok", "{health}");
+    let store = &health["store"];
+    assert_eq!([&store["kind"], &store["ok"]], [&json!("sqlite"), &json!(true)]);
+    let daemons = health["streams"]["daemons"].as_array().unwrap();
+    assert_eq!(daemons.len(), 1);
+    assert_eq!([&daemons[0]["streams"], &daemons[0]["is_this"]], [&json!(1), &json!(true)]);
+    assert_eq!(health["daemon"]["version"], env!("CARGO_PKG_VERSION"));
+    assert_eq!(server.request("GET", HEALTH, &[READER]).await.status, 403);
+}
+
+#[tokio::test]
+async fn a_store_that_does_not_answer_is_a_finding_and_not_a_hang() {
+    let server = Server::start().await;
+    // Tokens of the settings are known without the store.
+    server.state.store.close().await;
+    let began = Instant::now();
+    let health = health(&server, BOSS).await;
+    assert!(began.elapsed() < Duration::from_secs(8), "{:?}", began.elapsed());
+    assert_eq!(health["status"], "failing");
+    assert_eq!(codes(&health)[0], "store_unavailable");
+    assert_eq!(health["outgoing"]["waiting"], Value::Null);
+}
+
+#[tokio::test]
+async fn wrong_signatures_and_a_wrong_clock_are_found() {
+    let server = Server::start().await;
+    assert_eq!(server.post(b"{}", &[]).await.status, 401);
+    let at = (NOW_S - 400).to_string();
+    let body = br#"{"event": "meeting.rtms_started", "payload": {}}"#;
+    let signature = key().sign(NOW_S - 400, body);
+    assert_eq!(
+        server.post(body, &[signed_at(&at), ("x-zm-signature", &signature)]).await.status,
+        401
+    );
+    let all = health(&server, BOSS).await;
+    assert_eq!(all["status"], "failing");
+    assert_eq!(all["clock"]["difference_seconds"], 400);
+    let found = codes(&all);
+    assert!(found.contains(&"clock_wrong") && found.contains(&"signatures_wrong"), "{found:?}");
+    let wrong =
+        all["findings"].as_array().unwrap().iter().find(|it| it["code"] == "signatures_wrong");
+    assert_eq!(wrong.unwrap()["app"], app("default", "unused").name.as_str());
+    // Another app's requests are not for a token of this one.
+    let own = health(&server, ACME).await;
+    assert!(!codes(&own).contains(&"signatures_wrong"), "{own}");
+}
