@@ -168,7 +168,7 @@ fn start_daemon(args: &Args, folder: &Path, tls_dir: &Path, port: u16) -> Child 
         .env("ZOOM_CLIENT_SECRET", "bench-secret")
         .env("ZOOM_SECRET_TOKEN", "token-of-the-load-bench")
         .env("API_TOKENS", format!("bench:{API_TOKEN}"))
-        .env("TOKEN_ENCRYPTION_KEYS", "00".repeat(32))
+        .env("TOKEN_ENCRYPTION_KEYS", "42".repeat(32))
         .env("PORT", port.to_string())
         .env("DATA_DIR", folder.join("data"))
         .env("MEDIA_TYPES", "audio,transcript")
