@@ -44,6 +44,7 @@ use crate::sinks::record::target::PlaceError;
 use crate::sinks::webhooks::Webhooks;
 use crate::sinks::{Context, Runner, Stops, relay};
 use crate::store::{Store, StoreError};
+use crate::telemetry;
 use crate::tls::{TlsError, client_config};
 use crate::zoom::api::Api;
 use crate::zoom::app::{Apps, ManagedApps, Occupancy};
@@ -96,6 +97,7 @@ pub struct App {
     forwards: Arc<Forwards>,
     live: Live,
     pub managed_apps: ManagedApps,
+    pub api_tokens: TokenRegistry,
     apps: Apps,
     occupancy: Occupancy,
     installer: Installer,
@@ -175,6 +177,7 @@ impl App {
             forwards,
             live,
             managed_apps,
+            api_tokens: TokenRegistry::new(config.api_tokens.clone()),
             apps,
             occupancy,
             installer,
@@ -230,6 +233,7 @@ impl App {
         background.spawn(self.writer.run());
         background.spawn(parts.retention(self.store.clone(), self.apps.clone()));
         background.spawn(parts.apps(self.managed_apps.clone()));
+        background.spawn(parts.log_level(telemetry::log_control()));
         background.spawn(parts.idle_refresh(self.tokens.clone()));
         background.spawn(parts.deletions(self.store.clone()));
         background.spawn(parts.refusals(Arc::clone(&state.refusals), self.store.clone()));
@@ -289,7 +293,8 @@ impl App {
             recordings: self.recordings.clone(),
             control: Arc::clone(&self.control),
             webhooks: self.webhooks.clone(),
-            api_tokens: TokenRegistry::new(self.config.api_tokens.clone()),
+            api_tokens: self.api_tokens.clone(),
+            log: telemetry::log_control(),
             ticket_keys: self.ticket_keys.clone(),
             answer_keys: self.answer_keys.clone(),
             refusals: Arc::default(),

@@ -11,6 +11,7 @@ mod products;
 mod quotas;
 mod read;
 mod record;
+mod reread;
 mod retention;
 mod serve;
 mod server;
@@ -43,6 +44,7 @@ pub use self::apps::AppDefaults;
 pub use self::install::InstallSettings;
 use self::read::Reader;
 pub use self::read::{ConfigErrors, Mistake};
+pub use self::reread::Fingerprint;
 pub use self::source::Source;
 pub use self::variables::{SECTIONS, Section, Variable, variables};
 pub use self::webhooks::WebhookSettings;
@@ -93,6 +95,8 @@ pub struct Config {
     pub nats: Option<sinks::nats::Settings>,
     pub webhooks: WebhookSettings,
     pub log: LogSettings,
+    /// Recognizes settings that have changed.
+    pub fingerprint: Fingerprint,
 }
 
 impl Config {
@@ -192,6 +196,7 @@ impl Config {
             nats: nats?,
             webhooks: webhooks?,
             log: log?,
+            fingerprint: Fingerprint::of(read.environment()),
         })
     }
 }
@@ -301,7 +306,7 @@ fn read_log(read: &mut Reader<'_>) -> Option<LogSettings> {
     ];
     let format = read.one_of("LOG_FORMAT", &formats);
     let directives = read.optional("RUST_LOG");
-    let level = if ["trace", "debug", "info", "warn", "error", "off"].contains(&level.as_str()) {
+    let level = if LogSettings::LEVELS.contains(&level.as_str()) {
         Some(level)
     } else {
         read.wrong("LOG_LEVEL", "trace, debug, info, warn, error or off")

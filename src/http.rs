@@ -17,6 +17,7 @@ use crate::sinks::nats;
 use crate::sinks::record::Recordings;
 use crate::sinks::webhooks::Webhooks;
 use crate::store::Store;
+use crate::telemetry::LogControl;
 use crate::zoom::app::{Apps, ManagedApps, Occupancy};
 use crate::zoom::install::Installer;
 
@@ -54,6 +55,7 @@ mod installations;
 mod json;
 mod ledger;
 mod live;
+mod log_level;
 mod metrics;
 mod new_ticket;
 mod notices;
@@ -167,6 +169,8 @@ pub struct AppState {
     pub started_ms: i64,
     /// The connection to the broker, if there is one.
     pub broker: Option<nats::Handle>,
+    /// What the daemon logs.
+    pub log: LogControl,
     /// The wall clock, Unix milliseconds.
     pub now_ms: fn() -> i64,
     pub changes: Changes,

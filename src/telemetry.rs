@@ -1,9 +1,23 @@
 //! Logging to standard error: text on a terminal, JSON otherwise.
 
-use std::io::{self, IsTerminal};
+mod context;
+mod control;
+mod json;
 
-use tracing_subscriber::EnvFilter;
-use tracing_subscriber::util::TryInitError;
+use std::io::{self, IsTerminal};
+use std::sync::OnceLock;
+
+use tracing_subscriber::fmt::format::JsonFields;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
+use tracing_subscriber::{EnvFilter, Layer, fmt, reload};
+
+use self::json::JsonLine;
+
+pub use self::context::{
+    recording_span, request_span, session_span, session_span_of, stream_span, stream_span_of,
+};
+pub use self::control::{LogControl, LogLevel, MAX_TIME, NotAFilter};
 
 /// Crates that log the content of connections at `debug` or `trace` (signatures, tokens, meeting content), each with
 /// its most verbose allowed level. No filter can raise it.
@@ -42,6 +56,14 @@ impl Default for LogSettings {
 }
 
 impl LogSettings {
+    /// The levels, from the most verbose on.
+    pub const LEVELS: [&str; 6] = ["trace", "debug", "info", "warn", "error", "off"];
+
+    /// The level, or the filter that replaces it.
+    pub fn text(&self) -> &str {
+        self.directives.as_deref().unwrap_or(&self.level)
+    }
+
     /// Whether a text is a valid filter by module.
     pub fn is_filter(text: &str) -> bool {
         EnvFilter::try_new(text).is_ok()
@@ -60,22 +82,33 @@ impl LogSettings {
 
 /// Starts logging for the whole process. Fails if it was started before.
 pub fn init(settings: &LogSettings) -> Result<(), TryInitError> {
-    use tracing_subscriber::util::SubscriberInitExt;
     let is_terminal = io::stderr().is_terminal();
     let is_text = match settings.format {
         LogFormat::Auto => is_terminal,
         LogFormat::Text => true,
         LogFormat::Json => false,
     };
-    let builder = tracing_subscriber::fmt()
-        .with_env_filter(settings.filter())
-        .with_writer(io::stderr)
-        .with_ansi(is_terminal);
-    if is_text {
-        builder.finish().try_init()
-    } else {
-        builder.json().flatten_event(true).finish().try_init()
-    }
+    let (filter, handle) = reload::Layer::new(settings.filter());
+    let lines = fmt::layer().with_writer(io::stderr).with_ansi(is_terminal);
+    let lines = match is_text {
+        true => lines.boxed(),
+        false => lines.fmt_fields(JsonFields::new()).event_format(JsonLine).boxed(),
+    };
+    tracing_subscriber::registry().with(lines.with_filter(filter)).try_init()?;
+    let control = LogControl::new(settings.clone(), move |filter| {
+        // Fails only if the log has ended.
+        let _ = handle.reload(filter);
+    });
+    // The log is that of the process, and was not started before.
+    let _ = CONTROL.set(control);
+    Ok(())
+}
+
+static CONTROL: OnceLock<LogControl> = OnceLock::new();
+
+/// Changes the log of the process; without one, nothing.
+pub fn log_control() -> LogControl {
+    CONTROL.get().cloned().unwrap_or_else(|| LogControl::without_log(LogSettings::default()))
 }
 
 #[cfg(test)]

@@ -16,6 +16,7 @@ use crate::metrics::Metrics;
 use crate::net::retry::Doubling;
 use crate::sinks::Runner;
 use crate::store::Store;
+use crate::telemetry::LogControl;
 use crate::zoom::app::{Apps, ManagedApps};
 use crate::zoom::token::Tokens;
 
@@ -60,6 +61,10 @@ impl Parts {
 
     pub(super) fn apps(&self, apps: ManagedApps) -> Part {
         self.background("apps", apps, |apps| Box::pin(apps.clone().refresh_periodically()))
+    }
+
+    pub(super) fn log_level(&self, log: LogControl) -> Part {
+        self.background("log_level", log, |log| Box::pin(log.clone().end_in_time()))
     }
 
     pub(super) fn idle_refresh(&self, tokens: Tokens) -> Part {

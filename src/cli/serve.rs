@@ -12,11 +12,13 @@ use tokio_util::sync::CancellationToken;
 use super::private::{keep_files_private, warn_of_open_folders};
 use super::{first_start, print_error, reread_settings};
 use crate::app::{App, app_sources};
-use crate::config::{Config, ConfigErrors};
+use crate::config::{Config, ConfigErrors, Fingerprint};
+use crate::http::auth::TokenRegistry;
 use crate::http::server;
 use crate::net::Resolver;
 use crate::rtms::stream::Timings;
 use crate::sessions::Leases;
+use crate::telemetry;
 use crate::zoom::app::ManagedApps;
 use crate::zoom::token::Configured;
 
@@ -58,6 +60,7 @@ pub(super) async fn run(mut config: Config, stop: CancellationToken) -> ExitCode
     }
     warn_of_open_folders(&config.recordings, &config.apps);
     let webhook_path = config.webhook_path.clone();
+    let started_with = config.fingerprint.clone();
     // Before the daemon is ready: without a handler the signal ends the process, as it should when a terminal closes.
     let hangups = match io::stdin().is_terminal() {
         true => None,
@@ -68,7 +71,9 @@ pub(super) async fn run(mut config: Config, stop: CancellationToken) -> ExitCode
             Ok(app) => app.with_admin(admin).with_metrics(metrics),
             Err(error) => return print_error(1, &error.to_string()),
         };
-    let reloading = tokio::spawn(reload_on_hangup(hangups, app.managed_apps.clone()));
+    let (apps, api_tokens) = (app.managed_apps.clone(), app.api_tokens.clone());
+    let reread = Reread { apps, api_tokens, started_with };
+    let reloading = tokio::spawn(reread_on_hangup(hangups, reread));
     tracing::info!(%address, webhook_path, version = env!("CARGO_PKG_VERSION"), "rtmsd listens");
     let ran = app.run(listener, stop).await;
     reloading.abort();
@@ -93,30 +98,56 @@ fn listen_beside(
     address.map(listen).transpose()
 }
 
-/// Reads the apps of the settings again on every SIGHUP. After a mistake they stay as they are.
-async fn reload_on_hangup(hangups: Option<io::Result<Signal>>, apps: ManagedApps) {
+/// What follows the settings when they are read again.
+struct Reread {
+    apps: ManagedApps,
+    api_tokens: TokenRegistry,
+    /// Of the settings at the start.
+    started_with: Fingerprint,
+}
+
+/// Reads the settings again on every SIGHUP. After a mistake everything stays as it is.
+async fn reread_on_hangup(hangups: Option<io::Result<Signal>>, reread: Reread) {
     let Some(hangups) = hangups else { return };
     let Ok(mut hangups) = hangups else {
         return tracing::error!("could not install the handler of SIGHUP; it will end the process");
     };
     while hangups.recv().await.is_some() {
         match reread_settings() {
-            Ok(config) => {
-                let count = config.apps.len();
-                apps.configure(app_sources(&config)).await;
-                tracing::info!(apps = count, "read the apps of the settings again");
-            }
+            Ok(config) => reread.take_over(config).await,
             Err(ConfigErrors(mistakes)) => {
                 for mistake in mistakes {
                     let (setting, problem) = (mistake.name, mistake.problem);
                     tracing::error!(
                         setting,
                         problem,
-                        "a setting has a mistake; the apps stay as they are"
+                        "a setting has a mistake; all settings stay as they are"
                     );
                 }
             }
         }
+    }
+}
+
+impl Reread {
+    async fn take_over(&self, mut config: Config) {
+        // Without API_TOKENS, the token in the data folder counts.
+        if let Err(error) = first_start::generate_secrets(&mut config) {
+            return tracing::error!(%error, "cannot read the token in DATA_DIR; all settings stay as they are");
+        }
+        if self.api_tokens.configure(config.api_tokens.clone()) {
+            tracing::info!("the API tokens were changed; others are refused from now on");
+        }
+        if telemetry::log_control().configure(&config.log) {
+            tracing::info!(level = config.log.text(), "the log level of the settings was changed");
+        }
+        let ignored = self.started_with.needing_restart(&config.fingerprint);
+        if !ignored.is_empty() {
+            let settings = ignored.join(", ");
+            tracing::warn!(settings, "changed settings are ignored until a restart");
+        }
+        self.apps.configure(app_sources(&config)).await;
+        tracing::info!(apps = config.apps.len(), "read the apps of the settings again");
     }
 }
 

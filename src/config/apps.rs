@@ -17,9 +17,7 @@ use crate::zoom::app::{App, OwnRecordings, VIDEO_APP};
 use crate::zoom::token::Configured;
 
 pub use self::described::AppDefaults;
-#[cfg(test)]
-pub(super) use self::fields::{FIELDS, LeftOut};
-pub(super) use self::fields::{RECORDINGS_LAYOUT, RECORDINGS_URL};
+pub(super) use self::fields::{FIELDS, LeftOut, RECORDINGS_LAYOUT, RECORDINGS_URL};
 
 const CALLBACK_PATH: &str = "/api/v1/zoom/oauth/callback";
 /// The most secret tokens of an app: rotating one needs two.

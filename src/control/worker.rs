@@ -6,11 +6,13 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
+use tracing::{Instrument, Span, error_span};
 
 use super::policy::{self, NotNow};
 use super::{Control, RequestOptions};
-use crate::model::{ActionRecord, ActionStatus, Answer, ms};
+use crate::model::{ActionRecord, ActionStatus, Answer, SessionId, ms};
 use crate::store::StoreError;
+use crate::telemetry::session_span;
 use crate::zoom::api::{CallError, LONGEST_CALL};
 use crate::zoom::error::Problem;
 use crate::zoom::token::TokenError;
@@ -65,7 +67,11 @@ impl Control {
         let now_ms = (self.settings.now_ms)();
         self.review(now_ms).await?;
         for session_id in self.store.time_out_actions(now_ms).await? {
-            tracing::warn!(%session_id, "an accepted request had no effect in time; see the session's timeline");
+            self.context(session_id).await.in_scope(|| {
+                tracing::warn!(
+                    "an accepted request had no effect in time; see the session's timeline"
+                );
+            });
         }
         let room = ACTIONS_AT_ONCE.saturating_sub(running.len());
         let limit = u32::try_from(room).unwrap_or(0);
@@ -73,10 +79,18 @@ impl Control {
             // Longer than any call, so that no other daemon claims an action that is being executed.
             let lease_ms = ms(LONGEST_CALL) * 2;
             for action in self.store.claim_actions(now_ms, lease_ms, limit).await? {
-                running.spawn(Arc::clone(self).carry_out(action, stop.clone()));
+                let context = self.context(action.session_id).await;
+                let carried_out = Arc::clone(self).carry_out(action, stop.clone());
+                running.spawn(carried_out.instrument(context));
             }
         }
         Ok(())
+    }
+
+    /// What log lines about a session carry.
+    async fn context(&self, id: SessionId) -> Span {
+        let session = self.store.session(id).await.ok().flatten();
+        session.as_ref().map_or_else(|| error_span!("session", session_id = %id), session_span)
     }
 
     /// Plans the policies' actions for the sessions that have changed.
@@ -98,10 +112,9 @@ impl Control {
     }
 
     async fn carry_out(self: Arc<Self>, action: ActionRecord, stop: CancellationToken) {
-        let (session_id, what) = (action.session_id, action.action.as_str());
+        let what = action.action.as_str();
         match self.try_carry_out(&action, &stop).await {
             Ok((status, answer)) => tracing::info!(
-                %session_id,
                 action = what,
                 asked_by = action.asked_by,
                 status = status.as_str(),
@@ -109,7 +122,7 @@ impl Control {
                 "planned action"
             ),
             Err(error) => {
-                tracing::warn!(%session_id, action = what, %error, "could not record the outcome of a planned action; it is due again when its lease ends");
+                tracing::warn!(action = what, %error, "could not record the outcome of a planned action; it is due again when its lease ends");
             }
         }
     }

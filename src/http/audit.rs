@@ -10,6 +10,7 @@ use axum::extract::{MatchedPath, Request, State};
 use axum::http::{Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::Response;
+use tracing::Instrument;
 
 pub use self::refusals::Refusals;
 use super::AppState;
@@ -146,12 +147,12 @@ pub(super) async fn note_refusal(state: &Arc<AppState>, trail: &Trail, code: &st
     let Some(row) = state.refusals.admit(row) else { return };
     let store = state.store.clone();
     // Spawned on the tracker, so that the row is written even if hyper drops this future with its connection.
-    let written = state.requests.spawn(async move {
+    let write = async move {
         if let Err(error) = store.audit(&row).await {
             tracing::error!(actor = row.actor, action = row.action, outcome = row.outcome, %error,
                 "could not write a refusal to the audit trail; it is missing there");
         }
-    });
+    };
     // A panic of the task is logged where it happens.
-    let _ = written.await;
+    let _ = state.requests.spawn(write.in_current_span()).await;
 }

@@ -20,6 +20,7 @@ use axum::extract::{Request, State};
 use axum::http::Method;
 use axum::middleware::Next;
 use axum::response::Response;
+use tracing::Instrument;
 
 pub use self::bearer::{SUBPROTOCOL, offers_subprotocol};
 pub(super) use self::browsers::SignedIn;
@@ -32,7 +33,7 @@ use self::session_keys::BrowserId;
 pub(super) use self::sign_in::{sign_in, sign_in_with_code, sign_out};
 use self::tokens::ApiToken;
 pub use self::tokens::{ApiTokens, Scope, TokenMistake};
-use super::audit::Trail;
+use super::audit::{Trail, changes_something};
 use super::error::ApiError;
 use super::{AppState, tickets};
 use crate::hub::Entrant;
@@ -180,7 +181,7 @@ async fn admit_with(
     admit_caller(state, token, trail, request).await
 }
 
-async fn known_tokens(state: &AppState) -> KnownTokens<'_> {
+async fn known_tokens(state: &AppState) -> KnownTokens {
     state.api_tokens.known(&state.store, (state.now_ms)()).await
 }
 
@@ -225,11 +226,12 @@ async fn note_use(state: &AppState, token: &ApiToken) {
         return;
     }
     let store = state.store.clone();
-    state.requests.spawn(async move {
+    let note = async move {
         if let Err(error) = store.note_token_used(id, now_ms).await {
             tracing::warn!(%error, "could not write when an API token was used; it is written in a minute");
         }
-    });
+    };
+    state.requests.spawn(note.in_current_span());
 }
 
 fn trail_of(request: &Request) -> Trail {
@@ -239,11 +241,7 @@ fn trail_of(request: &Request) -> Trail {
 
 /// The scope that a method needs. Methods that no route has need `read` only: they are refused after this.
 fn scope_of(method: &Method) -> Scope {
-    if [Method::POST, Method::PATCH, Method::DELETE].contains(method) {
-        Scope::Control
-    } else {
-        Scope::Read
-    }
+    if changes_something(method) { Scope::Control } else { Scope::Read }
 }
 
 /// What a request proves its token with.
@@ -274,7 +272,7 @@ impl Credential {
 /// Finds the token of a credential.
 async fn authenticate<'a>(
     state: &AppState,
-    known: &'a KnownTokens<'_>,
+    known: &'a KnownTokens,
     credential: Credential,
     address: IpAddr,
 ) -> Result<(&'a ApiToken, Option<SignedIn>), ApiError> {
@@ -291,7 +289,7 @@ async fn authenticate<'a>(
 /// Finds the token with this value. A wrong one counts as a guess.
 fn find_token<'a>(
     state: &AppState,
-    known: &'a KnownTokens<'_>,
+    known: &'a KnownTokens,
     token: &[u8],
     address: IpAddr,
 ) -> Result<&'a ApiToken, ApiError> {

@@ -12,6 +12,7 @@ use bytes::Bytes;
 use http_body_util::BodyExt;
 use percent_encoding::percent_decode_str;
 use sha2::{Digest, Sha256};
+use tracing::Instrument;
 use uuid::Uuid;
 
 use super::audit::{changes_something, note_refusal};
@@ -81,7 +82,7 @@ pub(super) async fn carry_out(
         answer
     };
     // Spawned, because hyper drops the handler's future when the client hangs up.
-    match requests.spawn(work).await {
+    match requests.spawn(work.in_current_span()).await {
         Ok(answer) => answer,
         // Caught again and counted where all panics are.
         Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
@@ -155,8 +156,7 @@ impl Execution<'_> {
         };
         if let Err(error) = kept {
             // The answer is valid all the same; the key expires.
-            let request_id = &self.request_id.0;
-            tracing::warn!(request_id, %error,
+            tracing::warn!(%error,
                 "could not store an idempotent answer; a repetition executes the request again");
         }
         Ok(Response::from_parts(parts, Body::from(bytes)))

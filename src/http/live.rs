@@ -17,6 +17,7 @@ use tokio::time::timeout;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::handshake::server::create_response;
 use tokio_tungstenite::tungstenite::protocol::Role;
+use tracing::Instrument;
 
 use super::AppState;
 use super::auth::{Caller, SUBPROTOCOL, offers_subprotocol};
@@ -79,7 +80,7 @@ async fn upgrade_consumer(
     let consumer = Consumer { live: state.live.clone(), caller, session, request, permit };
     let connection = catch_panic(consumer.serve(upgrade), state.metrics.clone());
     // On the tracker, because hyper's connection task ends with the upgrade and the shutdown would not wait for it.
-    state.live_connections.spawn(connection);
+    state.live_connections.spawn(connection.in_current_span());
     let mut response = response.map(|()| Body::empty());
     // A browser that offers subprotocols fails the connection unless one of them is selected.
     if is_offered {

@@ -185,7 +185,7 @@ fn error_statuses(route: &Route, about: &Operation) -> BTreeSet<u16> {
         // Every parameter is validated, and a wrong value is a 422.
         errors.insert(422);
     }
-    if has_token && ["post", "patch"].contains(&about.method) {
+    if has_token && ["post", "patch", "put"].contains(&about.method) {
         // From the idempotency layer: body too long, too slow or unreadable, and a key that is in use.
         errors.extend([400, 408, 409, 413, 422]);
     }

@@ -1,8 +1,11 @@
 //! What follows a recorded webhook, whether it has just arrived or is processed again.
 
+use tracing::Span;
+
 use super::AppState;
 use crate::model::{Delivery, Notice, WebhookEffect};
 use crate::store::Recorded;
+use crate::telemetry::stream_span;
 
 /// Logs a recorded webhook, and notifies those who act on it. Returns what came of it, for metrics.
 pub(super) async fn follow_up(
@@ -15,19 +18,7 @@ pub(super) async fn follow_up(
         Recorded::NoChange | Recorded::AlreadyEnded => "no_change",
         Recorded::Changed(_) | Recorded::Session(_) => "changed",
     };
-    let stream_id = delivery.announcement.stream_id().map(tracing::field::display);
-    let app = delivery.app.as_str();
-    if recorded == Recorded::AlreadyEnded {
-        tracing::info!(
-            app,
-            event = delivery.event,
-            stream_id,
-            outcome,
-            "the stream has already ended; the webhook is ignored"
-        );
-    } else {
-        tracing::info!(app, event = delivery.event, stream_id, outcome, "webhook");
-    }
+    log_webhook(state, delivery, outcome, recorded == Recorded::AlreadyEnded).await;
     // After the commit, because the reader polls the store.
     state.changes.notify_control();
     match &delivery.announcement {
@@ -50,4 +41,28 @@ fn note_limit(state: &AppState, delivery: &Delivery, notice: &Notice) {
     let limit = notice.concurrency_limit.unwrap_or(number);
     state.metrics.concurrency_limit.set(app, limit as f64);
     state.metrics.concurrency_reported.set(app, delivery.received_at_ms as f64 / 1000.0);
+}
+
+/// Logs a webhook, about a stream with the stream's session.
+async fn log_webhook(state: &AppState, delivery: &Delivery, outcome: &str, has_ended: bool) {
+    let stream = match delivery.announcement.stream_id() {
+        Some(id) => state.store.stream(id).await.ok().flatten(),
+        None => None,
+    };
+    // A stream of another app that the webhook names is not its own.
+    let stream = stream.filter(|stream| stream.app == delivery.app);
+    let context = stream.as_ref().map_or_else(Span::none, stream_span);
+    context.in_scope(|| {
+        let (app, event) = (delivery.app.as_str(), &*delivery.event);
+        if has_ended {
+            tracing::info!(
+                app,
+                event,
+                outcome,
+                "the stream has already ended; the webhook is ignored"
+            );
+        } else {
+            tracing::info!(app, event, outcome, "webhook");
+        }
+    });
 }

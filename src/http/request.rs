@@ -2,20 +2,27 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::panic::AssertUnwindSafe;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Instant;
 
+use axum::body::Body;
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::{HeaderMap, HeaderValue, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
 use futures_util::FutureExt;
+use hyper::body::{Body as HttpBody, Frame, SizeHint};
+use tracing::{Instrument, Span};
 use uuid::Uuid;
 
 use super::client_address::{ClientAddress, Peer, TrustedProxies};
 use super::connections::Overload;
 use super::error::ApiError;
 use crate::metrics::Metrics;
+use crate::telemetry::request_span;
 
 const REQUEST_ID_HEADER: &str = "x-request-id";
 
@@ -64,6 +71,7 @@ pub(super) async fn observe_request(
     // Version 7, so that ids sort by time in logs. An id that the client sends is ignored: it could forge log lines.
     let request_id = Uuid::now_v7().to_string();
     let client = observer.client(&request);
+    let context = request_span(&request_id);
     request.extensions_mut().insert(RequestId(request_id.clone()));
     request.extensions_mut().insert(client);
     let started = Instant::now();
@@ -75,10 +83,13 @@ pub(super) async fn observe_request(
     let mut response = match observer.is_refused(overload, route) {
         true => ApiError::Overloaded.into_response(),
         // The state of a handler that panicked is dropped with its future, so nothing observes a broken invariant.
-        false => AssertUnwindSafe(next.run(request)).catch_unwind().await.unwrap_or_else(|_| {
-            observer.metrics.panics.inc([]);
-            ApiError::Panicked.into_response()
-        }),
+        false => {
+            let answer = AssertUnwindSafe(next.run(request)).catch_unwind();
+            answer.instrument(context.clone()).await.unwrap_or_else(|_| {
+                observer.metrics.panics.inc([]);
+                ApiError::Panicked.into_response()
+            })
+        }
     };
     let error = response.extensions_mut().remove::<ApiError>();
     let is_shown = response.extensions_mut().remove::<ErrorShown>().is_some();
@@ -90,17 +101,55 @@ pub(super) async fn observe_request(
     if is_periodic(route) && response.status().is_success() {
         return response;
     }
-    tracing::info!(
-        request_id,
-        client = %client.0,
-        %method,
-        route,
-        status = response.status().as_u16(),
-        ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
-        error = error.as_ref().map(log_text),
-        "request"
-    );
-    response
+    context.in_scope(|| {
+        tracing::info!(
+            client = %client.0,
+            %method,
+            route,
+            status = response.status().as_u16(),
+            ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
+            error = error.as_ref().map(log_text),
+            "request"
+        );
+    });
+    in_context(response, context)
+}
+
+/// Logs what happens while an answer is streamed as a part of its request.
+fn in_context(response: Response, context: Span) -> Response {
+    // An answer of a known size is complete.
+    if response.body().size_hint().exact().is_some() {
+        return response;
+    }
+    response.map(|body| Body::new(BodyInContext { body, context }))
+}
+
+/// The body of an answer, polled in the context of its request.
+struct BodyInContext {
+    body: Body,
+    context: Span,
+}
+
+impl HttpBody for BodyInContext {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        let Self { body, context } = &mut *self;
+        let _entered = context.enter();
+        Pin::new(body).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
 }
 
 fn is_periodic(route: &str) -> bool {
@@ -131,7 +180,6 @@ fn security_headers(headers: &mut HeaderMap, request_id: &str) {
 #[cfg(test)]
 mod tests {
     use axum::Router;
-    use axum::body::Body;
     use axum::http::StatusCode;
     use axum::middleware::from_fn_with_state;
     use axum::routing::get;

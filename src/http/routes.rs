@@ -75,6 +75,10 @@ impl Route {
         self.with("patch", about, |handlers| handlers.patch(handler))
     }
 
+    fn put<T: 'static>(self, handler: impl Handler<T, Arc<AppState>>, about: Operation) -> Self {
+        self.with("put", about, |handlers| handlers.put(handler))
+    }
+
     fn delete<T: 'static>(self, handler: impl Handler<T, Arc<AppState>>, about: Operation) -> Self {
         self.with("delete", about, |handlers| handlers.delete(handler))
     }

@@ -29,7 +29,7 @@ pub fn of_query(uri: &Uri) -> Option<String> {
 /// Verifies a ticket without writing anything: signed here, for this path, by an API token that is still valid.
 pub(super) fn verify_ticket(
     state: &AppState,
-    known: &KnownTokens<'_>,
+    known: &KnownTokens,
     ticket: &str,
     path: &str,
 ) -> Result<Claim, ApiError> {

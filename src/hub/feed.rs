@@ -267,7 +267,10 @@ impl Feed {
                 return;
             }
         }
-        tracing::error!(stream_id = %self.stream_id, lost = self.lost, "the queue stayed full; the stream's last entries and figures are lost");
+        tracing::error!(
+            lost = self.lost,
+            "the queue stayed full; the stream's last entries and figures are lost"
+        );
     }
 
     fn now_ms(&self) -> i64 {
@@ -290,7 +293,7 @@ impl Feed {
         if !is_kept {
             // One line per full queue, not one per entry.
             if self.lost == 0 {
-                tracing::warn!(stream_id = %self.stream_id, "the entry queue is full; entries are dropped and counted");
+                tracing::warn!("the entry queue is full; entries are dropped and counted");
             }
             self.counting.entry_lost();
             self.lost += 1;

@@ -5,14 +5,18 @@
 //! no number yet, and can get one under a later epoch or from another node.
 
 use tokio::sync::oneshot;
+use tracing::Span;
 
 use super::queue::{Heard, entry_bytes};
 use crate::model::{AppName, Entry, EntryBody, SessionId, StreamId, StreamRecord};
 use crate::store::{Append, Offer, StreamUpdate};
+use crate::telemetry::stream_span;
 
 /// The writer's state for one stream's log.
 pub(super) struct Log {
     app: AppName,
+    /// What log lines about the stream carry.
+    context: Span,
     session_id: SessionId,
     stream_id: StreamId,
     stream_ordinal: u32,
@@ -48,6 +52,7 @@ impl Log {
     pub(super) fn new(stream: &StreamRecord, last_seq: u64) -> Self {
         Self {
             app: stream.app.clone(),
+            context: stream_span(stream),
             session_id: stream.session_id,
             stream_id: stream.stream_id.clone(),
             stream_ordinal: stream.ordinal,
@@ -65,6 +70,10 @@ impl Log {
     /// The app of the stream.
     pub(super) fn app(&self) -> &AppName {
         &self.app
+    }
+
+    pub(super) fn context(&self) -> &Span {
+        &self.context
     }
 
     pub(super) fn claim(&self) -> ClaimState {
@@ -228,6 +237,7 @@ mod tests {
     fn log() -> Log {
         Log {
             app: AppName::default(),
+            context: Span::none(),
             session_id: SessionId(uuid::Uuid::nil()),
             stream_id: StreamId::parse("s").unwrap(),
             stream_ordinal: 1,

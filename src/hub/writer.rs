@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, timeout_at};
+use tracing::Span;
 
 use super::Hub;
 use super::batching::{Batcher, Kind, MAX_BATCH_BYTES, until_answered};
@@ -237,6 +238,11 @@ impl Writer {
         stored
     }
 
+    /// What log lines about a stream carry.
+    fn context(&self, stream_id: &StreamId) -> Span {
+        self.logs.get(stream_id).map_or_else(Span::none, |log| log.context().clone())
+    }
+
     /// The streams with personal entries among these that are not to be stored.
     fn live_only(&self, appends: &[Append]) -> HashSet<StreamId> {
         let personal = appends.iter().filter(|append| append.entry.body.kind().is_personal());
@@ -254,7 +260,14 @@ impl Writer {
         let stored = until_answered(|| self.store.entry(&stream_id, seq)).await;
         let stored = stored.ok().flatten();
         let is_stored = stored.is_some();
-        tracing::error!(%stream_id, seq, kind = body.kind().as_str(), is_stored, "the store did not take an entry; publishing what is stored under its number");
+        self.context(&stream_id).in_scope(|| {
+            tracing::error!(
+                seq,
+                kind = body.kind().as_str(),
+                is_stored,
+                "the store did not take an entry; publishing what is stored under its number"
+            );
+        });
         stored
     }
 
@@ -285,7 +298,11 @@ impl Writer {
         self.fence(&fenced);
         self.keep_updates(&good, &fenced);
         for n in sent.replaced {
-            tracing::error!(stream_id = %good[n].0, "could not store the figures of a stream; the next update replaces them");
+            self.context(&good[n].0).in_scope(|| {
+                tracing::error!(
+                    "could not store the figures of a stream; the next update replaces them"
+                );
+            });
         }
     }
 

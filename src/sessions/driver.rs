@@ -219,11 +219,12 @@ impl Driver<'_> {
 
     /// Passes on the parameters that Zoom grants, and logs each field that differs from the request, once.
     fn note_granted(&mut self, effective: &Effective) {
-        let stream_id = &self.task.setup.stream_id;
         for difference in effective.differences(&self.task.setup.params) {
             // Every rejoin brings the same answer again.
             if self.logged_fields.insert(difference.field.clone()) {
-                tracing::warn!(%stream_id, "Zoom grants other media parameters than requested; the stream uses Zoom's: {difference}");
+                tracing::warn!(
+                    "Zoom grants other media parameters than requested; the stream uses Zoom's: {difference}"
+                );
             }
         }
         self.task.feed.effective(effective);
@@ -235,8 +236,10 @@ impl Driver<'_> {
             return;
         }
         if !std::mem::replace(&mut self.has_warned, true) {
-            let stream_id = &self.task.setup.stream_id;
-            tracing::warn!(%stream_id, ?unreadable, "unreadable message; it and later ones are skipped and counted");
+            tracing::warn!(
+                ?unreadable,
+                "unreadable message; it and later ones are skipped and counted"
+            );
         }
         self.task.feed.add_unreadable(unreadable);
     }
@@ -245,7 +248,10 @@ impl Driver<'_> {
     fn log_unknown(&self) {
         let unknown = self.stream.unknown();
         if !unknown.is_empty() {
-            tracing::info!(stream_id = %self.task.setup.stream_id, ?unknown, "received messages of unknown types; they were ignored and counted");
+            tracing::info!(
+                ?unknown,
+                "received messages of unknown types; they were ignored and counted"
+            );
         }
     }
 

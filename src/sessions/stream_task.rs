@@ -135,7 +135,7 @@ impl StreamTask {
             }
             Exit::Left => {
                 self.feed.finish().await;
-                tracing::info!(stream_id = %self.stream_id(), "released the stream for another daemon or the next start")
+                tracing::info!("released the stream for another daemon or the next start")
             }
             Exit::Finished(end) => {
                 // Before the end is recorded: the store accepts no offered entry after it.
@@ -167,7 +167,7 @@ impl StreamTask {
     /// only lost the store. It continues when the store is back; until then other daemons try again periodically.
     async fn give_back(&self) {
         let (stream_id, epoch) = (self.stream_id(), self.lease.borrow().epoch);
-        tracing::info!(%stream_id, "another daemon is connected to the stream; giving the claim back");
+        tracing::info!("another daemon is connected to the stream; giving the claim back");
         give_back(&self.store, stream_id, epoch, self.quiet).await;
     }
 
@@ -184,7 +184,9 @@ impl StreamTask {
             }
         };
         if !matches!(timeout(LAST_OFFERS, all).await, Ok(Ok(()))) {
-            tracing::warn!(%stream_id, "could not read entries offered by other daemons in time; they are missing from the log");
+            tracing::warn!(
+                "could not read entries offered by other daemons in time; they are missing from the log"
+            );
         }
     }
 
@@ -212,7 +214,7 @@ pub(super) async fn leave_to_others(settings: &Settings, store: Store, stream: &
 
 async fn give_back(store: &Store, stream_id: &StreamId, epoch: i64, quiet: Duration) {
     if let Err(error) = store.give_back(stream_id, epoch, ms(quiet)).await {
-        tracing::warn!(%stream_id, %error, "could not give the claim back; its lease will expire");
+        tracing::warn!(%error, "could not give the claim back; its lease will expire");
     }
 }
 
@@ -238,13 +240,13 @@ pub(super) async fn record_end(
     });
     match ended.await {
         Ok(Some(last_entry)) => {
-            log_end(stream_id, end);
+            log_end(end);
             hub.publish(vec![last_entry]);
             true
         }
         Ok(None) => false,
         Err(error) => {
-            tracing::error!(%stream_id, %error, "the store rejected a stream's end; the stream will be picked up again");
+            tracing::error!(%error, "the store rejected a stream's end; the stream will be picked up again");
             false
         }
     }
@@ -273,22 +275,29 @@ fn quiet_of(settings: &Settings) -> Duration {
     settings.leases.lease / QUIET_IN_LEASE
 }
 
-fn log_end(stream_id: &StreamId, end: &End) {
+fn log_end(end: &End) {
     let outcome = end.outcome.as_str();
     match end.outcome {
         _ if end.stop_reason == Some(StopReason::AUTHENTICATION_FAILURE) => {
-            tracing::error!(%stream_id, outcome, "Zoom ended the stream because it could not authenticate us: \
-                check the client id and client secret of its app (ZOOM_CLIENT_ID, ZOOM_CLIENT_SECRET); it is not started again");
+            tracing::error!(
+                outcome,
+                "Zoom ended the stream because it could not authenticate us: \
+                check the client id and client secret of its app (ZOOM_CLIENT_ID, ZOOM_CLIENT_SECRET); it is not started again"
+            );
         }
         Outcome::Stopped | Outcome::Closed => {
-            tracing::info!(%stream_id, outcome, stop_reason = end.stop_reason.map(|reason| reason.0), "stream ended");
+            tracing::info!(
+                outcome,
+                stop_reason = end.stop_reason.map(|reason| reason.0),
+                "stream ended"
+            );
         }
         Outcome::LeftOut => {
-            tracing::info!(%stream_id, outcome, detail = end.detail, "stream left out; it is not joined");
+            tracing::info!(outcome, detail = end.detail, "stream left out; it is not joined");
         }
         _ => {
             let detail = &end.detail;
-            tracing::warn!(%stream_id, outcome, stop_reason = end.stop_reason.map(|reason| reason.0), %detail, "stream lost");
+            tracing::warn!(outcome, stop_reason = end.stop_reason.map(|reason| reason.0), %detail, "stream lost");
         }
     }
 }

@@ -11,6 +11,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
+use tracing::{Instrument, Span};
 
 use super::stream_task::{After, Controls, StreamTask, leave_to_others, record_end};
 use super::stream_threads::StreamThreads;
@@ -22,6 +23,7 @@ use crate::rtms::endpoint::Endpoint;
 use crate::rtms::stream::End;
 use crate::sessions::driver::{Command, Lease};
 use crate::store::{Claim, OfferKey, Store, StoreError};
+use crate::telemetry::stream_span;
 use crate::zoom::app::{App, Place};
 
 /// How many streams are claimed in one transaction.
@@ -65,6 +67,8 @@ struct RunningTask {
     offered: OfferKey,
     /// When another daemon was first seen to have the stream.
     lost_since: Option<StdInstant>,
+    /// What log lines about the stream carry.
+    context: Span,
     /// Counts the stream for its app's quota.
     _place: Place,
 }
@@ -230,7 +234,7 @@ impl Supervisor {
                 }
                 Err(error) => {
                     // Counts as delivered: the same row would be refused, and logged, at every poll.
-                    tracing::warn!(stream_id = %record.stream_id, "the new server_urls {error}");
+                    stream_span(record).in_scope(|| tracing::warn!("the new server_urls {error}"));
                     true
                 }
             };
@@ -293,12 +297,12 @@ impl Supervisor {
 
     fn join(&mut self, app: Arc<App>, claim: &Claim, until: StdInstant) {
         let stream = &claim.stream;
-        let stream_id = &stream.stream_id;
         match app.rtms_hosts.first_allowed(&stream.server_urls) {
             Ok(endpoint) => self.start_at(endpoint, app, claim, until),
             Err(error) => {
                 let detail = format!("the announced URL {error}");
-                tracing::warn!(%stream_id, "{detail}; the stream is not joined");
+                stream_span(stream)
+                    .in_scope(|| tracing::warn!("{detail}; the stream is not joined"));
                 self.end(stream, End { detail, ..stream_end(Outcome::UrlRefused, None) });
             }
         }
@@ -306,9 +310,10 @@ impl Supervisor {
 
     /// Gives back a stream of an app that this daemon does not have: another one may have it, or have it soon.
     fn leave_to_others(&mut self, stream: &StreamRecord) {
-        let (stream_id, app) = (&stream.stream_id, &stream.app);
-        if self.missing_apps.insert(app.clone()) {
-            tracing::warn!(%stream_id, %app, "the app of a stream is not configured here; leaving its streams to another daemon");
+        if self.missing_apps.insert(stream.app.clone()) {
+            stream_span(stream).in_scope(|| {
+                tracing::warn!("the app of a stream is not configured here; leaving its streams to another daemon");
+            });
         }
         let (settings, store, given_back) =
             (self.settings.clone(), self.store.clone(), stream.clone());
@@ -323,7 +328,9 @@ impl Supervisor {
         let stream = &claim.stream;
         let event = if claim.is_taken_over { "taken_over" } else { "claimed" };
         self.hub.metrics().leases.inc([event]);
-        tracing::info!(stream_id = %stream.stream_id, server = %endpoint, resumed = claim.last_seq > 0, "stream started");
+        stream_span(stream).in_scope(|| {
+            tracing::info!(server = %endpoint, resumed = claim.last_seq > 0, "stream started");
+        });
         let (store, hub) = (self.store.clone(), Arc::clone(&self.hub));
         let (task, controls) =
             StreamTask::new(&self.settings, &app, store, hub, claim, endpoint, until);
@@ -364,7 +371,8 @@ impl Supervisor {
         Controls { commands, lease }: Controls,
         task: impl Future<Output = After> + Send + 'static,
     ) {
-        let place = self.settings.occupancy.enter(app.as_ref().map(|app| &app.name));
+        let (place, context) =
+            (self.settings.occupancy.enter(app.as_ref().map(|app| &app.name)), stream_span(stream));
         let running = RunningTask {
             app,
             commands,
@@ -376,10 +384,11 @@ impl Supervisor {
             video_user_id: None,
             offered: OfferKey::default(),
             lost_since: None,
+            context: context.clone(),
             _place: place,
         };
         self.running.insert(stream.stream_id.clone(), running);
-        let task = self.tasks.spawn(task);
+        let task = self.tasks.spawn(task.instrument(context));
         self.task_streams.insert(task.id(), stream.stream_id.clone());
     }
 
@@ -393,9 +402,11 @@ impl Supervisor {
             Ok((_, After::Rest)) => return,
             Err(_) => {}
         }
-        tracing::error!(%stream_id, "a stream's task panicked; the stream is given up");
         match self.store.stream(&stream_id).await {
             Ok(Some(mut stream)) => {
+                stream_span(&stream).in_scope(|| {
+                    tracing::error!("a stream's task panicked; the stream is given up");
+                });
                 // The end must not be written under another daemon's claim.
                 stream.epoch = running.map_or(stream.epoch, |running| running.epoch());
                 self.end(&stream, stream_end(Outcome::Failed, None));

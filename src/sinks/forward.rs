@@ -17,18 +17,20 @@ use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
 
 pub use self::target::{TargetError, Targets};
 
 use self::dial::dial;
 use super::live::{CloseReason, Connection, DeliveryAcks, Live, Request, Source};
 use super::{Context, Runner, Stops};
-use crate::hub::{Entrant, Permit};
+use crate::hub::{Entrant, Permit, StreamInfo};
 use crate::model::{AppName, Cursor, Forward, ForwardId, SessionId};
 use crate::net::Network;
 use crate::rtms::backoff::{self, Backoff};
 use crate::rtms::endpoint::Endpoint;
 use crate::store::StoreError;
+use crate::telemetry::session_span_of;
 use crate::zoom::app::Apps;
 
 /// The most forwards of one session.
@@ -184,20 +186,20 @@ impl Forwards {
         let since_ms = (self.now_ms)().saturating_sub(RECENTLY_MS);
         let forwards = self.live.store.forwards(since_ms, MAX_ALL).await?;
         let running = self.live.hub.running_all();
-        let here: HashMap<SessionId, AppName> =
-            running.iter().map(|(stream, _)| (stream.session_id, stream.app.clone())).collect();
+        let here: HashMap<SessionId, &StreamInfo> =
+            running.iter().map(|(stream, _)| (stream.session_id, &**stream)).collect();
         self.stop_others(&forwards, &here);
         for forward in forwards {
-            let Some(app) = here.get(&forward.session_id) else { continue };
+            let Some(stream) = here.get(&forward.session_id) else { continue };
             if !self.running().contains_key(&forward.id) {
-                self.start(forward, app.clone(), tasks);
+                self.start(forward, stream, tasks);
             }
         }
         Ok(())
     }
 
     /// Stops forwards that were removed or have had no stream of their session here for a while.
-    fn stop_others(&self, forwards: &[Forward], here: &HashMap<SessionId, AppName>) {
+    fn stop_others(&self, forwards: &[Forward], here: &HashMap<SessionId, &StreamInfo>) {
         let known: HashSet<ForwardId> = forwards.iter().map(|forward| forward.id).collect();
         // A forward that has failed stays in the map, so that it is not started again.
         self.running().retain(|id, running| {
@@ -214,7 +216,9 @@ impl Forwards {
         });
     }
 
-    fn start(self: &Arc<Self>, forward: Forward, app: AppName, tasks: &mut JoinSet<()>) {
+    fn start(self: &Arc<Self>, forward: Forward, stream: &StreamInfo, tasks: &mut JoinSet<()>) {
+        let app = stream.app.clone();
+        let context = session_span_of(stream.session_id, stream.instance.product, &app);
         let (status, status_seen) = watch::channel(ForwardStatus::Connecting);
         let (delivered, delivered_seen) = watch::channel(forward.cursor.clone());
         let stop = self.live.stop.child_token();
@@ -229,11 +233,12 @@ impl Forwards {
         self.running().insert(forward.id, running);
         let task =
             ForwardTask { forwards: Arc::clone(self), forward, app, status, delivered, stop };
-        tasks.spawn(async move {
+        let forwarding = async move {
             let last = task.run().await;
             tracing::info!(forward_id = %task.forward.id, ?last, "a forward has ended");
             task.status.send_replace(last);
-        });
+        };
+        tasks.spawn(forwarding.instrument(context));
     }
 
     /// Stores the positions of delivered entries, to continue there after a kill.

@@ -14,6 +14,15 @@ pub struct AuditPage<'a> {
     pub actor: Option<&'a str>,
     /// Only rows of this action.
     pub action: Option<&'a str>,
+    /// Only rows about this subject.
+    pub subject: Option<&'a str>,
+    /// Only rows with this outcome.
+    pub outcome: Option<&'a str>,
+    /// Only rows that concern this app.
+    pub app: Option<&'a str>,
+    /// Only rows from this time on, and before the other one. Unix milliseconds.
+    pub from_ms: Option<i64>,
+    pub to_ms: Option<i64>,
     /// Only rows that concern one of these apps.
     pub apps: AppScope,
 }
@@ -27,8 +36,18 @@ impl Store {
 
     /// One page of audit rows, newest first.
     pub async fn audit_page(&self, page: &AuditPage<'_>) -> Result<Vec<Audited>, StoreError> {
-        let AuditPage { before, limit, actor, action, apps } = page;
-        let values = binds![*before, *actor, *action, i64::from(*limit), rows::apps_text(apps)];
+        let values = binds![
+            page.before,
+            page.actor,
+            page.action,
+            i64::from(page.limit),
+            rows::apps_text(&page.apps),
+            page.subject,
+            page.outcome,
+            page.app,
+            page.from_ms,
+            page.to_ms,
+        ];
         let rows: Vec<Audited> = self.database.all(sql::AUDIT, values).await?;
         Ok(rows)
     }

@@ -16,6 +16,7 @@ use crate::model::{
     StopReason, StreamId, StreamInterrupted, StreamRecord, StreamStarted, StreamStopped,
     WebhookEffect, WebhookOutcome, WebhookReason,
 };
+use crate::telemetry::stream_span;
 
 /// The longest body of a notice that is shown.
 const MAX_NOTICE_CHARS: i64 = 8 * 1024;
@@ -198,10 +199,12 @@ async fn lock_named(
     if stream.app == delivery.app {
         return Ok(Named::Own(Box::new(stream)));
     }
-    tracing::warn!(
-        stream_id = %stream.stream_id, app = %delivery.app, event = delivery.event,
-        "a webhook names a stream of another app; it is recorded without effect"
-    );
+    stream_span(&stream).in_scope(|| {
+        tracing::warn!(
+            sent_by = %delivery.app, event = delivery.event,
+            "a webhook names a stream of another app; it is recorded without effect"
+        );
+    });
     tx.execute(sql::DISOWN_DELIVERY, binds![&*delivery.digest]).await?;
     Ok(Named::Foreign)
 }

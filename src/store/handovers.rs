@@ -173,8 +173,10 @@ pub(super) async fn close_offers(
     }
     // An offer that this version cannot read is not counted.
     let offers: Vec<Offer> = rows.into_iter().filter_map(|row| row.read(stream).ok()).collect();
-    tracing::warn!(%stream, offers = offers.len(),
-        "entries of another daemon came too late for the stream's log; the ledger counts them");
+    tracing::warn!(
+        offers = offers.len(),
+        "entries of another daemon came too late for the stream's log; the ledger counts them"
+    );
     if let Some(record) = read_stream(tx, stream).await? {
         count_late(tx, stream, record.ledger, offers.iter()).await?;
     }

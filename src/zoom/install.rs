@@ -9,6 +9,7 @@ use std::time::Instant;
 use thiserror::Error;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tracing::Instrument;
 
 use super::app::{App, Apps};
 use super::exchange_limit::ExchangeLimit;
@@ -161,11 +162,12 @@ impl Installer {
         // After the wait: a state that was refused as busy can be tried again.
         self.0.use_state(&accepted.id)?;
         let inner = Arc::clone(&self.0);
-        let task = self.0.tasks.spawn(async move {
+        let exchange = async move {
             // Held until the exchange ends, even if the browser has left.
             let _turn = turn;
             inner.install(&app, &accepted, &code, address).await
-        });
+        };
+        let task = self.0.tasks.spawn(exchange.in_current_span());
         task.await.unwrap_or(Err(InstallError::Panicked))
     }
 
@@ -177,7 +179,8 @@ impl Installer {
         audit: AuditRow,
     ) -> Result<Uninstalled, UninstallError> {
         let inner = Arc::clone(&self.0);
-        let task = self.0.tasks.spawn(async move { inner.uninstall(id, options, audit).await });
+        let removal = async move { inner.uninstall(id, options, audit).await };
+        let task = self.0.tasks.spawn(removal.in_current_span());
         let panicked = |_| Err(StoreError::Row("the removal panicked".to_owned()).into());
         task.await.unwrap_or_else(panicked)
     }

@@ -13,6 +13,7 @@ mod forward;
 mod ledger;
 mod links;
 mod live;
+mod logs;
 mod media;
 mod meeting;
 mod metrics;

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 
 use super::{SECTIONS, Variable};
 use crate::config::apps::{FIELDS, LeftOut};
+use crate::config::reread::is_reread;
 use crate::written::{agrees, part_agrees};
 
 /// Columns of `.env.example`.
@@ -23,6 +24,8 @@ const BEGIN: &str = "<!-- settings:begin -->\n";
 const END: &str = "<!-- settings:end -->";
 const FIELDS_BEGIN: &str = "<!-- app fields:begin -->\n";
 const FIELDS_END: &str = "<!-- app fields:end -->";
+const REREAD_BEGIN: &str = "<!-- reread:begin -->\n";
+const REREAD_END: &str = "<!-- reread:end -->";
 
 #[test]
 fn the_example_file_is_what_the_table_of_settings_yields() {
@@ -35,8 +38,20 @@ fn the_documented_settings_are_what_the_table_of_settings_yields() {
 }
 
 #[test]
+fn the_documented_settings_that_need_no_restart_are_those_that_are_read_again() {
+    part_agrees(DOCUMENT, REREAD_BEGIN, &reread(), REREAD_END);
+}
+
+#[test]
 fn the_documented_fields_of_an_app_are_what_their_table_yields() {
     part_agrees(DOCUMENT, FIELDS_BEGIN, &fields(), FIELDS_END);
+}
+
+/// The variables that count without a restart, as lines of text.
+fn reread() -> String {
+    let names = super::variables().map(|variable| variable.name).filter(|name| is_reread(name));
+    let names: Vec<_> = names.map(|name| format!("`{name}`")).collect();
+    comment(&names.join(", ")).replace("# ", "")
 }
 
 fn fields() -> String {

@@ -104,7 +104,7 @@ impl Browsers {
     pub(super) async fn token_of<'a>(
         &self,
         state: &AppState,
-        known: &'a KnownTokens<'_>,
+        known: &'a KnownTokens,
         id: BrowserId,
     ) -> Result<(&'a ApiToken, SignedIn), ApiError> {
         let (row_id, now_ms) = (id.row_id(), (state.now_ms)());

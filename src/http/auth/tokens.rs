@@ -43,14 +43,14 @@ pub struct TokenMistake {
 }
 
 /// The tokens of `API_TOKENS`. Only their hashes are kept.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ApiTokens {
     tokens: Vec<ApiToken>,
     source: TokenSource,
 }
 
 /// One API token.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct ApiToken {
     /// Unique: that of a stored token ends in its id.
     pub(super) name: Arc<str>,

@@ -3,8 +3,8 @@
 use super::{Access, Route};
 use crate::http::openapi::Operation;
 use crate::http::{
-    api_tokens, app_webhook_path, assets, audit_rows, docs, health, home, metrics, openapi, ops,
-    webhook,
+    api_tokens, app_webhook_path, assets, audit_rows, docs, health, home, log_level, metrics,
+    openapi, ops, webhook,
 };
 
 /// Routes for Zoom's webhooks, health, tokens and documents.
@@ -52,8 +52,28 @@ fn other_routes() -> Vec<Route> {
                 .query("before", "The `next` of the previous page")
                 .query("actor", "Only actions of this API token, or of `zoom` or `rtmsd`")
                 .query("action", "Only actions of this kind, such as `session.delete`")
+                .query("session", "Only actions on the session with this id")
+                .query("subject", "Only actions on this: the id or name of what they changed")
+                .query("app", "Only actions that concern this Zoom app")
+                .query("outcome", "Only actions with this outcome, such as `ok`")
+                .query("from", "Only actions from this time on: RFC 3339, or Unix milliseconds")
+                .query("to", "Only actions before this time")
                 .answer(200, "One page", Some("AuditList")),
         ),
+        Route::new(Access::Admin, "/api/v1/admin/log-level")
+            .get(
+                log_level::show,
+                about("showLogLevel", "What is logged").answer(200, "The level", Some("LogLevel")),
+            )
+            .put(
+                log_level::change,
+                about(
+                    "changeLogLevel",
+                    "Change what is logged, for some time or until the next start",
+                )
+                .body("LogLevelChange")
+                .answer(200, "The level after the change", Some("LogLevel")),
+            ),
         Route::new(Access::Open, "/openapi.json").get(
             openapi::serve,
             about("openapi", "This document").answer(200, "OpenAPI 3.1", None),

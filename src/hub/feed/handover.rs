@@ -49,7 +49,10 @@ impl Feed {
         let times = || missing.iter().map(|offer| offer.at_ms);
         let (Some(start_ms), Some(end_ms)) = (times().min(), times().max()) else { return };
         let count = missing.len() as u64;
-        tracing::info!(stream_id = %self.stream_id, entries = count, "another daemon handed over entries that were missed here; they are appended");
+        tracing::info!(
+            entries = count,
+            "another daemon handed over entries that were missed here; they are appended"
+        );
         let now_ms = self.now_ms();
         self.append(now_ms, EntryBody::HandedOver { count, start_ms, end_ms });
         missing.into_iter().for_each(|offer| self.take_over(offer));

@@ -22,7 +22,9 @@ impl Writer {
         for stream_id in streams {
             let Some(log) = self.logs.get_mut(stream_id) else { continue };
             if log.fence() {
-                tracing::warn!(%stream_id, "the stream was claimed again; this daemon sets its entries aside until it knows by which daemon");
+                log.context().in_scope(|| {
+                    tracing::warn!("the stream was claimed again; this daemon sets its entries aside until it knows by which daemon");
+                });
                 self.hub.note_fenced(stream_id, log.epoch());
             }
         }
@@ -60,7 +62,9 @@ impl Writer {
         let epoch = log.epoch();
         let stored = until_answered(|| self.store.last_seq_of(stream_id, epoch)).await;
         stored.unwrap_or_else(|error| {
-            tracing::error!(%error, %stream_id, "could not read the last stored entry number of a stream; some entries may be stored twice");
+            log.context().in_scope(|| {
+                tracing::error!(%error, "could not read the last stored entry number of a stream; some entries may be stored twice");
+            });
             0
         })
     }
@@ -88,7 +92,7 @@ impl Writer {
                 Box::pin(async move { store.offer(&stream_id, batch).await })
             });
             let sent = sent.await;
-            note_offered(stream_id, offers.len() as u64, &sent.answers);
+            self.context(stream_id).in_scope(|| note_offered(offers.len() as u64, &sent.answers));
         }
         self.queue.done(bytes);
         self.answer(stream_id);
@@ -99,21 +103,29 @@ impl Writer {
         let epoch = log.epoch();
         let dismissed = until_answered(|| self.store.dismiss_offers(stream_id, epoch, keys)).await;
         if let Err(error) = dismissed {
-            tracing::error!(%error, %stream_id, "could not dismiss entries offered by another daemon; they stay offered");
+            log.context().in_scope(|| {
+                tracing::error!(%error, "could not dismiss entries offered by another daemon; they stay offered");
+            });
         }
     }
 }
 
-fn note_offered(stream_id: &StreamId, all: u64, answers: &[Offered]) {
+fn note_offered(all: u64, answers: &[Offered]) {
     let kept = answers.iter().map(|offered| offered.kept).sum::<u64>();
     let late = answers.iter().map(|offered| offered.late).sum::<u64>();
     if kept > 0 {
-        tracing::info!(%stream_id, entries = kept, "handed entries over to the daemon that has the stream");
+        tracing::info!(entries = kept, "handed entries over to the daemon that has the stream");
     }
     if late > 0 {
-        tracing::warn!(%stream_id, entries = late, "the stream ended before entries were handed over; its ledger counts them as missing");
+        tracing::warn!(
+            entries = late,
+            "the stream ended before entries were handed over; its ledger counts them as missing"
+        );
     }
     if all > kept + late {
-        tracing::warn!(%stream_id, lost = all - kept - late, "entries were not handed over, because too many wait for the stream or it was deleted; they are lost");
+        tracing::warn!(
+            lost = all - kept - late,
+            "entries were not handed over, because too many wait for the stream or it was deleted; they are lost"
+        );
     }
 }

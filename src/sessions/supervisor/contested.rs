@@ -7,6 +7,7 @@ use super::Supervisor;
 use crate::model::{StreamId, StreamRecord};
 use crate::sessions::driver::Command;
 use crate::store::{Claim, Offer, StoreError};
+use crate::telemetry::stream_span;
 
 /// How many offered entries are passed to a stream at a time.
 const OFFERS_AT_ONCE: u32 = 500;
@@ -50,7 +51,9 @@ impl Supervisor {
             return;
         }
         self.hub.metrics().leases.inc(["lost"]);
-        tracing::info!(%stream_id, "another daemon has the stream, or it has ended; leaving it");
+        running.context.in_scope(|| {
+            tracing::info!("another daemon has the stream, or it has ended; leaving it");
+        });
         self.hub.taken(stream_id);
         // An error means that the task has ended, or that its queue is full; then the next poll sends the
         // command again.
@@ -75,7 +78,7 @@ impl Supervisor {
         let stream_id = &stream.stream_id;
         let Some(running) = self.running.get_mut(stream_id) else { return };
         self.hub.metrics().leases.inc(["claimed_again"]);
-        tracing::info!(%stream_id, "claimed the stream again; it continues");
+        stream_span(stream).in_scope(|| tracing::info!("claimed the stream again; it continues"));
         if stream.is_revoked() {
             self.hub.revoked(stream_id);
         }

@@ -3,6 +3,7 @@
 use super::Supervisor;
 use crate::model::{AppRooms, StreamId, StreamRecord};
 use crate::store::StoreError;
+use crate::telemetry::stream_span;
 
 impl Supervisor {
     /// How many more streams of each app with a quota may run here.
@@ -37,7 +38,9 @@ impl Supervisor {
             if is_only_to_be_ended(&stream) || rooms.take(&stream.app) {
                 admitted.push(stream.stream_id);
             } else {
-                tracing::warn!(%stream_id, app = %stream.app, "the app is at its quota (MAX_STREAMS_PER_APP); the stream waits in the store until one of its streams ends or another daemon has room");
+                stream_span(&stream).in_scope(|| {
+                    tracing::warn!("the app is at its quota (MAX_STREAMS_PER_APP); the stream waits in the store until one of its streams ends or another daemon has room");
+                });
             }
         }
         Ok(admitted)

@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, mpsc, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
 
 use super::begin::{Begin, FIRST_READS, first_cursor};
 use super::named::{self, Found};
@@ -300,7 +301,8 @@ impl Source {
         self.found = named;
         let (store, cursors, request) =
             (self.live.store.clone(), cursors.clone(), self.request.clone());
-        self.followers.spawn(named::watch_named(store, cursors, request, found));
+        let watching = named::watch_named(store, cursors, request, found);
+        self.followers.spawn(watching.in_current_span());
     }
 
     /// A named session has something to give; a stream of it may have begun here meanwhile.
@@ -329,7 +331,7 @@ impl Source {
         let reread_every = if is_one { REREAD_ONE } else { REREAD_EACH };
         let (live, sender) = (self.live.clone(), self.sender.clone());
         let kinds = self.request.kinds.clone();
-        self.followers.spawn(async move {
+        let following = async move {
             // For the first page only: after a restart, all consumers come back at once.
             let first_read = FIRST_READS.acquire().await;
             let after = first_cursor(&live.store, session_id, begin).await;
@@ -345,6 +347,7 @@ impl Source {
             }
             // This line moves the permit into the task.
             drop(turn);
-        });
+        };
+        self.followers.spawn(following.in_current_span());
     }
 }

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use thiserror::Error;
 use tokio::task::spawn_blocking;
+use tracing::Span;
 
 use super::layout::Layout;
 use super::leftovers::find_leftovers;
@@ -394,5 +395,8 @@ pub(super) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> io::Result<T> + Send + 'static,
 ) -> io::Result<T> {
     // A panic becomes an error of this recording only.
-    spawn_blocking(work).await.unwrap_or_else(|panic| Err(io::Error::other(panic)))
+    let context = Span::current();
+    spawn_blocking(move || context.in_scope(work))
+        .await
+        .unwrap_or_else(|panic| Err(io::Error::other(panic)))
 }

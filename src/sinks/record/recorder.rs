@@ -10,6 +10,7 @@ use tokio::sync::mpsc;
 use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
+use tracing::{Instrument, Span};
 
 use super::Shared;
 use super::finalize::blocking;
@@ -21,6 +22,7 @@ use crate::hub::{SinkStream, StreamInfo, Tap};
 use crate::model::{RecordingId, RecordingStatus};
 use crate::sinks::Runner;
 use crate::store::StoreError;
+use crate::telemetry::{recording_span, stream_span, stream_span_of};
 
 /// How often to poll for streams that ended elsewhere and for deletions.
 const POLL_INTERVAL: Duration = Duration::from_secs(2);
@@ -151,10 +153,13 @@ impl Recorder {
         let (id, cancel) = (meta.id, CancellationToken::new());
         let (shared, cancelled) = (Arc::clone(&self.shared), cancel.clone());
         let app = stream.app.clone();
-        let task = self.recording.spawn(async move {
+        let product = stream.instance.product;
+        let context = stream_span_of(stream.session_id, &stream.stream_id, product, &app);
+        let recording = async move {
             let cause = record_stream(shared, app, meta.clone(), tap, cancelled).await;
             (meta, cause)
-        });
+        };
+        let task = self.recording.spawn(recording.instrument(context));
         self.tasks.insert(task.id(), id);
         self.running.insert(id, cancel);
     }
@@ -201,17 +206,18 @@ impl Recorder {
         self.idle.retain(|meta| !self.running.contains_key(&meta.id));
     }
 
-    async fn complete(&mut self, meta: RecordingMeta) {
+    async fn complete(&mut self, meta: RecordingMeta, context: Span) {
         let Ok(spool) = self.shared.spool().await else { return };
         let (id, cancel) = (meta.id, CancellationToken::new());
         let (shared, cancelled) = (Arc::clone(&self.shared), cancel.clone());
-        let task = self.completing.spawn(async move {
+        let completing = async move {
             tokio::select! {
                 // For a deletion: every step of `complete_recording` can be dropped and repeated.
                 () = cancelled.cancelled() => {}
                 () = complete_recording(shared, spool, meta) => {}
             }
-        });
+        };
+        let task = self.completing.spawn(completing.instrument(context));
         self.tasks.insert(task.id(), id);
         self.running.insert(id, cancel);
     }
@@ -290,8 +296,10 @@ impl Recorder {
                 continue;
             }
             self.shared.metrics.recordings_failed.inc([]);
-            tracing::error!(recording = %row.id,
-                "a recording's files are missing in the spool; it is marked as failed");
+            recording_span(&row).in_scope(|| {
+                tracing::error!(recording = %row.id,
+                    "a recording's files are missing in the spool; it is marked as failed");
+            });
             let (to, now_ms) = (RecordingStatus::Failed, (self.shared.now_ms)());
             self.shared.store.move_recording(row.id, row.status, to, now_ms).await?;
         }
@@ -305,9 +313,9 @@ impl Recorder {
         for _ in 0..self.idle.len() {
             let Some(meta) = self.idle.first() else { break };
             let stream = self.shared.store.stream(&meta.stream_id).await?;
-            if stream.is_some_and(|stream| stream.outcome.is_some()) {
+            if let Some(stream) = stream.filter(|stream| stream.outcome.is_some()) {
                 let meta = self.idle.remove(0);
-                self.complete(meta).await;
+                self.complete(meta, stream_span(&stream)).await;
             } else {
                 // The stream still runs, or belongs to another store: its files stay.
                 self.idle.rotate_left(1);
@@ -332,9 +340,9 @@ impl Recorder {
             self.idle.retain(|meta| meta.id != row.id);
             let (id, shared) = (row.id, Arc::clone(&self.shared));
             let spool = spool.clone().filter(|spool| spool.id == row.spool);
-            let task = self.completing.spawn(async move {
-                delete_or_defer(&shared, spool, &row).await;
-            });
+            let context = recording_span(&row);
+            let deleting = async move { delete_or_defer(&shared, spool, &row).await };
+            let task = self.completing.spawn(deleting.instrument(context));
             self.tasks.insert(task.id(), id);
             // A deletion cannot be cancelled.
             self.running.insert(id, CancellationToken::new());

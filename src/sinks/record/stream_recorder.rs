@@ -10,6 +10,7 @@ use tokio::sync::SemaphorePermit;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout_at};
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
 
 use super::Shared;
 use super::disk_quota::DiskQuota;
@@ -63,7 +64,7 @@ pub(super) async fn record_stream(
                 Ok(state) => state,
                 Err(error) => {
                     if !std::mem::replace(&mut has_warned, true) {
-                        log_write_error(&meta, &error);
+                        log_write_error(&error);
                     }
                     // Until the files can be opened, the tap drops further frames and reports them itself.
                     tap.refuse(true);
@@ -87,7 +88,7 @@ pub(super) async fn record_stream(
                 Ok(done) => now = done,
                 // Only a panic: `work` handles its own errors. The next turn opens the files anew.
                 Err(error) => {
-                    log_write_error(&meta, &error);
+                    log_write_error(&error);
                     give_up(&tap, taken, must_settle);
                     match left {
                         Some(left) => return left,
@@ -178,8 +179,8 @@ async fn open_writer(
     blocking(open).await
 }
 
-fn log_write_error(meta: &RecordingMeta, error: &io::Error) {
-    tracing::error!(stream_id = %meta.stream_id, %error, "cannot record a stream; trying again");
+fn log_write_error(error: &io::Error) {
+    tracing::error!(%error, "cannot record a stream; trying again");
 }
 
 /// The state of the thread that writes a stream's frames.
@@ -209,21 +210,21 @@ impl WriterState {
             // No later turn would write them.
             self.tracks.give_up(std::mem::take(&mut self.waiting));
         }
-        let RecordingMeta { id, stream_id, .. } = self.tracks.meta();
+        let id = &self.tracks.meta().id;
         self.quota.set(*id, self.tracks.bytes());
         match &written {
             Err(error) if !self.is_in_trouble => {
-                tracing::error!(%stream_id, %error, "cannot write frames to disk; they become a gap");
+                tracing::error!(%error, "cannot write frames to disk; they become a gap");
             }
             Ok(()) if self.is_in_trouble => {
-                tracing::info!(%stream_id, "the disk is writable again")
+                tracing::info!("the disk is writable again")
             }
             _ => {}
         }
         self.is_in_trouble = written.is_err();
         let full = self.quota.is_full_for(*id);
         if let (Some(reason), false) = (full, self.is_refusing) {
-            tracing::warn!(%stream_id, reason, "no space to record a stream; its frames become a gap");
+            tracing::warn!(reason, "no space to record a stream; its frames become a gap");
         }
         self.is_refusing = full.is_some() || self.is_in_trouble;
     }
@@ -246,13 +247,14 @@ impl StatusReporter {
         }
         self.last_reported = Some(meta.tracks.len());
         let (shared, meta, spool) = (Arc::clone(&self.shared), meta.clone(), spool.id);
-        self.task.spawn(async move {
+        let report = async move {
             let recording = announce_recording(&shared, spool, &meta).await;
             let files = expected_files(&recording, &meta);
             if let Err(error) = shared.store.write_recorded_files(&recording, &files).await {
                 tracing::debug!(recording = %meta.id, %error,
                     "could not report a recording's files; they are listed when it is finished");
             }
-        });
+        };
+        self.task.spawn(report.in_current_span());
     }
 }

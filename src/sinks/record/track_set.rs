@@ -206,8 +206,8 @@ impl TrackSet {
         self.close_all()?;
         self.closed_bytes += longer;
         self.meta.begin_at(moved_ms);
-        let (stream_id, by_ms) = (&self.meta.stream_id, origin_ms - oldest_ms);
-        tracing::debug!(%stream_id, by_ms, "older frames arrived; the recording's files are shifted");
+        let by_ms = origin_ms - oldest_ms;
+        tracing::debug!(by_ms, "older frames arrived; the recording's files are shifted");
         self.spool.save(&self.meta)
     }
 
@@ -357,8 +357,7 @@ impl TrackSet {
     /// Logs a problem once per recording.
     fn warn_once(&mut self, problem: &str) {
         if !std::mem::replace(&mut self.has_warned, true) {
-            let stream_id = &self.meta.stream_id;
-            tracing::warn!(%stream_id, problem, "cannot record a part of a stream; it becomes a gap");
+            tracing::warn!(problem, "cannot record a part of a stream; it becomes a gap");
         }
     }
 }

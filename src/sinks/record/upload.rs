@@ -51,8 +51,7 @@ pub(super) async fn complete_recording(
             return;
         }
         recording.status = RecordingStatus::Stored;
-        tracing::info!(session = %recording.session_id, stream_id = %recording.stream_id,
-            files = files.len(), "recording stored");
+        tracing::info!(recording = %recording.id, files = files.len(), "recording stored");
     }
     if recording.status == RecordingStatus::Stored {
         persistently(&shared.metrics, "a spool's folder", || {

@@ -329,5 +329,10 @@ statements! {
          WHERE (CAST($1 AS TEXT) IS NULL OR id < $1) AND (CAST($2 AS TEXT) IS NULL OR actor = $2)
            AND (CAST($3 AS TEXT) IS NULL OR action = $3)
            AND (CAST($5 AS TEXT) IS NULL OR $5 <> replace($5, ',' || app || ',', ''))
+           AND (CAST($6 AS TEXT) IS NULL OR subject = $6)
+           AND (CAST($7 AS TEXT) IS NULL OR outcome = $7)
+           AND (CAST($8 AS TEXT) IS NULL OR app = $8)
+           AND (CAST($9 AS BIGINT) IS NULL OR at_ms >= $9)
+           AND (CAST($10 AS BIGINT) IS NULL OR at_ms < $10)
          ORDER BY id DESC LIMIT $4 + 0";
 }

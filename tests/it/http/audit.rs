@@ -261,3 +261,40 @@ async fn an_answer_with_a_secret_is_repeated_and_stored_only_sealed() {
     assert_eq!(forgotten, 2);
     assert_eq!(server.post_to(&rotate, b"", &[BOSS, key]).await.status, 410);
 }
+
+#[tokio::test]
+async fn the_trail_is_filtered_by_session_outcome_app_and_time() {
+    let server = Server::start().await;
+    let make = async |meeting: u64| {
+        let body = json!({"platform": "zoom", "meeting_id": meeting}).to_string();
+        let made = server.post_to(SESSIONS, body.as_bytes(), &[BOSS]).await.json();
+        made["data"]["session"]["id"].as_str().unwrap().to_owned()
+    };
+    let (first, second) = (make(1001).await, make(1002).await);
+    let found = async |query: &str| {
+        let path = format!("/api/v1/audit?{query}");
+        let rows = server.request("GET", &path, &[BOSS]).await.json();
+        let rows =
+            rows["data"]["audit"].as_array().unwrap_or_else(|| panic!("{query}: {rows}")).clone();
+        rows.iter().map(|row| row["subject"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(found("").await, [second.clone(), first.clone()]);
+    assert_eq!(found(&format!("session={first}")).await, [first.as_str()]);
+    assert_eq!(found(&format!("session={}", second.to_uppercase())).await, [second.as_str()]);
+    assert_eq!(found(&format!("subject={second}&action=session.create")).await, [second.as_str()]);
+    assert_eq!(found("outcome=ok&app=default").await.len(), 2);
+    assert_eq!(found("outcome=refused").await, [""; 0]);
+    assert_eq!(found("app=acme").await, [""; 0]);
+    let at_ms = audit::trail(&server.state.store, 1).await[0].at_ms;
+    assert_eq!(found(&format!("from={at_ms}")).await.first(), Some(&second));
+    assert_eq!(found(&format!("to={}", at_ms + 1)).await.len(), 2);
+    assert_eq!(found(&format!("from={}", at_ms + 1)).await, [""; 0]);
+    assert_eq!(found("to=2000-01-01T00:00:00Z").await, [""; 0]);
+    assert_eq!(found("from=2000-01-01T00:00:00%2B01:00").await.len(), 2);
+    assert_eq!(found("to=&session=").await.len(), 2, "an empty one is none");
+    for (query, field) in [("from=yesterday", "from"), ("session=x", "session")] {
+        let refused = server.request("GET", &format!("/api/v1/audit?{query}"), &[BOSS]).await;
+        assert_eq!(refused.status, 422, "{}", refused.text());
+        assert!(refused.text().contains(field), "{}", refused.text());
+    }
+}

@@ -34,6 +34,7 @@ use rtmsd::sinks::webhooks;
 use rtmsd::sinks::webhooks::address::AddressPolicy;
 use rtmsd::sinks::{Context, Runner};
 use rtmsd::store::{Location, Store};
+use rtmsd::telemetry::{LogControl, LogSettings};
 use rtmsd::zoom::api::Api;
 use rtmsd::zoom::app::{App, AppSources, Apps, Describe, ManagedApps, Occupancy, Policies, Quotas};
 use rtmsd::zoom::client::ZoomClient;
@@ -237,6 +238,7 @@ impl Server {
             installer,
             is_https: true,
             body_timeout,
+            log: LogControl::without_log(LogSettings::default()),
             now_ms,
             draining,
             forwards,

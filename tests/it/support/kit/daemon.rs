@@ -78,6 +78,11 @@ impl Home {
         self
     }
 
+    pub(crate) fn without(mut self, name: &str) -> Self {
+        self.variables.retain(|(known, _)| known != name);
+        self
+    }
+
     pub(crate) fn variables(&self) -> &[(String, String)] {
         &self.variables
     }
@@ -208,18 +213,22 @@ impl Api {
     }
 
     pub(crate) async fn post(self, path: &str, body: &Value) -> Answer {
-        let body = body.to_string();
-        let (authorization, length) = (format!("Bearer {API_TOKEN}"), body.len().to_string());
-        let headers = [("authorization", &*authorization), ("content-length", &*length)];
-        let request = [&head("POST", path, &headers), body.as_bytes()].concat();
-        try_exchange(self.0, &request).await.expect("the daemon is there")
+        self.send("POST", path, body).await
     }
 
     pub(crate) async fn patch(self, path: &str, body: Value) -> Answer {
+        self.send("PATCH", path, &body).await
+    }
+
+    pub(crate) async fn put(self, path: &str, body: Value) -> Answer {
+        self.send("PUT", path, &body).await
+    }
+
+    async fn send(self, method: &str, path: &str, body: &Value) -> Answer {
         let body = body.to_string();
         let (authorization, length) = (format!("Bearer {API_TOKEN}"), body.len().to_string());
         let headers = [("authorization", &*authorization), ("content-length", &*length)];
-        let request = [&head("PATCH", path, &headers), body.as_bytes()].concat();
+        let request = [&head(method, path, &headers), body.as_bytes()].concat();
         try_exchange(self.0, &request).await.expect("the daemon is there")
     }
 
