@@ -26,7 +26,9 @@ function start() {
   socket = new WebSocket(`${origin}/api/v1/sdk/sessions/${id}/live?${query}`, ["rtmsd"]);
   socket.binaryType = "arraybuffer";
   socket.addEventListener("message", ({ data }) => (typeof data === "string" ? text(JSON.parse(data)) : frame(data)));
-  socket.addEventListener("close", (event) => event.target === socket && stop("The live connection has ended."));
+  let end = "The live connection could not be opened.";
+  socket.addEventListener("open", () => { end = "The live connection has ended."; });
+  socket.addEventListener("close", (event) => event.target === socket && stop(end));
   button.textContent = "Stop listening";
   button.setAttribute("aria-pressed", "true");
   level.textContent = "Waiting for sound.";
@@ -71,14 +73,20 @@ function show(head, payload) {
 
 function play(head, payload) {
   if (sound?.codec && sound.codec !== "l16") {
-    level.textContent = `The sound is ${sound.codec}; this page plays l16 (AUDIO_CODEC).`;
+    say(`The sound is ${sound.codec}; this page plays l16 (AUDIO_CODEC).`);
     return;
   }
   const samples = decode(payload);
+  if (samples.length === 0) return;
   const buffer = audio.createBuffer(1, samples.length, sound?.sample_rate ?? 16000);
   buffer.copyToChannel(samples, 0);
   schedule(head.channel_id ?? head.user_id ?? 0, buffer);
-  level.textContent = `Playing${head.user_name ? ` ${head.user_name}` : ""}.`;
+  say(`Playing${head.user_name ? ` ${head.user_name}` : ""}.`);
+}
+
+/** Frames come every 20 ms: a screen reader reads a line only when it differs. */
+function say(words) {
+  if (level.textContent !== words) level.textContent = words;
 }
 
 /** 16 bits, the low byte first; of stereo the first channel. */

@@ -25,7 +25,10 @@ export function bytes(count) {
 }
 
 function measureAll() {
-  for (const element of document.querySelectorAll("[data-rate]")) measure(element);
+  const shown = document.querySelectorAll("[data-rate]");
+  for (const element of shown) measure(element);
+  const keys = new Set([...shown].map((element) => element.dataset.rate));
+  for (const key of last.keys()) if (!keys.has(key)) last.delete(key);
 }
 
 document.addEventListener("htmx:afterSwap", measureAll);

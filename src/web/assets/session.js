@@ -5,17 +5,29 @@ import { renderTimes } from "./times.js";
 /** The most lines on the page; the downloads have all of them. */
 const MAX_LINES = 500;
 
-const id = document.getElementById("session").dataset.id;
+const { id, over } = document.getElementById("session").dataset;
 const said = document.getElementById("said");
 const chat = document.getElementById("chat");
 
+const settling = new Set();
+
 /** Adds an element at the end, and stays there if the reader is there. */
 function append(log, element) {
-  const isAtEnd = log.scrollHeight - log.scrollTop - log.clientHeight < 40;
+  settle(log);
   log.append(element);
   while (log.childElementCount > MAX_LINES) log.firstElementChild.remove();
   document.getElementById(`${log.id}-empty`).hidden = true;
-  if (isAtEnd) log.scrollTop = log.scrollHeight;
+}
+
+/** Looks at the place of the reader once for all lines of a frame: it costs a layout. */
+function settle(log) {
+  if (settling.has(log)) return;
+  settling.add(log);
+  const isAtEnd = log.scrollHeight - log.scrollTop - log.clientHeight < 40;
+  requestAnimationFrame(() => {
+    settling.delete(log);
+    if (isAtEnd) log.scrollTop = log.scrollHeight;
+  });
 }
 
 function line(entry, text) {
@@ -65,15 +77,38 @@ function changed() {
   changed.timer = setTimeout(() => document.body.dispatchEvent(new Event("session-changed")), 200);
 }
 
-// The browser reconnects by itself, and continues behind the last entry.
-const source = new EventSource(`/api/v1/sdk/sessions/${id}/events?kinds=${Object.keys(handlers).join(",")}`);
-for (const [kind, handle] of Object.entries(handlers)) {
-  source.addEventListener(kind, (event) => handle(JSON.parse(event.data)));
+/** The waits before the next try after a refusal, in milliseconds. */
+const FIRST_WAIT = 1000;
+const LONGEST_WAIT = 30000;
+let wait = FIRST_WAIT;
+let last = "";
+
+/**
+ * Follows the entries behind the last one. A browser reconnects by itself, but not after a refusal; of a session that is
+ * over, an answer without entries is the end.
+ */
+function follow() {
+  const after = last && `&after=${encodeURIComponent(last)}`;
+  const source = new EventSource(`/api/v1/sdk/sessions/${id}/events?kinds=${Object.keys(handlers).join(",")}${after}`);
+  for (const [kind, handle] of Object.entries(handlers)) {
+    source.addEventListener(kind, (event) => {
+      handle(JSON.parse(event.data));
+      last = event.lastEventId;
+      wait = FIRST_WAIT;
+    });
+  }
+  source.addEventListener("end", () => {
+    source.close();
+    changed();
+  });
+  source.addEventListener("error", () => {
+    if (source.readyState !== EventSource.CLOSED || over !== undefined) return;
+    setTimeout(follow, wait);
+    wait = Math.min(2 * wait, LONGEST_WAIT);
+  });
 }
-source.addEventListener("end", () => {
-  source.close();
-  changed();
-});
+
+follow();
 
 // The commands of "JSON and curl" name this server.
 for (const code of document.querySelectorAll("code[data-path]")) {

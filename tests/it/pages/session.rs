@@ -40,6 +40,56 @@ async fn what_is_said_and_written_appears_as_it_comes() {
 }
 
 #[tokio::test]
+async fn events_that_were_refused_are_asked_for_again() {
+    let stage = Stage::open().await;
+    stage.sign_in(Scope::Read).await;
+    // A browser gives up for good on an answer such as this 422.
+    let source = "const Real = EventSource;
+        let tries = 0;
+        window.EventSource = class extends Real {
+          constructor(url) { super(tries++ === 0 ? `${url}&after=x` : url); }
+        };";
+    let script = json!({ "source": source });
+    stage.browser.command("Page.addScriptToEvaluateOnNewDocument", script).await;
+    stage.visit(&format!("/dashboard/sessions/{}", stage.session)).await;
+    until(&stage, "lines", "document.querySelectorAll('#said > div').length > 2").await;
+}
+
+#[tokio::test]
+async fn many_lines_at_once_do_not_freeze_the_page() {
+    let stage = Stage::open().await;
+    stage.sign_in(Scope::Read).await;
+    // 5,000 lines come in one task, and reads that cost a layout are counted.
+    let source = "const height = Object.getOwnPropertyDescriptor(Element.prototype, 'scrollHeight');
+        window.layouts = 0;
+        Object.defineProperty(Element.prototype, 'scrollHeight', {
+          get() { window.layouts += 1; return height.get.call(this); },
+        });
+        window.EventSource = class extends EventTarget {
+          constructor() { super(); setTimeout(() => this.play()); }
+          close() {}
+          play() {
+            for (let n = 0; n < 5000; n += 1) {
+              const data = JSON.stringify({ at: '2026-11-28T23:00:00Z', user_id: n % 5, text: `line ${n}` });
+              this.dispatchEvent(new MessageEvent('transcript', { data, lastEventId: `1:${n}` }));
+            }
+          }
+        };";
+    let script = json!({ "source": source });
+    stage.browser.command("Page.addScriptToEvaluateOnNewDocument", script).await;
+    stage.visit(&format!("/dashboard/sessions/{}", stage.session)).await;
+    let newest =
+        "document.querySelector('#said > div:last-child')?.textContent.includes('line 4999')";
+    until(&stage, "the newest line", &format!("!!{newest}")).await;
+    let lines = "return document.querySelectorAll('#said > div').length";
+    assert_eq!(stage.browser.run(lines).await, json!(500));
+    let at_end = "document.querySelector('#said').scrollTop > 1000";
+    until(&stage, "the end of the log", at_end).await;
+    let layouts = stage.browser.run("return window.layouts").await;
+    assert!(layouts.as_u64().unwrap() < 50, "{layouts} layouts");
+}
+
+#[tokio::test]
 async fn a_gap_is_shown_in_the_colour_of_its_cause_and_read_with_the_keyboard() {
     let stage = open(Scope::Read).await;
     until(&stage, "the bands", "!!document.querySelector('#ledger svg')").await;
