@@ -8,13 +8,19 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 /// The token in the headers. Never read from the URL, because URLs end up in logs and histories.
 pub(super) fn token_in_headers(headers: &HeaderMap) -> Option<Cow<'_, [u8]>> {
-    let Some(value) = headers.get(header::AUTHORIZATION) else {
+    let Some(value) = authorization(headers) else {
         return subprotocols(headers).find_map(token_of_subprotocol);
     };
-    let value = value.as_bytes();
     let (scheme, token) = value.split_at_checked(b"Bearer ".len())?;
     // The scheme is case-insensitive (RFC 9110, section 11.1).
     scheme.eq_ignore_ascii_case(b"Bearer ").then(|| token.trim_ascii().into())
+}
+
+/// The header `authorization`, unless it is for a proxy that asks browsers for a password and passes it on.
+fn authorization(headers: &HeaderMap) -> Option<&[u8]> {
+    let value = headers.get(header::AUTHORIZATION)?.as_bytes();
+    let scheme = value.split(|byte| *byte == b' ').next()?;
+    (!scheme.eq_ignore_ascii_case(b"Basic")).then_some(value)
 }
 
 /// Decodes `bearer.` and the token, or `bearer64.` and the token in base64url, because a subprotocol's name cannot hold
@@ -29,7 +35,7 @@ fn token_of_subprotocol(name: &[u8]) -> Option<Cow<'_, [u8]>> {
 /// Whether a request carries a token, valid or not.
 pub(super) fn brings_token(headers: &HeaderMap) -> bool {
     let is_token = |name: &[u8]| name.starts_with(b"bearer.") || name.starts_with(b"bearer64.");
-    headers.contains_key(header::AUTHORIZATION) || subprotocols(headers).any(is_token)
+    authorization(headers).is_some() || subprotocols(headers).any(is_token)
 }
 
 /// The name of the daemon's WebSocket subprotocol.

@@ -68,9 +68,10 @@ impl Browsers {
         is_same_origin(headers, &self.public_url)
     }
 
-    /// The id in the request's cookie, if it was signed here.
+    /// The id in the request's cookie that was signed here.
     fn id_of(&self, headers: &HeaderMap) -> Option<BrowserId> {
-        self.keys.read(session_cookie::value_in(headers, self.is_https)?)
+        let mut values = session_cookie::values_in(headers, self.is_https);
+        values.find_map(|value| self.keys.read(value))
     }
 
     /// The browser that sent a request; `None` without a cookie of ours.

@@ -2,12 +2,12 @@
 
 use axum::http::{HeaderMap, HeaderValue, header};
 
-/// The cookie's value in a request.
-pub(super) fn value_in(headers: &HeaderMap, is_https: bool) -> Option<&str> {
+/// The values of the cookie in a request: a neighbour on the same host may have set one beside it.
+pub(super) fn values_in(headers: &HeaderMap, is_https: bool) -> impl Iterator<Item = &str> {
     let cookies = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
-    let mut pairs =
+    let pairs =
         cookies.flat_map(|text| text.split(';')).filter_map(|pair| pair.trim().split_once('='));
-    pairs.find(|(key, _)| *key == name(is_https)).map(|(_, value)| value)
+    pairs.filter(move |(key, _)| *key == name(is_https)).map(|(_, value)| value)
 }
 
 /// Sets the cookie until the browser ends; how long it is valid, the store decides.
@@ -40,7 +40,7 @@ mod tests {
     fn read(cookie: &str, is_https: bool) -> Option<String> {
         let headers =
             HeaderMap::from_iter([(header::COOKIE, HeaderValue::from_str(cookie).unwrap())]);
-        value_in(&headers, is_https).map(str::to_owned)
+        values_in(&headers, is_https).next().map(str::to_owned)
     }
 
     #[test]
@@ -60,5 +60,12 @@ mod tests {
     fn on_https_a_cookie_without_the_prefix_counts_as_none() {
         assert_eq!(read("rtmsd_session=abc", true), None);
         assert_eq!(read("xrtmsd_session=abc", false), None);
+    }
+
+    #[test]
+    fn every_cookie_of_the_name_is_read() {
+        let cookie = HeaderValue::from_static("rtmsd_session=a; b=c; rtmsd_session=d");
+        let headers = HeaderMap::from_iter([(header::COOKIE, cookie)]);
+        assert!(values_in(&headers, false).eq(["a", "d"]));
     }
 }
