@@ -4,11 +4,11 @@
 //! against forged requests.
 
 mod addresses;
-mod gate;
 mod viewer;
 
 pub(super) mod admin;
 pub(super) mod endpoints;
+pub(super) mod gate;
 pub(super) mod health;
 pub(super) mod installations;
 pub(super) mod received;

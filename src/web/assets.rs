@@ -33,6 +33,7 @@ static ASSETS: &[Asset] = &assets! {
     "api.js" "text/javascript; charset=utf-8",
     "session.js" "text/javascript; charset=utf-8",
     "actions.js" "text/javascript; charset=utf-8",
+    "enter.js" "text/javascript; charset=utf-8",
     "forwards.js" "text/javascript; charset=utf-8",
     "ledger.js" "text/javascript; charset=utf-8",
     "listen.js" "text/javascript; charset=utf-8",

@@ -169,6 +169,18 @@ pub fn again(path: &str) -> String {
     rendered(&Again { path })
 }
 
+/// A page that signs in with the code of a link.
+#[derive(Template)]
+#[template(path = "dashboard/enter.html")]
+struct Enter<'a> {
+    code: &'a str,
+}
+
+/// The page that signs in with this code.
+pub fn enter(code: &str) -> String {
+    rendered(&Enter { code })
+}
+
 impl SignIn {
     pub fn html(&self) -> String {
         rendered(self)

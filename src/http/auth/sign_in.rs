@@ -5,7 +5,7 @@ use std::time::Instant;
 use axum::http::{HeaderMap, HeaderValue};
 
 use super::browsers::Browsers;
-use super::{Scope, find_token, known_tokens};
+use super::{Scope, check_scope, find_token, known_tokens};
 use crate::http::AppState;
 use crate::http::audit::Trail;
 use crate::http::error::ApiError;
@@ -13,8 +13,8 @@ use crate::http::error::ApiError;
 /// Signs in with an API token. Returns the cookie.
 ///
 /// # Errors
-/// The request is not from a page of the daemon; the token is unknown or may not read; or too many wrong ones came from
-/// this address.
+/// The request is not from a page of the daemon; the token is unknown, may not read or has reached its rate limit; or too
+/// many wrong ones came from this address.
 pub(in crate::http) async fn sign_in(
     state: &AppState,
     headers: &HeaderMap,
@@ -29,20 +29,26 @@ pub(in crate::http) async fn sign_in(
     let known = known_tokens(state).await;
     let token = find_token(state, &known, token.as_bytes(), trail.address())?;
     trail.set_actor(&token.name);
-    token.check(Scope::Read)?;
+    // Each sign-in writes rows.
+    check_scope(state, token, Scope::Read)?;
     browsers.begin(state, token, trail).await
 }
 
 /// Signs in with a one-time code. Returns the cookie.
 ///
 /// # Errors
-/// The code was used, has expired or is unknown, which counts as a wrong guess.
+/// The request is not from a page of the daemon; or the code was used, has expired or is unknown, which counts as a wrong
+/// guess.
 pub(in crate::http) async fn sign_in_with_code(
     state: &AppState,
+    headers: &HeaderMap,
     code: &str,
     trail: &Trail,
 ) -> Result<HeaderValue, ApiError> {
     let browsers = browsers(state)?;
+    if !browsers.is_same_origin(headers) {
+        return Err(ApiError::CrossOrigin);
+    }
     let known = known_tokens(state).await;
     let name = browsers.codes.redeem(code, Instant::now());
     let token = name.as_deref().and_then(|name| known.named(name));

@@ -113,6 +113,16 @@ pub(super) fn same_address(path: &str) -> Response {
     super::html(page)
 }
 
+/// An address that people type.
+pub(in crate::http) async fn to_front_page() -> Redirect {
+    Redirect::to("/")
+}
+
+/// An address below the dashboard without a page.
+pub(in crate::http) async fn unknown() -> Response {
+    error_page(ApiError::UnknownRoute)
+}
+
 /// A page about an error.
 pub(super) fn error_page(error: ApiError) -> Response {
     let heading = match error.status() {
@@ -125,7 +135,8 @@ pub(super) fn error_page(error: ApiError) -> Response {
     let detail = format!("Reason: {error}.");
     let page = Page::bad(heading, vec![detail]).with_action("Go to the sessions", "/");
     let policy = web::CONTENT_SECURITY_POLICY.as_str();
-    let headers = [(header::CONTENT_SECURITY_POLICY, policy)];
+    let headers =
+        [(header::CONTENT_SECURITY_POLICY, policy), (header::REFERRER_POLICY, "same-origin")];
     let mut response = (error.status(), headers, Html(page.html())).into_response();
     let extensions = response.extensions_mut();
     extensions.insert(ErrorShown);

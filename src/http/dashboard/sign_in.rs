@@ -1,4 +1,4 @@
-//! `POST /dashboard/sign-in` and `…/sign-out`, `GET /dashboard/enter`: a token or a one-time code becomes a cookie.
+//! `POST /dashboard/sign-in` and `…/sign-out`, `/dashboard/enter`: a token or a one-time code becomes a cookie.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use crate::http::body::read_body;
 use crate::http::error::ApiError;
 use crate::http::query::first_value;
 use crate::http::{AppState, INSTALL_PATH};
-use crate::web::dashboard::SignIn;
+use crate::web::dashboard::{self as web, SignIn};
 
 /// The longest form: a token has at most 512 bytes, and a path is short.
 const MAX_FORM_BYTES: usize = 8 * 1024;
@@ -56,16 +56,22 @@ pub(in crate::http) async fn sign_in(
     }
 }
 
+/// The page of a link with a code, which sends the code by itself. A preview of the link does not use the code up.
+pub(in crate::http) async fn enter_page(request: Request) -> Response {
+    let code = first_value(request.uri().query(), "code").unwrap_or_default();
+    html(web::enter(&code))
+}
+
 /// Signs in with the code of a link.
 pub(in crate::http) async fn enter(
     State(state): State<Arc<AppState>>,
     Extension(trail): Extension<Trail>,
     request: Request,
-) -> Response {
-    let code = first_value(request.uri().query(), "code").unwrap_or_default();
-    match auth::sign_in_with_code(&state, &code, &trail).await {
-        Ok(cookie) => go_on(cookie, "/"),
-        Err(error) => refuse(&state, &trail, error, "/").await,
+) -> Result<Response, ApiError> {
+    let (headers, form) = read_form(&state, request).await?;
+    match auth::sign_in_with_code(&state, &headers, &form.value("code"), &trail).await {
+        Ok(cookie) => Ok(go_on(cookie, "/")),
+        Err(error) => Ok(refuse(&state, &trail, error, "/").await),
     }
 }
 
@@ -97,11 +103,14 @@ async fn refuse(state: &Arc<AppState>, trail: &Trail, error: ApiError, target: &
         ApiError::TooManyFailures { wait_s } => {
             format!("Too many wrong tokens came from this address. Try again in {wait_s} seconds.")
         }
+        ApiError::TooManyRequests { wait_s } => {
+            format!("This token made too many requests. Try again in {wait_s} s.")
+        }
         ApiError::Forbidden(scope) => format!("This token lacks the scope {scope}."),
         other => format!("This did not work: {other}."),
     };
     let mut response = page(state, error.status(), Some(reason), target).await;
-    if let ApiError::TooManyFailures { wait_s } = error {
+    if let ApiError::TooManyFailures { wait_s } | ApiError::TooManyRequests { wait_s } = error {
         response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(wait_s));
     }
     response

@@ -2,7 +2,7 @@
 
 use super::{Access, Route};
 use crate::http::dashboard::{
-    admin as lists, endpoints, health, installations, received, session, sessions, sign_in,
+    admin as lists, endpoints, gate, health, installations, received, session, sessions, sign_in,
 };
 
 /// Routes of pages and of the sign-in.
@@ -11,9 +11,12 @@ pub(super) fn routes() -> Vec<Route> {
     let admin = |path: &str| Route::new(Access::AdminPage, &format!("/dashboard/{path}"));
     let open = |path: &str| Route::new(Access::Open, &format!("/dashboard/{path}"));
     vec![
+        Route::new(Access::Open, "/dashboard").shown(gate::to_front_page),
+        open("").shown(gate::to_front_page),
+        open("{*rest}").shown(gate::unknown),
         open("sign-in").form(sign_in::sign_in),
         open("sign-out").form(sign_in::sign_out),
-        open("enter").shown(sign_in::enter).without_head(),
+        open("enter").shown(sign_in::enter_page).form(sign_in::enter),
         page("sessions").shown(sessions::page),
         page("sessions/live").shown(sessions::live),
         page("sessions/{id}").shown(session::page),

@@ -186,17 +186,77 @@ async fn a_one_time_link_signs_in_once() {
     let codes = server.state.browsers.as_ref().unwrap().codes.clone();
     let code = codes.make("reader", std::time::Instant::now());
     let path = format!("/dashboard/enter?code={code}");
-    let answer = server.request("GET", &path, &[HTML]).await;
-    assert_eq!(answer.status, 303);
+    // A preview of the link does not use it up.
+    for method in ["HEAD", "GET", "GET"] {
+        let answer = server.request(method, &path, &[HTML]).await;
+        assert_eq!((answer.status, answer.header("set-cookie")), (200, None), "{method}");
+        assert_eq!(answer.text().contains(&format!("value=\"{code}\"")), method == "GET");
+    }
+    let body = format!("code={code}");
+    let elsewhere = [("origin", "https://evil.example")];
+    assert_eq!(form(&server, "/dashboard/enter", &body, &elsewhere).await.status, 403);
+    let answer = form(&server, "/dashboard/enter", &body, &[LOCAL]).await;
+    assert_eq!((answer.status, answer.header("location")), (303, Some("/")));
     assert_eq!(Browser::of(&answer).sessions(&server).await, 200);
-    let again = server.request("GET", &path, &[HTML]).await;
+    let again = form(&server, "/dashboard/enter", &body, &[LOCAL]).await;
     assert_eq!((again.status, again.header("set-cookie")), (401, None));
     assert!(again.text().contains("was used or has expired"), "{}", again.text());
     let mut last = again;
     for _ in 0..25 {
-        last = server.request("GET", "/dashboard/enter?code=guess", &[HTML]).await;
+        last = form(&server, "/dashboard/enter", "code=guess", &[LOCAL]).await;
     }
     assert_eq!(last.status, 429);
+    let hostile = server.request("GET", "/dashboard/enter?code=%22%3E%3Cb%3E", &[HTML]).await;
+    assert!(!hostile.text().contains("<b>"), "{}", hostile.text());
+}
+
+#[tokio::test]
+async fn sign_ins_count_towards_the_rate_limit_of_their_token() {
+    let server = Server::wired(Wiring { requests_per_s: 1, ..Wiring::default() }).await;
+    let mut last = sign_in(&server, READER, &[LOCAL]).await;
+    assert_eq!(last.status, 303);
+    for _ in 0..50 {
+        last = sign_in(&server, READER, &[LOCAL]).await;
+        if last.status != 303 {
+            break;
+        }
+    }
+    assert_eq!((last.status, last.header("retry-after")), (429, Some("1")));
+    assert!(last.text().contains("This token made too many requests"), "{}", last.text());
+    assert_eq!(sign_in(&server, "boss-token-of-tests", &[LOCAL]).await.status, 303);
+}
+
+#[tokio::test]
+async fn the_cookie_of_a_neighbour_on_the_same_host_does_not_sign_out() {
+    let server = Server::start().await;
+    let cookie = Browser::open(&server, READER).await.cookie;
+    let planted = format!("rtmsd_session={}; rtmsd_session=x; {cookie}", "A".repeat(86));
+    assert_eq!(Browser { cookie: planted }.sessions(&server).await, 200);
+}
+
+#[tokio::test]
+async fn the_password_of_a_proxy_does_not_hide_the_cookie() {
+    let server = Server::start().await;
+    let browser = Browser::open(&server, READER).await;
+    let password = ("authorization", "Basic YW5hOnNlY3JldA==");
+    assert_eq!(browser.get_with(&server, "/api/v1/sdk/sessions", &[password]).await.status, 200);
+    assert_eq!(server.request("GET", "/api/v1/sdk/sessions", &[password]).await.status, 401);
+}
+
+#[tokio::test]
+async fn an_address_that_people_type_leads_to_a_page() {
+    let server = Server::start().await;
+    for path in ["/dashboard", "/dashboard/"] {
+        let answer = server.request("GET", path, &[HTML]).await;
+        assert_eq!((answer.status, answer.header("location")), (303, Some("/")), "{path}");
+    }
+    for path in ["/dashboard/nothing", "/dashboard/sessions/x/y", "/dashboard/health/"] {
+        let answer = server.request("GET", path, &[HTML]).await;
+        assert_eq!(answer.status, 404, "{path}");
+        assert!(answer.text().contains("There is nothing here"), "{}", answer.text());
+        assert!(answer.header("content-security-policy").is_some(), "{path}");
+        assert_eq!(answer.header("referrer-policy"), Some("same-origin"), "{path}");
+    }
 }
 
 #[tokio::test]
