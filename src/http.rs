@@ -38,6 +38,7 @@ mod control;
 // CORS: pages of other origins.
 pub mod cors;
 mod dashboard;
+mod delivery_list;
 mod docs;
 // Bounds on streamed answers.
 pub mod download;

@@ -15,9 +15,10 @@ use serde_json::json;
 use self::request::EndpointRequest;
 use super::AppState;
 use super::auth::Caller;
+use super::delivery_list::read_deliveries;
 use super::envelope::{rfc3339, success, success_as};
 use super::error::ApiError;
-use super::extract::{InPath, Params, PathPart, cut_page};
+use super::extract::{InPath, Params, PathPart};
 use super::idempotency::HoldsSecret;
 use super::json::nothing;
 use crate::model::{
@@ -118,10 +119,7 @@ pub(super) async fn deliveries(
     InPath(id): InPath<EndpointId>,
     params: Params,
 ) -> Result<Response, ApiError> {
-    let (limit, before) = (params.limit()?, params.get("before"));
-    // One row more than requested shows whether there is a next page.
-    let mut found = state.webhooks.deliveries(id, &caller.apps, before, limit + 1).await?;
-    let next = cut_page(&mut found, limit).map(|delivery| delivery.event_id.clone());
+    let (found, next) = read_deliveries(&state, &caller, id, &params).await?;
     let deliveries: Vec<_> = found.iter().map(DeliveryView::of).collect();
     Ok(success("webhook deliveries", json!({ "deliveries": deliveries, "next": next })))
 }

@@ -9,8 +9,9 @@ use super::addresses::Addresses;
 use super::html;
 use super::viewer::Viewer;
 use crate::http::AppState;
+use crate::http::delivery_list::read_deliveries;
 use crate::http::error::ApiError;
-use crate::http::extract::{InPath, Params, cut_page};
+use crate::http::extract::{InPath, Params};
 use crate::model::EndpointId;
 use crate::web::dashboard::Section;
 use crate::web::dashboard::endpoints::{Delivery, Endpoint, Endpoints, Row, kinds};
@@ -40,10 +41,7 @@ pub(in crate::http) async fn show(
     params: Params,
 ) -> Result<Response, ApiError> {
     let endpoint = state.webhooks.endpoint(id).await?;
-    let (limit, before) = (params.limit()?, params.filled("before"));
-    // One row more than requested shows whether there is a next page.
-    let mut found = state.webhooks.deliveries(id, &viewer.caller.apps, before, limit + 1).await?;
-    let next = cut_page(&mut found, limit).map(|delivery| delivery.event_id.clone());
+    let (found, next) = read_deliveries(&state, &viewer.caller, id, &params).await?;
     let page = format!("/dashboard/endpoints/{id}");
     let api = format!("/api/v1/webhooks/endpoints/{id}/deliveries");
     let addresses = Addresses::of(&page, &api, &[], &params, next.as_deref());
