@@ -1,6 +1,6 @@
 //! The positions and leases of sinks.
 
-use rtmsd::model::{EndpointStatus, EntryBody, EventKind, NodeId, Outcome};
+use rtmsd::model::{EndpointStatus, EventKind, NodeId, Outcome};
 use rtmsd::store::{EndpointChange, Store, WEBHOOKS_SINK};
 use uuid::Uuid;
 
@@ -36,19 +36,6 @@ async fn page_of(
     let page = store.sink_page(sink, through_ms, after, limit).await.unwrap();
     let entries = page.entries.iter();
     entries.map(|one| (one.entry.stream_id.to_string(), one.entry.seq)).collect()
-}
-
-async fn log(store: &Store, stream: &str, seqs: std::ops::RangeInclusive<u64>) {
-    let record = read(store, stream).await;
-    let entry = |seq| rtmsd::model::Entry {
-        session_id: record.session_id,
-        stream_id: record.stream_id.clone(),
-        stream_ordinal: record.ordinal,
-        seq,
-        at_ms: 1,
-        body: EntryBody::Moved {},
-    };
-    store.write_entries(&unclaimed(&seqs.map(entry).collect::<Vec<_>>())).await.unwrap();
 }
 
 fn at(stream: &str, seqs: &[u64]) -> Vec<(String, u64)> {

@@ -1,9 +1,11 @@
 //! Deliveries as the webhook handler builds them.
 
+use std::ops::RangeInclusive;
+
 use rtmsd::model::{
-    AppName, Deauthorization, Delivery, Entry, IdKey, Instance, MeetingChange, MeetingChanged,
-    NodeId, Notice, Product, SessionId, StopReason, StreamId, StreamInterrupted, StreamRecord,
-    StreamStarted, StreamStopped, WebhookEffect,
+    AppName, Deauthorization, Delivery, Entry, EntryBody, IdKey, Instance, MeetingChange,
+    MeetingChanged, NodeId, Notice, Product, SessionId, StopReason, StreamId, StreamInterrupted,
+    StreamRecord, StreamStarted, StreamStopped, WebhookEffect,
 };
 use rtmsd::store::{Append, Claim, Recorded, Store, StoreError};
 
@@ -170,4 +172,18 @@ pub(crate) fn under(epoch: i64, entries: &[Entry]) -> Vec<Append> {
 /// Entries of streams that are not claimed yet.
 pub(crate) fn unclaimed(entries: &[Entry]) -> Vec<Append> {
     under(0, entries)
+}
+
+/// Stores entries with these numbers in the log of a stream that is not claimed yet.
+pub(crate) async fn log(store: &Store, stream: &str, seqs: RangeInclusive<u64>) {
+    let record = read(store, stream).await;
+    let entry = |seq| Entry {
+        session_id: record.session_id,
+        stream_id: record.stream_id.clone(),
+        stream_ordinal: record.ordinal,
+        seq,
+        at_ms: 1,
+        body: EntryBody::Moved {},
+    };
+    store.write_entries(&unclaimed(&seqs.map(entry).collect::<Vec<_>>())).await.unwrap();
 }
