@@ -67,7 +67,7 @@ fn read_of_variables(
     let default = read_app(read, AppName::default(), public_url);
     let video = products::video_sdk(read);
     let (mut default, video) = (default?, video?);
-    // What these variables say of recordings is where those of the daemon go.
+    // For the app `default` these variables set the daemon's own destination.
     default.recordings = OwnRecordings::default();
     if shares_video || video.is_some() {
         default.products.retain(|product| *product != Product::VideoSdk);

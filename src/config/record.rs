@@ -10,7 +10,7 @@ use crate::sinks::record::layout::Layout;
 use crate::sinks::record::target::{Access, Place};
 use crate::zoom::app::{OwnPlace, OwnRecordings};
 
-/// What is recorded, and where it goes. `keeps_media`: of any app.
+/// Reads what is recorded, and where it goes. `keeps_media`: whether any app keeps media.
 pub(super) fn read_settings(
     read: &mut Reader<'_>,
     keeps_media: bool,
@@ -63,7 +63,7 @@ pub(super) fn read_settings(
     })
 }
 
-/// What an app sets of the place of its recordings.
+/// Reads an app's own settings for the place of its recordings.
 pub(super) fn read_own(read: &mut Reader<'_>) -> Option<OwnRecordings> {
     let (url, layout) = (read.optional(RECORDINGS_URL), read.optional(RECORDINGS_LAYOUT));
     let place = match url {

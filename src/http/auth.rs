@@ -253,7 +253,7 @@ enum Credential {
 }
 
 impl Credential {
-    /// The credential of a request. A token takes precedence, as a wrong one would be hidden otherwise. `needs_proof`: a
+    /// The credential of a request. A token takes precedence, so that a wrong one is not hidden. `needs_proof`: a
     /// cookie counts only with the proof that a page of the daemon made the request, whatever the method.
     fn of(state: &AppState, request: &Request, needs_proof: bool) -> Result<Self, ApiError> {
         let headers = request.headers();

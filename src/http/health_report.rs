@@ -126,11 +126,11 @@ pub(super) struct Broker {
 pub(super) struct Clock {
     /// How far it is ahead of Zoom's, by the app where that is most; null before the first webhook.
     pub difference_seconds: Option<i64>,
-    /// By how much webhooks may differ.
+    /// The largest difference at which webhooks are accepted.
     pub tolerance_seconds: u32,
 }
 
-/// What is only looked at.
+/// Facts that only the findings use; the answer leaves them out.
 #[derive(Debug, Default)]
 pub(super) struct Signs {
     /// Why streams wait, in words.

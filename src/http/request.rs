@@ -30,7 +30,7 @@ const REQUEST_ID_HEADER: &str = "x-request-id";
 #[derive(Debug, Clone)]
 pub(super) struct RequestId(pub String);
 
-/// Marks a response whose body is a page about its error.
+/// Marks an error response with a page as its body.
 #[derive(Debug, Clone)]
 pub(super) struct ErrorShown;
 
@@ -169,7 +169,7 @@ fn log_text(error: &ApiError) -> String {
 }
 
 fn security_headers(headers: &mut HeaderMap, request_id: &str) {
-    // Answers hold personal data or change from one moment to the next, except those whose handler says otherwise.
+    // Answers hold personal data or change from one moment to the next, unless the handler says otherwise.
     headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     if let Ok(request_id) = HeaderValue::from_str(request_id) {

@@ -38,7 +38,7 @@ pub(super) struct ZoomEndpoint {
     /// When Zoom last validated the URL; null if it never did while a daemon of this version ran.
     pub validated_at: Option<String>,
     pub validated_at_ms: Option<i64>,
-    /// Which secret token was used then, from 1, the newest; null for one that is not configured any longer.
+    /// Which secret token was used then, from 1, the newest; null for one that is no longer configured.
     pub validated_with: Option<usize>,
     /// How many secret tokens are configured.
     pub secret_tokens: usize,

@@ -87,7 +87,7 @@ async fn delivery_again(state: &AppState, webhook: &Received) -> Result<Delivery
     let app = state.apps.get(&webhook.app).filter(|app| app.may_send(&webhook.event));
     let app = app.ok_or(ApiError::StillRefused)?;
     match event::parse(body.as_bytes(), &app.name, (state.now_ms)()) {
-        // The digest is that of the bytes as received, and the stored body may have been mended.
+        // The row keeps the digest of the bytes as received; the stored body may differ, where characters were replaced.
         Ok(Event::Delivery(delivery)) => {
             Ok(Delivery { digest: webhook.digest.clone(), ..*delivery })
         }

@@ -149,7 +149,7 @@ impl Topic {
         self.running().iter().map(about).collect()
     }
 
-    /// Copied, so that the lock is not held while each stream's own are.
+    /// A copy of the list, so that its lock is not held while each stream's own locks are taken.
     fn running(&self) -> Vec<Arc<RunningStream>> {
         self.streams().values().cloned().collect()
     }

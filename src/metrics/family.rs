@@ -214,7 +214,7 @@ impl<const N: usize> Family for Histograms<N> {
         Self { row, series }
     }
 
-    /// Only for no app: a histogram has a dozen series for each.
+    /// Makes no series for an app: a histogram has a dozen for each.
     fn touch(&self, app: Option<&str>) {
         for values in self.row.early_values(app).iter().filter(|_| app.is_none()) {
             self.series.with_label_values(values);

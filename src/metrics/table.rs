@@ -82,7 +82,7 @@ metrics! {
         last_webhook: Gauges = "rtms_last_webhook_timestamp_seconds" [APP]
             "When the last webhook with a good signature arrived, as Unix time.";
         clock_difference: Gauges = "rtms_clock_difference_seconds" [CLOCK]
-            "The clock here minus the time that Zoom wrote into its newest message; the way of the message is included.";
+            "The clock here minus the time in Zoom's newest message; includes the time that the message took.";
         concurrent_streams: Gauges = "rtms_concurrent_streams" [APP]
             "Streams of the account at Zoom, as Zoom's last event about its limit said.";
         concurrency_limit: Gauges = "rtms_concurrent_streams_limit" [APP]

@@ -75,7 +75,7 @@ named! {
 /// A webhook that Zoom signed and that has had no effect.
 #[derive(Debug, Clone)]
 pub struct Unprocessed {
-    /// The app whose secret token signed it.
+    /// The app with the secret token that signed it.
     pub app: AppName,
     /// See [`super::Delivery::digest_of`].
     pub digest: String,
@@ -87,7 +87,7 @@ pub struct Unprocessed {
     pub received_at_ms: i64,
     /// The stream that it names.
     pub stream_id: Option<StreamId>,
-    /// The Zoom user that it names, by whom a deletion finds it.
+    /// The Zoom user that it names; a deletion of the user's data finds it by this.
     pub user_id: Option<String>,
     /// The body, where it may be kept.
     pub body: String,
@@ -98,8 +98,8 @@ pub struct Unprocessed {
 }
 
 impl Unprocessed {
-    /// A webhook that was read and had no effect. The body of one whose people are not known is left out: no deletion
-    /// would find it.
+    /// A webhook that was read and had no effect. Its body is left out if the people in it are not known, because no
+    /// deletion would find it.
     pub fn of(delivery: &Delivery, outcome: WebhookOutcome, reason: WebhookReason) -> Self {
         let (user_id, keeps_body) = match &delivery.announcement {
             WebhookEffect::Started(started) => (started.operator_id.clone(), true),
@@ -128,7 +128,7 @@ impl Unprocessed {
 pub struct Received {
     /// See [`super::Delivery::digest_of`].
     pub digest: String,
-    /// The app whose secret token signed it.
+    /// The app with the secret token that signed it.
     pub app: AppName,
     /// Zoom's event name.
     pub event: String,

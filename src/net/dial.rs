@@ -36,12 +36,12 @@ type MaybeTls<S> = Either<S, Box<TlsStream<S>>>;
 type FirstHop = MaybeTls<TcpStream>;
 /// The connection to the host, directly or through the proxy's tunnel.
 pub type Transport = MaybeTls<FirstHop>;
-/// Has the kernel acknowledge what comes together with the next bytes that are sent, or after 40 ms. Otherwise it
-/// acknowledges most frames of a medium by a packet each. The kernel returns to that by itself, so this is to be
-/// repeated. Does nothing on systems that cannot do it.
+/// Makes the kernel delay its acknowledgements: until the next bytes are sent, or for 40 ms. Without this it sends a
+/// packet for most frames of a medium. The kernel resets the option by itself, so call this repeatedly. Does nothing on
+/// systems other than Linux.
 pub fn delay_acks(transport: &Transport) {
     #[cfg(target_os = "linux")]
-    // What fails here costs packets and nothing else.
+    // Ignore the error: it costs packets and nothing else.
     let _ = rustix::net::sockopt::set_tcp_quickack(tcp_of(transport), false);
     #[cfg(not(target_os = "linux"))]
     let _ = transport;

@@ -64,7 +64,7 @@ pub struct Stream {
     cameras: Cameras,
     unknown: UnknownMessages,
     unreadable: UnreadableMessages,
-    // The driver takes them after every input, too.
+    // The driver takes all events after every input, which bounds the list.
     link_events: Vec<LinkEvent>,
     // The driver takes all outputs after every input, which bounds the queue.
     outputs: VecDeque<Output>,

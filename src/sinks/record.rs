@@ -94,7 +94,7 @@ pub enum OpenError {
     OtherTarget,
     #[error("{0}")]
     Target(TargetError),
-    /// The place of its app cannot be used.
+    /// The app's own `recordings_url` cannot be used.
     #[error("RECORDINGS_URL must be {0}")]
     Place(#[from] PlaceError),
 }
@@ -143,7 +143,7 @@ pub fn build(
     });
     let (media, apps) = (settings.media, apps.clone());
     let wanted = move |stream: &StreamRecord| {
-        // A session may still ask for what its app does not keep any longer.
+        // A session may still ask for media that its app no longer keeps.
         let is_kept = apps.retention(&stream.app).media != Keep::Nothing;
         wanted_media(stream, media).filter(|_| is_kept)
     };

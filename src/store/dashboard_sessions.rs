@@ -57,7 +57,7 @@ impl Store {
         })
     }
 
-    /// The session whose cookie's id has this hash; `None` if it was ended.
+    /// The session by the hash of the id in its cookie; `None` if it was ended.
     pub async fn dashboard_session(
         &self,
         id: &str,

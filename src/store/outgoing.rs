@@ -15,7 +15,7 @@ use super::{Store, StoreError, StoredEndpoint, sql};
 use crate::model::{AppName, AppScope, AuditRow, Content, EndpointId, EventKind, OutgoingEvent};
 use crate::named::named;
 
-/// The name of the sink whose positions say which entries were reported to endpoints.
+/// The name of the sink for outgoing webhooks: its positions say which entries were reported to endpoints.
 pub const WEBHOOKS_SINK: &str = "webhooks";
 /// The most events written in one transaction, which must end within the store's limit.
 const EVENTS_PER_TRANSACTION: usize = 100;

@@ -28,7 +28,7 @@ pub struct ReceivedPage<'a> {
     pub from_ms: Option<i64>,
     /// Only webhooks that arrived before this time, Unix milliseconds.
     pub until_ms: Option<i64>,
-    /// Only webhooks whose event, stream, session, meeting or installation contains this text, in any case.
+    /// Only webhooks with this text in the event, stream, session, meeting or installation, in any case.
     pub text: Option<&'a str>,
 }
 

@@ -70,7 +70,7 @@ impl Store {
 
     /// Recordings with files that the daemon of this spool has to delete, oldest first. Includes those of lost spools,
     /// and all that are stored where every daemon reaches the files: not in a folder. `is_shared` says so of recordings
-    /// whose target is not known.
+    /// without a known target.
     pub async fn recordings_to_delete(
         &self,
         spool: Option<SpoolId>,

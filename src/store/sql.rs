@@ -141,7 +141,7 @@ macro_rules! session_is_over {
     };
 }
 
-/// Audit rows from before $1 of the apps of a condition: see `EXPIRE_AUDIT`.
+/// Deletes audit rows from before $1, of the apps that the condition selects: see `EXPIRE_AUDIT`.
 macro_rules! expire_audit {
     ($apps:literal) => {
         concat!(
@@ -159,7 +159,7 @@ macro_rules! expire_audit {
     };
 }
 
-/// Events from before $1 of the apps of a condition, unless they wait and are not from before $3.
+/// Deletes events from before $1, of the apps that the condition selects; those that wait only from before $3.
 macro_rules! prune_events {
     ($apps:literal) => {
         concat!(
@@ -273,7 +273,7 @@ pub(super) fn padded_ids(ids: &[SessionId]) -> impl Iterator<Item = Vec<Bind<'st
     })
 }
 
-/// The streams of the sessions whose ids fill [`id_places`].
+/// The streams of the sessions with the ids in [`id_places`].
 pub(super) fn streams_of_sessions() -> String {
     let select = select_stream!("streams.session_id IN (");
     format!("{select}{}) ORDER BY streams.session_id, streams.ordinal", id_places())

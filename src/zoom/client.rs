@@ -41,7 +41,7 @@ named! {
     pub enum ZoomApi {
         /// Start, stop, pause and resume of streams.
         Rest: "rest",
-        /// Tokens, and whose they are.
+        /// OAuth: tokens, and the users that they belong to.
         OAuth: "oauth",
     }
 }

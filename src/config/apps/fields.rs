@@ -11,7 +11,7 @@ pub(crate) enum LeftOut {
     Nothing,
     /// The value of the variable, which is that of every app.
     Inherited,
-    /// What the daemon has, as its variable says. It is not the app's own.
+    /// The daemon's own value: all such apps share it.
     Shared,
 }
 

@@ -66,7 +66,7 @@ fn validated_with(endpoint: &ZoomEndpoint) -> Option<String> {
         (Some(_), 1) => None,
         (Some(1), _) => Some("the newest secret token".to_owned()),
         (Some(position), all) => Some(format!("secret token {position} of {all}")),
-        (None, _) => Some("a secret token that is not configured any longer".to_owned()),
+        (None, _) => Some("a secret token that is no longer configured".to_owned()),
     }
 }
 

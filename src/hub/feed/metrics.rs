@@ -9,14 +9,14 @@ use crate::model::{
 };
 use crate::rtms::message::msg_type;
 
-/// What the metrics have of a stream.
+/// What the metrics already have of a stream.
 pub(super) struct Counting {
     metrics: Metrics,
     app: String,
     product: &'static str,
-    /// The counts that the metrics have. Those of earlier runs are not theirs.
+    /// The counts already added to the metrics, or made by earlier runs.
     added: Tally,
-    /// When the webhook of a stream arrived that has brought no media yet, Unix milliseconds. None for a stream that was
+    /// When the webhook of the stream arrived, Unix milliseconds, until the first media. `None` for a stream that was
     /// picked up.
     awaits_media_since_ms: Option<i64>,
 }

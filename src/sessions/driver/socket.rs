@@ -17,8 +17,8 @@ const MESSAGE_LIMITS: MessageLimits =
 /// The upgrade's answer is short, and its buffer is cleared before every read.
 const UPGRADE_BUFFER_BYTES: usize = 4 * 1024;
 
-/// When acknowledgements are delayed: after the handshake, whose answers must not wait, and then once in so many
-/// messages.
+/// Acknowledgements are delayed from this message on, because the answers of the handshake must not wait, and again
+/// every [`DELAYED_ACK_EVERY`] messages.
 const FIRST_DELAYED_ACK: u32 = 3;
 const DELAYED_ACK_EVERY: u32 = 128;
 

@@ -19,7 +19,7 @@ pub(super) struct Destination {
     /// The name of the target, as rows of recordings have it.
     pub name: String,
     pub layout: Arc<Layout>,
-    /// Of each target: one that does not answer holds up no other.
+    /// Limits the uploads to this target alone, so that one that does not answer holds up no other.
     pub uploads: Arc<Semaphore>,
 }
 

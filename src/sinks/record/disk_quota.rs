@@ -24,7 +24,7 @@ pub(super) struct DiskQuota {
 /// How full a spool is.
 #[derive(Debug, Clone, Copy)]
 pub struct SpoolLoad {
-    /// Of its recordings.
+    /// The size of the recordings in it.
     pub bytes: u64,
     pub max_bytes: u64,
     /// `None` if the file system does not report it.

@@ -141,7 +141,7 @@ async fn try_finish(
         now_ms,
     };
     let files = finish.run().await?;
-    // With its folder: the files must go to where it is free.
+    // The target is stored with the folder, whose name is known to be free only there.
     store.set_recording_target(recording.id, &destination.name).await?;
     let is_finished = store.finish_recording(recording, &files, now_ms).await?;
     Ok(is_finished.then_some(destination))

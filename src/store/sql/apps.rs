@@ -13,7 +13,7 @@ statements! {
          WHERE (SELECT COUNT(*) FROM apps) < CAST($4 AS BIGINT)
         ON CONFLICT (name) DO NOTHING";
 
-    /// Only over the settings that the change is based on. The time of the last change grows with each one, whatever
+    /// Replaces only the settings that the change is based on. The time of the last change grows with each one, whatever
     /// the clock says: it is part of `APPS_VERSION`.
     CHANGE_APP = "
         UPDATE apps

@@ -6,7 +6,7 @@ statements! {
         VALUES ($1, $2, $3, $4, $5, $6)
         ON CONFLICT (id) DO NOTHING";
 
-    /// The newest $2 of a token stay.
+    /// Keeps the newest $2 of a token.
     DELETE_SURPLUS_DASHBOARD_SESSIONS = "
         DELETE FROM dashboard_sessions
          WHERE token = $1
@@ -18,7 +18,7 @@ statements! {
         SELECT id, token, binding, made_at_ms, seen_at_ms, until_ms
           FROM dashboard_sessions WHERE id = $1";
 
-    /// Not again within the minute.
+    /// Changes nothing if the use was written within the last minute, after $3.
     NOTE_DASHBOARD_SESSION_USED = "
         UPDATE dashboard_sessions SET seen_at_ms = $2 WHERE id = $1 AND seen_at_ms <= $3";
 

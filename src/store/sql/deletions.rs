@@ -141,8 +141,8 @@ statements! {
     STREAM_IDS_OF_SESSION =
         "SELECT stream_id FROM streams WHERE session_id = $1 ORDER BY ordinal";
 
-    /// Rows of the app $3. Deletions stay until every sink is past them, because it may have to relay them. A sink that
-    /// no daemon has held since $1 does not count.
+    /// Deletes rows of the app $3. Those of deletions stay until every sink is past them, because it may have to relay
+    /// them. A sink that no daemon has held since $1 does not count.
     EXPIRE_AUDIT = expire_audit!("app = $3");
 
     EXPIRE_AUDIT_OF_NO_APP = expire_audit!("app IS NULL");

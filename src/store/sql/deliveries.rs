@@ -1,7 +1,7 @@
 //! Webhooks from Zoom, and their effects.
 
 statements! {
-    /// One row unless these bytes were recorded before. A copy of a refused webhook has its effect now.
+    /// Changes one row, unless these bytes were recorded before. A copy of a refused webhook has its effect now.
     INSERT_DELIVERY = "
         INSERT INTO deliveries (digest, event, event_ts_ms, received_at_ms, stream_id, effect, body,
                                 app, reason)
@@ -44,7 +44,7 @@ statements! {
            AND (CAST($3 AS TEXT) IS NULL OR $3 <> replace($3, ',' || app || ',', ''))
          ORDER BY received_at_ms DESC, digest LIMIT $1 + 0";
 
-    /// Those of the app $3.
+    /// Deletes deliveries of the app $3.
     PRUNE_DELIVERIES = "
         DELETE FROM deliveries
          WHERE digest IN (SELECT digest FROM deliveries

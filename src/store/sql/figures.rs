@@ -28,8 +28,8 @@ statements! {
                JOIN outgoing_events ON outgoing_events.id = waiting.event_id
          GROUP BY outgoing_events.app";
 
-    /// How many stored entries each sink has not received, of streams that run or ended since it had everything. Not of
-    /// the sink $1, and not of those that nobody has held since $2: their setting was removed.
+    /// How many stored entries each sink has not received, of streams that run or ended since it had everything.
+    /// Leaves out the sink $1, and sinks that no daemon has held since $2: their setting was removed.
     SINK_LAGS = "
         SELECT sinks.name AS sink,
                CAST(COALESCE(SUM(

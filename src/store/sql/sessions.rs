@@ -197,8 +197,8 @@ statements! {
 
     SESSION = select_session!("id = $1");
 
-    /// Of the statuses in the list $2 and the apps in the list $4; of all without one. $6 and $7 are patterns for the
-    /// same text.
+    /// Sessions of the statuses in the list $2 and the apps in the list $4; of all without a list. $6 and $7 are patterns
+    /// for the same text.
     // `$4 <> replace(…)` means that the list contains the app: see `INSERT_EVENT`. Two patterns, because SQLite's `lower`
     // leaves letters beyond ASCII as they are. A line break is in no pattern: none matches from one column into the next.
     SESSIONS = select_session!(

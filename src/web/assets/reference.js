@@ -1,4 +1,4 @@
-// The API reference: Swagger UI on /openapi.json with code samples, mended where it keeps people from reading it.
+// The API reference: Swagger UI on /openapi.json with code samples and fixes for accessibility.
 const reference = document.getElementById("reference");
 
 /** Shows each operation's samples, from the extension `x-codeSamples` of the document, above its answers. */

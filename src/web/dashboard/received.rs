@@ -230,7 +230,7 @@ fn words_of(reason: Option<WebhookReason>) -> (&'static str, &'static str) {
         ),
         R::UnknownUser => (
             "its user is unknown",
-            "A user removed the app of whom there is no installation and no stream.",
+            "A user removed the app, but has no installation and no stream here.",
         ),
         R::NotHandled => (
             "not handled",

@@ -11,7 +11,7 @@ use crate::model::{RecordedFile, RecordingStatus};
 pub struct Recordings {
     /// The session's id.
     pub id: String,
-    /// Whether nothing of them changes any longer.
+    /// Whether the list is final.
     pub is_final: bool,
     pub recordings: Vec<Recorded>,
 }

@@ -17,7 +17,7 @@ use crate::model::{Session, StreamRecord, StreamStatus, rfc3339};
 pub struct SessionPage {
     pub layout: Layout,
     pub id: String,
-    /// Whether nothing comes any longer.
+    /// Whether the session is over: nothing more arrives.
     pub is_over: bool,
     pub state: StatePart,
     pub ledger: Ledger,

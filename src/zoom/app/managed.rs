@@ -83,7 +83,7 @@ pub struct AppSources {
     pub configured: Vec<App>,
     /// Reads the apps of the store.
     pub describe: Describe,
-    /// How long data is kept that belongs to no app, or to one that is not configured any longer.
+    /// How long data is kept that belongs to no app, or to one that is no longer configured.
     pub retention: Retention,
 }
 

@@ -13,7 +13,7 @@ pub struct Apps(Arc<RwLock<Registry>>);
 #[derive(Debug)]
 struct Registry {
     apps: Arc<Map>,
-    /// That of data of no app, and of apps that are not configured any longer.
+    /// The retention of data of no app, and of apps that are no longer configured.
     retention: Retention,
 }
 

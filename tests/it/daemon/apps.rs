@@ -39,7 +39,7 @@ fn both_apps() -> Settings {
     Settings { more_apps: vec![acme_at_zoom()], ..zoom(script(chatter(3, 500), 4_000)) }
 }
 
-/// The ids of the sessions of a meeting, as soon as there are so many.
+/// The ids of the sessions of a meeting, as soon as there are `count`.
 async fn sessions(daemon: &TestDaemon, count: usize) -> Vec<String> {
     eventually("the sessions are known", async || {
         let sessions = daemon.api().sessions().await;
@@ -50,7 +50,7 @@ async fn sessions(daemon: &TestDaemon, count: usize) -> Vec<String> {
     .await
 }
 
-/// The ids of the sessions of an app, as soon as there are so many.
+/// The ids of the sessions of an app, as soon as there are `count`.
 async fn of_app(daemon: &TestDaemon, app: &str, count: usize) -> Vec<String> {
     eventually(&format!("{count} sessions of {app}"), async || {
         let sessions = daemon.api().sessions().await;

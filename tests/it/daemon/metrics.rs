@@ -31,7 +31,7 @@ fn value(text: &str, series: &str) -> Option<f64> {
     line.and_then(|value| value.parse().ok())
 }
 
-/// A daemon with every output, and a Zoom whose meeting it joins.
+/// A daemon with every output, and a simulated Zoom with a meeting that it joins.
 async fn busy(metrics: &str, broker: &Broker) -> (Home, Process, Api, Zoom) {
     let home = Home::sqlite()
         .set("METRICS_ADDR", metrics)

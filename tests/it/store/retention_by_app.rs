@@ -14,7 +14,7 @@ use super::webhooks::*;
 use crate::support::raw::Raw;
 use crate::support::stores::{TestStore, on_both};
 
-/// The app with a time limit of its own, the one that keeps everything, and one that is not configured any longer.
+/// The app with a time limit of its own, the one that keeps everything, and one that is no longer configured.
 const APPS: [&str; 3] = ["brief", "forever", "gone"];
 
 fn name(text: &str) -> AppName {
