@@ -3,6 +3,7 @@
 mod listeners;
 mod parts;
 mod settings;
+mod shutdown;
 mod sinks;
 mod upkeep;
 
@@ -12,7 +13,7 @@ use std::time::Duration;
 
 use thiserror::Error;
 use tokio::net::TcpListener;
-use tokio::task::{JoinHandle, JoinSet};
+use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -26,7 +27,7 @@ use crate::http::download;
 use crate::http::server::Limits;
 use crate::http::tickets::TicketKeys;
 use crate::http::{
-    AppState, Arrivals, Changes, Documents, RateLimit, Readiness, Refusals, SignatureWarnings,
+    AppState, Arrivals, Changes, Documents, RateLimit, Readiness, SignatureWarnings,
     StoreFiguresCache,
 };
 use crate::hub::{Hub, Writer};
@@ -59,12 +60,11 @@ pub(crate) use self::settings::app_sources;
 
 use self::listeners::{Listeners, serve_http};
 use self::parts::Parts;
+use self::shutdown::{end_requests, end_sinks, flush_refusals, hand_over, wait_finished};
 use self::sinks::Sinks;
 
 /// How long a request's body may take to arrive.
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long each of the last steps of a stop may take.
-const LAST_STEP: Duration = Duration::from_secs(5);
 
 #[derive(Debug, Error)]
 pub enum AppError {
@@ -147,12 +147,7 @@ impl App {
         let draining = CancellationToken::new();
         let Sinks { recordings, webhooks, forwards, live, broker, runners } =
             sinks::build(&config, &context, &apps, &ring, draining.clone()).await?;
-        let oauth = OAuth::new(zoom.clone());
-        let tokens =
-            Tokens::new(store.clone(), ring.clone(), oauth.clone(), apps.clone(), clock::now_ms);
-        let (ticket_keys, answer_keys) = (TicketKeys::new(&ring), ring.clone());
-        let installer =
-            Installer::new(store.clone(), ring, oauth, apps.clone(), tokens.clone(), clock::now_ms);
+        let (tokens, installer) = grants(&zoom, &store, &ring, &apps);
         let streams = settings::stream_settings(
             &config,
             &apps,
@@ -182,8 +177,8 @@ impl App {
             occupancy,
             installer,
             sign_in_codes: OneTimeCodes::default(),
-            ticket_keys,
-            answer_keys,
+            ticket_keys: TicketKeys::new(&ring),
+            answer_keys: ring,
             changes: Changes::new(Arc::clone(&control), streams),
             control,
             config,
@@ -332,18 +327,6 @@ impl App {
     }
 }
 
-/// Waits for the live consumers and for the requests to Zoom, each for a bounded time.
-async fn end_requests(live_connections: TaskTracker, requests: TaskTracker) {
-    live_connections.close();
-    if timeout(LAST_STEP, live_connections.wait()).await.is_err() {
-        tracing::warn!(live_connections = live_connections.len(), "live consumers are cut");
-    }
-    requests.close();
-    if timeout(LAST_STEP, requests.wait()).await.is_err() {
-        tracing::warn!("requests to Zoom did not end in time; what came of them is not known");
-    }
-}
-
 /// The apps of the settings and of the store.
 async fn load_apps(
     config: &Config,
@@ -354,6 +337,16 @@ async fn load_apps(
     managed_apps.refresh().await?;
     move_video_sessions(store, &managed_apps.apps()).await?;
     Ok(managed_apps)
+}
+
+/// The tokens that users granted, and the installer that receives them.
+fn grants(zoom: &ZoomClient, store: &Store, ring: &KeyRing, apps: &Apps) -> (Tokens, Installer) {
+    let (store, ring, apps) = (store.clone(), ring.clone(), apps.clone());
+    let oauth = OAuth::new(zoom.clone());
+    let tokens =
+        Tokens::new(store.clone(), ring.clone(), oauth.clone(), apps.clone(), clock::now_ms);
+    let installer = Installer::new(store, ring, oauth, apps, tokens.clone(), clock::now_ms);
+    (tokens, installer)
 }
 
 fn sink_context(store: &Store, hub: &Arc<Hub>, network: &Network, node: NodeId) -> Context {
@@ -376,42 +369,4 @@ async fn move_video_sessions(store: &Store, apps: &Apps) -> Result<(), StoreErro
         tracing::info!(moved, app = %video.name, "moved the Video SDK sessions of the default app to their own app");
     }
     Ok(())
-}
-
-/// Waits for a part that was asked to stop. A panic in it was logged where it happened, and the other parts
-/// still stop in order.
-async fn wait_finished(part: JoinHandle<()>) {
-    // `select!` may have taken this handle's result already, and a handle that is polled again panics.
-    if !part.is_finished() {
-        let _ = part.await;
-    }
-}
-
-/// Stores the streams' last entries and releases the leases for the next start.
-async fn hand_over(hub: &Hub, store: &Store, node: NodeId) {
-    if timeout(LAST_STEP, hub.flush()).await.is_err() {
-        tracing::error!("the last entries could not be stored in time");
-    }
-    if !matches!(timeout(LAST_STEP, store.release_leases(node)).await, Ok(Ok(_))) {
-        tracing::warn!("the streams' leases could not be given back; they expire by themselves");
-    }
-}
-
-/// Writes the pending rows of refused requests to the audit trail.
-async fn flush_refusals(refusals: &Refusals, store: &Store) {
-    let flushed = timeout(LAST_STEP, refusals.flush(store, clock::now_ms())).await;
-    if !matches!(flushed, Ok(Ok(()))) {
-        tracing::warn!(
-            "could not write the last refused requests to the audit trail; they are missing there"
-        );
-    }
-}
-
-/// Waits for the sinks to take the streams' last entries. Those that do not make it in time are sent after the
-/// next start.
-async fn end_sinks(mut sinks: JoinSet<()>) {
-    let ended = async { while sinks.join_next().await.is_some() {} };
-    if timeout(LAST_STEP, ended).await.is_err() {
-        tracing::warn!("sinks did not get everything in time; what is left waits in the store");
-    }
 }
