@@ -153,6 +153,22 @@ fn recordings(context: &Context, apps: &Apps, folder: &Path) -> Recordings {
     record::build(&settings, apps, context).expect("a folder").0
 }
 
+fn live(context: &Context, stop: &CancellationToken) -> Live {
+    Live {
+        hub: Arc::clone(&context.hub),
+        store: context.store.clone(),
+        stop: stop.clone(),
+        buffer_bytes: LIVE_BUFFER_BYTES,
+        now_ms: context.now_ms,
+    }
+}
+
+fn loopback() -> TcpListener {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    listener.set_nonblocking(true).expect("a socket option");
+    TcpListener::from_std(listener).expect("a socket")
+}
+
 impl Server {
     pub(crate) async fn start() -> Self {
         Self::wired(Wiring::default()).await
@@ -194,14 +210,8 @@ impl Server {
         let context = Context { now_ms, ..context(&store, Arc::clone(&hub), 1) };
         let recordings = recordings(&context, &apps, folder.path());
         let draining = CancellationToken::new();
+        let live = live(&context, &draining);
         let targets = Targets::new(vec!["127.0.0.1".into()], true);
-        let live = Live {
-            hub: Arc::clone(&hub),
-            store: store.clone(),
-            stop: draining.clone(),
-            buffer_bytes: LIVE_BUFFER_BYTES,
-            now_ms,
-        };
         let forward_settings =
             forward::Settings { targets, live: live.clone(), apps: apps.clone() };
         let (forwards, _) = forward::build(forward_settings, &context);
@@ -250,9 +260,7 @@ impl Server {
             readiness: Readiness::default(),
             requests: TaskTracker::new(),
         });
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
-        listener.set_nonblocking(true).expect("a socket option");
-        let listener = TcpListener::from_std(listener).expect("a socket");
+        let listener = loopback();
         let address = listener.local_addr().expect("an address");
         let serving = tokio::spawn(serve(listener, router(state.clone()), limits, stop.clone()));
         let webhook_sender = Some(webhook_sender);
