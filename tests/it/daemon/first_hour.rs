@@ -9,11 +9,12 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use rtmsd::secret::Secret;
 use rtmsd::zoom::signature::WebhookKey;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::Command;
 use tokio::time::timeout;
 
+use crate::support::browser::Browser;
 use crate::support::kit::{Api, Home, TIMEOUT, eventually};
 use crate::support::process::Process;
 use crate::support::websocket::{Heard, WebSocket};
@@ -259,6 +260,27 @@ async fn every_command_that_the_demo_prints_works() {
     }
     assert!(!process.err().contains("ZOOM_ACCESS_TOKEN"), "{}", process.err());
     assert_eq!(process.err(), "", "the demo logs no warning");
+}
+
+#[tokio::test]
+async fn the_link_that_the_demo_prints_signs_a_browser_in() {
+    let folder = tempfile::tempdir().unwrap();
+    let process = Process::spawn(&["demo", "--port", "0"], &[], folder.path());
+    let link = eventually("the demo has printed its link", async || {
+        let out = process.out();
+        let link = out.lines().map(str::trim).find(|line| line.contains("/dashboard/enter?code="));
+        link.map(str::to_owned)
+    })
+    .await;
+    let browser = Browser::open(false).await;
+    browser.visit(&link).await;
+    eventually("the browser is signed in", async || {
+        let found = browser.run("return !!document.querySelector('.who')").await;
+        (found == json!(true)).then_some(())
+    })
+    .await;
+    let address = browser.run("return location.pathname + location.search").await;
+    assert_eq!(address, json!("/"));
 }
 
 /// Executes a line of the demo's output: in a shell, like a browser, or like websocat.
