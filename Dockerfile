@@ -13,7 +13,7 @@ COPY migrations migrations
 # Named in Cargo.toml, not built.
 COPY benches benches
 RUN --mount=type=cache,target=/usr/local/cargo/registry --mount=type=cache,target=/build/target \
-    cargo build --release --locked && cp target/release/rtmsd /rtmsd
+    cargo build --release --locked --features otel && cp target/release/rtmsd /rtmsd
 
 FROM ${RUN_IMAGE}
 RUN groupadd --system --gid 10001 rtmsd && useradd --system --uid 10001 --gid 10001 --home-dir /var/lib/rtmsd --create-home rtmsd

@@ -136,6 +136,7 @@ impl App {
         let metrics = Metrics::default();
         let network = Network::new(Arc::clone(&tls), resolver, config.proxy.clone());
         let zoom = ZoomClient::new(&network, metrics.clone());
+        telemetry::send_traces_with(network.http_client());
         let store = Store::open(&config.database).await?;
         let managed_apps = load_apps(&config, &store, &ring).await?;
         let apps = managed_apps.apps();

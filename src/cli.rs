@@ -91,7 +91,8 @@ async fn with_settled(
     work: impl AsyncFnOnce(Config) -> ExitCode,
 ) -> ExitCode {
     // First, so that notes and errors about the settings appear in the configured format.
-    start_logs(&log_settings(|name| source.lookup(name)));
+    let traces = config::trace_settings(|name| source.lookup(name));
+    start_logs(&log_settings(|name| source.lookup(name)), traces.as_ref());
     for note in source.notes() {
         tracing::warn!("{note}");
     }
@@ -127,7 +128,7 @@ fn settings_source() -> Source<fn(&str) -> Option<String>> {
 /// Runs the simulator alone. Fails if a client broke the protocol.
 async fn run_simulator(args: SimulateArgs, stop: CancellationToken) -> ExitCode {
     // Only warnings: standard output and the terminal belong to the two JSON lines.
-    start_logs(&telemetry::LogSettings { level: "warn".to_owned(), ..Default::default() });
+    start_logs(&telemetry::LogSettings { level: "warn".to_owned(), ..Default::default() }, None);
     match simulator::command(args, stop.cancelled_owned()).await {
         Ok(Verdict::Clean) => ExitCode::SUCCESS,
         Ok(Verdict::Breached) => ExitCode::FAILURE,
@@ -135,8 +136,8 @@ async fn run_simulator(args: SimulateArgs, stop: CancellationToken) -> ExitCode 
     }
 }
 
-fn start_logs(settings: &telemetry::LogSettings) {
-    if let Err(error) = telemetry::init(settings) {
+fn start_logs(settings: &telemetry::LogSettings, traces: Option<&telemetry::TraceSettings>) {
+    if let Err(error) = telemetry::init(settings, traces) {
         // Not fatal: a daemon without logs still records. Standard error is the only place left to say so.
         eprintln!("rtmsd: could not start logging: {error}");
     }

@@ -16,6 +16,7 @@ mod retention;
 mod serve;
 mod server;
 mod source;
+mod traces;
 mod variables;
 mod webhooks;
 
@@ -37,7 +38,7 @@ use crate::sessions::{AtShutdown, Threads};
 use crate::sinks;
 use crate::sinks::forward::Targets;
 use crate::store::Location;
-use crate::telemetry::{LogFormat, LogSettings};
+use crate::telemetry::{LogFormat, LogSettings, TraceSettings};
 use crate::zoom::app::App;
 
 pub use self::apps::AppDefaults;
@@ -95,6 +96,8 @@ pub struct Config {
     pub nats: Option<sinks::nats::Settings>,
     pub webhooks: WebhookSettings,
     pub log: LogSettings,
+    /// `None` if nothing is traced.
+    pub traces: Option<TraceSettings>,
     /// Recognizes settings that have changed.
     pub fingerprint: Fingerprint,
 }
@@ -161,6 +164,7 @@ impl Config {
         let nats = nats::read_settings(read);
         let webhooks = webhooks::read_settings(read);
         let log = read_log(read);
+        let traces = traces::read_settings(read);
         let apps = apps?;
         Some(Self {
             address: address?,
@@ -196,6 +200,7 @@ impl Config {
             nats: nats?,
             webhooks: webhooks?,
             log: log?,
+            traces: traces?,
             fingerprint: Fingerprint::of(read.environment()),
         })
     }
@@ -213,6 +218,13 @@ pub fn health_address(lookup: impl Fn(&str) -> Option<String>) -> Result<SocketA
 pub fn log_settings(lookup: impl Fn(&str) -> Option<String>) -> LogSettings {
     // `Config` reports the mistakes.
     read_log(&mut Reader::new(&lookup)).unwrap_or_default()
+}
+
+/// Reads only the settings of traces. None after a mistake, which `Config` reports.
+pub fn trace_settings(lookup: impl Fn(&str) -> Option<String>) -> Option<TraceSettings> {
+    let mut read = Reader::new(&lookup);
+    let settings = traces::read_settings(&mut read);
+    read.finish(settings).ok().flatten()
 }
 
 fn data_dir(read: &mut Reader<'_>) -> PathBuf {

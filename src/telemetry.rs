@@ -3,10 +3,12 @@
 mod context;
 mod control;
 mod json;
+mod traces;
 
 use std::io::{self, IsTerminal};
 use std::sync::OnceLock;
 
+use tracing_subscriber::filter::{FilterExt, filter_fn};
 use tracing_subscriber::fmt::format::JsonFields;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
@@ -18,6 +20,10 @@ pub use self::context::{
     recording_span, request_span, session_span, session_span_of, stream_span, stream_span_of,
 };
 pub use self::control::{LogControl, LogLevel, MAX_TIME, NotAFilter};
+pub use self::traces::{
+    Sampling, TRACEPARENT, TRACES, TraceSettings, continue_trace, end_traces, join_span,
+    note_announced, send_traces_with, traceparent,
+};
 
 /// Crates that log the content of connections at `debug` or `trace` (signatures, tokens, meeting content), each with
 /// its most verbose allowed level. No filter can raise it.
@@ -80,8 +86,8 @@ impl LogSettings {
     }
 }
 
-/// Starts logging for the whole process. Fails if it was started before.
-pub fn init(settings: &LogSettings) -> Result<(), TryInitError> {
+/// Starts logging for the whole process, and tracing if traces are sent. Fails if it was started before.
+pub fn init(settings: &LogSettings, traces: Option<&TraceSettings>) -> Result<(), TryInitError> {
     let is_terminal = io::stderr().is_terminal();
     let is_text = match settings.format {
         LogFormat::Auto => is_terminal,
@@ -94,7 +100,11 @@ pub fn init(settings: &LogSettings) -> Result<(), TryInitError> {
         true => lines.boxed(),
         false => lines.fmt_fields(JsonFields::new()).event_format(JsonLine).boxed(),
     };
-    tracing_subscriber::registry().with(lines.with_filter(filter)).try_init()?;
+    let is_logged = filter_fn(|metadata| metadata.target() != TRACES);
+    tracing_subscriber::registry()
+        .with(traces.and_then(traces::layer))
+        .with(lines.with_filter(filter.and(is_logged)))
+        .try_init()?;
     let control = LogControl::new(settings.clone(), move |filter| {
         // Fails only if the log has ended.
         let _ = handle.reload(filter);

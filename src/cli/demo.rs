@@ -52,7 +52,7 @@ pub(super) struct DemoArgs {
 }
 
 pub(super) async fn run(args: DemoArgs, stop: CancellationToken) -> ExitCode {
-    start_logs(&LogSettings { level: "warn".to_owned(), ..LogSettings::default() });
+    start_logs(&LogSettings { level: "warn".to_owned(), ..LogSettings::default() }, None);
     match try_run(args, stop).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(message) => print_error(1, &message),

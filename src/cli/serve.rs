@@ -58,6 +58,11 @@ pub(super) async fn run(mut config: Config, stop: CancellationToken) -> ExitCode
             install the app instead"
         );
     }
+    if config.traces.is_some() && cfg!(not(feature = "otel")) {
+        tracing::warn!(
+            "this build sends no traces; build it with --features otel, or use the image"
+        );
+    }
     warn_of_open_folders(&config.recordings, &config.apps);
     let webhook_path = config.webhook_path.clone();
     let started_with = config.fingerprint.clone();
@@ -77,6 +82,7 @@ pub(super) async fn run(mut config: Config, stop: CancellationToken) -> ExitCode
     tracing::info!(%address, webhook_path, version = env!("CARGO_PKG_VERSION"), "rtmsd listens");
     let ran = app.run(listener, stop).await;
     reloading.abort();
+    telemetry::end_traces().await;
     match ran {
         Ok(()) => {
             tracing::info!("rtmsd has stopped");

@@ -6,8 +6,8 @@ use super::dotenv::{self, DotEnv, LineProblem};
 use super::read::{ConfigErrors, Mistake};
 use super::variables::{Variable, variables};
 
-/// Prefixes of the object stores' own variables, which are read under the stores' names.
-const STORE_PREFIXES: [&str; 3] = ["AWS_", "AZURE_", "GOOGLE_"];
+/// Prefixes of the object stores' and OpenTelemetry's own variables, which libraries read under their names.
+const STORE_PREFIXES: [&str; 4] = ["AWS_", "AZURE_", "GOOGLE_", "OTEL_"];
 
 /// From this length on a name with two wrong letters is still recognized.
 const LONG_NAME: usize = 8;

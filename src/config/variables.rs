@@ -53,7 +53,7 @@ const fn variable(name: &'static str, default: &'static str, about: &'static str
 }
 
 /// Every setting, in the order of the documents.
-pub const SECTIONS: [Section; 17] = [
+pub const SECTIONS: [Section; 18] = [
     Section {
         title: "Your Zoom app (marketplace.zoom.us, Manage, your app)",
         variables: zoom::APP,
@@ -74,6 +74,7 @@ pub const SECTIONS: [Section; 17] = [
     Section { title: "Outgoing webhooks", variables: outputs::WEBHOOKS },
     Section { title: "Outgoing connections", variables: server::NETWORK },
     Section { title: "Logs", variables: server::LOGS },
+    Section { title: "Traces (OpenTelemetry)", variables: server::TRACES },
 ];
 
 /// Every setting.

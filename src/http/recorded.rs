@@ -5,7 +5,7 @@ use tracing::Span;
 use super::AppState;
 use crate::model::{Delivery, Notice, WebhookEffect};
 use crate::store::Recorded;
-use crate::telemetry::stream_span;
+use crate::telemetry::{note_announced, stream_span};
 
 /// Logs a recorded webhook, and notifies those who act on it. Returns what came of it, for metrics.
 pub(super) async fn follow_up(
@@ -27,6 +27,7 @@ pub(super) async fn follow_up(
         _ => {}
     }
     if let Recorded::Changed(stream_id) = recorded {
+        note_announced(&stream_id, &Span::current());
         state.changes.notify_stream(stream_id);
     }
     outcome

@@ -9,20 +9,20 @@ use std::time::Instant;
 
 use axum::body::Body;
 use axum::extract::{MatchedPath, Request, State};
-use axum::http::{HeaderMap, HeaderValue, header};
+use axum::http::{HeaderMap, HeaderValue, Method, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use futures_util::FutureExt;
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
-use tracing::{Instrument, Span};
+use tracing::{Instrument, Span, field, info_span};
 use uuid::Uuid;
 
 use super::client_address::{ClientAddress, Peer, TrustedProxies};
 use super::connections::Overload;
 use super::error::ApiError;
 use crate::metrics::Metrics;
-use crate::telemetry::request_span;
+use crate::telemetry::{TRACEPARENT, TRACES, continue_trace, request_span};
 
 const REQUEST_ID_HEADER: &str = "x-request-id";
 
@@ -80,12 +80,15 @@ pub(super) async fn observe_request(
     let route = request.extensions().get::<MatchedPath>().cloned();
     let route = route.as_ref().map_or("none", MatchedPath::as_str);
     let overload = request.extensions().get::<Overload>().copied();
+    let trace = trace_of(&context, request.headers(), &method, route);
     let mut response = match observer.is_refused(overload, route) {
         true => ApiError::Overloaded.into_response(),
         // The state of a handler that panicked is dropped with its future, so nothing observes a broken invariant.
         false => {
             let answer = AssertUnwindSafe(next.run(request)).catch_unwind();
-            answer.instrument(context.clone()).await.unwrap_or_else(|_| {
+            // The trace inside, so that what it leads to is a part of it.
+            let answer = answer.instrument(trace.clone()).instrument(context.clone());
+            answer.await.unwrap_or_else(|_| {
                 observer.metrics.panics.inc([]);
                 ApiError::Panicked.into_response()
             })
@@ -97,6 +100,7 @@ pub(super) async fn observe_request(
         error.render(&mut response, &request_id);
     }
     security_headers(response.headers_mut(), &request_id);
+    trace.record("http.response.status_code", i64::from(response.status().as_u16()));
     // Successful probes and scrapes arrive every few seconds and would drown the log.
     if is_periodic(route) && response.status().is_success() {
         return response;
@@ -113,6 +117,22 @@ pub(super) async fn observe_request(
         );
     });
     in_context(response, context)
+}
+
+/// The span of a request: in the trace of its caller, if it names one. Probes and scrapes are not traced.
+fn trace_of(context: &Span, headers: &HeaderMap, method: &Method, route: &str) -> Span {
+    if is_periodic(route) {
+        return Span::none();
+    }
+    let span = info_span!(
+        target: TRACES, parent: context, "request", otel.kind = "server", otel.name = format_args!("{method} {route}"),
+        http.request.method = %method, http.route = route,
+        http.response.status_code = field::Empty,
+    );
+    if let Some(traceparent) = headers.get(TRACEPARENT).and_then(|value| value.to_str().ok()) {
+        continue_trace(&span, traceparent);
+    }
+    span
 }
 
 /// Logs what happens while an answer is streamed as a part of its request.

@@ -10,6 +10,7 @@ use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 use tokio::time::timeout;
+use tracing::{Instrument, info_span};
 
 use super::error::ApiError;
 use super::query::first_value;
@@ -17,6 +18,7 @@ use super::recorded::follow_up;
 use super::{AppState, body};
 use crate::model::{AppName, Delivery, Keep, Unprocessed, WebhookOutcome, WebhookReason};
 use crate::store::{StoreError, Validation};
+use crate::telemetry::TRACES;
 use crate::zoom::app::App;
 use crate::zoom::event::{self, Event};
 use crate::zoom::signature::{
@@ -290,9 +292,10 @@ async fn record_delivery(
         return Err(ApiError::OtherApp);
     }
     // The future is dropped at the deadline. Zoom retries after the 503, and the id makes the repetition harmless.
-    let recorded = timeout(RECORD_DEADLINE, state.store.record_delivery(&delivery))
-        .await
-        .unwrap_or_else(|_| Err(StoreError::timed_out()));
+    let stored = info_span!(target: TRACES, "store.record_delivery");
+    let recording = state.store.record_delivery(&delivery).instrument(stored);
+    let recorded =
+        timeout(RECORD_DEADLINE, recording).await.unwrap_or_else(|_| Err(StoreError::timed_out()));
     let recorded = match recorded {
         Ok(recorded) => recorded,
         Err(error) => {

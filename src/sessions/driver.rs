@@ -2,6 +2,7 @@
 //! decision.
 
 mod held;
+mod join_trace;
 mod links;
 mod metrics;
 mod socket;
@@ -15,13 +16,14 @@ use tokio::task::unconstrained;
 use tokio::time::Sleep;
 
 use self::held::HeldDials;
+use self::join_trace::JoinTrace;
 use self::links::Links;
 use self::metrics::Counting;
 use super::stream_task::StreamTask;
 use super::stream_threads::count_message;
 use crate::clock;
 use crate::hub::Offer;
-use crate::model::{StopReason, UserId};
+use crate::model::{EntryBody, StopReason, UserId};
 use crate::rtms::LinkId;
 use crate::rtms::endpoint::Endpoint;
 use crate::rtms::message::encode;
@@ -99,6 +101,7 @@ pub(super) async fn drive_stream(task: &mut StreamTask) -> Exit {
         has_warned: false,
         logged_fields: BTreeSet::new(),
         counting: Counting::new(task),
+        joining: JoinTrace::begin(&task.setup.stream_id),
         task,
     };
     driver.run().await
@@ -119,6 +122,8 @@ struct Driver<'a> {
     /// The media parameters of which it was logged that Zoom grants others.
     logged_fields: BTreeSet<String>,
     counting: Counting,
+    /// Until the first frame.
+    joining: Option<JoinTrace>,
 }
 
 impl Driver<'_> {
@@ -161,7 +166,7 @@ impl Driver<'_> {
                 return over;
             }
             match news {
-                Some(input) => self.stream.handle(now, input),
+                Some(input) => self.handle(now, input),
                 None => {
                     // Zoom's last messages may have arrived while the process was suspended.
                     if self.stream.is_ending()
@@ -188,7 +193,7 @@ impl Driver<'_> {
             match self.links.next().now_or_never() {
                 Some(message @ (Input::Received(..) | Input::TooLarge(..))) => {
                     count_message();
-                    self.stream.handle(now, message);
+                    self.handle(now, message);
                 }
                 other => {
                     self.next = other;
@@ -197,6 +202,13 @@ impl Driver<'_> {
             }
         }
         self.perform(now)
+    }
+
+    fn handle(&mut self, now: Instant, input: Input) {
+        if let Some(joining) = &mut self.joining {
+            joining.note(&input);
+        }
+        self.stream.handle(now, input);
     }
 
     /// Reads the messages that the links have already received before they are dropped. After the process was
@@ -208,7 +220,7 @@ impl Driver<'_> {
             match unconstrained(next_input(&mut self.next, &mut self.links)).now_or_never()? {
                 // This link is dropped with the others.
                 Input::Lost(..) if !self.stream.is_ending() => continue,
-                input => self.stream.handle(Instant::now(), input),
+                input => self.handle(Instant::now(), input),
             }
             if let Some(over) = self.perform(Instant::now()) {
                 return Some(over);
@@ -275,8 +287,17 @@ impl Driver<'_> {
                         self.counting.answered(id, since, asked);
                     }
                 }
-                Output::Frame(frame) => self.task.feed.frame(&frame),
-                Output::Note { at_ms, body } => self.task.feed.note(at_ms, body),
+                Output::Frame(frame) => {
+                    self.joining = None;
+                    self.task.feed.frame(&frame);
+                }
+                Output::Note { at_ms, body } => {
+                    // What people said is a frame of its medium.
+                    if matches!(body, EntryBody::Transcript(_) | EntryBody::Chat(_)) {
+                        self.joining = None;
+                    }
+                    self.task.feed.note(at_ms, body);
+                }
                 Output::Ledger(change) => self.task.feed.change(change),
                 Output::Finished(end) => {
                     if end.stop_reason.is_some_and(StopReason::is_revoked) {
@@ -296,8 +317,7 @@ impl Driver<'_> {
     fn dial(&mut self, id: LinkId, endpoint: Endpoint) {
         let (now, until) = (Instant::now(), self.task.lease.borrow().until);
         if let Some(endpoint) = self.held.hold(now, until, id, endpoint) {
-            self.counting.dialled();
-            self.links.dial(id, endpoint);
+            self.dial_now(id, endpoint);
         }
     }
 
@@ -311,9 +331,16 @@ impl Driver<'_> {
             self.task.feed.claimed_again(now);
         }
         for (id, endpoint) in self.held.release(now, until) {
-            self.counting.dialled();
-            self.links.dial(id, endpoint);
+            self.dial_now(id, endpoint);
         }
+    }
+
+    fn dial_now(&mut self, id: LinkId, endpoint: Endpoint) {
+        self.counting.dialled();
+        if let Some(joining) = &mut self.joining {
+            joining.dials(id, &endpoint);
+        }
+        self.links.dial(id, endpoint);
     }
 
     /// Translates a command into an input of the state machine. Returns none for a command that the driver

@@ -8,6 +8,7 @@ use reqwest::{Method, Response};
 use serde_json::{Value, json};
 use thiserror::Error;
 use tokio::time::{sleep, timeout};
+use tracing::{Instrument, field, info_span};
 
 use super::app::App;
 use super::client::{ZoomApi, ZoomClient, request_failure};
@@ -19,6 +20,7 @@ use crate::clock;
 use crate::json;
 use crate::model::{Action, ChoiceReason, Chosen, Product};
 use crate::net::retry_after::wait_ms;
+use crate::telemetry::TRACES;
 
 /// The most bytes of an answer that are parsed.
 const MAX_BODY_BYTES: usize = 64 * 1024;
@@ -147,7 +149,32 @@ impl Api {
         granted: &Granted,
         change: &StatusChange<'_>,
     ) -> Result<Accepted, ZoomError> {
-        let (method, path) = status_endpoint(change.product, change.target);
+        let (method, template) = status_endpoint(change.product);
+        let span = info_span!(
+            target: TRACES, "zoom.api", otel.kind = "client", otel.name = format_args!("{method} {template}"),
+            http.request.method = %method, url.template = template, app = %granted.app.name,
+            http.response.status_code = field::Empty, "error.type" = field::Empty,
+        );
+        let answer = self.send(granted, change, method, template).instrument(span.clone()).await;
+        let status = match &answer {
+            Ok(accepted) => Some(accepted.status),
+            Err(error) => {
+                span.record("error.type", error.problem.code());
+                error.answer.as_ref().map(|answer| answer.status)
+            }
+        };
+        span.record("http.response.status_code", status.map(i64::from));
+        answer
+    }
+
+    async fn send(
+        &self,
+        granted: &Granted,
+        change: &StatusChange<'_>,
+        method: Method,
+        template: &str,
+    ) -> Result<Accepted, ZoomError> {
+        let path = status_path(template, change.product, change.target);
         let url = format!("{}{path}", granted.api_base_url);
         let request =
             self.client.request(method, &url).bearer_auth(granted.access_token.expose()).json(
@@ -190,24 +217,24 @@ fn header_text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     headers.get(name)?.to_str().ok()
 }
 
-/// The method and path of a request (sections 14.1, 14.3, 14.4).
-fn status_endpoint(product: Product, target: &str) -> (Method, String) {
-    let id = encode_segment(target);
+/// The method and path of a request (sections 14.1, 14.3, 14.4), with `{id}` for the conversation.
+fn status_endpoint(product: Product) -> (Method, &'static str) {
     match product {
         Product::Meeting | Product::Webinar => {
-            (Method::PATCH, format!("/v2/live_meetings/{id}/rtms_app/status"))
+            (Method::PATCH, "/v2/live_meetings/{id}/rtms_app/status")
         }
-        Product::VideoSdk => {
-            // Zoom decodes an id with a slash twice (section 14.3).
-            let id = if target.contains('/') { encode_segment(&id) } else { id };
-            (Method::PATCH, format!("/v2/videosdk/sessions/{id}/rtms_app/status"))
-        }
-        Product::ContactCenter => {
-            // Section 14.4 does not mention slashes: as in section 14.3.
-            let id = if target.contains('/') { encode_segment(&id) } else { id };
-            (Method::PUT, format!("/v2/contact_center/{id}/rtms_app/status"))
-        }
+        Product::VideoSdk => (Method::PATCH, "/v2/videosdk/sessions/{id}/rtms_app/status"),
+        Product::ContactCenter => (Method::PUT, "/v2/contact_center/{id}/rtms_app/status"),
     }
+}
+
+/// The path with the id of the conversation.
+fn status_path(template: &str, product: Product, target: &str) -> String {
+    let id = encode_segment(target);
+    let is_meeting = matches!(product, Product::Meeting | Product::Webinar);
+    // Zoom decodes an id with a slash twice (section 14.3). Section 14.4 does not mention slashes: as in section 14.3.
+    let id = if !is_meeting && target.contains('/') { encode_segment(&id) } else { id };
+    template.replace("{id}", &id)
 }
 
 /// The participant to name in the request. Without one, Zoom uses the token's own user (section 14.1).
@@ -249,7 +276,10 @@ mod tests {
 
     #[test]
     fn every_product_has_its_endpoint() {
-        let path = |product, target| status_endpoint(product, target);
+        let path = |product, target| {
+            let (method, template) = status_endpoint(product);
+            (method, status_path(template, product, target))
+        };
         assert_eq!(
             path(Product::Meeting, "91234567890"),
             (Method::PATCH, "/v2/live_meetings/91234567890/rtms_app/status".into())
@@ -267,13 +297,13 @@ mod tests {
 
     #[test]
     fn an_id_with_a_slash_is_encoded_twice() {
-        let (_, path) = status_endpoint(Product::VideoSdk, "/abc//d=");
+        let path = status_path(status_endpoint(Product::VideoSdk).1, Product::VideoSdk, "/abc//d=");
         assert_eq!(path, "/v2/videosdk/sessions/%252Fabc%252F%252Fd%253D/rtms_app/status");
     }
 
     #[test]
     fn a_target_cannot_leave_its_place_in_the_path() {
-        let (_, path) = status_endpoint(Product::Meeting, "../x?y#z");
+        let path = status_path(status_endpoint(Product::Meeting).1, Product::Meeting, "../x?y#z");
         assert_eq!(path, "/v2/live_meetings/..%2Fx%3Fy%23z/rtms_app/status");
     }
 

@@ -34,4 +34,6 @@ mod shutdown;
 mod simulate;
 mod spoiled;
 mod subscribers;
+#[cfg(feature = "otel")]
+mod traces;
 mod video;

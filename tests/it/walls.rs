@@ -5,11 +5,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// A crate, and the modules that may name it.
-const CRATES: [(&str, &[&str]); 11] = [
+const CRATES: [(&str, &[&str]); 12] = [
     ("axum", &["http", "simulator"]),
     ("hyper", &["http", "simulator"]),
     ("sqlx", &["store"]),
-    ("reqwest", &["net", "zoom", "sinks/webhooks/client", "simulator"]),
+    ("reqwest", &["net", "zoom", "sinks/webhooks/client", "simulator", "telemetry/traces"]),
+    ("opentelemetry", &["telemetry/traces"]),
     ("object_store", &["sinks/record/target"]),
     ("tungstenite", &["net", "sessions/driver", "http/live", "sinks/live", "simulator"]),
     ("tokio_rustls", &["net", "simulator"]),

@@ -199,3 +199,41 @@ pub(super) const LOGS: &[Variable] = &[
         "a filter by module, such as info,rtmsd=debug; it takes precedence over LOG_LEVEL",
     ),
 ];
+
+pub(super) const TRACES: &[Variable] = &[
+    variable(
+        "OTEL_EXPORTER_OTLP_ENDPOINT",
+        "",
+        "where traces are sent, such as http://localhost:4318: OTLP, Protobuf over HTTP, below /v1/traces. Unset, nothing \
+         is traced. Needs a build with the feature otel, as the image is (see docs/logs.md)",
+    ),
+    variable(
+        "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
+        "",
+        "the whole URL for traces, instead of OTEL_EXPORTER_OTLP_ENDPOINT",
+    ),
+    variable(
+        "OTEL_EXPORTER_OTLP_HEADERS",
+        "",
+        "headers for the receiver, such as authorization=Bearer%20..., separated by commas",
+    ),
+    variable(
+        "OTEL_EXPORTER_OTLP_TIMEOUT",
+        "10000",
+        "the longest time of a request to the receiver, in milliseconds",
+    ),
+    variable("OTEL_SERVICE_NAME", "rtmsd", "the name of this daemon in traces"),
+    variable(
+        "OTEL_RESOURCE_ATTRIBUTES",
+        "",
+        "what every trace says of this daemon, such as deployment.environment.name=staging, separated by commas",
+    ),
+    variable(
+        "OTEL_TRACES_SAMPLER",
+        "parentbased_always_on",
+        "which traces are sent: always_on, always_off, traceidratio, or the same after parentbased_, which leaves the \
+         traces of callers to them",
+    ),
+    variable("OTEL_TRACES_SAMPLER_ARG", "", "the share of traceidratio, from 0 to 1"),
+    variable("OTEL_SDK_DISABLED", "false", "send no traces, whatever the other variables say"),
+];

@@ -14,6 +14,7 @@ use thiserror::Error;
 use super::address::AddressPolicy;
 use super::signature::{HEADER_ID, HEADER_SIGNATURE, HEADER_TIMESTAMP};
 use crate::net::{Network, Resolver};
+use crate::telemetry::TRACEPARENT;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// The limit for a whole exchange, from the first byte sent to the last byte received.
@@ -70,9 +71,10 @@ impl Client {
         &self,
         url: Url,
         signed: &Signed<'_>,
+        traceparent: Option<String>,
         body: Vec<u8>,
     ) -> Result<Answer, SendError> {
-        let request = self
+        let mut request = self
             .0
             .post(url)
             .header(CONTENT_TYPE, "application/json")
@@ -80,6 +82,9 @@ impl Client {
             .header(HEADER_TIMESTAMP, signed.timestamp_s)
             .header(HEADER_SIGNATURE, signed.signature)
             .body(body);
+        if let Some(traceparent) = traceparent {
+            request = request.header(TRACEPARENT, traceparent);
+        }
         let response = request.send().await.map_err(|error| error_kind(&error))?;
         let header = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
         Ok(Answer {

@@ -8,6 +8,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
+use tracing::{Instrument, field, info_span};
 
 use super::client::{Answer, Client, SendError, Signed, TOTAL_TIMEOUT};
 use super::schedule::{self, Verdict};
@@ -16,6 +17,7 @@ use crate::model::{AppName, Content, EndpointId, EndpointStatus, ms};
 use crate::net::Network;
 use crate::net::retry_after::wait_ms;
 use crate::store::{Attempt, ClaimedDelivery, DeliveryStatus, StoreError, StoredEndpoint};
+use crate::telemetry::{TRACES, traceparent};
 
 /// The most requests to one endpoint at a time.
 const PER_ENDPOINT: usize = 4;
@@ -238,11 +240,22 @@ impl Sender {
         let signature = signature::sign_body(&signers, id, timestamp_s, &body);
         let signed = Signed { id, timestamp_s, signature: &signature };
         // The signature covers these very bytes; the client must not serialize them again.
-        self.client.post(url, &signed, body).await.map_err(|error| match error {
+        let span = info_span!(
+            target: TRACES, "webhook", otel.kind = "client", otel.name = "POST webhook endpoint",
+            endpoint = %endpoint.id, event = delivery.event.kind.as_str(), server.address = url.host_str(),
+            http.response.status_code = field::Empty, "error.type" = field::Empty,
+        );
+        let sending = self.client.post(url, &signed, traceparent(&span), body);
+        let answer = sending.instrument(span.clone()).await.map_err(|error| match error {
             SendError::AddressRefused => "address_refused",
             SendError::NoConnection => "no_connection",
             SendError::TimedOut => "timed_out",
-        })
+        });
+        match &answer {
+            Ok(answer) => span.record("http.response.status_code", i64::from(answer.status)),
+            Err(error) => span.record("error.type", *error),
+        };
+        answer
     }
 
     fn count(&self, delivery: &ClaimedDelivery, outcome: &str) {
