@@ -5,7 +5,7 @@ use super::auth::Caller;
 use super::error::ApiError;
 use crate::model::{InstallationId, StoredToken};
 
-/// The tokens limited to apps and installations that the caller may use, oldest first.
+/// The tokens that permit nothing beyond the apps and installations of the caller, oldest first.
 pub(super) async fn read_tokens(
     state: &AppState,
     caller: &Caller,

@@ -30,8 +30,12 @@ async fn with_lost(policy: &str, order: [&str; 2], lost: &[&str]) -> Scene {
     let home = Home::sqlite().set("RTMS_STREAMS_PER_MEETING", policy);
     let daemon = TestDaemon::start(&home).await;
     let (zoom, letters) = held_back(&daemon, lost).await;
-    for operator in order {
-        assert_eq!(zoom.post.send(&letters[operator]).await, 200);
+    for (earlier, operator) in order.iter().enumerate() {
+        if earlier > 0 {
+            // The policy has decided on those before when the next one comes.
+            settled(&daemon, &session_of(&daemon, &letters).await, earlier).await;
+        }
+        assert_eq!(zoom.post.send(&letters[*operator]).await, 200);
     }
     let session = session_of(&daemon, &letters).await;
     Scene { home, daemon, zoom, session }
@@ -65,22 +69,27 @@ async fn session_of(daemon: &TestDaemon, letters: &BTreeMap<String, Value>) -> S
     daemon.api().session_of(instance_id).await
 }
 
+/// How this many streams are, by ordinal, once each is live or has ended.
+async fn settled(daemon: &TestDaemon, session: &str, count: usize) -> Vec<String> {
+    let path = format!("/api/v1/sdk/sessions/{session}");
+    eventually("every stream is joined or left out", async || {
+        let mut data = daemon.api().get(&path).await?.json()["data"].take();
+        let streams: Vec<Value> = serde_json::from_value(data["streams"].take()).unwrap();
+        let state = |stream: &Value| match (&stream["status"], &stream["outcome"]) {
+            (Value::String(status), Value::Null) => status.clone(),
+            (_, outcome) => outcome.as_str().unwrap_or_default().to_owned(),
+        };
+        let states: Vec<String> = streams.iter().map(state).collect();
+        let is_settled = |state: &String| ["live", "left_out"].contains(&state.as_str());
+        (states.len() == count && states.iter().all(is_settled)).then_some(states)
+    })
+    .await
+}
+
 impl Scene {
-    /// How the streams are, by ordinal, once each is live or has ended.
+    /// How both streams are, by ordinal, once each is live or has ended.
     async fn settled(&self) -> Vec<String> {
-        let path = format!("/api/v1/sdk/sessions/{}", self.session);
-        eventually("every stream is joined or left out", async || {
-            let mut data = self.daemon.api().get(&path).await?.json()["data"].take();
-            let streams: Vec<Value> = serde_json::from_value(data["streams"].take()).unwrap();
-            let state = |stream: &Value| match (&stream["status"], &stream["outcome"]) {
-                (Value::String(status), Value::Null) => status.clone(),
-                (_, outcome) => outcome.as_str().unwrap_or_default().to_owned(),
-            };
-            let states: Vec<String> = streams.iter().map(state).collect();
-            let is_settled = |state: &String| ["live", "left_out"].contains(&state.as_str());
-            (states.len() == 2 && states.iter().all(is_settled)).then_some(states)
-        })
-        .await
+        settled(&self.daemon, &self.session, 2).await
     }
 
     /// How often each user's stream was joined, as Zoom saw it.
