@@ -156,9 +156,6 @@ impl Browsers {
         csrf: &str,
         trail: &Trail,
     ) -> Result<HeaderValue, ApiError> {
-        if !self.is_same_origin(headers) {
-            return Err(ApiError::CrossOrigin);
-        }
         if let Some(id) = self.id_of(headers) {
             if !self.keys.is_csrf(id, csrf.as_bytes()) {
                 return Err(ApiError::CsrfMissing);

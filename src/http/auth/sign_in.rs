@@ -21,11 +21,7 @@ pub(in crate::http) async fn sign_in(
     token: &str,
     trail: &Trail,
 ) -> Result<HeaderValue, ApiError> {
-    let browsers = browsers(state)?;
-    // Otherwise another site could sign a browser in with a token of its own, and see what is done with it.
-    if !browsers.is_same_origin(headers) {
-        return Err(ApiError::CrossOrigin);
-    }
+    let browsers = browsers_of_own_page(state, headers)?;
     let known = known_tokens(state).await;
     let token = find_token(state, &known, token.as_bytes(), trail.address())?;
     trail.set_actor(&token.name);
@@ -45,10 +41,7 @@ pub(in crate::http) async fn sign_in_with_code(
     code: &str,
     trail: &Trail,
 ) -> Result<HeaderValue, ApiError> {
-    let browsers = browsers(state)?;
-    if !browsers.is_same_origin(headers) {
-        return Err(ApiError::CrossOrigin);
-    }
+    let browsers = browsers_of_own_page(state, headers)?;
     let known = known_tokens(state).await;
     let name = browsers.codes.redeem(code, Instant::now());
     let token = name.as_deref().and_then(|name| known.named(name));
@@ -73,10 +66,16 @@ pub(in crate::http) async fn sign_out(
     csrf: &str,
     trail: &Trail,
 ) -> Result<HeaderValue, ApiError> {
-    browsers(state)?.end(state, headers, csrf, trail).await
+    browsers_of_own_page(state, headers)?.end(state, headers, csrf, trail).await
 }
 
-/// The routes of the dashboard exist only with it.
-fn browsers(state: &AppState) -> Result<&Browsers, ApiError> {
-    state.browsers.as_ref().ok_or(ApiError::UnknownRoute)
+/// The browsers that are signed in, for a request from a page of the daemon. Otherwise another site could sign a browser
+/// in with a token of its own, and see what is done with it.
+fn browsers_of_own_page<'a>(
+    state: &'a AppState,
+    headers: &HeaderMap,
+) -> Result<&'a Browsers, ApiError> {
+    // The routes of the dashboard exist only with it.
+    let browsers = state.browsers.as_ref().ok_or(ApiError::UnknownRoute)?;
+    if browsers.is_same_origin(headers) { Ok(browsers) } else { Err(ApiError::CrossOrigin) }
 }
