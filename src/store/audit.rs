@@ -61,13 +61,23 @@ impl Store {
         act: &AuditRow,
     ) -> Result<bool, StoreError> {
         transaction!(self.database, |tx| {
-            let is_done = tx.execute(statement, values).await? > 0;
-            if is_done {
-                insert_audit(&mut tx, act).await?;
-            }
-            is_done
+            execute_audited(&mut tx, statement, values, act).await?
         })
     }
+}
+
+/// The same inside a transaction.
+pub(super) async fn execute_audited(
+    tx: &mut Connection<'_>,
+    statement: &'static str,
+    values: &[Bind<'_>],
+    act: &AuditRow,
+) -> Result<bool, StoreError> {
+    let is_done = tx.execute(statement, values).await? > 0;
+    if is_done {
+        insert_audit(tx, act).await?;
+    }
+    Ok(is_done)
 }
 
 row! {

@@ -1,6 +1,6 @@
 //! Endpoints of outgoing webhooks, created by administrators or by the configuration.
 
-use super::audit::insert_audit;
+use super::audit::execute_audited;
 use super::database::{Bind, Connection, binds, row, transaction};
 use super::outgoing::{begin_if_wanted, lock_wants};
 use super::status_events::emit;
@@ -111,10 +111,9 @@ impl Store {
     ) -> Result<bool, StoreError> {
         transaction!(self.database, |tx| {
             let wanted_before = lock_wants(&mut tx).await?;
-            let is_done = tx.execute(statement, values).await? > 0;
+            let is_done = execute_audited(&mut tx, statement, values, act).await?;
             if is_done {
                 begin_if_wanted(&mut tx, wanted_before).await?;
-                insert_audit(&mut tx, act).await?;
             }
             is_done
         })
