@@ -1,0 +1,50 @@
+//! What the daemon counted, asked over its own API.
+
+use std::time::Duration;
+
+use serde_json::Value;
+use tokio::time::sleep;
+
+use crate::receiver::API_TOKEN;
+
+/// The frames and transcript lines of every stream, once all have ended.
+pub(crate) async fn received(port: u16) -> u64 {
+    let base = format!("http://127.0.0.1:{port}/api/v1/sdk/sessions");
+    for _ in 0..60 {
+        let live = get(&format!("{base}?limit=1&status=live")).await;
+        if live["data"]["sessions"].as_array().is_some_and(Vec::is_empty) {
+            break;
+        }
+        sleep(Duration::from_millis(500)).await;
+    }
+    let (mut total, mut before) = (0, String::new());
+    loop {
+        let page = get(&format!("{base}?limit=200{before}")).await["data"].take();
+        for session in page["sessions"].as_array().expect("sessions") {
+            let id = session["id"].as_str().expect("an id");
+            let detail = get(&format!("{base}/{id}")).await;
+            for stream in detail["data"]["streams"].as_array().expect("streams") {
+                for medium in ["audio", "transcript"] {
+                    total += stream["tally"][medium]["frames"].as_u64().unwrap_or(0);
+                }
+            }
+        }
+        match page["next"].as_str() {
+            Some(next) => before = format!("&before={next}"),
+            None => return total,
+        }
+    }
+}
+
+/// The ids of the sessions that are live: 200 at most.
+pub(crate) async fn live_sessions(port: u16) -> Vec<String> {
+    let url = format!("http://127.0.0.1:{port}/api/v1/sdk/sessions?limit=200&status=live");
+    let page = get(&url).await;
+    let sessions = page["data"]["sessions"].as_array().expect("sessions");
+    sessions.iter().map(|session| session["id"].as_str().expect("an id").to_owned()).collect()
+}
+
+async fn get(url: &str) -> Value {
+    let answer = reqwest::Client::new().get(url).bearer_auth(API_TOKEN).send().await;
+    answer.expect("an answer").json().await.expect("JSON")
+}

@@ -1,0 +1,152 @@
+//! One round: a receiver in a process of its own, the simulator in this one, and what the streams cost the receiver.
+
+use std::net::Ipv4Addr;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use rtmsd::secret::Secret;
+use rtmsd::simulator::{self, Report, Script, Settings, Simulator, ZoomApp};
+use tokio::net::TcpListener;
+use tokio::time::sleep;
+
+use crate::Args;
+use crate::account;
+use crate::process::{cpu_us, resident_kb};
+use crate::receiver::{CLIENT_ID, CLIENT_SECRET, Receiver, SECRET_TOKEN, free_port};
+use crate::subscribers::{self, Subscribers};
+
+/// How long all streams may take to be live.
+const RAMP_LIMIT: Duration = Duration::from_secs(120);
+/// After the ramp: until the cost of new connections has passed.
+pub(crate) const SETTLE: Duration = Duration::from_secs(3);
+
+/// What one round measured.
+pub(crate) struct Round {
+    pub(crate) live_after: Option<Duration>,
+    pub(crate) live: usize,
+    pub(crate) messages_a_second: f64,
+    pub(crate) cpu_us_a_message: f64,
+    pub(crate) kb_a_stream: f64,
+    /// How long each answer to a keep-alive took, in order.
+    pub(crate) keep_alives_us: Vec<u64>,
+    pub(crate) subscribers: Option<Subscribers>,
+    pub(crate) sent: u64,
+    /// What the daemon counted; the other receivers count nothing.
+    pub(crate) received: Option<u64>,
+    pub(crate) breaches: u64,
+}
+
+/// A window in which nothing changes: how much CPU the receiver took, and how many messages it was sent.
+pub(crate) struct Window {
+    pub(crate) length: Duration,
+    pub(crate) cpu_us: u64,
+    messages: u64,
+}
+
+impl Round {
+    pub(crate) async fn run(args: &Args, receiver: &Receiver) -> Self {
+        let folder = tempfile::tempdir().expect("a folder for the run");
+        let port = free_port().await;
+        // The simulator makes its authority first: the receiver reads it when it starts.
+        drop(start_zoom(args, 0, folder.path(), receiver.webhook_url(port)).await);
+        let mut process = receiver.start(folder.path(), port, &args.set).await;
+        let pid = process.id().expect("the receiver runs");
+        let idle_kb = resident_kb(pid);
+
+        let began = Instant::now();
+        let zoom = start_zoom(args, args.streams, folder.path(), receiver.webhook_url(port)).await;
+        let live = wait_until_live(&zoom, args.streams as usize).await;
+        let live_after = (live == args.streams as usize).then(|| began.elapsed());
+        sleep(SETTLE).await;
+        let window = Window::measure(args, &zoom, pid).await;
+        let loaded_kb = resident_kb(pid);
+        let mut keep_alives_us = keep_alives(&zoom.report());
+        keep_alives_us.sort_unstable();
+        let subscribers = match receiver {
+            Receiver::Daemon(_) if args.subscribers > 0 => {
+                Some(subscribers::measure(args, port, pid, &window).await)
+            }
+            _ => None,
+        };
+        let report = zoom.shutdown().await;
+        let received = match receiver {
+            Receiver::Daemon(_) => Some(account::received(port).await),
+            _ => None,
+        };
+        process.kill().await.expect("the receiver can be ended");
+        Self {
+            live_after,
+            live,
+            messages_a_second: window.messages as f64 / window.length.as_secs_f64(),
+            cpu_us_a_message: window.cpu_us as f64 / window.messages as f64,
+            kb_a_stream: loaded_kb.saturating_sub(idle_kb) as f64 / f64::from(args.streams),
+            keep_alives_us,
+            subscribers,
+            sent: sent(&report),
+            received,
+            breaches: report.breaches,
+        }
+    }
+
+    pub(crate) fn keep_alive_ms(&self, share: f64) -> f64 {
+        quantile(&self.keep_alives_us, share) as f64 / 1000.0
+    }
+}
+
+impl Window {
+    async fn measure(args: &Args, zoom: &Simulator, pid: u32) -> Self {
+        let (before, cpu_before, since) = (sent(&zoom.report()), cpu_us(pid), Instant::now());
+        sleep(Duration::from_secs(args.seconds.into())).await;
+        let (after, cpu_after) = (sent(&zoom.report()), cpu_us(pid));
+        Self { length: since.elapsed(), cpu_us: cpu_after - cpu_before, messages: after - before }
+    }
+}
+
+/// Of values in ascending order; 0 if there are none.
+pub(crate) fn quantile(sorted: &[u64], share: f64) -> u64 {
+    let index = (sorted.len() as f64 * share) as usize;
+    sorted.get(index).or(sorted.last()).copied().unwrap_or(0)
+}
+
+async fn start_zoom(args: &Args, meetings: u32, tls_dir: &Path, webhook_url: String) -> Simulator {
+    let length = RAMP_LIMIT.as_secs() as u32 + 4 * args.seconds;
+    let settings = Settings {
+        app: ZoomApp {
+            client_id: CLIENT_ID.to_owned(),
+            client_secret: Secret::new(CLIENT_SECRET.to_owned()),
+            secret_token: Secret::new(SECRET_TOKEN.to_owned()),
+            webhook_url: Some(webhook_url),
+        },
+        skip_url_validation: true,
+        script: Script::load(length),
+        meetings,
+        tls_dir: Some(tls_dir.to_owned()),
+        ..Settings::default()
+    };
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a free port");
+    simulator::start(settings, listener).await.expect("the simulator starts")
+}
+
+/// Waits until audio flows in every stream, or for the limit. Returns in how many it flows.
+async fn wait_until_live(zoom: &Simulator, streams: usize) -> usize {
+    let deadline = Instant::now() + RAMP_LIMIT;
+    loop {
+        let report = zoom.report();
+        let has_audio = |media: &simulator::StreamReport| media.media.contains_key("audio");
+        let live = report.streams.iter().filter(|stream| has_audio(stream)).count();
+        if live >= streams || Instant::now() >= deadline {
+            return live;
+        }
+        sleep(Duration::from_millis(200)).await;
+    }
+}
+
+/// Media frames and transcript lines that left the simulator.
+fn sent(report: &Report) -> u64 {
+    report.streams.iter().flat_map(|stream| stream.media.values()).map(|medium| medium.frames).sum()
+}
+
+/// How long the receiver took to answer, as Zoom sees it.
+fn keep_alives(report: &Report) -> Vec<u64> {
+    report.streams.iter().flat_map(|stream| &stream.keep_alives.took_us).copied().collect()
+}
