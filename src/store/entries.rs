@@ -91,11 +91,10 @@ impl Store {
         kinds: &[EntryKind],
         limit: u32,
     ) -> Result<Vec<Entry>, StoreError> {
-        let kinds = sql::between_commas(kinds.iter().map(|kind| kind.as_str()));
         self.database
             .run(|| async {
                 let mut reader = self.database.reader().await?;
-                read_after(&mut reader.connection(), id, cursor, &kinds, limit).await
+                read_after(&mut reader.connection(), id, cursor, kinds, limit).await
             })
             .await
     }
@@ -201,9 +200,12 @@ async fn read_after(
     tx: &mut Connection<'_>,
     session_id: SessionId,
     cursor: &Cursor,
-    kinds: &str,
+    kinds: &[EntryKind],
     limit: u32,
 ) -> Result<Vec<Entry>, StoreError> {
+    let has_personal = kinds.is_empty() || kinds.iter().any(|kind| kind.is_personal());
+    let statement = if has_personal { sql::ENTRIES_AFTER } else { sql::IMPERSONAL_ENTRIES_AFTER };
+    let kinds = &*sql::between_commas(kinds.iter().map(|kind| kind.as_str()));
     let heads: Vec<HeadRow> = tx.all(sql::STREAM_HEADS, binds![session_id.to_string()]).await?;
     let mut entries = Vec::new();
     for head in heads {
@@ -216,7 +218,7 @@ async fn read_after(
             continue;
         }
         let values = binds![&*head.stream_id, seen, kinds, room];
-        let found: Vec<EntryRow> = tx.all(sql::ENTRIES_AFTER, values).await?;
+        let found: Vec<EntryRow> = tx.all(statement, values).await?;
         let stream_id = rows::stream_id(&head.stream_id)?;
         for row in found {
             entries.push(row.into_entry_or_place(session_id, stream_id.clone(), ordinal)?);

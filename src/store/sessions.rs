@@ -20,8 +20,14 @@ impl Store {
     /// One page of sessions, newest first.
     pub async fn sessions(&self, page: &SessionPage) -> Result<Vec<Session>, StoreError> {
         let before = page.before.map(|id| id.to_string());
-        let statuses = page.statuses.iter().map(|status| status.as_str());
-        let statuses = (!page.statuses.is_empty()).then(|| sql::between_commas(statuses));
+        let (statement, statuses) = match &page.statuses[..] {
+            [] => (sql::SESSIONS, None),
+            [status] => (sql::SESSIONS_OF_STATUS, Some(status.as_str().to_owned())),
+            _ => (
+                sql::SESSIONS,
+                Some(sql::between_commas(page.statuses.iter().map(|status| status.as_str()))),
+            ),
+        };
         let search = page.search.as_deref().map(rows::like_pattern);
         let values = binds![
             before,
@@ -32,7 +38,7 @@ impl Store {
             search.as_deref().map(str::to_lowercase),
             search,
         ];
-        let rows: Vec<SessionRow> = self.database.all(sql::SESSIONS, values).await?;
+        let rows: Vec<SessionRow> = self.database.all(statement, values).await?;
         Ok(rows::readable_rows(rows))
     }
 

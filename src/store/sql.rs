@@ -46,6 +46,30 @@ macro_rules! select_session {
     };
 }
 
+/// A page of sessions, newest first, that meet the condition about their status.
+// Two patterns for the text, because SQLite's `lower` leaves letters beyond ASCII as they are. A line break is in no
+// pattern: none matches from one column into the next.
+macro_rules! sessions_page {
+    ($of_status:literal) => {
+        concat!(
+            select_session!(""),
+            $of_status,
+            "
+                AND (CAST($1 AS TEXT) IS NULL OR id < $1)
+                AND (CAST($4 AS TEXT) IS NULL OR $4 <> replace($4, ',' || app || ',', ''))
+                AND (CAST($5 AS TEXT) IS NULL OR product = $5)
+                AND (CAST($6 AS TEXT) IS NULL
+                     OR lower(id || '\n' || instance_id || '\n' || COALESCE(meeting_id, '') || '\n'
+                              || COALESCE(host_id, '') || '\n' || COALESCE(operator_id, '') || '\n'
+                              || COALESCE(metadata, '')) LIKE $6 ESCAPE '!'
+                     OR id || '\n' || instance_id || '\n' || COALESCE(meeting_id, '') || '\n'
+                        || COALESCE(host_id, '') || '\n' || COALESCE(operator_id, '') || '\n'
+                        || COALESCE(metadata, '') LIKE $7 ESCAPE '!')
+              ORDER BY id DESC LIMIT $3 + 0"
+        )
+    };
+}
+
 macro_rules! select_action {
     ($condition:literal) => {
         concat!(
@@ -333,7 +357,40 @@ pub const NOW_MS_SQLITE: &str = "SELECT CAST(unixepoch('subsec') * 1000 AS INTEG
 
 #[cfg(test)]
 mod tests {
+    use sqlx::{AssertSqlSafe, Connection, SqliteConnection};
+
+    use super::super::schema;
     use super::*;
+
+    /// How SQLite finds the rows of a statement, in its own words.
+    async fn plan(statement: &str) -> String {
+        let mut connection = SqliteConnection::connect("sqlite::memory:").await.unwrap();
+        schema::migrate_sqlite(&mut connection).await.unwrap();
+        let explained = AssertSqlSafe(format!("EXPLAIN QUERY PLAN {statement}"));
+        let rows: Vec<(i64, i64, i64, String)> =
+            sqlx::query_as(explained).fetch_all(&mut connection).await.unwrap();
+        rows.into_iter().map(|(_, _, _, detail)| detail + "\n").collect()
+    }
+
+    #[tokio::test]
+    async fn sessions_of_one_status_are_found_by_its_index_in_their_order() {
+        let plan = plan(SESSIONS_OF_STATUS).await;
+        assert!(plan.contains("USING INDEX sessions_by_status (status=?"), "{plan}");
+        assert!(!plan.contains("TEMP B-TREE"), "{plan}");
+    }
+
+    #[tokio::test]
+    async fn a_timeline_reads_no_personal_entry() {
+        for statement in [IMPERSONAL_ENTRIES_AFTER, JOINED_STREAMS] {
+            let plan = plan(statement).await;
+            assert!(
+                plan.contains(
+                    "USING COVERING INDEX entries_impersonal (personal=? AND stream_id=?"
+                ),
+                "{plan}"
+            );
+        }
+    }
 
     #[test]
     fn no_limit_makes_sqlite_prepare_a_statement_at_every_execution() {

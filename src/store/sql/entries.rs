@@ -11,7 +11,8 @@ statements! {
         SELECT ordinal FROM streams
          WHERE session_id = $1
            AND EXISTS (SELECT 1 FROM entries
-                        WHERE entries.stream_id = streams.stream_id AND entries.kind = 'link_up')";
+                        WHERE entries.stream_id = streams.stream_id AND entries.kind = 'link_up'
+                          AND entries.personal = 0)";
 
     /// `$3` is empty, or kinds between commas (`,chat,transcript,`). Personal entries of a revoked stream are hidden
     /// until they are deleted.
@@ -22,6 +23,13 @@ statements! {
                 OR NOT EXISTS (SELECT 1 FROM streams AS revoked
                                 WHERE revoked.stream_id = $1 AND revoked.stop_reason = 8))
            AND ($3 = '' OR $3 <> replace($3, ',' || kind || ',', ''))
+         ORDER BY seq LIMIT $4 + 0";
+
+    /// The same for kinds that are not personal, by an index of their own: most of a long log is personal.
+    IMPERSONAL_ENTRIES_AFTER = "
+        SELECT seq, kind, at_ms, body FROM entries
+         WHERE stream_id = $1 AND seq > $2 AND personal = 0
+           AND $3 <> replace($3, ',' || kind || ',', '')
          ORDER BY seq LIMIT $4 + 0";
 
     /// Whether a number between `$3` and `$4` was assigned under another epoch than `$2`.

@@ -199,22 +199,13 @@ statements! {
 
     /// Sessions of the statuses in the list $2 and the apps in the list $4; of all without a list. $6 and $7 are patterns
     /// for the same text.
-    // `$4 <> replace(…)` means that the list contains the app: see `INSERT_EVENT`. Two patterns, because SQLite's `lower`
-    // leaves letters beyond ASCII as they are. A line break is in no pattern: none matches from one column into the next.
-    SESSIONS = select_session!(
-        "(CAST($1 AS TEXT) IS NULL OR id < $1)
-            AND (CAST($2 AS TEXT) IS NULL OR $2 <> replace($2, ',' || status || ',', ''))
-            AND (CAST($4 AS TEXT) IS NULL OR $4 <> replace($4, ',' || app || ',', ''))
-            AND (CAST($5 AS TEXT) IS NULL OR product = $5)
-            AND (CAST($6 AS TEXT) IS NULL
-                 OR lower(id || '\n' || instance_id || '\n' || COALESCE(meeting_id, '') || '\n'
-                          || COALESCE(host_id, '') || '\n' || COALESCE(operator_id, '') || '\n'
-                          || COALESCE(metadata, '')) LIKE $6 ESCAPE '!'
-                 OR id || '\n' || instance_id || '\n' || COALESCE(meeting_id, '') || '\n'
-                    || COALESCE(host_id, '') || '\n' || COALESCE(operator_id, '') || '\n'
-                    || COALESCE(metadata, '') LIKE $7 ESCAPE '!')
-         ORDER BY id DESC LIMIT $3 + 0"
+    // `$2 <> replace(…)` means that the list contains the status: see `INSERT_EVENT`.
+    SESSIONS = sessions_page!(
+        "(CAST($2 AS TEXT) IS NULL OR $2 <> replace($2, ',' || status || ',', ''))"
     );
+
+    /// The same for one status, by its index: few sessions of many are live.
+    SESSIONS_OF_STATUS = sessions_page!("status = $2");
 
     /// For a store that one process owns: previous lease owners are dead.
     RELEASE_ALL_LEASES = "
