@@ -22,6 +22,8 @@ pub(super) const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
 
 const POSTGRES_CONNECTIONS: u32 = 10;
 const SQLITE_READERS: u32 = 4;
+/// The page cache of each, as SQLite writes a size: 256 KiB. The file's pages are in the kernel's cache, too.
+const READER_CACHE: &str = "-256";
 
 /// The lock file in the folder of the SQLite file, which is the data folder.
 const LOCK_FILE: &str = "rtmsd.lock";
@@ -41,7 +43,8 @@ impl Database {
             Location::Sqlite(path) => {
                 let options = sqlite_options(path);
                 let writer = sqlite_pool(options.clone(), 1).await?;
-                let readers = sqlite_pool(options.read_only(true), SQLITE_READERS).await?;
+                let options = options.read_only(true).pragma("cache_size", READER_CACHE);
+                let readers = sqlite_pool(options, SQLITE_READERS).await?;
                 Ok(Database::Sqlite { writer, readers, lock: None })
             }
         }
@@ -101,7 +104,8 @@ async fn open_sqlite(path: &Path) -> Result<Database, StoreError> {
     sqlx::query(sql::RELEASE_ALL_SINKS).execute(&writer).await?;
     sqlx::query(sql::RELEASE_ALL_OUTGOING).execute(&writer).await?;
     // After the migration: a read-only connection cannot create the file.
-    let readers = sqlite_pool(options.read_only(true), SQLITE_READERS).await?;
+    let options = options.read_only(true).pragma("cache_size", READER_CACHE);
+    let readers = sqlite_pool(options, SQLITE_READERS).await?;
     Ok(Database::Sqlite { writer, readers, lock: Some(Arc::new(lock)) })
 }
 
