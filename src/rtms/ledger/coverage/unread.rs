@@ -79,7 +79,13 @@ impl Recent {
     }
 
     pub(super) fn add(&mut self, at_ms: i64, frame: FrameCount) {
-        let place = self.frames.partition_point(|known| known.at_ms < at_ms);
+        // Nearly always the newest: found without a look at the others.
+        let place = match self.frames.back() {
+            Some(newest) if newest.at_ms >= at_ms => {
+                self.frames.partition_point(|known| known.at_ms < at_ms)
+            }
+            _ => self.frames.len(),
+        };
         match self.frames.get_mut(place).filter(|known| known.at_ms == at_ms) {
             Some(known) => known.count.add(frame),
             None if at_ms >= self.since_ms => {
