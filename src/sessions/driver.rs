@@ -6,12 +6,17 @@ mod join_trace;
 mod links;
 mod metrics;
 mod socket;
+mod wake_flag;
 
 use std::collections::BTreeSet;
+use std::future::poll_fn;
 use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Instant;
 
 use futures_util::FutureExt;
+use futures_util::task::AtomicWaker;
 use tokio::task::unconstrained;
 use tokio::time::Sleep;
 
@@ -19,6 +24,7 @@ use self::held::HeldDials;
 use self::join_trace::JoinTrace;
 use self::links::Links;
 use self::metrics::Counting;
+use self::wake_flag::WakeFlag;
 use super::stream_task::StreamTask;
 use super::stream_threads::count_message;
 use crate::clock;
@@ -90,9 +96,13 @@ pub(super) async fn drive_stream(task: &mut StreamTask) -> Exit {
         stream.contested();
     }
     let epoch = task.lease.borrow().epoch;
+    let waker = Arc::new(AtomicWaker::new());
     let driver = Driver {
         stream,
-        links: Links::new(task.network.clone()),
+        links: Links::new(task.network.clone(), Arc::clone(&waker)),
+        commands_wake: WakeFlag::new(Arc::clone(&waker)),
+        alarm_wake: WakeFlag::new(Arc::clone(&waker)),
+        waker,
         next: None,
         // Elapses at once; the first `set_alarm` sets the real deadline.
         alarm: Box::pin(tokio::time::sleep(std::time::Duration::ZERO)),
@@ -107,6 +117,14 @@ pub(super) async fn drive_stream(task: &mut StreamTask) -> Exit {
     driver.run().await
 }
 
+/// What a turn of the driver begins with.
+enum Turn {
+    /// `None`: the supervisor is gone.
+    Command(Option<Command>),
+    Alarm,
+    Link(Input),
+}
+
 struct Driver<'a> {
     task: &'a mut StreamTask,
     stream: Stream,
@@ -114,6 +132,10 @@ struct Driver<'a> {
     /// What happened on a link and is not handled yet.
     next: Option<Input>,
     alarm: Pin<Box<Sleep>>,
+    commands_wake: WakeFlag,
+    alarm_wake: WakeFlag,
+    /// The waker of this task, as of its last turn.
+    waker: Arc<AtomicWaker>,
     /// The epoch of the lease last seen.
     epoch: i64,
     held: HeldDials,
@@ -143,15 +165,13 @@ impl Driver<'_> {
             }
             self.task.feed.report(self.stream.status(), now);
             self.set_alarm();
-            // `biased`, sockets last: a busy link must not hide a command or another link's timeout.
-            let news = tokio::select! {
-                biased;
-                command = self.task.commands.recv() => match command {
-                    Some(Command::Leave) | None => return self.read_the_rest().unwrap_or(Exit::Left),
-                    Some(command) => self.input(command),
-                },
-                () = &mut self.alarm => None,
-                input = next_input(&mut self.next, &mut self.links) => Some(input),
+            let news = match poll_fn(|cx| self.poll_turn(cx)).await {
+                Turn::Command(Some(Command::Leave) | None) => {
+                    return self.read_the_rest().unwrap_or(Exit::Left);
+                }
+                Turn::Command(Some(command)) => self.input(command),
+                Turn::Alarm => None,
+                Turn::Link(input) => Some(input),
             };
             now = Instant::now();
             count_message();
@@ -177,6 +197,27 @@ impl Driver<'_> {
                     self.stream.handle_timeout(now);
                 }
             }
+        }
+    }
+
+    /// Waits for the next thing to do. Sockets last: a busy link must not hide a command or another link's timeout.
+    fn poll_turn(&mut self, cx: &mut Context<'_>) -> Poll<Turn> {
+        self.waker.register(cx.waker());
+        if self.commands_wake.take()
+            && let Poll::Ready(command) =
+                self.task.commands.poll_recv(&mut self.commands_wake.context())
+        {
+            self.commands_wake.set();
+            return Poll::Ready(Turn::Command(command));
+        }
+        if self.alarm_wake.take()
+            && self.alarm.as_mut().poll(&mut self.alarm_wake.context()).is_ready()
+        {
+            return Poll::Ready(Turn::Alarm);
+        }
+        match self.next.take() {
+            Some(input) => Poll::Ready(Turn::Link(input)),
+            None => self.links.poll(cx).map(Turn::Link),
         }
     }
 
@@ -370,6 +411,8 @@ impl Driver<'_> {
         let deadline = tokio::time::Instant::from_std(deadline);
         if self.alarm.is_elapsed() || deadline < self.alarm.deadline() {
             self.alarm.as_mut().reset(deadline);
+            // Polled once more, so that it wakes this task at the new deadline.
+            self.alarm_wake.set();
         }
     }
 }

@@ -112,18 +112,19 @@ impl StreamTask {
     }
 
     /// Drives the stream on its thread and records its end, if it ends.
-    pub(super) async fn run(self, threads: StreamThreads) -> After {
+    pub(super) async fn run(self: Box<Self>, threads: StreamThreads) -> After {
         let stream_id = self.stream_id().clone();
         let (task, exit) = threads.run(&stream_id, self.drive()).await;
-        task.end(exit).await
+        // Boxed: the futures of the store's transactions are large, and would enlarge the task of every live stream.
+        Box::pin(task.end(exit)).await
     }
 
-    async fn drive(mut self) -> (Self, Exit) {
+    async fn drive(mut self: Box<Self>) -> (Box<Self>, Exit) {
         let exit = drive_stream(&mut self).await;
         (self, exit)
     }
 
-    async fn end(mut self, exit: Exit) -> After {
+    async fn end(mut self: Box<Self>, exit: Exit) -> After {
         // From here on the supervisor cannot send commands to this task: a command that is accepted must have
         // an effect.
         self.commands.close();
@@ -143,8 +144,6 @@ impl StreamTask {
                     self.take_last_offers().await;
                 }
                 self.feed.finish().await;
-                // Boxed: the future of a store's transaction is large, and would enlarge every live stream's
-                // task.
                 let recorded = record_end(
                     &self.store,
                     &self.hub,
@@ -153,7 +152,7 @@ impl StreamTask {
                     &self.lease,
                     &end,
                 );
-                if Box::pin(recorded).await {
+                if recorded.await {
                     self.count_end(end.outcome);
                 }
                 // Last, so that a consumer that learns of the end finds it in the store.

@@ -49,21 +49,25 @@ impl StreamThreads {
         Ok(Self { handles: handles?.into(), _stop: Arc::new(guard) })
     }
 
-    /// Runs `work` on the stream's thread. It is cancelled when this is dropped, and its panic is this one's.
-    pub(super) async fn run<T: Send + 'static>(
+    /// Runs `work` on the stream's thread. It is cancelled when the returned future is dropped, and its panic is that
+    /// one's. The future is small: it does not contain `work`.
+    pub(super) fn run<T: Send + 'static, W: Future<Output = T> + Send + 'static>(
         &self,
         stream: &StreamId,
-        work: impl Future<Output = T> + Send + 'static,
-    ) -> T {
+        work: W,
+    ) -> impl Future<Output = T> + Send + use<T, W> {
         let mut hasher = DefaultHasher::new();
         stream.hash(&mut hasher);
         let thread = (hasher.finish() % self.handles.len() as u64) as usize;
         let task = self.handles[thread].spawn(work.in_current_span());
-        match AbortOnDropHandle::new(task).await {
-            Ok(done) => done,
-            Err(error) if error.is_panic() => resume_unwind(error.into_panic()),
-            // Only after the threads were stopped, when nothing waits for this.
-            Err(_) => std::future::pending().await,
+        let task = AbortOnDropHandle::new(task);
+        async {
+            match task.await {
+                Ok(done) => done,
+                Err(error) if error.is_panic() => resume_unwind(error.into_panic()),
+                // Only after the threads were stopped, when nothing waits for this.
+                Err(_) => std::future::pending().await,
+            }
         }
     }
 }

@@ -334,7 +334,7 @@ impl Supervisor {
         let (store, hub) = (self.store.clone(), Arc::clone(&self.hub));
         let (task, controls) =
             StreamTask::new(&self.settings, &app, store, hub, claim, endpoint, until);
-        self.own(stream, Some(app), controls, task.run(self.threads.clone()));
+        self.own(stream, Some(app), controls, Box::new(task).run(self.threads.clone()));
         self.send_changes(stream);
     }
 

@@ -3,12 +3,12 @@
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::{Context, Poll, Wake, Waker, ready};
+use std::task::{Context, Poll, ready};
 
 use futures_util::task::AtomicWaker;
 
 use super::socket::{Socket, dial_link};
+use super::wake_flag::WakeFlag;
 use crate::net::Network;
 use crate::net::websocket::Message;
 use crate::rtms::LinkId;
@@ -30,10 +30,8 @@ pub(super) struct Links {
 struct Slot {
     id: LinkId,
     kind: Kind,
-    /// Whether the socket woke the task. Polling an idle socket costs almost as much as polling a ready one, so
-    /// only woken sockets are polled.
-    woken: Arc<Woken>,
-    waker: Waker,
+    /// Whether the socket woke the task. Polling an idle socket costs almost as much as polling a ready one.
+    wake: WakeFlag,
 }
 
 enum Kind {
@@ -41,36 +39,17 @@ enum Kind {
     Open(Box<Socket>),
 }
 
-/// Marks its socket as woken and wakes the task.
-struct Woken {
-    is_set: AtomicBool,
-    task: Arc<AtomicWaker>,
-}
-
-impl Wake for Woken {
-    fn wake(self: Arc<Self>) {
-        self.wake_by_ref();
-    }
-
-    fn wake_by_ref(self: &Arc<Self>) {
-        self.is_set.store(true, Ordering::Release);
-        self.task.wake();
-    }
-}
-
 impl Links {
-    pub(super) fn new(network: Network) -> Self {
-        Self { slots: Vec::with_capacity(2), turn: 0, task: Arc::default(), network }
+    /// `task` is the waker of the stream's task, which every poll registers.
+    pub(super) fn new(network: Network, task: Arc<AtomicWaker>) -> Self {
+        Self { slots: Vec::with_capacity(2), turn: 0, task, network }
     }
 
     pub(super) fn dial(&mut self, id: LinkId, endpoint: Endpoint) {
         self.remove(id);
         let dial = dial_link(endpoint, self.network.clone());
-        // Set from the start: a future that was never polled has registered no waker.
-        let woken = Woken { is_set: AtomicBool::new(true), task: Arc::clone(&self.task) };
-        let woken = Arc::new(woken);
-        let waker = Waker::from(Arc::clone(&woken));
-        self.slots.push(Slot { id, kind: Kind::Dialing(Box::pin(dial)), woken, waker });
+        let wake = WakeFlag::new(Arc::clone(&self.task));
+        self.slots.push(Slot { id, kind: Kind::Dialing(Box::pin(dial)), wake });
     }
 
     /// Queues a message; the next poll sends it. A peer that has stopped reading is lost. A message to a link
@@ -79,7 +58,7 @@ impl Links {
         let Some(slot) = self.slots.iter_mut().find(|slot| slot.id == id) else { return Ok(()) };
         let Kind::Open(socket) = &mut slot.kind else { return Ok(()) };
         // Nothing arrives to wake the socket, so the flag makes the next poll flush the message.
-        slot.woken.is_set.store(true, Ordering::Relaxed);
+        slot.wake.set();
         if socket.send(&text).is_err() {
             self.remove(id);
             return Err(LossReason::Dropped("the peer has stopped reading".into()));
@@ -98,7 +77,8 @@ impl Links {
         poll_fn(|cx| self.poll(cx)).await
     }
 
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Input> {
+    /// The same for a caller that waits for more than links.
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Input> {
         // Registered before any flag is read: a socket that wakes after the read then finds this task.
         self.task.register(cx.waker());
         let count = self.slots.len();
@@ -130,17 +110,16 @@ impl Slot {
     /// Polls the socket if it was woken. A socket that was ready may have more, so the flag stays set until it
     /// has nothing.
     fn poll(&mut self) -> Poll<Input> {
-        // Cleared before the poll: a wake during the poll sets it again and is not lost.
-        if !self.woken.is_set.swap(false, Ordering::Acquire) {
+        if !self.wake.take() {
             return Poll::Pending;
         }
         let news = ready!(self.poll_kind());
-        self.woken.is_set.store(true, Ordering::Relaxed);
+        self.wake.set();
         Poll::Ready(news)
     }
 
     fn poll_kind(&mut self) -> Poll<Input> {
-        let cx = &mut Context::from_waker(&self.waker);
+        let cx = &mut self.wake.context();
         let news = match &mut self.kind {
             Kind::Open(socket) => match ready!(socket.poll(cx)) {
                 Ok(Message::Whole(bytes)) => Input::Received(self.id, bytes),
