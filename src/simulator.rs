@@ -14,6 +14,7 @@ mod control;
 mod demo;
 mod directory;
 mod event;
+mod event_socket;
 mod fault_plan;
 mod frame_log;
 mod handshake;
@@ -54,14 +55,17 @@ use app::Apps;
 pub use command::{SimulateArgs, Verdict, command};
 pub use control::{ApiFault, Call, ControlError, CutKind, HandshakeFault, LinkName, MeetingAction};
 use directory::Address;
+pub use event_socket::EventSocketFault;
 pub use frame_log::{FrameLog, LoggedFrame};
 pub use quirk::Quirk;
 pub use report::{
-    AppReport, CallReport, KeepAliveReport, MediumReport, OAuthReport, Report, StrayReport,
-    StreamReport, Validation, WebhookReport,
+    AppReport, CallReport, EventSocketReport, KeepAliveReport, MediumReport, OAuthReport, Report,
+    StrayReport, StreamReport, Validation, WebhookReport,
 };
 pub use script::{Script, ScriptError};
-pub use settings::{Consent, Duplicates, OAuthSettings, Settings, Start, Timings, User, ZoomApp};
+pub use settings::{
+    Consent, Duplicates, Events, OAuthSettings, Settings, Start, Timings, User, ZoomApp,
+};
 use state::SimulatorState;
 pub use tls::TlsFiles;
 
@@ -221,6 +225,27 @@ impl Simulator {
     /// Makes the next `count` calls of this kind fail, after the failures that are already planned.
     pub fn fail_calls(&self, call: Call, count: u32, how: ApiFault) {
         self.state.fault_plan.planned.plan(call, count, how);
+    }
+
+    /// The URL of the first app's event subscription, without a token; `None` if events come by webhook only.
+    pub fn events_url(&self) -> Option<String> {
+        let socket = self.state.apps.first().event_socket.as_ref()?;
+        let id = socket.subscription_id();
+        Some(format!("{}/ws?subscriptionId={id}", self.state.origin))
+    }
+
+    /// Plans a fault of the first app's event socket. `count` is for those of the next connections.
+    pub fn fail_event_socket(&self, fault: EventSocketFault, count: u32) {
+        if let Some(socket) = &self.state.apps.first().event_socket {
+            socket.plan(fault, count);
+        }
+    }
+
+    /// Drops the faults that are planned for the next connections to the first app's event socket.
+    pub fn forgive_event_socket(&self) {
+        if let Some(socket) = &self.state.apps.first().event_socket {
+            socket.forgive();
+        }
     }
 
     /// Removes the first app for a user: revokes their tokens and sends `app_deauthorized` (section 15.7).

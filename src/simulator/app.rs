@@ -1,13 +1,15 @@
 //! The apps of a simulation: each has credentials, grants and a webhook endpoint of its own.
 
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use tokio_util::sync::CancellationToken;
 
-use super::oauth::{Access, Grants};
-use super::report::AppReport;
-use super::settings::{Settings, ZoomApp};
+use super::event_socket::EventSocket;
+use super::oauth::{Access, Grants, Owner};
+use super::report::{AppReport, EventSocketReport};
+use super::settings::{Events, Settings, ZoomApp};
 use super::webhook::WebhookSender;
 use super::{SimulatorError, lock, tls};
 
@@ -18,6 +20,8 @@ pub(super) struct App {
     pub settings: ZoomApp,
     pub grants: Mutex<Grants>,
     pub webhook_sender: Arc<WebhookSender>,
+    /// `None` if events come by webhook only.
+    pub event_socket: Option<Arc<EventSocket>>,
 }
 
 impl App {
@@ -30,11 +34,15 @@ impl App {
     ) -> Result<Self, SimulatorError> {
         // Tokens of different apps differ. The first app keeps the sequence of a simulation with one app.
         let seed = settings.seed ^ ((index as u64) << 32);
+        let socket = || Arc::new(EventSocket::new(&app.client_id, &settings.timings));
+        let event_socket = (settings.events != Events::Webhook).then(socket);
+        let sender = WebhookSender::new(app, settings, event_socket.clone(), seed, own_ca, stop)?;
         Ok(Self {
             index,
             settings: app.clone(),
             grants: Mutex::new(Grants::new(settings.oauth.clone(), seed)),
-            webhook_sender: Arc::new(WebhookSender::new(app, settings, seed, own_ca, stop)?),
+            webhook_sender: Arc::new(sender),
+            event_socket,
         })
     }
 
@@ -43,7 +51,20 @@ impl App {
             client_id: self.settings.client_id.clone(),
             webhooks: self.webhook_sender.report(),
             oauth: lock(&self.grants).report.clone(),
+            event_socket: self.event_socket_report(),
         }
+    }
+
+    /// How long a token of the app or of its account is still valid; `None` for every other token.
+    pub(super) fn machine_token_life(&self, token: &str, now_ms: i64) -> Option<Duration> {
+        let grants = lock(&self.grants);
+        let access = grants.access(token, now_ms)?;
+        let is_machine = matches!(access.owner, Owner::Account | Owner::App);
+        is_machine.then(|| access.life(now_ms))
+    }
+
+    pub(super) fn event_socket_report(&self) -> EventSocketReport {
+        self.event_socket.as_ref().map(|socket| socket.report()).unwrap_or_default()
     }
 }
 
@@ -79,6 +100,14 @@ impl Apps {
     /// The app of a simulation with only one.
     pub(super) fn first(&self) -> &Arc<App> {
         &self.0[0]
+    }
+
+    /// The app with this event subscription.
+    pub(super) fn of_subscription(&self, id: &str) -> Option<(&Arc<App>, Arc<EventSocket>)> {
+        self.0.iter().find_map(|app| {
+            let socket = app.event_socket.as_ref().filter(|it| it.subscription_id() == id)?;
+            Some((app, Arc::clone(socket)))
+        })
     }
 
     pub(super) fn of_client_id(&self, client_id: &str) -> Option<&Arc<App>> {

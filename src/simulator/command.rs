@@ -11,8 +11,8 @@ use tokio::net::TcpListener;
 use url::Url;
 
 use super::{
-    Consent, Duplicates, OAuthSettings, Quirk, Report, Script, Settings, Simulator, SimulatorError,
-    Start, Timings, Validation, ZoomApp,
+    Consent, Duplicates, Events, OAuthSettings, Quirk, Report, Script, Settings, Simulator,
+    SimulatorError, Start, Timings, Validation, ZoomApp,
 };
 use crate::secret::Secret;
 
@@ -21,8 +21,12 @@ use crate::secret::Secret;
 #[command(after_long_help = CONTROL_HELP)]
 pub struct SimulateArgs {
     /// The URL to which webhooks are posted, such as http://localhost:3000/webhook
-    #[arg(long, value_name = "URL", value_parser = http_url)]
-    webhook_url: String,
+    #[arg(long, value_name = "URL", value_parser = http_url, required_unless_present = "events")]
+    webhook_url: Option<String>,
+    /// How events reach the apps: by webhook, over a WebSocket that the app opens at the events_url of the ready line, or
+    /// each event both ways
+    #[arg(long, value_enum, default_value_t = EventsArg::Webhook)]
+    events: EventsArg,
     /// The port on 127.0.0.1; 0 picks a free one
     #[arg(long, default_value_t = 0)]
     port: u16,
@@ -106,6 +110,8 @@ While it runs, the simulator offers an API at the control_url of the ready line:
   GET  /simulator/meetings                  the live meetings, with their streams
   POST /simulator/meetings                  open one more meeting
   POST /simulator/meetings/{id}/{verb}      perform an action on a meeting or its stream
+  POST /simulator/event_socket              plan a fault of the event socket: {\"how\":\"silence\"}
+    (refuse, reject, drop, close, silence, replace; with --events)
   POST /simulator/calls                     make calls fail: {\"call\":\"status\",\"how\":\"rate_limit\"}
   GET  /simulator/streams/{id}/frames       every frame (with --remember-frames)
   GET  /simulator/users                     who can install the app
@@ -131,6 +137,13 @@ to the query of authorize_url, or use --consent.";
 enum StartArg {
     Auto,
     Rest,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum EventsArg {
+    Webhook,
+    Websocket,
+    Both,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -172,15 +185,23 @@ impl SimulateArgs {
             None => Script::built_in(),
         };
         let app = *self.app;
+        if self.events != EventsArg::Websocket && self.webhook_url.is_none() {
+            return Err(SimulatorError::Setting("--events webhook and both need --webhook-url"));
+        }
         let settings = Settings {
             app: ZoomApp {
                 client_id: app.client_id,
                 client_secret: Secret::new(app.client_secret),
                 secret_token: Secret::new(app.secret_token),
-                webhook_url: Some(self.webhook_url),
+                webhook_url: self.webhook_url,
             },
             more_apps: app.more_apps,
             operators: self.operators,
+            events: match self.events {
+                EventsArg::Webhook => Events::Webhook,
+                EventsArg::Websocket => Events::WebSocket,
+                EventsArg::Both => Events::Both,
+            },
             skip_url_validation: self.skip_url_validation,
             script,
             meetings: self.meetings,
@@ -291,6 +312,7 @@ fn ready_line(simulator: &Simulator, seed: u64) -> serde_json::Value {
         "token_url": simulator.token_url(),
         "control_url": simulator.control_url(),
         "signaling_url": simulator.signaling_url(),
+        "events_url": simulator.events_url(),
         "ca_file": simulator.tls_files().map(|files| files.ca.display().to_string()),
     }})
 }

@@ -7,6 +7,7 @@
 //! | `POST /simulator/meetings` | opens one more meeting |
 //! | `POST /simulator/meetings/{id}/{action}` | performs a [`MeetingAction`] with the fields in the body: `{"reason": 8}` for `stop` |
 //! | `GET /simulator/streams/{id}/frames` | lists every frame of a stream, if `remembers_frames` is set |
+//! | `POST /simulator/event_socket` | plans a fault of an app's event socket: `{"how": "refuse", "count": 2}` |
 //! | `POST /simulator/calls` | plans failures of calls: `{"call": "status", "count": 2, "how": "rate_limit"}` |
 //! | `GET /simulator/users` | lists the users who can install the app |
 //! | `POST /simulator/users/{id}/deauthorize` | removes the app for that user |
@@ -33,6 +34,7 @@ use super::app::App;
 use super::body::Body;
 use super::control::{ApiFault, Call, ControlError, MeetingAction};
 use super::directory::Address;
+use super::event_socket::EventSocketFault;
 use super::meeting;
 use super::state::SimulatorState;
 
@@ -42,6 +44,7 @@ pub(super) fn router(state: &Arc<SimulatorState>) -> Router<Arc<SimulatorState>>
         .route("/simulator/meetings", get(list_meetings).post(open_meeting))
         .route("/simulator/meetings/{id}/{verb}", post(perform_action))
         .route("/simulator/streams/{id}/frames", get(list_frames))
+        .route("/simulator/event_socket", post(fail_event_socket))
         .route("/simulator/calls", post(fail_calls))
         .route("/simulator/users", get(list_users))
         .route("/simulator/users/{id}/deauthorize", post(deauthorize_user))
@@ -173,6 +176,36 @@ async fn fail_calls(State(state): State<Arc<SimulatorState>>, Body(body): Body) 
             Json(json!({})).into_response()
         }
         Err(error) => error_response(StatusCode::BAD_REQUEST, &error.to_string()),
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PlannedOfSocket {
+    how: EventSocketFault,
+    #[serde(default = "default_count")]
+    count: u32,
+}
+
+async fn fail_event_socket(
+    State(state): State<Arc<SimulatorState>>,
+    Query(query): Query<AppQuery>,
+    Body(body): Body,
+) -> Response {
+    let planned: PlannedOfSocket = match serde_json::from_slice(&body) {
+        Ok(planned) => planned,
+        Err(error) => return error_response(StatusCode::BAD_REQUEST, &error.to_string()),
+    };
+    let app = match app_of(&state, &query) {
+        Ok(app) => app.unwrap_or(state.apps.first()),
+        Err(error) => return error.into_response(),
+    };
+    match &app.event_socket {
+        Some(socket) => {
+            socket.plan(planned.how, planned.count);
+            Json(json!({})).into_response()
+        }
+        None => error_response(StatusCode::CONFLICT, "events come by webhook only: see --events"),
     }
 }
 

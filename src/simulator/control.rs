@@ -4,6 +4,7 @@ use crate::model::Medium;
 use serde::Deserialize;
 use thiserror::Error;
 
+use super::event_socket::EventSocketFault;
 use super::quirk::Quirk;
 
 /// Names one or several WebSockets of a stream.
@@ -57,6 +58,8 @@ pub enum Call {
     Status,
     /// `GET /v2/users/…`
     User,
+    /// `GET /v2/meetings/…` and `GET /v2/users/…/meetings`
+    Meeting,
     /// `POST /oauth/token`
     Token,
     /// `POST /oauth/revoke`
@@ -68,6 +71,7 @@ impl Call {
         match self {
             Self::Status => "status",
             Self::User => "user",
+            Self::Meeting => "meeting",
             Self::Token => "token",
             Self::Revoke => "revoke",
         }
@@ -181,6 +185,12 @@ pub enum MeetingAction {
         #[serde(default = "default_count")]
         count: u32,
         how: ApiFault,
+    },
+    /// A fault of the app's event socket; `count` is for those of the next connections.
+    EventSocket {
+        how: EventSocketFault,
+        #[serde(default = "default_count")]
+        count: u32,
     },
     /// Removes the app for a user: revokes their tokens and sends `app_deauthorized`. Streams continue.
     Deauthorize { user_id: String },

@@ -89,6 +89,13 @@ impl Directory {
         lock(&self.0).instances.get(instance_id).cloned()
     }
 
+    /// The instance id of a live meeting.
+    pub(super) fn instance_of_meeting(&self, meeting_id: &str) -> Option<String> {
+        let entries = lock(&self.0);
+        let mut found = entries.instances.iter().filter(|(_, number)| *number == meeting_id);
+        found.next().map(|(instance_id, _)| instance_id.clone())
+    }
+
     pub(super) fn live_meetings(&self) -> Vec<String> {
         let mut ids: Vec<_> = lock(&self.0).meetings.keys().cloned().collect();
         ids.sort();

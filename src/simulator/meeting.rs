@@ -299,6 +299,14 @@ impl Meeting {
                 Ok(())
             }
             MeetingAction::Camera { user_id, on } => self.set_camera_of(now, *user_id, *on),
+            // Once for each app, whatever the number of its operators.
+            MeetingAction::EventSocket { how, count } => {
+                let socket = self.shared.app.event_socket.as_ref();
+                if let Some(socket) = socket.filter(|_| self.shared.is_first_operator) {
+                    socket.plan(*how, *count);
+                }
+                Ok(())
+            }
             // These concern the whole simulation, and every task of the meeting gets them.
             MeetingAction::FailCalls { .. }
             | MeetingAction::Deauthorize { .. }

@@ -24,6 +24,24 @@ impl<Target, Fault: Copy, const MAX: usize> Planned<Target, Fault, MAX> {
         }
     }
 
+    /// Drops every planned fault.
+    pub(super) fn clear(&self) {
+        lock(&self.0).clear();
+    }
+
+    /// Takes the first planned fault, whatever its target, if it is one of these.
+    pub(super) fn next_if(&self, is_one: impl Fn(Fault) -> bool) -> bool {
+        let mut planned = lock(&self.0);
+        let is_next = planned.front().is_some_and(|(.., fault)| is_one(*fault));
+        if is_next && let Some((_, left, _)) = planned.front_mut() {
+            *left -= 1;
+            if *left == 0 {
+                planned.pop_front();
+            }
+        }
+        is_next
+    }
+
     /// Takes the next planned fault whose target matches.
     pub(super) fn next(&self, matches: impl Fn(&Target) -> bool) -> Option<Fault> {
         let mut planned = lock(&self.0);

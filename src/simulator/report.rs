@@ -21,6 +21,9 @@ pub struct Report {
     /// Handshakes that named no live stream, and sockets that sent nothing.
     pub strays: StrayReport,
     pub oauth: OAuthReport,
+    /// The event socket of the first app.
+    #[serde(skip_serializing_if = "EventSocketReport::is_unused")]
+    pub event_socket: EventSocketReport,
     /// The webhooks and tokens of every app but the first, if there are several.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub further_apps: Vec<AppReport>,
@@ -49,6 +52,40 @@ pub struct AppReport {
     pub client_id: String,
     pub webhooks: WebhookReport,
     pub oauth: OAuthReport,
+    #[serde(skip_serializing_if = "EventSocketReport::is_unused")]
+    pub event_socket: EventSocketReport,
+}
+
+/// What happened on an app's event socket.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct EventSocketReport {
+    /// Connections that were accepted.
+    pub connections: u64,
+    /// Connections that were refused: the token does not count, or by plan.
+    pub refused: u64,
+    /// Connections that a newer one ended.
+    pub replaced: u64,
+    /// Connections that ended with their token.
+    pub expired: u64,
+    pub heartbeats: u64,
+    /// Events sent, by name.
+    pub delivered: BTreeMap<String, u64>,
+    /// Events that found no connection, by name. They are not sent later.
+    pub missed: BTreeMap<String, u64>,
+    /// The first breaches of the protocol, as text.
+    pub breaches: Vec<String>,
+    pub breach_count: u64,
+}
+
+impl EventSocketReport {
+    fn is_unused(&self) -> bool {
+        *self == Self::default()
+    }
+
+    pub(super) fn breach(&mut self, what: &str) {
+        self.breach_count += 1;
+        keep_breach(&mut self.breaches, what.to_owned());
+    }
 }
 
 /// The result of the URL validation of section 13.3.

@@ -3,6 +3,7 @@
 mod caller;
 mod error;
 mod jwt;
+mod meetings;
 mod status;
 
 use std::sync::Arc;
@@ -31,7 +32,11 @@ pub(super) fn router(state: &Arc<SimulatorState>) -> Router<Arc<SimulatorState>>
     let users = Router::new()
         .route("/v2/users/{user_id}", routing::get(show_user))
         .route_layer(with_faults(Call::User));
-    status.merge(users)
+    let meetings = Router::new()
+        .route("/v2/meetings/{id}", routing::get(meetings::show_meeting))
+        .route("/v2/users/{user_id}/meetings", routing::get(meetings::list_meetings))
+        .route_layer(with_faults(Call::Meeting));
+    status.merge(users).merge(meetings)
 }
 
 /// `GET /v2/users/me`, or a user by id (section 15.2).

@@ -1,5 +1,6 @@
 //! The server on the simulator's one port: TLS if configured, HTTP, and WebSocket upgrades.
 
+use crate::clock;
 use crate::model::Medium;
 use std::io;
 use std::sync::Arc;
@@ -7,16 +8,17 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
-use axum::extract::{Path, Request, State};
+use axum::extract::{Path, Query, Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::any;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use serde::Deserialize;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tokio_rustls::TlsAcceptor;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
@@ -104,6 +106,7 @@ fn router(state: &Arc<SimulatorState>) -> Router<Arc<SimulatorState>> {
     Router::new()
         // A client may dial the bare host and port of `server_urls`.
         .route("/", any(|state, request| upgrade_socket(state, Route::Any, request)))
+        .route("/ws", any(upgrade_events))
         .route("/signaling/{server}", any(upgrade_signaling))
         .route("/media/{medium}", any(upgrade_media))
         .merge(console::router(state))
@@ -136,11 +139,49 @@ async fn upgrade_media(
     upgrade_socket(state, route, request).await
 }
 
-/// Answers 101 and serves the connection as a WebSocket. Sub-protocols need no echo (section 22).
+#[derive(Deserialize)]
+struct EventsQuery {
+    #[serde(rename = "subscriptionId")]
+    subscription_id: String,
+    access_token: Option<String>,
+}
+
+/// The event socket of an app, for a token of the app or of its account (section 23.1).
+async fn upgrade_events(
+    State(state): State<Arc<SimulatorState>>,
+    Query(query): Query<EventsQuery>,
+    request: Request,
+) -> Response {
+    let Some((app, socket)) = state.apps.of_subscription(&query.subscription_id) else {
+        return StatusCode::NOT_FOUND.into_response();
+    };
+    let (app, now_ms) = (app.clone(), clock::now_ms());
+    let life =
+        query.access_token.as_deref().and_then(|token| app.machine_token_life(token, now_ms));
+    if socket.refuses(life.is_some()) {
+        return StatusCode::UNAUTHORIZED.into_response();
+    }
+    let token_ends = Instant::now() + life.unwrap_or_default();
+    upgrade(&state, request, move |websocket| async move {
+        socket.serve(websocket, token_ends, || app.webhook_sender.note_connection()).await;
+    })
+}
+
+/// A socket of a stream.
 async fn upgrade_socket(
     State(state): State<Arc<SimulatorState>>,
     route: Route,
+    request: Request,
+) -> Response {
+    let own = state.clone();
+    upgrade(&state, request, move |websocket| socket::serve_socket(own, route, websocket))
+}
+
+/// Answers 101 and serves the connection as a WebSocket. Sub-protocols need no echo (section 22).
+fn upgrade<F: Future<Output = ()> + Send + 'static>(
+    state: &SimulatorState,
     mut request: Request,
+    serve: impl FnOnce(WebSocket) -> F + Send + 'static,
 ) -> Response {
     let Some(accept) = accept_key(request.headers()) else {
         let wanted = [(header::UPGRADE, "websocket")];
@@ -159,7 +200,7 @@ async fn upgrade_socket(
         let socket = into_socket(socket).await;
         tokio::select! {
             () = cut.cancelled() => {}
-            () = socket::serve_socket(state, route, socket) => {}
+            () = serve(socket) => {}
         }
     });
     let mut response = Response::new(Body::empty());

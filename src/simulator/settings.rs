@@ -21,6 +21,16 @@ pub enum Start {
     Rest,
 }
 
+/// How events reach the apps, as their event subscriptions say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Events {
+    Webhook,
+    /// Over a WebSocket that the app opens (section 23.1). Meetings begin when every app has connected once.
+    WebSocket,
+    /// Each event both ways.
+    Both,
+}
+
 /// What happens to a second connection for a link that is already connected (conflict 19.10).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Duplicates {
@@ -39,7 +49,8 @@ pub struct Settings {
     pub more_apps: Vec<ZoomApp>,
     /// The users who bring every app to a meeting: one stream for each. If empty, the host alone.
     pub operators: Vec<String>,
-    /// Sends events without the URL validation of section 13.3.
+    pub events: Events,
+    /// Sends events without the URL validation of section 13.3, and without waiting for a connection to the event socket.
     pub skip_url_validation: bool,
     pub script: Script,
     /// How many meetings play the script from the start, all at once.
@@ -90,6 +101,7 @@ impl Default for Settings {
             app: ZoomApp::default(),
             more_apps: Vec::new(),
             operators: Vec::new(),
+            events: Events::Webhook,
             skip_url_validation: false,
             script: Script::built_in(),
             meetings: 1,
@@ -167,6 +179,8 @@ pub struct Timings {
     pub dead_link_ms: u64,
     /// How long a closing socket may take to write its queue and to receive the client's Close frame. Not published.
     pub close_ms: u64,
+    /// How long a client of the event socket may send no heartbeat. Not published; it should send one every 30 s.
+    pub event_heartbeat_ms: u64,
     /// How long the endpoint may take to answer a webhook.
     pub webhook_deadline_ms: u64,
     /// The waits before the second, third and fourth attempt of a webhook.
@@ -191,6 +205,7 @@ impl Default for Timings {
             // 0: a client that redials at once must be accepted (section 22); tests set more.
             dead_link_ms: 0,
             close_ms: 2_000,
+            event_heartbeat_ms: MINUTE_MS,
             webhook_deadline_ms: 3_000,
             webhook_retries_ms: [5 * MINUTE_MS, 20 * MINUTE_MS, 60 * MINUTE_MS],
             validation_retry_ms: 1_000,

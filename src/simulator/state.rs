@@ -110,13 +110,16 @@ impl SimulatorState {
         let streams = self.directory.reports();
         let strays = lock(&self.strays).clone();
         let of_streams: u64 = streams.iter().map(|stream| stream.breach_count).sum();
+        let event_sockets = self.apps.iter().map(|app| app.event_socket_report());
+        let of_event_sockets: u64 = event_sockets.map(|report| report.breach_count).sum();
         Report {
             webhooks: self.apps.first().webhook_sender.report(),
-            breaches: of_streams + strays.breaches.len() as u64,
+            breaches: of_streams + strays.breaches.len() as u64 + of_event_sockets,
             streams,
             strays,
             calls: self.fault_plan.report(),
             oauth: lock(&self.apps.first().grants).report.clone(),
+            event_socket: self.apps.first().event_socket_report(),
             further_apps: self.apps.further_reports(),
             payloads: picture::PAYLOADS.into_iter().collect(),
         }

@@ -11,8 +11,9 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::event::{self, Event};
+use super::event_socket::EventSocket;
 use super::report::{Validation, WebhookReport};
-use super::settings::{Settings, Timings, ZoomApp};
+use super::settings::{Events, Settings, Timings, ZoomApp};
 use super::{SimulatorError, lock, signature, tls};
 use crate::clock;
 use crate::secret::Secret;
@@ -30,6 +31,7 @@ const MAILBOX: usize = 256;
 pub(super) struct WebhookSender {
     client: Client,
     url: Option<String>,
+    event_socket: Option<Arc<EventSocket>>,
     client_id: String,
     secret_token: Secret<String>,
     timings: Timings,
@@ -68,6 +70,7 @@ impl WebhookSender {
     pub(super) fn new(
         app: &ZoomApp,
         settings: &Settings,
+        event_socket: Option<Arc<EventSocket>>,
         seed: u64,
         own_ca: Option<&tls::TlsFiles>,
         stop: CancellationToken,
@@ -83,7 +86,8 @@ impl WebhookSender {
             .build()?;
         Ok(Self {
             client,
-            url: app.webhook_url.clone(),
+            url: app.webhook_url.clone().filter(|_| settings.events != Events::WebSocket),
+            event_socket,
             client_id: app.client_id.clone(),
             secret_token: app.secret_token.clone(),
             timings: settings.timings.clone(),
@@ -106,7 +110,7 @@ impl WebhookSender {
 
     /// Waits until the endpoint is validated or refused, and returns which. Returns at once if neither is needed.
     pub(super) async fn validated(&self) -> Validation {
-        if self.url.is_none() {
+        if self.url.is_none() && self.event_socket.is_none() {
             return Validation::Skipped;
         }
         let mut seen = self.validation.subscribe();
@@ -117,7 +121,10 @@ impl WebhookSender {
 
     /// Validates the endpoint (section 13.3): repeats the challenge until there is an answer, right or wrong.
     pub(super) async fn validate(&self) {
-        let (Some(url), None) = (&self.url, *self.validation.borrow()) else { return };
+        let Some(url) = &self.url else { return self.wait_for_connection().await };
+        if self.validation.borrow().is_some() {
+            return;
+        }
         for attempt in 0..VALIDATION_ATTEMPTS {
             match self.challenge(url).await {
                 Challenge::Passed => {
@@ -140,6 +147,31 @@ impl WebhookSender {
         self.refuse(format!(
             "{url} could not be reached in {VALIDATION_ATTEMPTS} attempts; giving up"
         ));
+    }
+
+    /// A client has connected to the event socket: events may be sent.
+    pub(super) fn note_connection(&self) {
+        self.validation.send_if_modified(|validation| {
+            let is_awaited = self.url.is_none() && validation.is_none();
+            if is_awaited {
+                *validation = Some(Validation::Skipped);
+            }
+            is_awaited
+        });
+    }
+
+    /// Waits until a client is connected to the event socket: an event before that would be lost.
+    async fn wait_for_connection(&self) {
+        if self.event_socket.is_none() {
+            return;
+        }
+        let mut seen = self.validation.subscribe();
+        tokio::select! {
+            _ = seen.wait_for(Option::is_some) => {}
+            () = self.stop.cancelled() => {
+                self.refuse("the simulator stopped before a client connected to its event socket".to_owned());
+            }
+        }
     }
 
     fn refuse(&self, problem: String) {
@@ -203,8 +235,12 @@ impl WebhookSender {
     pub(super) async fn deliver(self: &Arc<Self>, event: Event) {
         // Events wait for the validation, as with Zoom: a subscription without it cannot be saved (section 13.3).
         let allowed = self.validated().await != Validation::Refused;
+        let socket = self.event_socket.as_ref().filter(|_| allowed);
+        if let Some(socket) = socket {
+            socket.deliver(&event);
+        }
         let Some(url) = self.url.clone().filter(|_| allowed) else {
-            lock(&self.report).withheld += 1;
+            lock(&self.report).withheld += u64::from(socket.is_none());
             return;
         };
         // One id for all attempts. Whether Zoom keeps it is not published (section 20).

@@ -3,6 +3,7 @@
 mod apps;
 mod command;
 mod console;
+mod event_socket;
 mod faults;
 mod handshake;
 pub(crate) mod kit;

@@ -1,6 +1,7 @@
 //! Authorization codes, access tokens and refresh tokens, from issue to expiry (section 15; pure).
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
@@ -48,6 +49,13 @@ pub(crate) struct Access {
     /// Scopes, separated by spaces.
     pub scope: String,
     expires_ms: i64,
+}
+
+impl Access {
+    /// How long it is still valid.
+    pub(crate) fn life(&self, now_ms: i64) -> Duration {
+        Duration::from_millis(self.expires_ms.saturating_sub(now_ms).max(0).unsigned_abs())
+    }
 }
 
 struct Refresh {

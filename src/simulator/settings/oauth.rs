@@ -64,7 +64,9 @@ impl Default for OAuthSettings {
 }
 
 /// The scopes of an app that uses every medium of every product (section 15.6).
-const SCOPES: [&str; 14] = [
+const SCOPES: [&str; 16] = [
+    "meeting:read:meeting",
+    "meeting:read:list_meetings",
     "meeting:read:meeting_audio",
     "meeting:read:meeting_video",
     "meeting:read:meeting_transcript",
