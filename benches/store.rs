@@ -7,8 +7,8 @@ use std::time::Instant;
 
 use futures_util::future::join_all;
 use rtmsd::model::{
-    AppName, Delivery, Entry, EntryBody, IdKey, Instance, Product, Speaker, StreamId, StreamRecord,
-    StreamStarted, TranscriptLine, UserId, WebhookEffect,
+    AppName, Delivery, DeliveryMethod, Entry, EntryBody, IdKey, Instance, Product, Speaker,
+    StreamId, StreamRecord, StreamStarted, TranscriptLine, UserId, WebhookEffect,
 };
 use rtmsd::secret::Secret;
 use rtmsd::store::{Append, Location, Store};
@@ -76,6 +76,7 @@ async fn announce(store: &Store, name: &str, event_ts_ms: i64) -> StreamRecord {
         is_host: false,
     };
     let delivery = Delivery {
+        method: DeliveryMethod::Webhook,
         app: AppName::default(),
         digest: name.to_owned(),
         event: "meeting.rtms_started".into(),

@@ -22,13 +22,13 @@ use uuid::Uuid;
 use crate::clock;
 use crate::config::Config;
 use crate::control::Control;
+use crate::events::{self, Changes, EventSockets, Receiver};
 use crate::http::auth::{Browsers, Failures, OneTimeCodes, TokenRegistry};
 use crate::http::download;
 use crate::http::server::Limits;
 use crate::http::tickets::TicketKeys;
 use crate::http::{
-    AppState, Arrivals, Changes, Documents, RateLimit, Readiness, SignatureWarnings,
-    StoreFiguresCache,
+    AppState, Arrivals, Documents, RateLimit, Readiness, SignatureWarnings, StoreFiguresCache,
 };
 use crate::hub::{Hub, Writer};
 use crate::metrics::Metrics;
@@ -112,7 +112,8 @@ pub struct App {
     writer: Writer,
     supervisor: Supervisor,
     runners: Vec<Box<dyn Runner>>,
-    changes: Changes,
+    receiver: Receiver,
+    event_sockets: events::Settings,
     admin: Option<TcpListener>,
     metrics_listener: Option<TcpListener>,
     /// Ends live subscribers and forwards. Cancelled right after the daemon's stop.
@@ -148,7 +149,8 @@ impl App {
         let draining = CancellationToken::new();
         let Sinks { recordings, webhooks, forwards, live, broker, runners } =
             sinks::build(&config, &context, &apps, &ring, draining.clone()).await?;
-        let (tokens, installer) = grants(&zoom, &store, &ring, &apps);
+        let oauth = OAuth::new(zoom.clone());
+        let (tokens, installer) = grants(&oauth, &store, &ring, &apps);
         let streams = settings::stream_settings(
             &config,
             &apps,
@@ -161,9 +163,25 @@ impl App {
         let api = Api::new(zoom, tokens.clone(), Pauses::default(), clock::now_ms);
         let control_settings = settings::control_settings(&config, &apps, &occupancy);
         let control = Arc::new(Control::new(store.clone(), api, control_settings));
+        let events_network = network.clone();
         let stop_streams = CancellationToken::new();
         let (supervisor, streams) =
             supervisor(streams, store.clone(), Arc::clone(&hub), stop_streams.clone())?;
+        let metrics = hub.metrics().clone();
+        let changes = Changes::new(Arc::clone(&control), streams);
+        let receiver = Receiver::new(store.clone(), changes, metrics.clone());
+        let event_sockets = events::Settings {
+            store: store.clone(),
+            receiver: receiver.clone(),
+            control: Arc::clone(&control),
+            apps: apps.clone(),
+            oauth,
+            network: events_network,
+            metrics,
+            node,
+            timings: events::Timings::default(),
+            now_ms: clock::now_ms,
+        };
         Ok(Self {
             store,
             hub,
@@ -180,7 +198,8 @@ impl App {
             sign_in_codes: OneTimeCodes::default(),
             ticket_keys: TicketKeys::new(&ring),
             answer_keys: ring,
-            changes: Changes::new(Arc::clone(&control), streams),
+            receiver,
+            event_sockets,
             control,
             config,
             node,
@@ -203,6 +222,12 @@ impl App {
     /// Adds a listener for metrics, which asks for no token.
     pub fn with_metrics(self, listener: Option<TcpListener>) -> Self {
         Self { metrics_listener: listener, ..self }
+    }
+
+    /// Replaces the waits of event sockets.
+    pub fn with_event_timings(mut self, timings: events::Timings) -> Self {
+        self.event_sockets.timings = timings;
+        self
     }
 
     /// Serves until `stop`. Then the streams end or are left and their last entries are stored, while HTTP
@@ -233,6 +258,8 @@ impl App {
         background.spawn(parts.idle_refresh(self.tokens.clone()));
         background.spawn(parts.deletions(self.store.clone()));
         background.spawn(parts.refusals(Arc::clone(&state.refusals), self.store.clone()));
+        let event_sockets = EventSockets::new(self.event_sockets);
+        let event_sockets = tokio::spawn(parts.event_sockets(event_sockets, &stop));
         let mut control = tokio::spawn(parts.control(Arc::clone(&self.control), &stop));
         let mut streams = tokio::spawn(self.supervisor.run());
         let (requests, live_connections) = (state.requests.clone(), state.live_connections.clone());
@@ -256,6 +283,7 @@ impl App {
         self.draining.cancel();
         self.stop_streams.cancel();
         wait_finished(streams).await;
+        wait_finished(event_sockets).await;
         hand_over(&self.hub, &self.store, self.node).await;
         // Only after the last entries are stored: the sinks relay them, too.
         stop_sinks.cancel();
@@ -314,7 +342,7 @@ impl App {
             is_https: self.config.is_https(),
             body_timeout: BODY_TIMEOUT,
             now_ms: clock::now_ms,
-            changes: self.changes.clone(),
+            receiver: self.receiver.clone(),
             metrics: self.hub.metrics().clone(),
             store_figures: StoreFiguresCache::default(),
             documents: Documents::default(),
@@ -341,9 +369,9 @@ async fn load_apps(
 }
 
 /// The tokens that users granted, and the installer that receives them.
-fn grants(zoom: &ZoomClient, store: &Store, ring: &KeyRing, apps: &Apps) -> (Tokens, Installer) {
+fn grants(oauth: &OAuth, store: &Store, ring: &KeyRing, apps: &Apps) -> (Tokens, Installer) {
     let (store, ring, apps) = (store.clone(), ring.clone(), apps.clone());
-    let oauth = OAuth::new(zoom.clone());
+    let oauth = oauth.clone();
     let tokens =
         Tokens::new(store.clone(), ring.clone(), oauth.clone(), apps.clone(), clock::now_ms);
     let installer = Installer::new(store, ring, oauth, apps, tokens.clone(), clock::now_ms);

@@ -3,6 +3,7 @@
 //! Every request, past or planned, is a row with its outcome. A program's request is executed while the program waits;
 //! a policy's request is planned as a row with a due time, and the background worker of one daemon executes it.
 
+mod meetings;
 mod policy;
 mod timeline;
 mod worker;
@@ -13,6 +14,7 @@ use std::time::Duration;
 use thiserror::Error;
 use tokio::sync::Notify;
 
+pub use meetings::PolicyUser;
 pub use policy::Refusal;
 pub use timeline::{Missing, Timeline, TimelineEvent};
 

@@ -7,6 +7,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::control::Control;
+use crate::events::Receiver;
 use crate::hub::{Hub, Permits};
 use crate::metrics::Metrics;
 use crate::model::{AppName, NodeId};
@@ -31,7 +32,6 @@ mod audit_rows;
 // Authentication by bearer token.
 pub mod auth;
 mod body;
-mod changes;
 mod client_address;
 mod connections;
 mod control;
@@ -69,7 +69,6 @@ mod range;
 mod rate_limit;
 mod readiness;
 mod received_list;
-mod recorded;
 mod recordings;
 mod request;
 mod routes;
@@ -92,7 +91,6 @@ mod zoom_webhooks;
 
 pub use arrivals::Arrivals;
 pub use audit::Refusals;
-pub use changes::Changes;
 pub use client_address::{ForwardedHeader, TrustedProxies};
 pub use docs::Documents;
 pub use metrics::StoreFiguresCache;
@@ -174,7 +172,8 @@ pub struct AppState {
     pub log: LogControl,
     /// The wall clock, Unix milliseconds.
     pub now_ms: fn() -> i64,
-    pub changes: Changes,
+    /// Records Zoom's events.
+    pub receiver: Receiver,
     /// Cancelled when the daemon stops: it is no longer ready, and event streams end.
     pub draining: CancellationToken,
     pub metrics: Metrics,
@@ -188,14 +187,4 @@ pub struct AppState {
     pub live_connections: TaskTracker,
     /// Requests that change something continue if their client hangs up; the shutdown waits for them here.
     pub requests: TaskTracker,
-}
-
-impl AppState {
-    /// Wakes the supervisor for revoked streams. Other daemons find theirs when they write or poll, and so does this
-    /// one if the store does not answer.
-    async fn end_revoked_streams(&self) {
-        for stream_id in self.store.revoked_streams().await.unwrap_or_default() {
-            self.changes.notify_stream(stream_id);
-        }
-    }
 }

@@ -20,6 +20,9 @@ pub mod config;
 // What the daemon asks Zoom for, and when.
 #[doc(hidden)]
 pub mod control;
+// Zoom's events, by webhook and by event socket.
+#[doc(hidden)]
+pub mod events;
 // HTTP: webhook, REST API, server-sent events, health.
 #[doc(hidden)]
 pub mod http;

@@ -57,7 +57,7 @@ pub use medium::{MediaSet, Medium};
 pub use outgoing::{Content, EventKind, OutgoingEvent};
 pub use params::{MediaError, MediaPlan};
 pub use readable::{is_joiner, one_line};
-pub use received::{Received, Unprocessed, WebhookOutcome, WebhookReason};
+pub use received::{DeliveryMethod, Received, Unprocessed, WebhookOutcome, WebhookReason};
 pub use recording::{RecordedFile, Recording, RecordingId, RecordingStatus, SpoolId};
 pub use retention::{Cutoffs, Keep, Retention};
 pub use session::{

@@ -14,7 +14,10 @@ pub mod client;
 // Errors of Zoom's REST API (pure).
 #[doc(hidden)]
 pub mod error;
-// Webhook payloads of every product (pure).
+// One connection to Zoom's event socket.
+#[doc(hidden)]
+pub mod event_socket;
+// The payloads of events of every product (pure).
 pub mod event;
 // Rate limits for exchanging authorization codes.
 mod exchange_limit;

@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::upkeep;
 use crate::control::Control;
+use crate::events::EventSockets;
 use crate::http::Refusals;
 use crate::metrics::Metrics;
 use crate::net::retry::Doubling;
@@ -38,6 +39,13 @@ impl Parts {
         let until = stop.clone();
         self.part("control", stop, control, move |control| {
             Box::pin(Arc::clone(control).run(until.clone()))
+        })
+    }
+
+    pub(super) fn event_sockets(&self, sockets: EventSockets, stop: &CancellationToken) -> Part {
+        let until = stop.clone();
+        self.part("event_sockets", stop, sockets, move |sockets| {
+            Box::pin(sockets.run(until.clone()))
         })
     }
 

@@ -11,9 +11,11 @@ use super::install::base_url;
 use super::read::Reader;
 use super::{media, policies, products, quotas, read_policy, record, retention, variables};
 use crate::model::{AppName, Product};
+use crate::rtms::endpoint::Policy;
 use crate::secret::Secret;
 use crate::zoom::Credentials;
 use crate::zoom::app::{App, OwnRecordings, VIDEO_APP};
+use crate::zoom::event_socket::EventsUrl;
 use crate::zoom::token::Configured;
 
 pub use self::described::AppDefaults;
@@ -33,7 +35,9 @@ pub(super) struct ReadApps {
 pub(super) fn read_apps(read: &mut Reader<'_>, public_url: Option<&str>) -> Option<ReadApps> {
     let list = read_list(read);
     let is_set = |name| described::is_set(read.environment(), variables::find_variable(name));
-    let has_default = ["ZOOM_CLIENT_ID", "ZOOM_CLIENT_SECRET", "ZOOM_SECRET_TOKEN"].map(is_set);
+    let has_default =
+        ["ZOOM_CLIENT_ID", "ZOOM_CLIENT_SECRET", "ZOOM_SECRET_TOKEN", "ZOOM_EVENTS_URL"]
+            .map(is_set);
     let has_video = products::VIDEO_NAMES.iter().any(|name| is_set(name));
     let is_empty = |list: &List| list.apps.is_empty() && list.is_whole;
     let is_default_needed = list.as_ref().is_some_and(is_empty);
@@ -54,7 +58,21 @@ pub(super) fn read_apps(read: &mut Reader<'_>, public_url: Option<&str>) -> Opti
     let further = read_further(read, list?, &taken, &defaults);
     let mut apps = default.unwrap_or_else(|| Some(Vec::new()))?;
     apps.extend(further?);
+    check_events_urls(read, &apps);
     Some(ReadApps { apps, defaults })
+}
+
+/// Zoom keeps one connection of a subscription: two apps with one URL would end each other's.
+fn check_events_urls(read: &mut Reader<'_>, apps: &[App]) {
+    for (index, app) in apps.iter().enumerate().filter(|(_, app)| app.events_url.is_some()) {
+        if let Some(other) = apps[..index].iter().find(|it| it.events_url == app.events_url) {
+            let problem = format!(
+                "the apps {} and {} have the same: each app has a subscription of its own",
+                other.name, app.name
+            );
+            read.mistake("ZOOM_EVENTS_URL", problem);
+        }
+    }
 }
 
 /// Reads the app of the variables, and the Video SDK app beside it. With an app for the Video SDK, here or in a list
@@ -77,6 +95,8 @@ fn read_of_variables(
         name: AppName::parse(VIDEO_APP).expect("a short word is a name"),
         products: vec![Product::VideoSdk],
         client,
+        // The subscription is the other app's.
+        events_url: None,
         secret_tokens: vec![secret_token],
         ..default.clone()
     };
@@ -114,6 +134,8 @@ fn read_further(
 /// Reads one app, under the names of the variables.
 fn read_app(read: &mut Reader<'_>, name: AppName, public_url: Option<&str>) -> Option<App> {
     // Read all of them before the first `?`, so that every mistake is found.
+    let rtms_hosts = read_policy(read);
+    let events_url = events_url(read, rtms_hosts.as_ref());
     let secret_tokens = secret_tokens(read);
     let client = read_client(read);
     let redirect_url = redirect_url(read, public_url);
@@ -125,7 +147,6 @@ fn read_app(read: &mut Reader<'_>, name: AppName, public_url: Option<&str>) -> O
     let video_api = products::video_api(read);
     let handshake_ids = products::handshake_ids(read);
     let params = media::read_params(read);
-    let rtms_hosts = read_policy(read);
     let policies = policies::read_policies(read);
     let quotas = quotas::read_quotas(read);
     let retention = retention::read_settings(read);
@@ -135,6 +156,7 @@ fn read_app(read: &mut Reader<'_>, name: AppName, public_url: Option<&str>) -> O
         name,
         products: Product::ALL.to_vec(),
         client: client?,
+        events_url: events_url?,
         secret_tokens: secret_tokens?,
         redirect_url: redirect_url?,
         configured,
@@ -153,8 +175,25 @@ fn read_app(read: &mut Reader<'_>, name: AppName, public_url: Option<&str>) -> O
     })
 }
 
-/// Reads the secret tokens, separated by commas.
+/// Reads the URL of the event subscription. Its host is restricted like those of streams: it gets a token of the app.
+fn events_url(read: &mut Reader<'_>, hosts: Option<&Policy>) -> Option<Option<EventsUrl>> {
+    let Some(text) = read.optional("ZOOM_EVENTS_URL") else { return Some(None) };
+    // Without hosts, a mistake in them is reported.
+    match EventsUrl::parse(&text, hosts?) {
+        Ok(url) => Some(Some(url)),
+        Err(problem) => read.wrong(
+            "ZOOM_EVENTS_URL",
+            format!("the URL from the app's page, such as wss://ws.zoom.us/ws?subscriptionId=…; it {problem}"),
+        ),
+    }
+}
+
+/// Reads the secret tokens, separated by commas. An app whose events come over a WebSocket needs none.
 fn secret_tokens(read: &mut Reader<'_>) -> Option<Vec<Secret<String>>> {
+    let is_set = |name| described::is_set(read.environment(), variables::find_variable(name));
+    if is_set("ZOOM_EVENTS_URL") && !is_set("ZOOM_SECRET_TOKEN") {
+        return Some(Vec::new());
+    }
     let text = read.required("ZOOM_SECRET_TOKEN")?;
     let tokens = text.split(',').map(str::trim).filter(|token| !token.is_empty());
     let tokens: Vec<_> = tokens.map(|token| Secret::new(token.to_owned())).collect();

@@ -20,6 +20,7 @@ use super::{AppState, app_webhook_path, install_path};
 use crate::model::params::Params as MediaParams;
 use crate::model::{AppName, AuditRow, Product, rfc3339};
 use crate::zoom::app::{App, AutoStart, Listed};
+use crate::zoom::event_socket::EventsUrl;
 use crate::zoom::token::Configured;
 
 const NAME: &str = "name";
@@ -145,6 +146,8 @@ struct AppView<'a> {
     source: &'static str,
     products: &'a [Product],
     client_id: &'a str,
+    /// The URL of the event subscription over a WebSocket.
+    events_url: Option<&'a str>,
     /// How many there are: two while one is being replaced.
     secret_tokens: usize,
     webhook_path: String,
@@ -191,6 +194,7 @@ impl<'a> AppView<'a> {
             source: if listed.stored.is_some() { "api" } else { "configuration" },
             products: &app.products,
             client_id: &app.client.id,
+            events_url: app.events_url.as_ref().map(EventsUrl::as_str),
             secret_tokens: app.secret_tokens.len(),
             webhook_path: app_webhook_path(&state.webhook_path, app.name.as_str()),
             install_path: install_path(&app.name),

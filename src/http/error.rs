@@ -16,6 +16,7 @@ use thiserror::Error;
 
 pub(super) use self::install::InstallRefusal;
 use crate::control::ControlError;
+use crate::events::ReceiveError;
 use crate::model::{InstallationId, MediaError, ZoomAnswer};
 use crate::sinks::forward::TargetError;
 use crate::sinks::webhooks::EndpointError;
@@ -201,6 +202,15 @@ impl fmt::Display for TokenSource {
             Self::Setting => "one of API_TOKENS",
             Self::DataDir => "the one in the file api-token of DATA_DIR",
         })
+    }
+}
+
+impl From<ReceiveError> for ApiError {
+    fn from(error: ReceiveError) -> Self {
+        match error {
+            ReceiveError::OtherApp => Self::OtherApp,
+            ReceiveError::Store(error) => error.into(),
+        }
     }
 }
 

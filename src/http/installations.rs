@@ -58,8 +58,8 @@ pub(super) async fn remove(
     }
     let done = state.installer.uninstall(id, options, act).await?;
     if options.delete_data {
-        state.end_revoked_streams().await;
-        state.changes.notify_control();
+        state.receiver.end_revoked_streams().await;
+        state.receiver.changes.notify_control();
     }
     let (message, at_zoom) = match done {
         Uninstalled::Unknown => return Err(ApiError::UnknownInstallation),

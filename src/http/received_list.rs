@@ -5,13 +5,14 @@ use super::auth::Caller;
 use super::error::ApiError;
 use super::extract::{Params, PathPart, cut_page};
 use crate::model::{
-    AppName, AppScope, InstallationId, Received, SessionId, WebhookOutcome, WebhookReason,
-    parse_time,
+    AppName, AppScope, DeliveryMethod, InstallationId, Received, SessionId, WebhookOutcome,
+    WebhookReason, parse_time,
 };
 use crate::store::ReceivedPage;
 
 /// The longest text that is searched for.
 const MAX_TEXT_CHARS: usize = 200;
+const METHODS: &str = "must be webhook or websocket";
 const TIME: &str = "must be Unix milliseconds or a time such as 2026-11-28T21:30:00Z";
 
 /// The page of the log that the query selects, and the `before` of the next one.
@@ -30,6 +31,7 @@ pub(super) async fn read_page(
         event: params.filled("event"),
         outcome: params.parsed_filled("outcome", outcomes, WebhookOutcome::parse)?,
         reason: params.parsed_filled("reason", "must be one of the log", WebhookReason::parse)?,
+        method: params.parsed_filled("method", METHODS, DeliveryMethod::parse)?,
         session: params.parsed_filled("session", "must be a session's id", SessionId::parse)?,
         from_ms: params.parsed_filled("from", TIME, parse_time)?,
         until_ms: params.parsed_filled("until", TIME, parse_time)?,

@@ -36,7 +36,7 @@ pub(super) async fn subscribe(
     let stream_id = state.control.pin_video(id, user_id, &act).await?;
     let data = json!({ "user_id": user_id, "stream_id": stream_id });
     if let Some(stream_id) = stream_id {
-        state.changes.notify_stream(stream_id);
+        state.receiver.changes.notify_stream(stream_id);
     }
     Ok(success_as(StatusCode::ACCEPTED, "video will be requested", data))
 }

@@ -10,15 +10,12 @@ use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 use tokio::time::timeout;
-use tracing::{Instrument, info_span};
 
 use super::error::ApiError;
 use super::query::first_value;
-use super::recorded::follow_up;
 use super::{AppState, body};
-use crate::model::{AppName, Delivery, Keep, Unprocessed, WebhookOutcome, WebhookReason};
+use crate::model::{AppName, DeliveryMethod, WebhookReason};
 use crate::store::{StoreError, Validation};
-use crate::telemetry::TRACES;
 use crate::zoom::app::App;
 use crate::zoom::event::{self, Event};
 use crate::zoom::signature::{
@@ -28,14 +25,13 @@ use crate::zoom::signature::{
 /// Real webhooks have less than 2 KiB.
 const MAX_BODY_BYTES: usize = 256 * 1024;
 
-/// Zoom waits 3 s (section 13.4) and ignores a later answer.
+/// How long noting a validation may delay the answer, for which Zoom waits 3 s (section 13.4).
 const RECORD_DEADLINE: Duration = Duration::from_millis(2500);
 
 /// The time between two warnings about wrong signatures.
 const WARNING_INTERVAL_MS: i64 = 60_000;
 
-/// The name in the log of an event that cannot be read.
-const UNREADABLE: &str = "unreadable";
+const METHOD: DeliveryMethod = DeliveryMethod::Webhook;
 /// The event with which Zoom checks the address.
 const VALIDATION: &str = "endpoint.url_validation";
 
@@ -97,12 +93,21 @@ pub struct SignatureWarnings {
 }
 
 impl SignatureWarnings {
-    fn warn(&self, app: &AppName, now_ms: i64) {
-        if self.is_due(now_ms) {
-            let setting =
-                if app.is_default() { "ZOOM_SECRET_TOKEN" } else { "the app's secret_tokens" };
+    fn warn(&self, app: &App, now_ms: i64) {
+        if !self.is_due(now_ms) {
+            return;
+        }
+        let is_default = app.name.is_default();
+        let setting = if is_default { "ZOOM_SECRET_TOKEN" } else { "the app's secret_tokens" };
+        if app.secret_tokens.is_empty() {
             tracing::warn!(
-                %app,
+                app = %app.name,
+                "a webhook came, and {setting} is not set, because the app's events come over a WebSocket; \
+                the webhook is refused (further ones are logged once a minute)"
+            );
+        } else {
+            tracing::warn!(
+                app = %app.name,
                 "a webhook's signature does not fit {setting}; the webhook is refused. \
                 If Zoom sent it, copy the Secret Token of the Zoom app again (further ones are logged once a minute)"
             );
@@ -177,8 +182,8 @@ async fn answer_of_app(
     }
     match event::parse(&raw, &app.name, now_ms) {
         Err(error) => {
-            let webhook = unreadable(&raw, app, now_ms, WebhookReason::Malformed);
-            record_unprocessed(state, webhook).await;
+            let reason = WebhookReason::Malformed;
+            state.receiver.record_unreadable(&raw, app, METHOD, reason, now_ms).await;
             Err(ApiError::Event(error))
         }
         Ok(Event::UrlValidation { plain_token }) => {
@@ -188,17 +193,10 @@ async fn answer_of_app(
         }
         Ok(Event::Delivery(delivery)) => {
             noted.event.clone_from(&delivery.event);
-            record_delivery(state, app, without_unkept(app, *delivery), noted).await
+            noted.outcome = state.receiver.receive(app, *delivery).await?;
+            Ok(Json(json!({ "status": true, "message": "recorded" })).into_response())
         }
     }
-}
-
-/// Empties the body if bodies are not kept. The row stays, so that a repetition is still recognised.
-fn without_unkept(app: &App, mut delivery: Delivery) -> Delivery {
-    if app.retention.deliveries == Keep::Nothing {
-        delivery.body.clear();
-    }
-    delivery
 }
 
 /// Refuses a request whose signature does not count. A webhook that Zoom signed too long ago by the local clock is
@@ -211,49 +209,22 @@ async fn refuse_signature(
     now_ms: i64,
 ) -> ApiError {
     match error {
-        SignatureError::Wrong => state.signature_warnings.warn(&app.name, now_ms),
+        SignatureError::Wrong => state.signature_warnings.warn(app, now_ms),
         SignatureError::OutOfWindow { age_s, .. } => {
             state.arrivals.note_age(&app.name, age_s);
-            let reason = WebhookReason::OutOfWindow;
             match event::parse(raw, &app.name, now_ms) {
-                Ok(Event::Delivery(delivery)) => {
-                    let delivery = without_unkept(app, *delivery);
-                    let webhook = Unprocessed::of(&delivery, WebhookOutcome::Refused, reason);
-                    record_unprocessed(state, webhook).await;
-                }
+                Ok(Event::Delivery(delivery)) => state.receiver.record_late(app, *delivery).await,
                 // Zoom repeats a validation when somebody asks for it.
                 Ok(Event::UrlValidation { .. }) => {}
-                Err(_) => record_unprocessed(state, unreadable(raw, app, now_ms, reason)).await,
+                Err(_) => {
+                    let reason = WebhookReason::OutOfWindow;
+                    state.receiver.record_unreadable(raw, app, METHOD, reason, now_ms).await;
+                }
             }
         }
         SignatureError::Missing(_) | SignatureError::Malformed(_) => {}
     }
     ApiError::Signature(error)
-}
-
-/// A webhook that cannot be read. Its body is not kept, because no deletion would find the people in it.
-fn unreadable(raw: &[u8], app: &App, now_ms: i64, reason: WebhookReason) -> Unprocessed {
-    Unprocessed {
-        app: app.name.clone(),
-        digest: Delivery::digest_of(&app.name, raw),
-        event: event::name_of(raw).unwrap_or_else(|| UNREADABLE.to_owned()),
-        event_ts_ms: now_ms,
-        received_at_ms: now_ms,
-        stream_id: None,
-        user_id: None,
-        body: String::new(),
-        outcome: WebhookOutcome::Refused,
-        reason,
-    }
-}
-
-/// Writes a webhook without an effect to the log. The answer to Zoom does not depend on it.
-async fn record_unprocessed(state: &AppState, webhook: Unprocessed) {
-    let recorded = timeout(RECORD_DEADLINE, state.store.record_unprocessed(&webhook)).await;
-    if let Err(error) = recorded.unwrap_or_else(|_| Err(StoreError::timed_out())) {
-        tracing::warn!(app = %webhook.app, event = webhook.event, reason = webhook.reason.as_str(), %error,
-            "a refused webhook could not be written to the log of webhooks; it is missing there");
-    }
 }
 
 async fn note_validation(state: &AppState, app: &App, key: &WebhookKey, now_ms: i64) {
@@ -278,37 +249,6 @@ fn validation_response(app: &App, key: &WebhookKey, plain_token: &PlainToken) ->
         "encryptedToken": key.encrypted_token(plain_token),
     }))
     .into_response()
-}
-
-async fn record_delivery(
-    state: &AppState,
-    app: &App,
-    delivery: Delivery,
-    noted: &mut Noted,
-) -> Result<Response, ApiError> {
-    if !app.may_send(&delivery.event) {
-        let (outcome, reason) = (WebhookOutcome::Refused, WebhookReason::OtherApp);
-        record_unprocessed(state, Unprocessed::of(&delivery, outcome, reason)).await;
-        return Err(ApiError::OtherApp);
-    }
-    // The future is dropped at the deadline. Zoom retries after the 503, and the id makes the repetition harmless.
-    let stored = info_span!(target: TRACES, "store.record_delivery");
-    let recording = state.store.record_delivery(&delivery).instrument(stored);
-    let recorded =
-        timeout(RECORD_DEADLINE, recording).await.unwrap_or_else(|_| Err(StoreError::timed_out()));
-    let recorded = match recorded {
-        Ok(recorded) => recorded,
-        Err(error) => {
-            // An unavailable store would not take the row either.
-            if !matches!(error, StoreError::Unavailable(_)) {
-                let (outcome, reason) = (WebhookOutcome::Failed, WebhookReason::StoreError);
-                record_unprocessed(state, Unprocessed::of(&delivery, outcome, reason)).await;
-            }
-            return Err(error.into());
-        }
-    };
-    noted.outcome = follow_up(state, &delivery, recorded).await;
-    Ok(Json(json!({ "status": true, "message": "recorded" })).into_response())
 }
 
 #[cfg(test)]

@@ -16,10 +16,9 @@ use super::error::ApiError;
 use super::extract::{InPath, Params};
 use super::json::nothing;
 use super::received_list::{Digest, known_webhook, read_page, read_webhook};
-use super::recorded::follow_up;
 use super::zoom_urls::read_endpoints;
 use crate::model::{
-    AppName, AuditRow, Delivery, Received, SessionId, WebhookOutcome, WebhookReason,
+    AppName, AuditRow, Delivery, DeliveryMethod, Received, SessionId, WebhookOutcome, WebhookReason,
 };
 use crate::zoom::event::{self, Event};
 
@@ -72,7 +71,7 @@ pub(super) async fn process(
     let message = match recorded {
         Some(recorded) => {
             caller.trail.set_noted();
-            follow_up(&state, &delivery, recorded).await;
+            state.receiver.follow_up(&delivery, recorded).await;
             "the webhook was processed"
         }
         None => "the webhook was processed before",
@@ -89,7 +88,8 @@ async fn delivery_again(state: &AppState, webhook: &Received) -> Result<Delivery
     match event::parse(body.as_bytes(), &app.name, (state.now_ms)()) {
         // The row keeps the digest of the bytes as received; the stored body may differ, where characters were replaced.
         Ok(Event::Delivery(delivery)) => {
-            Ok(Delivery { digest: webhook.digest.clone(), ..*delivery })
+            let (digest, method) = (webhook.digest.clone(), webhook.method);
+            Ok(Delivery { digest, method, ..*delivery })
         }
         Ok(Event::UrlValidation { .. }) | Err(_) => Err(ApiError::StillRefused),
     }
@@ -109,6 +109,8 @@ fn answer(message: &str, webhook: &Received, body: Option<&str>) -> Response {
 struct ReceivedView<'a> {
     id: &'a str,
     app: &'a AppName,
+    /// How it came: by webhook or over the event socket.
+    method: DeliveryMethod,
     event: &'a str,
     /// Zoom's time of the event.
     at: Option<String>,
@@ -136,6 +138,7 @@ impl<'a> ReceivedView<'a> {
         Self {
             id: &webhook.digest,
             app: &webhook.app,
+            method: webhook.method,
             event: &webhook.event,
             at: rfc3339(webhook.event_ts_ms),
             at_ms: webhook.event_ts_ms,

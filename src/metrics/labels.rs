@@ -89,6 +89,21 @@ pub(super) const EVENT: Label = label(
 );
 pub(super) const WEBHOOK: Label =
     label("outcome", &["changed", "no_change", "repeated", "validated", "refused", "failed"]);
+/// See `zoom::event_socket::Problem`.
+pub(super) const SOCKET_FAILURE: Label = label(
+    "cause",
+    &[
+        "token_refused",
+        "oauth_unreachable",
+        "unreachable",
+        "refused",
+        "closed",
+        "dropped",
+        "silent",
+        "contested",
+    ],
+);
+pub(super) const GAP_ANSWER: Label = label("result", &["running", "over", "found", "unknown"]);
 /// The messages of Zoom's protocol (section 6), by what they carry.
 pub(super) const MESSAGE: Label = label(
     "message",
@@ -121,6 +136,7 @@ pub(super) const PART: Label = label(
         "refusals",
         "apps",
         "idle_refresh",
+        "event_sockets",
         "recorder",
         "webhooks",
         "forwards",

@@ -6,9 +6,9 @@ use prometheus::proto::MetricFamily;
 
 use super::family::{Counters, Family, Gauges, Histograms, Row};
 use super::labels::{
-    API, APP, BROKER, CLOCK, ENTRY_KIND, EVENT, GAP_CAUSE, INSTALLATION, LEASE, LINK, LOSS_CAUSE,
-    LOST, MEDIUM, MESSAGE, OUTCOME, PART, PRODUCT, RECORDING, REFRESH, REFUSED_BATCH, SENT, SINK,
-    STATE, STATUS, VERSION, WEBHOOK,
+    API, APP, BROKER, CLOCK, ENTRY_KIND, EVENT, GAP_ANSWER, GAP_CAUSE, INSTALLATION, LEASE, LINK,
+    LOSS_CAUSE, LOST, MEDIUM, MESSAGE, OUTCOME, PART, PRODUCT, RECORDING, REFRESH, REFUSED_BATCH,
+    SENT, SINK, SOCKET_FAILURE, STATE, STATUS, VERSION, WEBHOOK,
 };
 
 /// The bounds of what takes milliseconds, in seconds.
@@ -81,6 +81,16 @@ metrics! {
             "Time from a webhook's arrival to its answer.";
         last_webhook: Gauges = "rtms_last_webhook_timestamp_seconds" [APP]
             "When the last webhook with a good signature arrived, as Unix time.";
+        socket_events: Counters = "rtms_socket_events_total" [APP, EVENT, WEBHOOK]
+            "Events of Zoom that came over the event socket.";
+        socket_losses: Counters = "rtmsd_event_socket_failures_total" [APP, SOCKET_FAILURE]
+            "Connections to Zoom's event socket that ended or could not be made, by what went wrong.";
+        socket_gaps: Counters = "rtmsd_event_socket_gaps_total" [APP]
+            "Times in which no daemon was connected to the app's event socket, when they were over.";
+        socket_gap_seconds: Counters = "rtmsd_event_socket_gap_seconds_total" [APP]
+            "The length of these times. Zoom does not repeat the events in them.";
+        gap_answers: Counters = "rtmsd_event_gap_answers_total" [APP, GAP_ANSWER]
+            "What Zoom's REST API said of meetings after such a time: running, over, found (not known before), unknown.";
         clock_difference: Gauges = "rtms_clock_difference_seconds" [CLOCK]
             "The clock here minus the time in Zoom's newest message; includes the time that the message took.";
         concurrent_streams: Gauges = "rtms_concurrent_streams" [APP]
@@ -191,6 +201,8 @@ metrics! {
             "1 if the store answers, otherwise 0. Without it, what the store counts is absent.";
         unreadable_rows: Counters = "rtmsd_store_unreadable_rows_total" []
             "Rows or columns of the store that could not be read and were skipped.";
+        socket_connected: Gauges = "rtmsd_event_socket_connected" [APP]
+            "1 if a daemon is connected to the app's event socket, otherwise 0. Of the store: the same on every daemon.";
         waiting_streams: Gauges = "rtmsd_streams_unclaimed" [APP]
             "Streams that no daemon runs although Zoom announced them. Of the store: the same on every daemon.";
         recordings: Gauges = "rtmsd_recordings" [APP, RECORDING]

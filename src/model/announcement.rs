@@ -1,14 +1,20 @@
-//! Webhooks received from Zoom: what each one means for streams and installations.
+//! Events received from Zoom: what each one means for streams and installations.
 
 use sha2::{Digest, Sha256};
 
-use super::{AppName, Instance, StopReason, StreamId, TimeOf, believed, webhook_time};
+use super::{
+    AppName, DeliveryMethod, Instance, StopReason, StreamId, TimeOf, believed, webhook_time,
+};
 
-/// One webhook request received from Zoom, with its signature verified and its body parsed.
+/// One event received from Zoom: a webhook request with its signature verified, or a message of the event socket, with
+/// its body parsed.
 #[derive(Debug, Clone)]
 pub struct Delivery {
-    /// The app whose secret token signed it. It has effects on what belongs to this app only.
+    /// The app whose secret token signed it, or whose event socket it came over. It has effects on what belongs to this
+    /// app only.
     pub app: AppName,
+    /// How it came.
+    pub method: DeliveryMethod,
     /// See [`Delivery::digest_of`].
     pub digest: String,
     /// Zoom's event name, e.g. `meeting.rtms_started`.

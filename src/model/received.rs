@@ -4,6 +4,16 @@ use super::{AppName, Delivery, SessionId, StreamId, WebhookEffect};
 use crate::named::named;
 
 named! {
+    /// How Zoom delivers an app's events, as the app's event subscription says.
+    pub enum DeliveryMethod {
+        /// Zoom posts each event to the daemon's URL, signed.
+        Webhook: "webhook",
+        /// Zoom sends each event over a WebSocket that the daemon opens (rtms-protocol.md section 23.1).
+        WebSocket: "websocket",
+    }
+}
+
+named! {
     /// What became of a webhook.
     pub enum WebhookOutcome {
         /// It changed a stream, a session or an installation.
@@ -77,6 +87,8 @@ named! {
 pub struct Unprocessed {
     /// The app with the secret token that signed it.
     pub app: AppName,
+    /// How it came.
+    pub method: DeliveryMethod,
     /// See [`super::Delivery::digest_of`].
     pub digest: String,
     /// Zoom's event name.
@@ -110,6 +122,7 @@ impl Unprocessed {
         };
         Self {
             app: delivery.app.clone(),
+            method: delivery.method,
             digest: delivery.digest.clone(),
             event: delivery.event.clone(),
             event_ts_ms: delivery.event_ts_ms,
@@ -130,6 +143,8 @@ pub struct Received {
     pub digest: String,
     /// The app with the secret token that signed it.
     pub app: AppName,
+    /// How it first came.
+    pub method: DeliveryMethod,
     /// Zoom's event name.
     pub event: String,
     /// Zoom's time of the event, Unix milliseconds.

@@ -299,7 +299,7 @@ async fn insert_planned(
 }
 
 /// Changes actions by a statement that returns their sessions, and refreshes those.
-async fn settle_actions(
+pub(super) async fn settle_actions(
     tx: &mut Connection<'_>,
     statement: &'static str,
     values: &[Bind<'_>],

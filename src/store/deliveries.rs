@@ -220,6 +220,9 @@ async fn apply_interrupt(
         Named::Unknown => WebhookReason::UnknownStream,
         // A late copy (section 13.5) must not make a healthy stream reconnect.
         Named::Own(_) if is_stale(delivery) => WebhookReason::TooLate,
+        Named::Own(_) if is_reported_by_other(tx, delivery, stream_id).await? => {
+            WebhookReason::AlreadyKnown
+        }
         Named::Own(_) => match tx.execute(sql::NOTE_INTERRUPT, binds![stream_id.as_str()]).await? {
             0 => WebhookReason::StreamEnded,
             _ => WebhookReason::StreamInterrupted,
@@ -229,6 +232,18 @@ async fn apply_interrupt(
         blank_unless_deletable(tx, delivery).await?;
     }
     Ok(reason)
+}
+
+/// Whether another delivery with other bytes has reported the same interruption: a second reconnect would interrupt a
+/// healthy stream.
+async fn is_reported_by_other(
+    tx: &mut Connection<'_>,
+    delivery: &Delivery,
+    stream: &StreamId,
+) -> Result<bool, StoreError> {
+    let values = binds![stream.as_str(), &*delivery.event, delivery.event_ts_ms, &*delivery.digest];
+    let other: Option<(String,)> = tx.optional(sql::INTERRUPT_OF_OTHER, values).await?;
+    Ok(other.is_some())
 }
 
 /// Assigns a notice to the session that it names, or to the account.
@@ -275,6 +290,7 @@ async fn insert_delivery(tx: &mut Connection<'_>, delivery: &Delivery) -> Result
         body,
         &delivery.app,
         reason_at_first(&delivery.announcement).map(WebhookReason::as_str),
+        delivery.method.as_str(),
     ];
     Ok(tx.execute(sql::INSERT_DELIVERY, values).await? == 1)
 }

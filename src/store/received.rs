@@ -7,8 +7,8 @@ use super::database::{binds, row, transaction};
 use super::deliveries::{apply_delivery, reason_at_first};
 use super::{Recorded, Store, StoreError, rows, sql};
 use crate::model::{
-    AppName, AppScope, AuditRow, Delivery, Received, SessionId, Unprocessed, WebhookOutcome,
-    WebhookReason,
+    AppName, AppScope, AuditRow, Delivery, DeliveryMethod, Received, SessionId, Unprocessed,
+    WebhookOutcome, WebhookReason,
 };
 
 /// Selects a page of the log, newest first.
@@ -23,6 +23,7 @@ pub struct ReceivedPage<'a> {
     pub event: Option<&'a str>,
     pub outcome: Option<WebhookOutcome>,
     pub reason: Option<WebhookReason>,
+    pub method: Option<DeliveryMethod>,
     pub session: Option<SessionId>,
     /// Only webhooks that arrived at this time or later, Unix milliseconds.
     pub from_ms: Option<i64>,
@@ -60,6 +61,7 @@ impl Store {
             page.until_ms,
             page.text.map(|text| rows::like_pattern(&text.to_lowercase())),
             i64::from(page.limit),
+            page.method.map(DeliveryMethod::as_str),
         ];
         let rows: Vec<Row> = self.database.all(sql::RECEIVED_PAGE, values).await?;
         Ok(rows::readable_rows(rows))
@@ -99,6 +101,7 @@ impl Store {
                 webhook.user_id.as_deref(),
                 &*webhook.body,
                 &webhook.app,
+                webhook.method.as_str(),
             ];
             if tx.execute(sql::INSERT_UNPROCESSED, values).await? > 0 {
                 let digest = binds![&*webhook.digest];
@@ -157,6 +160,7 @@ row! {
     struct Row {
         digest: String,
         app: String,
+        method: String,
         event: String,
         event_ts_ms: i64,
         received_at_ms: i64,
@@ -179,6 +183,7 @@ impl TryFrom<Row> for Received {
         Ok(Self {
             digest: row.digest,
             app: rows::app_name(&row.app)?,
+            method: rows::read_text("method", &row.method, DeliveryMethod::parse)?,
             event: row.event,
             event_ts_ms: row.event_ts_ms,
             received_at_ms: row.received_at_ms,

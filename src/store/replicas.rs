@@ -23,6 +23,11 @@ impl Store {
         self.database.all(sql::REPLICAS, binds![]).await
     }
 
+    /// Whether other daemons can use the same store.
+    pub fn is_shared(&self) -> bool {
+        matches!(self.database, Database::Postgres { .. })
+    }
+
     /// `postgres` or `sqlite`.
     pub fn kind(&self) -> &'static str {
         match self.database {

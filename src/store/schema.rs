@@ -60,6 +60,7 @@ const STEPS: &[Step] = steps! {
     33 "dashboard sessions" "0033_dashboard_sessions.sql",
     34 "webhook log" "0034_webhook_log.sql",
     35 "waiting deliveries" "0035_waiting_deliveries.sql",
+    36 "event sockets" "0036_event_sockets.sql",
     40 "impersonal entries" "0040_impersonal_entries.sql",
 };
 

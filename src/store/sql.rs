@@ -237,6 +237,7 @@ mod dashboard_sessions;
 mod deletions;
 mod deliveries;
 mod entries;
+mod event_sockets;
 mod figures;
 mod handovers;
 mod installations;
@@ -256,6 +257,7 @@ pub use dashboard_sessions::*;
 pub use deletions::*;
 pub use deliveries::*;
 pub use entries::*;
+pub use event_sockets::*;
 pub use figures::*;
 pub use handovers::*;
 pub use installations::*;
@@ -313,6 +315,7 @@ pub fn all_statements() -> impl Iterator<Item = &'static (&'static str, &'static
         deletions::ALL,
         deliveries::ALL,
         entries::ALL,
+        event_sockets::ALL,
         figures::ALL,
         handovers::ALL,
         installations::ALL,

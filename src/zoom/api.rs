@@ -1,4 +1,6 @@
-//! Zoom's REST API: start, stop, pause and resume of a stream (rtms-protocol.md section 14).
+//! Zoom's REST API: start, stop, pause and resume of a stream (rtms-protocol.md section 14), and which meetings run.
+
+mod meetings;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,6 +23,8 @@ use crate::json;
 use crate::model::{Action, ChoiceReason, Chosen, Product};
 use crate::net::retry_after::wait_ms;
 use crate::telemetry::TRACES;
+
+pub use self::meetings::{LiveMeeting, MeetingState};
 
 /// The most bytes of an answer that are parsed.
 const MAX_BODY_BYTES: usize = 64 * 1024;

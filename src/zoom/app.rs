@@ -8,6 +8,7 @@ mod registry;
 
 use super::Credentials;
 use super::event;
+use super::event_socket::EventsUrl;
 use super::signature::{HandshakeIds, HandshakeKey, SignatureError, SignatureHeaders, WebhookKey};
 use super::token::Configured;
 use crate::model::params::Params;
@@ -32,7 +33,10 @@ pub struct App {
     pub products: Vec<Product>,
     /// Signs handshakes (rtms-protocol.md section 5.1) and authenticates token requests (section 15.2).
     pub client: Credentials,
-    /// The secret tokens that may sign webhooks, the newest first. Several while one is being rotated.
+    /// The URL of the event subscription over a WebSocket, if the app has one (section 23.1).
+    pub events_url: Option<EventsUrl>,
+    /// The secret tokens that may sign webhooks, the newest first. Several while one is being rotated; none only if
+    /// the events come over `events_url`.
     pub secret_tokens: Vec<Secret<String>>,
     /// The OAuth redirect URL as registered in the app.
     pub redirect_url: String,

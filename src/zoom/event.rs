@@ -8,8 +8,9 @@ use thiserror::Error;
 use super::signature::PlainToken;
 use crate::json::{self, MAX_DEPTH, Number};
 use crate::model::{
-    AppName, Deauthorization, Delivery, IdKey, Instance, MeetingChange, MeetingChanged, Notice,
-    Product, StopReason, StreamId, StreamInterrupted, StreamStarted, StreamStopped, WebhookEffect,
+    AppName, Deauthorization, Delivery, DeliveryMethod, IdKey, Instance, MeetingChange,
+    MeetingChanged, Notice, Product, StopReason, StreamId, StreamInterrupted, StreamStarted,
+    StreamStopped, WebhookEffect,
 };
 
 /// The longest event name, account, meeting or operator id that is kept, in bytes.
@@ -63,7 +64,7 @@ pub enum EventError {
     },
 }
 
-/// Reads a webhook body with a verified signature of an app. Only necessary fields are required: an event that is not about an
+/// Reads the body of an event: of a webhook with a verified signature of the app, or from the app's event socket. Only necessary fields are required: an event that is not about an
 /// RTMS stream is kept with any payload. Invalid UTF-8 is read as U+FFFD, because Zoom repeats a webhook only after a
 /// 5xx, so rejecting one over a malformed name would lose the meeting.
 ///
@@ -90,6 +91,8 @@ pub fn parse(raw: &[u8], app: &AppName, received_at_ms: i64) -> Result<Event, Ev
     };
     Ok(Event::Delivery(Box::new(Delivery {
         app: app.clone(),
+        // The reader of an event socket, which delivers the same bodies, sets its own.
+        method: DeliveryMethod::Webhook,
         // Of the bytes as received: `body` has been mended.
         digest: Delivery::digest_of(app, raw),
         event,

@@ -131,6 +131,11 @@ impl OAuth {
         self.tokens(app, client, &form).await
     }
 
+    /// Gets a token of the app itself, for its event socket (section 23.1).
+    pub async fn client_credentials(&self, app: &App) -> Result<Tokens, OAuthError> {
+        self.tokens(app, &app.client, &[("grant_type", "client_credentials")]).await
+    }
+
     /// Revokes a grant at Zoom (section 15.5).
     pub async fn revoke(&self, app: &App, access_token: &Secret<String>) -> Result<(), OAuthError> {
         let form = [("token", access_token.expose().as_str())];

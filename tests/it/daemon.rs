@@ -7,6 +7,7 @@ mod chaos;
 mod crash;
 mod crowd;
 mod engagement;
+mod event_socket;
 mod fence;
 mod first_hour;
 mod forward;

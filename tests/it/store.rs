@@ -6,6 +6,7 @@ mod dashboard_sessions;
 mod deliveries;
 pub(crate) mod entries;
 mod erasure;
+mod event_sockets;
 mod fence;
 mod figures;
 mod foreign;

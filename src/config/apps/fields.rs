@@ -7,6 +7,8 @@ use crate::config::variables::{Variable, find_variable};
 pub(crate) enum LeftOut {
     /// The daemon does not start without the field.
     Refused,
+    /// The daemon does not start without the field, unless `events_url` is set.
+    RefusedWithoutEvents,
     /// Nothing: the variable belongs to the app `default`.
     Nothing,
     /// The value of the variable, which is that of every app.
@@ -44,10 +46,11 @@ pub(crate) const RECORDINGS_LAYOUT: &str = "RECORDINGS_LAYOUT";
 
 /// Every other field, in the order of the documents. A field is called like its variable, in lower case and without
 /// `ZOOM_`; only the secret tokens are a list by name.
-pub(crate) const FIELDS: [Field; 49] = [
+pub(crate) const FIELDS: [Field; 50] = [
     field("client_id", "ZOOM_CLIENT_ID", LeftOut::Refused),
     field("client_secret", "ZOOM_CLIENT_SECRET", LeftOut::Refused),
-    field("secret_tokens", "ZOOM_SECRET_TOKEN", LeftOut::Refused),
+    field("secret_tokens", "ZOOM_SECRET_TOKEN", LeftOut::RefusedWithoutEvents),
+    field("events_url", "ZOOM_EVENTS_URL", LeftOut::Nothing),
     field("oauth_redirect_url", "ZOOM_OAUTH_REDIRECT_URL", LeftOut::Inherited),
     field("account_id", "ZOOM_ACCOUNT_ID", LeftOut::Nothing),
     field("s2s_client_id", "ZOOM_S2S_CLIENT_ID", LeftOut::Nothing),

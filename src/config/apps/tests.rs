@@ -120,6 +120,67 @@ fn every_field_of_an_app_is_read_as_its_variable_is() {
     assert!(!format!("{app:?}").contains("s3cret"));
 }
 
+const EVENTS: &str = "wss://ws.zoom.us/ws?subscriptionId=s3cret";
+
+#[test]
+fn an_app_with_an_event_socket_needs_no_webhook_secret() {
+    let url = ("ZOOM_EVENTS_URL", EVENTS);
+    let only = config(&[DEFAULT[0], DEFAULT[1], url]).unwrap().apps;
+    assert_eq!(only[0].events_url.as_ref().map(EventsUrl::as_str), Some(EVENTS));
+    assert!(only[0].secret_tokens.is_empty());
+    let both = config(&[&DEFAULT[..], &[url]].concat()).unwrap().apps;
+    assert_eq!((both[0].secret_tokens.len(), both[0].events_url.is_some()), (1, true));
+    // A token that was copied along is left out, and another app does not inherit the URL.
+    let copied = format!("{EVENTS}&access_token=s3cret");
+    let list = json!([acme_with(json!({"events_url": copied, "secret_tokens": null}))]);
+    let of_list = apps(&DEFAULT, &list);
+    assert_eq!(of_list[0].events_url, None);
+    assert_eq!(of_list[1].events_url, only[0].events_url);
+    let video = [
+        ("ZOOM_VIDEO_SDK_KEY", "k"),
+        ("ZOOM_VIDEO_SDK_SECRET", "s"),
+        ("ZOOM_VIDEO_SECRET_TOKEN", "t"),
+    ];
+    let with_video = config(&[&DEFAULT[..], &video, &[url]].concat()).unwrap().apps;
+    assert_eq!(with_video[1].events_url, None, "the subscription is that of one app");
+}
+
+#[test]
+fn an_event_socket_is_at_an_allowed_host_and_of_one_app() {
+    let wrong = |variables: &[(&str, &str)]| {
+        let errors = config(&[&DEFAULT[..], variables].concat()).expect_err("a mistake");
+        assert!(!errors.to_string().contains("s3cret"), "{errors}");
+        assert_eq!(errors.0.len(), 1, "{errors}");
+        (errors.0[0].name, errors.0[0].problem.clone())
+    };
+    for (url, problem) in [
+        ("wss://evil.example/ws?subscriptionId=s3cret", "RTMS_ALLOWED_HOSTS"),
+        ("ws://ws.zoom.us/ws?subscriptionId=s3cret", "RTMS_ALLOW_WS"),
+        ("https://s3cret.zoom.us", "wss://"),
+        ("s3cret", "is not a URL"),
+    ] {
+        let (name, text) = wrong(&[("ZOOM_EVENTS_URL", url)]);
+        assert_eq!(name, "ZOOM_EVENTS_URL");
+        assert!(text.contains(problem), "{url}: {text}");
+    }
+    let local = "ws://127.0.0.1:3999/ws?subscriptionId=x";
+    let loopback = [
+        ("ZOOM_EVENTS_URL", local),
+        ("RTMS_ALLOWED_HOSTS", "127.0.0.1"),
+        ("RTMS_ALLOW_WS", "true"),
+    ];
+    assert!(config(&[&DEFAULT[..], &loopback].concat()).is_ok());
+    let list = json!([acme_with(json!({"events_url": EVENTS}))]).to_string();
+    let (name, text) = wrong(&[("ZOOM_EVENTS_URL", EVENTS), ("ZOOM_APPS", &list)]);
+    assert_eq!(name, "ZOOM_EVENTS_URL");
+    assert!(text.contains("default and acme"), "{text}");
+    let no_field = mistakes(&[], &json!([acme_with(json!({"events_url": "s3cret"}))]).to_string());
+    assert!(
+        no_field[0].starts_with("ZOOM_APPS: app acme: events_url must be the URL"),
+        "{no_field:?}"
+    );
+}
+
 #[test]
 fn an_app_keeps_and_records_as_the_daemon_does_unless_it_says_otherwise() {
     let shared = [

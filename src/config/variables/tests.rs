@@ -59,6 +59,7 @@ fn fields() -> String {
     for field in &FIELDS {
         let left_out = match field.left_out {
             LeftOut::Refused => "refused",
+            LeftOut::RefusedWithoutEvents => "refused without `events_url`",
             LeftOut::Nothing => "nothing",
             LeftOut::Inherited | LeftOut::Shared => "the variable's value",
         };

@@ -13,7 +13,7 @@ pub(super) const APP: &[Variable] = &[
         "ZOOM_SECRET_TOKEN",
         "",
         "the Secret Token of your Zoom app (Features, Access): it signs webhooks and is not the client secret. While it \
-         is being replaced, the new one and the old one, separated by a comma",
+         is being replaced, the new one and the old one, separated by a comma. Required unless ZOOM_EVENTS_URL is set",
     ).credential()
     .also(&[
         "ZM_RTMS_SECRET_TOKEN",
@@ -22,6 +22,14 @@ pub(super) const APP: &[Variable] = &[
         "RTMS_WEBHOOK_SECRET",
     ])
     .required(),
+    variable(
+        "ZOOM_EVENTS_URL",
+        "",
+        "the URL of your Zoom app's event subscription over a WebSocket (Features, Access, Event Subscription, method \
+         WebSocket), such as wss://ws.zoom.us/ws?subscriptionId=…: events come without a public URL, beside webhooks or \
+         instead of them. Its host must be one of RTMS_ALLOWED_HOSTS; ws:// needs RTMS_ALLOW_WS and a loopback host. \
+         See docs/events.md",
+    ),
 ];
 
 pub(super) const VIDEO_SDK: &[Variable] = &[

@@ -12,10 +12,10 @@ use crate::http::AppState;
 use crate::http::error::ApiError;
 use crate::http::extract::{InPath, Params};
 use crate::http::received_list::{Digest, read_page, read_webhook};
-use crate::http::zoom_urls::{ZoomEndpoint, read_endpoints};
+use crate::http::zoom_urls::{EventSocketView, ZoomEndpoint, read_endpoints};
 use crate::web::dashboard::Section;
 use crate::web::dashboard::received::{
-    Clock, Filters, ReceivedList, ReceivedOne, Refused, Row, Url,
+    Clock, Filters, ReceivedList, ReceivedOne, Refused, Row, Socket, Url,
 };
 
 const TITLE: &str = "Zoom’s webhooks";
@@ -55,8 +55,14 @@ fn url_of(state: &AppState, endpoint: &ZoomEndpoint) -> Url {
         validated: endpoint.validated_at.clone(),
         validated_with: validated_with(endpoint),
         clock: clock.map(|difference_s| Clock::of(difference_s, tolerance_s)),
+        socket: endpoint.event_socket.as_ref().map(socket_of),
         refused: refused.map(|it| Refused::of(it.code, it.count, it.last_at.clone())).collect(),
     }
+}
+
+fn socket_of(socket: &EventSocketView) -> Socket {
+    let gap = socket.last_gap.as_ref().map(|gap| (gap.until.clone(), gap.length_ms()));
+    Socket::of(socket.connected, socket.since.clone(), socket.problem, gap)
 }
 
 /// Which secret token a URL was validated with, in words, if that is worth saying.

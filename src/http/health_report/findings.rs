@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use super::HealthReport;
 use crate::http::zoom_urls::ZoomEndpoint;
+use crate::zoom::event_socket::Problem;
 
 /// From this latency on, the store is slow.
 const SLOW_STORE_MS: u64 = 250;
@@ -266,7 +267,25 @@ impl Findings {
                 "Add the product to the app, then process the refused webhooks again.",
             );
         }
-        if endpoint.last_received_at_ms.is_none() && endpoint.validated_at_ms.is_none() {
+        if let Some(socket) = &endpoint.event_socket {
+            if !socket.connected {
+                let (what, todo) = socket_problem(socket.problem);
+                add(Severity::Error, "event_socket_down", what, todo);
+            }
+            let gap = socket.last_gap.as_ref();
+            if let Some(gap) = gap.filter(|gap| now_ms.saturating_sub(gap.until_ms) < RECENT_MS) {
+                let seconds = (gap.length_ms() / 1000).max(1);
+                let what = format!(
+                    "No daemon was connected to the app’s event socket for {seconds} s within the last hour: events of Zoom may be lost."
+                );
+                let todo = "Zoom was asked which meetings run; other lost events stay unknown. See the log for the cause, and run two daemons to keep one connected.";
+                add(Severity::Warning, "event_gap", &what, todo);
+            }
+        }
+        let has_url = endpoint.secret_tokens > 0;
+        let has_nothing =
+            endpoint.last_received_at_ms.is_none() && endpoint.validated_at_ms.is_none();
+        if has_url && has_nothing && endpoint.event_socket.is_none() {
             add(
                 Severity::Info,
                 "no_webhook_yet",
@@ -281,6 +300,34 @@ impl Findings {
                 "The webhook URL was last validated with a secret token that is no longer configured.",
                 "Press Validate in the Zoom app again.",
             );
+        }
+    }
+}
+
+/// What keeps an event socket down, and what to do.
+fn socket_problem(problem: Option<Problem>) -> (&'static str, &'static str) {
+    let down = "No daemon is connected to the app’s event socket: events of Zoom are lost.";
+    match problem {
+        Some(Problem::TokenRefused) => (
+            "Zoom refuses a token for the app’s event socket: events of Zoom are lost.",
+            "Check the app’s client id and secret, and ZOOM_ACCOUNT_ID if it is a server-to-server app.",
+        ),
+        Some(Problem::Refused) => (
+            "Zoom refuses the connection to the app’s event socket: events of Zoom are lost.",
+            "Copy ZOOM_EVENTS_URL again from the app’s page.",
+        ),
+        Some(Problem::Contested) => (
+            "Zoom closes every connection to the app’s event socket soon: another program uses its subscription.",
+            "Stop the other program, or give it a subscription of its own.",
+        ),
+        Some(Problem::OAuthUnreachable) => {
+            (down, "Zoom’s OAuth does not answer: check the network and HTTPS_PROXY.")
+        }
+        Some(Problem::Unreachable) => {
+            (down, "Its server cannot be reached: check the network, HTTPS_PROXY and CA_FILE.")
+        }
+        Some(Problem::Closed | Problem::Dropped | Problem::Silent) | None => {
+            (down, "Unless this passes within seconds, see the log of the daemons.")
         }
     }
 }

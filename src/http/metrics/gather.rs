@@ -89,9 +89,25 @@ async fn store(gathered: &Gathered, state: &AppState) {
     if !is_up {
         return;
     }
+    event_sockets(gathered, state).await;
     let now_ms = (state.now_ms)();
     if let Some(figures) = state.store_figures.read(&state.store, now_ms).await {
         store_figures(gathered, state, &figures, now_ms);
+    }
+}
+
+async fn event_sockets(gathered: &Gathered, state: &AppState) {
+    let mut names = Vec::new();
+    for app in state.apps.all().values().filter(|app| app.events_url.is_some()) {
+        names.push(app.name.clone());
+    }
+    if names.is_empty() {
+        return;
+    }
+    let Ok((rows, now_ms)) = state.store.event_sockets().await else { return };
+    for name in names.iter().map(AppName::as_str) {
+        let is_connected = rows.iter().any(|row| row.app == name && row.is_connected(now_ms));
+        gathered.socket_connected.set([name], f64::from(u8::from(is_connected)));
     }
 }
 

@@ -29,6 +29,7 @@ fn webhook_routes() -> Vec<Route> {
             .query("event", "Only events of this name, such as `meeting.rtms_started`")
             .query("outcome", "Only `changed`, `none`, `notice`, `refused` or `failed`")
             .query("reason", "Only webhooks that changed this, or nothing for this reason")
+            .query("method", "Only `webhook` or `websocket`: how Zoom delivered them")
             .query("app", "Only webhooks to this app")
             .query("session", "Only webhooks about the session with this id")
             .query("from", "Only webhooks that arrived then or later: RFC 3339 or Unix milliseconds")

@@ -4,11 +4,12 @@ statements! {
     /// Changes one row, unless these bytes were recorded before. A copy of a refused webhook has its effect now.
     INSERT_DELIVERY = "
         INSERT INTO deliveries (digest, event, event_ts_ms, received_at_ms, stream_id, effect, body,
-                                app, reason)
-        VALUES ($1, $2, $3, $4, $5, 'none', $6, $7, $8)
+                                app, reason, method)
+        VALUES ($1, $2, $3, $4, $5, 'none', $6, $7, $8, $9)
         ON CONFLICT (digest) DO UPDATE
            SET received_at_ms = excluded.received_at_ms, stream_id = excluded.stream_id,
-               effect = 'none', body = excluded.body, reason = excluded.reason, operator_id = NULL
+               effect = 'none', body = excluded.body, reason = excluded.reason,
+               method = excluded.method, operator_id = NULL
          WHERE deliveries.effect IN ('refused', 'failed')";
 
     /// What a webhook changed, or why it changed nothing. $4 is the session of one that names no stream.
@@ -95,6 +96,13 @@ statements! {
            AND (stop_seen_at_ms IS NULL
                 OR (stop_reason IS NULL AND CAST($3 AS BIGINT) IS NOT NULL)
                 OR (stop_reason <> 8 AND $3 = 8))";
+
+    /// An interruption ($2, $3) of a stream ($1) that another delivery ($4) has reported: Zoom sends one event in two
+    /// ways if the app has two subscriptions.
+    INTERRUPT_OF_OTHER = "
+        SELECT digest FROM deliveries
+         WHERE stream_id = $1 AND event = $2 AND event_ts_ms = $3 AND digest <> $4
+           AND effect = 'changed' LIMIT 1";
 
     NOTE_INTERRUPT = "
         UPDATE streams SET interrupts = interrupts + 1

@@ -4,7 +4,8 @@
 macro_rules! select_received {
     ($condition:literal) => {
         concat!(
-            "SELECT deliveries.digest, deliveries.app, deliveries.event, deliveries.event_ts_ms,
+            "SELECT deliveries.digest, deliveries.app, deliveries.method, deliveries.event,
+                    deliveries.event_ts_ms,
                     deliveries.received_at_ms, deliveries.processed_at_ms, deliveries.effect,
                     deliveries.reason, deliveries.stream_id,
                     CASE WHEN sessions.id IS NOT NULL THEN streams.ordinal END AS ordinal,
@@ -38,6 +39,7 @@ statements! {
             AND (CAST($5 AS TEXT) IS NULL OR deliveries.effect = $5)
             AND (CAST($6 AS TEXT) IS NULL OR deliveries.reason = $6)
             AND (CAST($7 AS TEXT) IS NULL OR sessions.id = $7)
+            AND (CAST($12 AS TEXT) IS NULL OR deliveries.method = $12)
             AND deliveries.received_at_ms >= COALESCE(CAST($8 AS BIGINT), 0)
             AND deliveries.received_at_ms < COALESCE(CAST($9 AS BIGINT), 9223372036854775807)
             AND (CAST($10 AS TEXT) IS NULL
@@ -52,8 +54,8 @@ statements! {
     /// A webhook without an effect. A copy that had one stays as it is.
     INSERT_UNPROCESSED = "
         INSERT INTO deliveries (digest, event, event_ts_ms, received_at_ms, stream_id, effect,
-                                reason, operator_id, body, app)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+                                reason, operator_id, body, app, method)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
         ON CONFLICT (digest) DO NOTHING";
 
     /// Separates a refused webhook from the stream that it names, if this belongs to another app.

@@ -38,6 +38,8 @@ pub struct Row {
     client_id: String,
     webhook_path: String,
     secret_tokens: usize,
+    /// Whether its events come over a WebSocket.
+    has_event_socket: bool,
     /// None for an app without users.
     install_path: Option<String>,
     redirect_url: String,
@@ -55,6 +57,7 @@ impl Row {
             client_id: app.client.id.clone(),
             webhook_path,
             secret_tokens: app.secret_tokens.len(),
+            has_event_socket: app.events_url.is_some(),
             install_path: app.has_users().then_some(install_path),
             redirect_url: app.redirect_url.clone(),
         }

@@ -4,7 +4,8 @@ use askama::Template;
 
 use super::marks::Mark;
 use super::{Layout, assets, rendered};
-use crate::model::{Received, WebhookOutcome, WebhookReason, rfc3339};
+use crate::model::{DeliveryMethod, Received, WebhookOutcome, WebhookReason, rfc3339};
+use crate::zoom::event_socket::Problem;
 
 /// The page with the log.
 #[derive(Template)]
@@ -77,7 +78,63 @@ pub struct Url {
     /// The secret token that the URL was validated with, in words.
     pub validated_with: Option<String>,
     pub clock: Option<Clock>,
+    /// Of an app whose events also come over a WebSocket.
+    pub socket: Option<Socket>,
     pub refused: Vec<Refused>,
+}
+
+/// The event socket of an app.
+pub struct Socket {
+    mark: Mark,
+    /// Since when it is so.
+    since: Option<String>,
+    /// Why no daemon is connected.
+    problem: Option<&'static str>,
+    /// The last gap: when it ended, and its length in words.
+    gap: Option<(Option<String>, String)>,
+}
+
+impl Socket {
+    /// `gap` is when the last gap ended, and how long it was, in milliseconds.
+    pub fn of(
+        is_connected: bool,
+        since: Option<String>,
+        problem: Option<Problem>,
+        gap: Option<(Option<String>, i64)>,
+    ) -> Self {
+        let mark = match is_connected {
+            true => Mark { word: "connected", tone: "good" },
+            false => Mark { word: "not connected", tone: "bad" },
+        };
+        let in_words =
+            |(until, ms): (Option<String>, i64)| (until, format!("{} s", (ms + 999) / 1000));
+        let problem = problem.filter(|_| !is_connected).map(problem_words);
+        Self { mark, since, problem, gap: gap.map(in_words) }
+    }
+}
+
+/// What a problem of the event socket means, and what to do.
+pub fn problem_words(problem: Problem) -> &'static str {
+    match problem {
+        Problem::TokenRefused => {
+            "Zoom refuses a token for the app: check its client id and secret, and ZOOM_ACCOUNT_ID for a server-to-server app"
+        }
+        Problem::OAuthUnreachable => {
+            "Zoom’s OAuth does not answer: check the network and HTTPS_PROXY"
+        }
+        Problem::Unreachable => {
+            "the server of the event socket cannot be reached: check the network, HTTPS_PROXY and CA_FILE"
+        }
+        Problem::Refused => {
+            "Zoom refuses the connection: copy ZOOM_EVENTS_URL again from the app’s page"
+        }
+        Problem::Closed => "Zoom closed the connection: it is made again",
+        Problem::Dropped => "the connection broke: it is made again",
+        Problem::Silent => "Zoom did not answer a heartbeat: the connection is made again",
+        Problem::Contested => {
+            "Zoom closes every connection soon: another program uses the subscription. Stop it, or give it a subscription of its own"
+        }
+    }
 }
 
 /// The clock difference to Zoom.
@@ -135,6 +192,8 @@ impl Refused {
 pub struct Row {
     id: String,
     app: String,
+    /// How it came, in words.
+    method: &'static str,
     event: String,
     at: Option<String>,
     received: Option<String>,
@@ -160,6 +219,7 @@ impl Row {
         Self {
             id: webhook.digest.clone(),
             app: webhook.app.to_string(),
+            method: method_words(webhook.method),
             event: webhook.event.clone(),
             at: rfc3339(webhook.event_ts_ms),
             received: rfc3339(webhook.received_at_ms),
@@ -175,6 +235,14 @@ impl Row {
             has_body: webhook.has_body,
             can_process: webhook.outcome.is_unprocessed() && webhook.has_body,
         }
+    }
+}
+
+/// How Zoom delivers events, in words.
+fn method_words(method: DeliveryMethod) -> &'static str {
+    match method {
+        DeliveryMethod::Webhook => "webhook",
+        DeliveryMethod::WebSocket => "WebSocket",
     }
 }
 
@@ -265,6 +333,7 @@ mod tests {
         let webhook = Received {
             digest: "ab".repeat(32),
             app: crate::model::AppName::default(),
+            method: DeliveryMethod::WebSocket,
             event: "<script>alert(1)</script>".to_owned(),
             event_ts_ms: 1,
             received_at_ms: 2,

@@ -165,7 +165,7 @@ impl ManagedApps {
         if self.0.is_configured(name) {
             return Err(AppError::Exists);
         }
-        self.0.describe(name, fields)?;
+        self.0.check(name, fields)?;
         let sealed = seal(&self.0.ring, name, fields);
         if !self.0.store.add_app(name, &sealed, MAX_APPS, act).await? {
             let is_taken = self.stored(name).await.is_ok();
@@ -190,7 +190,7 @@ impl ManagedApps {
                 value => drop(fields.insert(field.clone(), value.clone())),
             }
         }
-        self.0.describe(name, &fields)?;
+        self.0.check(name, &fields)?;
         let sealed = seal(&self.0.ring, name, &fields);
         if !self.0.store.change_app(name, &old.settings, &sealed, act).await? {
             return Err(AppError::Changed);
@@ -237,6 +237,18 @@ impl Inner {
     fn describe(&self, name: &AppName, fields: &Fields) -> Result<App, AppError> {
         let describe = Arc::clone(&self.lock().describe);
         describe(name, fields).map_err(AppError::Invalid)
+    }
+
+    /// Checks the description of an app that is added or changed.
+    fn check(&self, name: &AppName, fields: &Fields) -> Result<(), AppError> {
+        let app = self.describe(name, fields)?;
+        let all = self.apps.all();
+        let mut others = all.values().filter(|other| other.name != *name);
+        if app.events_url.is_some() && others.any(|other| other.events_url == app.events_url) {
+            let problem = "events_url is that of another app: each has a subscription of its own";
+            return Err(AppError::Invalid(vec![problem.to_owned()]));
+        }
+        Ok(())
     }
 
     fn listed(&self, app: &Arc<App>, rows: &[StoredApp]) -> Listed {

@@ -16,6 +16,7 @@ pub(crate) fn app(name: &str) -> App {
             id: "demoClientId01".into(),
             secret: Secret::new("demoClientSecret01".into()),
         },
+        events_url: None,
         secret_tokens: vec![Secret::new(format!("{name}-secret-token"))],
         redirect_url: "https://rtmsd.example/callback".into(),
         configured: Configured::None,

@@ -1,6 +1,7 @@
 //! What a real Prometheus gets from a daemon that does everything.
 
 use rtmsd::metrics::rows;
+use rtmsd::simulator::{Events, Settings};
 use serde_json::json;
 
 use crate::deploy::{expressions, metrics_in};
@@ -33,8 +34,12 @@ fn value(text: &str, series: &str) -> Option<f64> {
 
 /// A daemon with every output, and a simulated Zoom with a meeting that it joins.
 async fn busy(metrics: &str, broker: &Broker) -> (Home, Process, Api, Zoom) {
+    let settings = zoom(script(chatter(4_000, 50), 200_000));
+    let zoom = Zoom::open(Settings { events: Events::Both, ..settings }).await;
     let home = Home::sqlite()
         .set("METRICS_ADDR", metrics)
+        .set("ZOOM_EVENTS_URL", &zoom.simulator.events_url().unwrap())
+        .set("ZOOM_OAUTH_BASE_URL", &zoom.simulator.base_url())
         .set("RECORD", "audio,transcript")
         .set("NATS_URL", &broker.url())
         .set("NATS_MEDIA", "audio")
@@ -42,7 +47,11 @@ async fn busy(metrics: &str, broker: &Broker) -> (Home, Process, Api, Zoom) {
         .set("WEBHOOKS_ALLOWED_HOSTS", "127.0.0.1")
         .set("WEBHOOKS_OUT", ENDPOINTS);
     let (process, api) = Process::serve(&home).await;
-    let zoom = Zoom::open(zoom(script(chatter(4_000, 50), 200_000))).await;
+    // Events find the socket only when it is there.
+    eventually("the event socket is up", async || {
+        (zoom.simulator.report().event_socket.connections > 0).then_some(())
+    })
+    .await;
     zoom.post.deliver_to(api.0);
     (home, process, api, zoom)
 }
@@ -59,7 +68,10 @@ async fn a_real_prometheus_finds_every_metric_that_the_alerts_and_the_board_name
         let labels = r#"app="default",medium="audio",product="meeting""#;
         let frames = value(&text, &format!("rtms_media_frames_total{{{labels}}}"))?;
         let is_alive = text.contains("rtms_keep_alive_answer_seconds_count{link=\"signaling\"}");
-        (frames > 100.0 && is_alive && text.contains("rtms_relay_lag_entries")).then_some(text)
+        let has_socket = text.contains("rtms_socket_events_total{")
+            && text.contains("rtmsd_event_socket_connected{app=\"default\"} 1");
+        let has_relay = text.contains("rtms_relay_lag_entries");
+        (frames > 100.0 && is_alive && has_socket && has_relay).then_some(text)
     })
     .await;
     assert_eq!(promtool(&["check", "metrics"], &text).await.as_deref(), Ok(""), "{text}");

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use rtmsd::config::AppDefaults;
 use rtmsd::control::{self, Control};
+use rtmsd::events::{Changes, Receiver};
 use rtmsd::http::auth::{
     ApiTokens, Browsers, Failures, OneTimeCodes, SessionLimits, TokenRegistry,
 };
@@ -15,8 +16,8 @@ use rtmsd::http::download;
 use rtmsd::http::server::{Limits, serve};
 use rtmsd::http::tickets::TicketKeys;
 use rtmsd::http::{
-    AppState, Arrivals, Changes, Documents, RateLimit, Readiness, SignatureWarnings,
-    StoreFiguresCache, TrustedProxies, router,
+    AppState, Arrivals, Documents, RateLimit, Readiness, SignatureWarnings, StoreFiguresCache,
+    TrustedProxies, router,
 };
 use rtmsd::hub::{Feed, Hub, WriterSettings};
 use rtmsd::metrics::Metrics;
@@ -217,10 +218,14 @@ impl Server {
         let (forwards, _) = forward::build(forward_settings, &context);
         let (webhooks, webhook_sender) = webhooks::build(webhook_settings(), &context);
         let state = Arc::new(AppState {
-            store,
+            store: store.clone(),
             hub,
             recordings,
-            changes: Changes::new(Arc::clone(&control), streams),
+            receiver: Receiver::new(
+                store.clone(),
+                Changes::new(Arc::clone(&control), streams),
+                metrics.clone(),
+            ),
             control,
             webhooks,
             api_tokens: TokenRegistry::new(ApiTokens::parse(tokens).expect("tokens")),

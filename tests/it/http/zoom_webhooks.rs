@@ -64,6 +64,7 @@ async fn the_log_has_what_each_webhook_changed_and_its_body_for_administrators()
     assert_eq!(webhook["session_id"], session.as_str());
     let part = |name: &str| webhook[name].clone();
     assert_eq!([part("outcome"), part("reason")], ["changed", "stream_started"]);
+    assert_eq!(part("method"), "webhook");
     assert_eq!([part("meeting_id"), part("stream_id")], ["91234567890", "s1"]);
     assert_eq!([part("ordinal"), part("has_body")], [json!(1), json!(true)]);
     let show = async |token| server.request("GET", &path_of(&webhook), &[token]).await.json();
@@ -91,9 +92,12 @@ async fn the_log_is_searched_and_paged() {
     assert_eq!(log(&server, "q=91234567890&outcome=changed&app=default").await.len(), 5);
     assert_eq!(log(&server, "from=2030-01-01T00:00:00Z").await.len(), 0);
     assert_eq!(log(&server, "app=acme").await.len(), 0);
+    assert_eq!(log(&server, "method=webhook").await.len(), 5);
+    assert_eq!(log(&server, "method=websocket").await.len(), 0);
     for (query, status) in [
         ("outcome=good", 422),
         ("reason=good", 422),
+        ("method=post", 422),
         ("from=yesterday", 422),
         ("session=x", 422),
         ("before=1-x", 422),

@@ -3,9 +3,9 @@
 use std::ops::RangeInclusive;
 
 use rtmsd::model::{
-    AppName, Deauthorization, Delivery, Entry, EntryBody, IdKey, Instance, MeetingChange,
-    MeetingChanged, NodeId, Notice, Product, SessionId, StopReason, StreamId, StreamInterrupted,
-    StreamRecord, StreamStarted, StreamStopped, WebhookEffect,
+    AppName, Deauthorization, Delivery, DeliveryMethod, Entry, EntryBody, IdKey, Instance,
+    MeetingChange, MeetingChanged, NodeId, Notice, Product, SessionId, StopReason, StreamId,
+    StreamInterrupted, StreamRecord, StreamStarted, StreamStopped, WebhookEffect,
 };
 use rtmsd::store::{Append, Claim, Recorded, Store, StoreError};
 
@@ -120,6 +120,7 @@ fn delivery(event: &str, event_ts_ms: i64, announcement: WebhookEffect) -> Deliv
     Delivery {
         digest: Delivery::digest_of(&app, body.as_bytes()),
         app,
+        method: DeliveryMethod::Webhook,
         event: event.into(),
         event_ts_ms,
         received_at_ms: event_ts_ms,

@@ -17,6 +17,7 @@ pub(crate) fn app(name: &str, secret_token: &str) -> App {
         name: AppName::parse(name).expect("a name"),
         products: Product::ALL.to_vec(),
         client: Credentials { id: "demoClientId01".into(), secret: Secret::new("demo".into()) },
+        events_url: None,
         secret_tokens: vec![Secret::new(secret_token.into())],
         redirect_url: "https://rtmsd.test/api/v1/zoom/oauth/callback".into(),
         configured: Configured::None,

@@ -5,7 +5,9 @@ use crate::http::arrivals::RefusedCount;
 use crate::http::health_report::{
     Broker, Clock, Daemon, Outgoing, Recordings, Signs, StoreHealth, Streams,
 };
+use crate::http::zoom_urls::EventSocketView;
 use crate::model::AppName;
+use crate::store::EventSocketRow;
 
 const NOW_MS: i64 = 1_732_313_172_000;
 
@@ -44,8 +46,25 @@ fn endpoint() -> ZoomEndpoint {
         last_received_at: None,
         last_received_at_ms: Some(2),
         clock_difference_seconds: None,
+        event_socket: None,
         refused: Vec::new(),
     }
+}
+
+/// Of a daemon that has been connected since a minute after the gap.
+fn socket(problem: Option<Problem>, gap_until_ms: Option<i64>) -> ZoomEndpoint {
+    let row = EventSocketRow {
+        app: "default".to_owned(),
+        owner: Some("a".to_owned()),
+        lease_until_ms: NOW_MS + 1,
+        connected_at_ms: problem.is_none().then_some(NOW_MS - 5),
+        seen_at_ms: Some(NOW_MS - 1),
+        problem: problem.map(|problem| problem.as_str().to_owned()),
+        gap_from_ms: gap_until_ms.map(|until_ms| until_ms - 7_000),
+        gap_until_ms,
+    };
+    let view = EventSocketView::of(Some(&row), NOW_MS);
+    ZoomEndpoint { event_socket: Some(view), ..endpoint() }
 }
 
 fn refused(code: &'static str, last_at_ms: i64) -> Vec<RefusedCount> {
@@ -113,6 +132,34 @@ fn the_url_of_an_app_is_looked_at() {
         of(ZoomEndpoint { validated_with: None, ..endpoint() }),
         ["validated_with_old_secret"]
     );
+}
+
+#[test]
+fn an_event_socket_that_is_down_or_was_down_is_a_finding() {
+    let of = |endpoint: ZoomEndpoint| find(&HealthReport { zoom: vec![endpoint], ..well() });
+    assert_eq!(of(socket(None, None)), []);
+    assert_eq!(of(socket(None, Some(NOW_MS - RECENT_MS))), []);
+    let gap = of(socket(None, Some(NOW_MS - RECENT_MS + 1)));
+    assert_eq!((gap.len(), gap[0].code, gap[0].severity), (1, "event_gap", Severity::Warning));
+    assert!(gap[0].what.contains("for 7 s"), "{gap:?}");
+    let mut words = Vec::new();
+    for problem in Problem::ALL {
+        let down = of(socket(Some(problem), None));
+        assert_eq!((down.len(), down[0].code), (1, "event_socket_down"), "{problem:?}");
+        assert_eq!(down[0].app.as_deref(), Some("default"));
+        words.push((down[0].what.clone(), down[0].todo));
+    }
+    words.dedup();
+    assert_eq!(words.len(), 6, "the causes that a person can mend have words of their own");
+    // Nobody holds it: the daemon that did is gone.
+    let never = ZoomEndpoint {
+        event_socket: Some(EventSocketView::of(None, NOW_MS)),
+        secret_tokens: 0,
+        validated_at_ms: None,
+        last_received_at_ms: None,
+        ..endpoint()
+    };
+    assert_eq!(of(never).len(), 1, "there is no URL to validate");
 }
 
 #[test]

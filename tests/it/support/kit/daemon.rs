@@ -6,12 +6,14 @@ use std::time::Duration;
 
 use rtmsd::app::App;
 use rtmsd::config::Config;
+use rtmsd::events;
 use rtmsd::model::Tally;
 use rtmsd::net::Resolver;
 use rtmsd::rtms::stream::Timings;
 use rtmsd::sessions::Leases;
 use rtmsd::sinks::record::target::Place;
 use rtmsd::store::Store;
+use rtmsd::zoom::event_socket;
 use rtmsd::zoom::token::Tokens;
 use serde::Deserialize;
 use serde_json::Value;
@@ -35,6 +37,8 @@ pub(crate) struct Home {
     variables: Vec<(String, String)>,
     pub timings: Timings,
     pub leases: Leases,
+    /// The waits of event sockets.
+    pub event_timings: events::Timings,
     /// Where recordings go, where no variable can say it.
     pub recordings: Option<Place>,
     /// Resolves the hosts that the daemon connects to.
@@ -64,7 +68,8 @@ impl Home {
         let (timings, leases) = (fast(), Leases::default());
         let resolver = Resolver::system();
         let (variables, recordings) = (variables.into(), None);
-        Self { variables, timings, leases, recordings, resolver, folder }
+        let event_timings = fast_events();
+        Self { variables, timings, leases, event_timings, recordings, resolver, folder }
     }
 
     /// With an empty Postgres database of its own.
@@ -125,6 +130,25 @@ fn fast() -> Timings {
     }
 }
 
+/// Waits for a test: heartbeats come twice a second.
+fn fast_events() -> events::Timings {
+    events::Timings {
+        socket: event_socket::Timings {
+            dial: Duration::from_secs(5),
+            first_message: Duration::from_secs(5),
+            heartbeat: Duration::from_millis(500),
+            answer: Duration::from_secs(2),
+        },
+        lease: Duration::from_secs(2),
+        poll_interval: Duration::from_millis(200),
+        first_wait: Duration::from_millis(50),
+        longest_wait: Duration::from_millis(200),
+        stable: Duration::from_secs(2),
+        new_meeting: Duration::ZERO,
+        overlap: Duration::from_secs(3),
+    }
+}
+
 /// A running daemon. It has a runtime of its own, so that it can die like a process.
 pub(crate) struct TestDaemon {
     pub address: SocketAddr,
@@ -148,7 +172,7 @@ impl TestDaemon {
         let address = listener.local_addr().unwrap();
         let config = home.config(address);
         let (timings, leases) = (home.timings.clone(), home.leases);
-        let resolver = home.resolver.clone();
+        let (resolver, event_timings) = (home.resolver.clone(), home.event_timings);
         let mut builder = tokio::runtime::Builder::new_multi_thread();
         let runtime = builder.worker_threads(1).enable_all().build().unwrap();
         let stop = CancellationToken::new();
@@ -157,6 +181,7 @@ impl TestDaemon {
         let running = runtime.spawn(async move {
             let listener = TcpListener::from_std(listener).unwrap();
             let app = App::build(config, timings, leases, resolver).await.unwrap();
+            let app = app.with_event_timings(event_timings);
             sender.send((app.store.clone(), app.tokens.clone())).unwrap_or(());
             app.run(listener, stopped).await.unwrap();
         });

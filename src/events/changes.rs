@@ -22,12 +22,12 @@ impl Changes {
     }
 
     /// A session or its streams have changed: its policies are to be reviewed.
-    pub(super) fn notify_control(&self) {
+    pub fn notify_control(&self) {
         self.control.wake();
     }
 
     /// The row of a stream has changed.
-    pub(super) fn notify_stream(&self, stream_id: StreamId) {
+    pub fn notify_stream(&self, stream_id: StreamId) {
         let _ = self.streams.try_send(stream_id);
     }
 }
