@@ -7,6 +7,7 @@
 //! daemon. Frames go to [`Tap`]s at once; a medium that no tap takes is only counted.
 
 mod batching;
+mod detached;
 mod feed;
 mod follower;
 mod frame;
@@ -23,9 +24,11 @@ mod writer;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, RwLock};
+use std::time::Instant;
 
 use tokio::sync::{broadcast, mpsc, watch};
 
+pub use detached::DetachedLog;
 pub use feed::Feed;
 pub use follower::{Follow, Followed, Follower, Kinds};
 pub use frame::{Encoded, Frame, StreamInfo};
@@ -43,9 +46,14 @@ use self::live_streams::Figures;
 use self::queue::{Item, Queue};
 use self::registry::{Fanout, Registry, RunningStream};
 use self::tap::{Drops, TapQueue, Total};
+use crate::capture::{CaptureRoom, Capturer};
 use crate::metrics::Metrics;
 use crate::model::{Entry, SessionId, StreamId, StreamRecord};
 use crate::store::Store;
+
+/// The most bytes of captures that wait for their files, of all streams and of each.
+const CAPTURE_BYTES: usize = 256 * 1024 * 1024;
+const CAPTURE_EACH_BYTES: usize = 8 * 1024 * 1024;
 
 /// How many stored entries a subscriber may be behind before it has to read the store.
 const SUBSCRIBER_QUEUE: usize = 256;
@@ -57,6 +65,7 @@ pub struct Hub {
     queue: Queue,
     registry: Registry,
     sinks: RwLock<Vec<Sink>>,
+    captures: Arc<CaptureRoom>,
     /// Changes whenever entries were stored.
     stored: watch::Sender<()>,
     now_ms: fn() -> i64,
@@ -95,23 +104,33 @@ impl Hub {
         max_subscribers: usize,
         settings: WriterSettings,
     ) -> (Arc<Self>, Writer) {
+        let (hub, receiver) = Self::with_queue(max_subscribers, &settings);
+        let queue = hub.queue.clone();
+        let writer = Writer::new(Arc::clone(&hub), store, settings, queue, receiver);
+        (hub, writer)
+    }
+
+    fn with_queue(
+        max_subscribers: usize,
+        settings: &WriterSettings,
+    ) -> (Arc<Self>, mpsc::UnboundedReceiver<Item>) {
         let (sender, receiver) = mpsc::unbounded_channel();
         let queue = Queue::new(sender, settings.max_queued_bytes);
         let (fenced, found_fenced) = mpsc::unbounded_channel();
         let hub = Arc::new(Self {
             subscribers: Mutex::default(),
             permits: Permits::new(max_subscribers),
-            queue: queue.clone(),
+            queue,
             registry: Registry::default(),
             sinks: RwLock::default(),
+            captures: CaptureRoom::new(CAPTURE_BYTES, CAPTURE_EACH_BYTES),
             stored: watch::Sender::default(),
             now_ms: settings.now_ms,
             metrics: settings.metrics.clone(),
             fenced,
             found_fenced: tokio::sync::Mutex::new(found_fenced),
         });
-        let writer = Writer::new(Arc::clone(&hub), store, settings, queue, receiver);
-        (hub, writer)
+        (hub, receiver)
     }
 
     /// Subscribes to a session's entries from now on. Each entry comes once, after it was stored. A
@@ -210,21 +229,28 @@ impl Hub {
     }
 
     /// Registers a stream that begins to run here and connects it to the sinks and taps that want
-    /// its frames.
-    fn fanout(&self, record: &StreamRecord, stream: Arc<StreamInfo>) -> Fanout {
+    /// its frames, and to the sink that captures it.
+    fn fanout(&self, record: &StreamRecord, stream: Arc<StreamInfo>) -> (Fanout, Option<Capturer>) {
         let sinks = self.sinks.read().expect("nothing panics while holding the sinks");
+        let mut capturer = None;
         let give = |sink: &Sink| {
             let total = Arc::clone(&sink.total);
             let drops = Drops { sink: sink.name, metrics: self.metrics.clone() };
-            let queue = TapQueue::of_sink((sink.wants)(record)?, sink.max_bytes, total, drops);
-            let queue = Arc::new(queue);
-            let tap = Tap::new(Arc::clone(&queue), None);
+            let wants = (sink.wants)(record)?;
+            let events = wants.capture.map(|_| {
+                let (ours, events) = self.captures.queue(Instant::now());
+                capturer = Some(ours);
+                events
+            });
+            let queue = Arc::new(TapQueue::of_sink(wants, sink.max_bytes, total, drops));
+            let tap = Tap::of_sink(Arc::clone(&queue), events);
             // A closed channel means that the sink has stopped. Its queue would have no reader.
             sink.streams.send((Arc::clone(&stream), tap)).is_ok().then_some(queue)
         };
         let queues = sinks.iter().filter_map(give).collect();
-        let figures = Figures::new(std::time::Instant::now(), record.status, record.tally);
-        self.registry.begin(Arc::new(RunningStream::new(Arc::clone(&stream), figures)), queues)
+        let figures = Figures::new(Instant::now(), record.status, record.tally);
+        let running = Arc::new(RunningStream::new(Arc::clone(&stream), figures));
+        (self.registry.begin(running, queues), capturer)
     }
 
     /// Returns the next stream that the store refuses writes for under this epoch, because it was

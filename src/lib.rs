@@ -8,6 +8,9 @@
 // The composition root.
 #[doc(hidden)]
 pub mod app;
+// Captures of streams, as files that can be replayed.
+#[doc(hidden)]
+pub mod capture;
 // The command line.
 #[doc(hidden)]
 pub mod cli;

@@ -58,7 +58,7 @@ pub use outgoing::{Content, EventKind, OutgoingEvent};
 pub use params::{MediaError, MediaPlan};
 pub use readable::{is_joiner, one_line};
 pub use received::{DeliveryMethod, Received, Unprocessed, WebhookOutcome, WebhookReason};
-pub use recording::{RecordedFile, Recording, RecordingId, RecordingStatus, SpoolId};
+pub use recording::{CaptureMode, RecordedFile, Recording, RecordingId, RecordingStatus, SpoolId};
 pub use retention::{Cutoffs, Keep, Retention};
 pub use session::{
     MediaParams, MediumTally, Metadata, NewSession, Outcome, Session, SessionStatus, StreamRecord,

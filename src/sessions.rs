@@ -5,6 +5,8 @@
 //! periodically, so that a lost name, a crash between the two steps, and a stream whose daemon died are all
 //! found in the same way.
 
+mod capturing;
+pub mod check;
 mod driver;
 mod stream_task;
 mod stream_threads;

@@ -58,7 +58,7 @@ pub use dashboard_sessions::DashboardSession;
 pub use database::TRANSACTION_TIMEOUT;
 use database::{Database, binds};
 pub use deletions::{Deleted, SessionDeletion};
-pub use deliveries::{AccountNotice, DeliveryBrief};
+pub use deliveries::{AccountNotice, DeliveryBrief, StreamWebhook};
 pub use endpoints::{EndpointChange, NewEndpoint, SealedSecrets, StoredEndpoint};
 pub use error::StoreError;
 pub use event_sockets::{EventSocketClaim, EventSocketGap, EventSocketRow, EventSocketUp};

@@ -2,8 +2,8 @@
 
 use super::apps::{RECORDINGS_LAYOUT, RECORDINGS_URL};
 use super::read::Reader;
-use crate::model::MediaSet;
 use crate::model::params::{Params, RecordError, check_record};
+use crate::model::{CaptureMode, MediaSet};
 use crate::secret::Secret;
 use crate::sinks::record;
 use crate::sinks::record::layout::Layout;
@@ -51,6 +51,8 @@ pub(super) fn read_settings(
         Some(false) => Some(Access::Owner),
         None => None,
     };
+    let capture = read_capture(read, keeps_media);
+    let capture_bytes = read.number("CAPTURE_BYTES", 1024 * 1024..=i64::MAX as u64);
     Some(record::Settings {
         media: media?,
         place: place?,
@@ -60,7 +62,20 @@ pub(super) fn read_settings(
         // The cast fits: 100 at most.
         stream_percent: stream_percent? as u8,
         access: access?,
+        capture: capture?,
+        capture_bytes: capture_bytes?,
     })
+}
+
+fn read_capture(read: &mut Reader<'_>, keeps_media: bool) -> Option<CaptureMode> {
+    let text = read.text("CAPTURE").to_ascii_lowercase();
+    match CaptureMode::parse(&text) {
+        Some(mode) if mode != CaptureMode::Off && !keeps_media => {
+            read.wrong("CAPTURE", "off while RETENTION_MEDIA is zero")
+        }
+        Some(mode) => Some(mode),
+        None => read.wrong("CAPTURE", CaptureMode::ALL.map(CaptureMode::as_str).join(", ")),
+    }
 }
 
 /// Reads an app's own settings for the place of its recordings.

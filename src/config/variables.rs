@@ -53,7 +53,7 @@ const fn variable(name: &'static str, default: &'static str, about: &'static str
 }
 
 /// Every setting, in the order of the documents.
-pub const SECTIONS: [Section; 18] = [
+pub const SECTIONS: [Section; 19] = [
     Section {
         title: "Your Zoom app (marketplace.zoom.us, Manage, your app)",
         variables: zoom::APP,
@@ -70,6 +70,7 @@ pub const SECTIONS: [Section; 18] = [
     Section { title: "Media", variables: streams::MEDIA },
     Section { title: "Starting and stopping streams", variables: streams::CONTROL },
     Section { title: "Recordings", variables: outputs::RECORDINGS },
+    Section { title: "Captures", variables: outputs::CAPTURE },
     Section { title: "NATS", variables: outputs::NATS },
     Section { title: "Outgoing webhooks", variables: outputs::WEBHOOKS },
     Section { title: "Outgoing connections", variables: server::NETWORK },

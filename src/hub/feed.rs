@@ -18,6 +18,8 @@ use super::log::Log;
 use super::queue::{Heard, Item};
 use super::registry::Fanout;
 use super::times;
+use crate::capture::event::Event;
+use crate::capture::{Capturer, Raw};
 use crate::model::{
     EntryBody, Gap, MediaParams, MediaSet, MediumAccount, StreamId, StreamRecord, StreamStatus,
     Tally, TimeOf, UnknownMessages, Unreadable, UnreadableMessages, believed, webhook_time,
@@ -62,6 +64,9 @@ pub struct Feed {
     fanout: Fanout,
     written: Written,
     counting: Counting,
+    capture: Option<Capturer>,
+    /// The time of everything that happens until it is set anew; `None` for the hub's clock.
+    clock_ms: Option<i64>,
 }
 
 /// Whether the entry that marks a continued log has been written.
@@ -85,9 +90,12 @@ impl Feed {
         // First in the queue: the writer drops the entries of a stream without a log.
         hub.queue.push(Item::Open(stream.stream_id.clone(), log));
         let counting = Counting::new(hub.metrics().clone(), stream, last_seq);
+        let (fanout, capture) = hub.fanout(stream, Arc::clone(&info));
         Self {
             counting,
-            fanout: hub.fanout(stream, Arc::clone(&info)),
+            capture,
+            clock_ms: None,
+            fanout,
             stream: info,
             hub,
             stream_id: stream.stream_id.clone(),
@@ -112,6 +120,24 @@ impl Feed {
             effective: None,
             ledger: Ledger::new(&stream.ledger, media, announced_ms),
             written: Written { status: Some(stream.status), at: None },
+        }
+    }
+
+    /// Sets the time, Unix milliseconds, of everything that happens until the next call, so that all that follows from one
+    /// message has one time; `None` for the hub's clock.
+    pub fn set_clock(&mut self, clock_ms: Option<i64>) {
+        self.clock_ms = clock_ms;
+    }
+
+    /// The capture of the stream, if there is one.
+    pub fn capture(&self) -> Option<&Capturer> {
+        self.capture.as_ref()
+    }
+
+    /// Captures an event of this moment.
+    pub fn capture_now(&self, event: Event) {
+        if let Some(capture) = &self.capture {
+            capture.push(Instant::now(), self.now_ms(), Raw::Event(event));
         }
     }
 
@@ -226,6 +252,22 @@ impl Feed {
         self.note_gaps();
     }
 
+    /// Appends the summaries of an ended stream, for a log that no writer stores.
+    pub fn close_log(&mut self) {
+        self.summarize();
+        self.close();
+    }
+
+    /// The current accounts of the media.
+    pub fn accounts(&self) -> Vec<MediumAccount> {
+        self.ledger.accounts(self.now_ms())
+    }
+
+    /// What was received, by medium.
+    pub fn tally(&self) -> &Tally {
+        &self.tally
+    }
+
     /// Appends the final entries. Returns false when there was no room for all of them.
     fn close(&mut self) -> bool {
         while let Some(body) = self.closing.front().cloned() {
@@ -253,11 +295,10 @@ impl Feed {
         }
         self.take_left_out();
         self.publish_counts(Instant::now());
-        if self.is_ended {
-            let accounts = self.ledger.accounts(self.now_ms());
-            self.closing =
-                accounts.iter().map(|account| end_summary(account, &self.tally)).collect();
-        }
+        // One time for everything that ends the log.
+        self.set_clock(None);
+        self.set_clock(Some(self.now_ms()));
+        self.summarize();
         for _ in 0..LAST_TRIES {
             let is_closed = self.close();
             let is_written = self.write_figures(Instant::now());
@@ -273,8 +314,18 @@ impl Feed {
         );
     }
 
+    /// Makes the summaries of an ended stream, to be appended.
+    fn summarize(&mut self) {
+        if self.is_ended {
+            self.capture_now(Event::Finished {});
+            let accounts = self.ledger.accounts(self.now_ms());
+            self.closing =
+                accounts.iter().map(|account| end_summary(account, &self.tally)).collect();
+        }
+    }
+
     fn now_ms(&self) -> i64 {
-        (self.hub.now_ms)()
+        self.clock_ms.unwrap_or_else(self.hub.now_ms)
     }
 
     fn note_gaps(&mut self) {

@@ -11,8 +11,9 @@ use tokio::time::{Instant, timeout_at};
 use super::frame::{Frame, StreamInfo};
 use super::left_out::{LeftOut, LeftOuts};
 use super::registry::Topic;
+use crate::capture::Events;
 use crate::metrics::Metrics;
-use crate::model::{AppScope, MediaSet, Medium, Product, SpeakerFilter, StreamId};
+use crate::model::{AppScope, CaptureMode, MediaSet, Medium, Product, SpeakerFilter, StreamId};
 
 /// The approximate size of a queued item without its payload.
 const ITEM_BYTES: usize = 256;
@@ -29,6 +30,8 @@ pub struct Wants {
     pub product: Option<Product>,
     /// Takes only streams of these apps.
     pub apps: AppScope,
+    /// What a sink captures of the stream.
+    pub capture: Option<CaptureMode>,
 }
 
 /// How much may be queued for a sink.
@@ -96,11 +99,27 @@ pub enum Tapped {
 pub struct Tap {
     queue: Arc<TapQueue>,
     place: Option<Arc<Topic>>,
+    capture: Option<Arc<Events>>,
 }
 
 impl Tap {
     pub(super) fn new(queue: Arc<TapQueue>, place: Option<Arc<Topic>>) -> Self {
-        Self { queue, place }
+        Self { queue, place, capture: None }
+    }
+
+    /// The tap of a sink, which may capture the stream.
+    pub(super) fn of_sink(queue: Arc<TapQueue>, capture: Option<Events>) -> Self {
+        Self { queue, place: None, capture: capture.map(Arc::new) }
+    }
+
+    /// What happens to the stream, for a sink that captures it.
+    pub fn capture(&self) -> Option<Arc<Events>> {
+        self.capture.clone()
+    }
+
+    /// What the sink captures of the stream.
+    pub fn captures(&self) -> Option<CaptureMode> {
+        self.queue.wants.capture
     }
 
     /// Waits for the next item. Cancel-safe.

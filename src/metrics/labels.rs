@@ -55,6 +55,7 @@ pub(super) const GAP_CAUSE: Label = label("cause", names!(GapCause));
 pub(super) const LOSS_CAUSE: Label = label("cause", names!(LossKind));
 pub(super) const ENTRY_KIND: Label = label("kind", names!(EntryKind));
 pub(super) const RECORDING: Label = label("status", names!(RecordingStatus));
+pub(super) const CAPTURED: Label = label("result", &["written", "cut"]);
 pub(super) const INSTALLATION: Label = label("status", names!(InstallationStatus));
 pub(super) const LINK: Label =
     label("link", &["signaling", "all", "audio", "video", "share", "transcript", "chat"]);

@@ -6,9 +6,9 @@ use prometheus::proto::MetricFamily;
 
 use super::family::{Counters, Family, Gauges, Histograms, Row};
 use super::labels::{
-    API, APP, BROKER, CLOCK, ENTRY_KIND, EVENT, GAP_ANSWER, GAP_CAUSE, INSTALLATION, LEASE, LINK,
-    LOSS_CAUSE, LOST, MEDIUM, MESSAGE, OUTCOME, PART, PRODUCT, RECORDING, REFRESH, REFUSED_BATCH,
-    SENT, SINK, SOCKET_FAILURE, STATE, STATUS, VERSION, WEBHOOK,
+    API, APP, BROKER, CAPTURED, CLOCK, ENTRY_KIND, EVENT, GAP_ANSWER, GAP_CAUSE, INSTALLATION,
+    LEASE, LINK, LOSS_CAUSE, LOST, MEDIUM, MESSAGE, OUTCOME, PART, PRODUCT, RECORDING, REFRESH,
+    REFUSED_BATCH, SENT, SINK, SOCKET_FAILURE, STATE, STATUS, VERSION, WEBHOOK,
 };
 
 /// The bounds of what takes milliseconds, in seconds.
@@ -145,6 +145,8 @@ metrics! {
             "Time that an attempt to deliver an outgoing webhook took.";
         recordings_failed: Counters = "rtmsd_recordings_failed_total" []
             "Recordings that were given up here.";
+        capture_events: Counters = "rtmsd_capture_events_total" [CAPTURED]
+            "Events of captured streams: written to the file, or cut because the queue, the file or the disk was full.";
         recording_retries: Counters = "rtmsd_recording_retries_total" []
             "Steps of a recording (closing, uploading, noting) that failed and are tried again.";
         token_refreshes: Counters = "rtmsd_token_refreshes_total" [APP, REFRESH]

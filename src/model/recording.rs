@@ -85,6 +85,18 @@ named! {
     }
 }
 
+named! {
+    /// What the capture of a stream holds of it.
+    pub enum CaptureMode {
+        /// There is none.
+        Off: "off",
+        /// Everything but what people said, wrote, showed and are called; of media their sizes and times.
+        Signaling: "signaling",
+        /// Everything.
+        All: "all",
+    }
+}
+
 /// One file of a recording. While it is being written, its size, hash and times are unknown.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RecordedFile {
@@ -94,7 +106,7 @@ pub struct RecordedFile {
     pub api_name: String,
     /// The path below `RECORDINGS_URL`.
     pub path: String,
-    /// `audio`, `video`, `share`, `transcript`, `chat`, `events` or `manifest`.
+    /// `audio`, `video`, `share`, `transcript`, `chat`, `events`, `capture` or `manifest`.
     pub medium: String,
     /// The speaker of the file; none for a file of all participants.
     #[serde(flatten)]

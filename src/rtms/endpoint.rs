@@ -3,6 +3,7 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use url::{Host, Url};
 
@@ -13,7 +14,7 @@ pub const ZOOM_HOSTS: [&str; 2] = [".zoom.us", ".zoom.com"];
 const MAX_URL_BYTES: usize = 2048;
 
 /// Decides which URLs may be dialled.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Policy {
     /// Exact host names, or suffixes that begin with a dot. Lower case.
     allowed_hosts: Vec<String>,

@@ -25,8 +25,11 @@ use self::join_trace::JoinTrace;
 use self::links::Links;
 use self::metrics::Counting;
 use self::wake_flag::WakeFlag;
+use super::capturing::{capture_beginning, capture_input, capture_output};
 use super::stream_task::StreamTask;
 use super::stream_threads::count_message;
+use crate::capture::Raw;
+use crate::capture::event::Event;
 use crate::clock;
 use crate::hub::Offer;
 use crate::model::{EntryBody, StopReason, UserId};
@@ -91,7 +94,9 @@ pub(super) struct Lease {
 /// Runs a stream to its end, or until a command to leave it. Owns all its sockets.
 pub(super) async fn drive_stream(task: &mut StreamTask) -> Exit {
     let (setup, endpoint) = (task.setup.clone(), task.endpoint.clone());
-    let mut stream = Stream::new(Instant::now(), rand::random(), setup, endpoint);
+    let (now, seed) = (Instant::now(), rand::random());
+    capture_beginning(task, now, seed);
+    let mut stream = Stream::new(now, seed, setup, endpoint);
     if task.is_taken_over {
         stream.contested();
     }
@@ -153,6 +158,8 @@ impl Driver<'_> {
         let mut now = Instant::now();
         loop {
             let over = self.handle_ready(now);
+            // What follows happens now, and not with the last message.
+            self.task.feed.set_clock(None);
             self.task.feed.count_unknown(self.stream.unknown());
             self.count_unreadable();
             self.counting.links(self.stream.take_link_events());
@@ -193,6 +200,10 @@ impl Driver<'_> {
                         && let Some(over) = self.read_the_rest()
                     {
                         return over;
+                    }
+                    let at_ms = self.set_clock();
+                    if let Some(capture) = self.task.feed.capture() {
+                        capture.push(now, at_ms, Raw::Event(Event::Timer {}));
                     }
                     self.stream.handle_timeout(now);
                 }
@@ -249,7 +260,18 @@ impl Driver<'_> {
         if let Some(joining) = &mut self.joining {
             joining.note(&input);
         }
+        let at_ms = self.set_clock();
+        if let Some(capture) = self.task.feed.capture() {
+            capture_input(capture, now, at_ms, &input);
+        }
         self.stream.handle(now, input);
+    }
+
+    /// Gives everything that follows from one input one time, which is returned.
+    fn set_clock(&mut self) -> i64 {
+        let now_ms = clock::now_ms();
+        self.task.feed.set_clock(Some(now_ms));
+        now_ms
     }
 
     /// Reads the messages that the links have already received before they are dropped. After the process was
@@ -312,6 +334,9 @@ impl Driver<'_> {
     /// when the message came that they answer.
     fn perform(&mut self, since: Instant) -> Option<Exit> {
         while let Some(output) = self.stream.poll() {
+            if let Some(capture) = self.task.feed.capture() {
+                capture_output(capture, clock::now_ms(), &output);
+            }
             match output {
                 Output::Dial(id, endpoint) => self.dial(id, endpoint),
                 Output::HangUp(id, how) => {
@@ -322,8 +347,10 @@ impl Driver<'_> {
                 }
                 Output::Send(id, message) => {
                     let asked = self.counting.asked_at(&message);
-                    if let Err(loss) = self.links.send(id, encode(message, clock::now_ms())) {
-                        self.stream.handle(Instant::now(), Input::Lost(id, loss));
+                    let text = encode(message, clock::now_ms());
+                    self.capture_sent(id, &text);
+                    if let Err(loss) = self.links.send(id, text) {
+                        self.handle(Instant::now(), Input::Lost(id, loss));
                     } else if let Some(asked) = asked {
                         self.counting.answered(id, since, asked);
                     }
@@ -353,6 +380,12 @@ impl Driver<'_> {
         None
     }
 
+    fn capture_sent(&self, id: LinkId, text: &str) {
+        if let Some(capture) = self.task.feed.capture() {
+            capture.push(Instant::now(), clock::now_ms(), Raw::Out(id.as_str(), text.to_owned()));
+        }
+    }
+
     /// Dials now, or holds the dial until there is a lease. A link lost after the lease expired may now belong to the
     /// new lease holder; dialling at once would take it back, and the two daemons would keep taking it from each other.
     fn dial(&mut self, id: LinkId, endpoint: Endpoint) {
@@ -369,6 +402,7 @@ impl Driver<'_> {
             self.epoch = epoch;
             // Another daemon may have connected under the claim between the two epochs.
             self.stream.contested();
+            self.task.feed.capture_now(Event::Contested {});
             self.task.feed.claimed_again(now);
         }
         for (id, endpoint) in self.held.release(now, until) {

@@ -7,13 +7,17 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
 
 use super::Settings;
+use super::capturing::{Beginning, stored_of};
 use super::driver::{Command, Exit, Lease, drive_stream};
 use super::stream_threads::StreamThreads;
+use crate::capture::event::Event;
 use crate::clock;
 use crate::hub::{Feed, Hub};
 use crate::metrics::Metrics;
 use crate::model::params::Params;
-use crate::model::{AppName, Outcome, StopReason, StreamId, StreamRecord, between, ms};
+use crate::model::{
+    AppName, Entry, EntryBody, Outcome, StopReason, StreamId, StreamRecord, between, ms,
+};
 use crate::net::Network;
 use crate::net::retry::{Doubling, retry};
 use crate::rtms::endpoint::Endpoint;
@@ -50,6 +54,8 @@ pub(super) struct StreamTask {
     pub is_taken_over: bool,
     pub network: Network,
     pub feed: Feed,
+    /// With what the capture of this run begins.
+    pub beginning: Option<Beginning>,
     pub commands: mpsc::Receiver<Command>,
     store: Store,
     hub: Arc<Hub>,
@@ -87,9 +93,20 @@ impl StreamTask {
         let own = stream.media.as_ref().map(|plan| &plan.params);
         let params = own.unwrap_or(&app.params).clone();
         let mut feed = Feed::new(Arc::clone(&hub), stream, claim.last_seq, params.media);
+        let beginning = feed.capture().map(|capture| {
+            capture.hide(app.secrets());
+            Beginning {
+                at_ms: clock::now_ms(),
+                last_seq: claim.last_seq,
+                stored: stored_of(stream),
+            }
+        });
+        // A captured run begins with this entry, and both have one time.
+        feed.set_clock(beginning.as_ref().map(|beginning| beginning.at_ms));
         if claim.last_seq > 0 || claim.is_taken_over {
             feed.picked_up(claim.is_taken_over);
         }
+        feed.set_clock(None);
         let (sender, commands) = mpsc::channel(COMMANDS_QUEUE);
         let (lease, leased) = watch::channel(Lease { epoch: stream.epoch, until });
         let task = Self {
@@ -103,6 +120,7 @@ impl StreamTask {
             is_taken_over: claim.is_taken_over,
             network: settings.network.clone(),
             feed,
+            beginning,
             commands,
             store,
             hub,
@@ -121,6 +139,8 @@ impl StreamTask {
 
     async fn drive(mut self: Box<Self>) -> (Box<Self>, Exit) {
         let exit = drive_stream(&mut self).await;
+        // What follows happens now, and not with the last message.
+        self.feed.set_clock(None);
         (self, exit)
     }
 
@@ -135,6 +155,7 @@ impl StreamTask {
                 return After::Rest;
             }
             Exit::Left => {
+                self.feed.capture_now(Event::Left {});
                 self.feed.finish().await;
                 tracing::info!("released the stream for another daemon or the next start")
             }
@@ -144,6 +165,7 @@ impl StreamTask {
                     self.take_last_offers().await;
                 }
                 self.feed.finish().await;
+                let ended_ms = clock::now_ms();
                 let recorded = record_end(
                     &self.store,
                     &self.hub,
@@ -151,9 +173,11 @@ impl StreamTask {
                     self.generation,
                     &self.lease,
                     &end,
+                    ended_ms,
                 );
-                if recorded.await {
+                if let Some(last_entry) = recorded.await {
                     self.count_end(end.outcome);
+                    self.capture_end(end.outcome, last_entry);
                 }
                 // Last, so that a consumer that learns of the end finds it in the store.
                 self.feed.over(true);
@@ -189,6 +213,13 @@ impl StreamTask {
         }
     }
 
+    fn capture_end(&mut self, outcome: Outcome, last_entry: Entry) {
+        if let EntryBody::Ended { reason, detail, .. } = last_entry.body {
+            self.feed.set_clock(Some(last_entry.at_ms));
+            self.feed.capture_now(Event::Ended { outcome, stop_reason: reason, detail });
+        }
+    }
+
     fn count_end(&self, outcome: Outcome) {
         let (app, product) = (self.app.as_str(), self.setup.instance.product.as_str());
         let lasted = between(self.announced_at_ms, clock::now_ms());
@@ -217,8 +248,8 @@ async fn give_back(store: &Store, stream_id: &StreamId, epoch: i64, quiet: Durat
     }
 }
 
-/// Records an end, publishes the final entry, and retries until the store has answered, because a stream without a
-/// recorded end would be picked up again. Does nothing, and returns false, if the stream was announced again since
+/// Records an end of this time, publishes the final entry, and retries until the store has answered, because a stream without a
+/// recorded end would be picked up again. Returns the final entry. Does nothing, and returns none, if the stream was announced again since
 /// `generation` or was claimed by another node.
 pub(super) async fn record_end(
     store: &Store,
@@ -227,26 +258,27 @@ pub(super) async fn record_end(
     generation: i64,
     lease: &watch::Receiver<Lease>,
     end: &End,
-) -> bool {
+    ended_ms: i64,
+) -> Option<Entry> {
     let ending = ending_of(end);
     let waits = Doubling::new(FIRST_RETRY, LAST_RETRY);
     let is_temporary = |error: &StoreError| matches!(error, StoreError::Unavailable(_));
     let ended = retry(waits, is_temporary, || {
         // Read for every try: this node may claim the stream again while it retries.
         let epoch = lease.borrow().epoch;
-        let (ending, reason, now_ms) = (ending.clone(), end.stop_reason, clock::now_ms());
-        store.finish_stream(stream_id, epoch, generation, ending, reason, now_ms)
+        let (ending, reason) = (ending.clone(), end.stop_reason);
+        store.finish_stream(stream_id, epoch, generation, ending, reason, ended_ms)
     });
     match ended.await {
         Ok(Some(last_entry)) => {
             log_end(end);
-            hub.publish(vec![last_entry]);
-            true
+            hub.publish(vec![last_entry.clone()]);
+            Some(last_entry)
         }
-        Ok(None) => false,
+        Ok(None) => None,
         Err(error) => {
             tracing::error!(%error, "the store rejected a stream's end; the stream will be picked up again");
-            false
+            None
         }
     }
 }

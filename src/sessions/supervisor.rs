@@ -17,6 +17,7 @@ use super::stream_task::{After, Controls, StreamTask, leave_to_others, record_en
 use super::stream_threads::StreamThreads;
 use super::streams_per_meeting::why_left_out;
 use super::{AtShutdown, Settings};
+use crate::clock;
 use crate::hub::Hub;
 use crate::model::{AppName, Outcome, StopReason, StreamId, StreamRecord, UserId, ms};
 use crate::rtms::endpoint::Endpoint;
@@ -348,7 +349,11 @@ impl Supervisor {
         self.own(stream, None, controls, async move {
             // Entries from before the panic must be stored before the end.
             hub.flush().await;
-            if record_end(&store, &hub, &stream_id, generation, &leased, &end).await {
+            let now_ms = clock::now_ms();
+            if record_end(&store, &hub, &stream_id, generation, &leased, &end, now_ms)
+                .await
+                .is_some()
+            {
                 let labels = [app.as_str(), product, end.outcome.as_str()];
                 hub.metrics().streams_ended.inc(labels);
             }

@@ -6,6 +6,8 @@
 //! recording, so that a restart continues at any step; the spool holds its content, so that no other daemon works on
 //! it.
 
+mod capture_file;
+mod capture_http;
 mod destination;
 mod disk_quota;
 mod finalize;
@@ -32,6 +34,7 @@ use std::sync::Arc;
 use thiserror::Error;
 use tokio::sync::{Notify, OnceCell, Semaphore};
 
+use self::capture_file::CaptureLimits;
 use self::destination::Destinations;
 use self::disk_quota::DiskQuota;
 pub use self::disk_quota::SpoolLoad;
@@ -44,7 +47,7 @@ use super::{Context, Runner};
 use crate::hub::{SinkLimits, Wants};
 use crate::metrics::Metrics;
 use crate::model::{
-    Keep, MediaSet, RecordedFile, Recording, RecordingStatus, SessionId, StreamRecord,
+    CaptureMode, Keep, MediaSet, RecordedFile, Recording, RecordingStatus, SessionId, StreamRecord,
 };
 use crate::store::{Store, StoreError};
 use crate::zoom::app::Apps;
@@ -75,6 +78,10 @@ pub struct Settings {
     pub stream_percent: u8,
     /// Who may read recordings that are stored in a folder.
     pub access: Access,
+    /// What is captured of the streams of sessions that do not choose.
+    pub capture: CaptureMode,
+    /// The most bytes of a stream's capture.
+    pub capture_bytes: u64,
 }
 
 /// Why a file is not available.
@@ -111,6 +118,9 @@ struct Shared {
     /// Opened when something is recorded or found there.
     spool: OnceCell<Arc<Spool>>,
     quota: Arc<DiskQuota>,
+    apps: Apps,
+    /// The most bytes of a capture.
+    capture_bytes: u64,
     finishes: Semaphore,
     writes: Semaphore,
     /// Notified when a deletion is requested.
@@ -135,19 +145,21 @@ pub fn build(
             settings.spool_bytes,
             settings.stream_percent,
         ),
+        apps: apps.clone(),
+        capture_bytes: settings.capture_bytes,
         finishes: Semaphore::new(FINISHES_AT_ONCE),
         writes: Semaphore::new(WRITES_AT_ONCE),
         wake: Notify::new(),
         now_ms: context.now_ms,
         metrics: context.hub.metrics().clone(),
     });
-    let (media, apps) = (settings.media, apps.clone());
-    let wanted = move |stream: &StreamRecord| {
+    let (media, capture, apps) = (settings.media, settings.capture, apps.clone());
+    let wants = move |stream: &StreamRecord| {
         // A session may still ask for media that its app no longer keeps.
         let is_kept = apps.retention(&stream.app).media != Keep::Nothing;
-        wanted_media(stream, media).filter(|_| is_kept)
+        wanted(stream, media, capture).filter(|_| is_kept)
     };
-    let streams = context.hub.sink(NAME, wanted, QUEUES);
+    let streams = context.hub.sink(NAME, wants, QUEUES);
     Ok((Recordings(Arc::clone(&shared)), Box::new(Recorder::new(shared, streams))))
 }
 
@@ -182,6 +194,11 @@ impl Recordings {
 }
 
 impl Shared {
+    /// How much a capture of this mode may take.
+    fn capture_limits(&self, mode: CaptureMode) -> CaptureLimits {
+        CaptureLimits { mode, max_bytes: self.capture_bytes }
+    }
+
     /// This daemon's spool; opened by the first call.
     async fn spool(&self) -> io::Result<Arc<Spool>> {
         let open = || async {
@@ -232,8 +249,11 @@ impl Shared {
     }
 }
 
-/// The media that the stream's session selects, otherwise the configured ones.
-fn wanted_media(stream: &StreamRecord, configured: MediaSet) -> Option<Wants> {
-    let media = stream.media.as_ref().and_then(|plan| plan.record).unwrap_or(configured);
-    (!media.is_empty()).then(|| Wants { media, ..Wants::default() })
+/// What the stream's session selects, otherwise what is configured.
+fn wanted(stream: &StreamRecord, media: MediaSet, capture: CaptureMode) -> Option<Wants> {
+    let plan = stream.media.as_ref();
+    let media = plan.and_then(|plan| plan.record).unwrap_or(media);
+    let capture = plan.and_then(|plan| plan.capture).unwrap_or(capture);
+    let capture = Some(capture).filter(|mode| *mode != CaptureMode::Off);
+    (!media.is_empty() || capture.is_some()).then(|| Wants { media, capture, ..Wants::default() })
 }

@@ -21,6 +21,9 @@ use crate::telemetry::stream_span;
 /// The longest body of a notice that is shown.
 const MAX_NOTICE_CHARS: i64 = 8 * 1024;
 
+/// The most webhooks about one stream that are read together: many times what Zoom sends.
+const MAX_STREAM_WEBHOOKS: i64 = 500;
+
 row! {
     /// A notice of Zoom about starts and limits that names no session.
     #[derive(Debug, Clone)]
@@ -51,7 +54,29 @@ row! {
     }
 }
 
+row! {
+    /// A webhook about a stream, with its body.
+    #[derive(Debug, Clone, PartialEq, Eq)]
+    pub struct StreamWebhook {
+        pub event: String,
+        pub received_at_ms: i64,
+        /// See [`WebhookOutcome`].
+        pub effect: String,
+        /// As received; empty if it is not kept.
+        pub body: String,
+    }
+}
+
 impl Store {
+    /// The first webhooks about a stream, in order of arrival.
+    pub async fn webhooks_of_stream(
+        &self,
+        id: &StreamId,
+    ) -> Result<Vec<StreamWebhook>, StoreError> {
+        let values = binds![id.as_str(), MAX_STREAM_WEBHOOKS];
+        self.database.all(sql::WEBHOOKS_OF_STREAM, values).await
+    }
+
     /// The newest notices to some apps that name no known session, newest first.
     pub async fn account_notices(
         &self,

@@ -105,6 +105,13 @@ impl App {
         Err(SignatureError::Wrong)
     }
 
+    /// Everything that only the app and Zoom know: what no file may have.
+    pub fn secrets(&self) -> Vec<Secret<String>> {
+        let pairs = [Some(&self.client), self.video_api.as_ref()];
+        let pairs = pairs.into_iter().flatten().map(|pair| pair.secret.clone());
+        pairs.chain(self.secret_tokens.iter().cloned()).collect()
+    }
+
     /// The signature of a stream's handshakes (section 5.1).
     pub fn sign_handshake(&self, instance: &Instance, stream_id: &StreamId) -> Secret<String> {
         let key = HandshakeKey::new(&self.client.id, &self.client.secret);

@@ -3,6 +3,7 @@
 mod announcements;
 mod apps;
 mod binary;
+mod capture;
 mod chaos;
 mod crash;
 mod crowd;

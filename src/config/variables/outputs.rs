@@ -68,6 +68,21 @@ pub(super) const RECORDINGS: &[Variable] = &[
     ),
 ];
 
+pub(super) const CAPTURE: &[Variable] = &[
+    variable(
+        "CAPTURE",
+        "off",
+        "what is kept of the messages between Zoom and the daemon, as one file a stream beside its recording: off; \
+         signaling for everything but what people said, wrote, showed and are called; or all. Secrets are never in it. A \
+         session can choose differently (media.capture)",
+    ),
+    variable(
+        "CAPTURE_BYTES",
+        "67108864",
+        "the most bytes of one stream's capture; what is beyond is left out, and the file says so",
+    ),
+];
+
 pub(super) const NATS: &[Variable] = &[
     variable(
         "NATS_URL",

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::{Beginning, Feed};
+use crate::capture::event::Event;
 use crate::hub::queue::Item;
 use crate::model::{Medium, StreamStatus, UnknownMessages, UnreadableMessages};
 use crate::store::StreamUpdate;
@@ -84,8 +85,11 @@ impl Feed {
 
     /// Queues an update of the stream's figures. Returns false when there was no room.
     pub(super) fn write_figures(&mut self, now: Instant) -> bool {
-        self.ledger.settle();
-        self.note_gaps();
+        let clock_ms = self.clock_ms;
+        // One time for the event and for what it settles.
+        self.set_clock(Some(self.now_ms()));
+        self.capture_now(Event::Figures {});
+        self.settle_ledger();
         let update = StreamUpdate {
             status: Some(self.status).filter(|status| Some(*status) != self.written.status),
             first_packet_ms: self.first_packet_ms,
@@ -97,6 +101,7 @@ impl Feed {
             // The writer's log fills this in.
             epoch: 0,
         };
+        self.set_clock(clock_ms);
         let is_queued = self.hub.queue.push(Item::Update(self.stream_id.clone(), Box::new(update)));
         if is_queued {
             self.written = Written { status: Some(self.status), at: Some(now) };
@@ -106,6 +111,12 @@ impl Feed {
             self.effective = None;
         }
         is_queued
+    }
+
+    /// Closes the gaps of unreadable frames, which stay open for a moment.
+    pub fn settle_ledger(&mut self) {
+        self.ledger.settle();
+        self.note_gaps();
     }
 
     pub(super) fn count(&mut self, medium: Medium, at_ms: i64, bytes: u64) {

@@ -20,6 +20,8 @@ pub struct ParamsOverrides {
     pub buffer_data: Option<Value>,
     /// What to record. Not sent to Zoom; the recorder reads it.
     pub record: Option<Value>,
+    /// What to capture: the name of a [`crate::model::CaptureMode`]. Not sent to Zoom; the recorder reads it.
+    pub capture: Option<Value>,
     /// Changes to the format of audio.
     pub audio: AudioOverrides,
     /// Changes to the format of camera video.

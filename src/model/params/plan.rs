@@ -6,13 +6,13 @@ use thiserror::Error;
 
 use super::resolve::media_from_json;
 use super::{Params, ParamsOverrides, VideoSelect};
-use crate::model::{MediaParams, MediaSet, Medium};
+use crate::model::{CaptureMode, MediaParams, MediaSet, Medium};
 
 /// The most characters of an unknown field's name that an error quotes.
 const MAX_NAME_CHARS: usize = 64;
 
-/// Complete media parameters, with the media to record. In JSON, as the API shows it and the store keeps it, `record`
-/// stands beside the fields of [`Params`].
+/// Complete media parameters, with what to record and to capture. In JSON, as the API shows it and the store keeps it,
+/// `record` and `capture` stand beside the fields of [`Params`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct MediaPlan {
     /// The parameters to request from Zoom.
@@ -21,6 +21,9 @@ pub struct MediaPlan {
     /// The media to record; none for the configured ones.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub record: Option<MediaSet>,
+    /// What to capture; none for what is configured.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub capture: Option<CaptureMode>,
 }
 
 /// Every mistake in media parameters, as sentences for people.
@@ -62,6 +65,11 @@ impl MediaPlan {
         keeps_media: bool,
     ) -> Result<Self, MediaError> {
         let plan = Self::parse(configured, wanted)?;
+        if !keeps_media && plan.capture.is_some_and(|mode| mode != CaptureMode::Off) {
+            let problem = "media.capture must be off: no media of this app are kept (RETENTION_MEDIA, or its \
+                           retention_media)";
+            return Err(MediaError(vec![problem.to_owned()]));
+        }
         let record = plan.record.unwrap_or_default();
         check_record(record, plan.params.media, keeps_media).map_err(|error| {
             MediaError(vec![match error {
@@ -87,14 +95,16 @@ impl MediaPlan {
         let overrides: ParamsOverrides = serde_json::from_value(Value::Object(wanted.clone()))
             .map_err(|_| MediaError(vec!["media must be an object of media parameters".into()]))?;
         let record = overrides.record.as_ref().map(parse_record).transpose();
+        let capture = overrides.capture.as_ref().map(parse_capture).transpose();
         let params = Params::resolve(configured, &overrides).map_err(|mistakes| {
             mistakes.iter().map(|mistake| format!("media.{mistake}")).collect::<Vec<_>>()
         });
-        match (params, record) {
-            (Ok(params), Ok(record)) => Ok(Self { params, record }),
-            (params, record) => {
+        match (params, record, capture) {
+            (Ok(params), Ok(record), Ok(capture)) => Ok(Self { params, record, capture }),
+            (params, record, capture) => {
                 let mut mistakes = params.err().unwrap_or_default();
                 mistakes.extend(record.err());
+                mistakes.extend(capture.err());
                 Err(MediaError(mistakes))
             }
         }
@@ -123,6 +133,14 @@ fn parse_record(value: &Value) -> Result<MediaSet, String> {
     }
     media_from_json(value)
         .ok_or_else(|| format!("media.record must be off, or a list of {}", MediaSet::ALL))
+}
+
+/// Reads the value of `capture`.
+fn parse_capture(value: &Value) -> Result<CaptureMode, String> {
+    let mode = value.as_str().and_then(|text| CaptureMode::parse(&text.to_ascii_lowercase()));
+    mode.ok_or_else(|| {
+        format!("media.capture must be {}", CaptureMode::ALL.map(CaptureMode::as_str).join(", "))
+    })
 }
 
 /// Lists unknown fields, and values that must be objects and are not.
@@ -193,7 +211,7 @@ mod tests {
     fn a_row_of_an_older_version_reads_with_the_defaults_of_what_it_lacks() {
         let plan: MediaPlan = serde_json::from_value(json!({"types": ["audio"]})).unwrap();
         let params = Params { media: Medium::Audio.into(), ..Params::default() };
-        assert_eq!(plan, MediaPlan { params, record: None });
+        assert_eq!(plan, MediaPlan { params, record: None, capture: None });
         for odd in [json!({"types": ["smell"]}), json!({"new": 1}), json!([]), json!("audio")] {
             assert!(serde_json::from_value::<MediaPlan>(odd.clone()).is_err(), "{odd}");
         }

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::model::params::Params;
 use crate::model::{Instance, StreamId};
 use crate::rtms::endpoint::Policy;
@@ -25,7 +27,7 @@ pub struct Setup {
 }
 
 /// Timeouts of a stream (rtms-protocol.md section 11). The defaults are Zoom's windows.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Timings {
     /// How long a dial may take, with TLS and upgrade.
     pub dial: Duration,

@@ -13,6 +13,8 @@ use thiserror::Error;
 use tokio::task::spawn_blocking;
 use tracing::Span;
 
+use super::capture_file::{CAPTURE, append_http, mode_of};
+use super::capture_http::http_records;
 use super::layout::Layout;
 use super::leftovers::find_leftovers;
 use super::recording_meta::{RecordingMeta, TrackNote};
@@ -24,6 +26,7 @@ use super::track_set;
 use crate::model::{
     Medium, MediumLedger, RecordedFile, Recording, Session, Speaker, StreamRecord, rfc3339,
 };
+use crate::secret::Secret;
 use crate::store::{Store, StoreError};
 use crate::transcript::origin_ms;
 
@@ -68,6 +71,8 @@ pub(super) struct Finish<'a> {
     pub session: &'a Session,
     pub streams: &'a [StreamRecord],
     pub stream: &'a StreamRecord,
+    /// The app's secrets, which no file may have.
+    pub secrets: &'a [Secret<String>],
     pub now_ms: i64,
 }
 
@@ -125,6 +130,7 @@ impl Finish<'_> {
         let texts = self.texts(&folder).await?;
         let entries = texts.iter().filter_map(|text| Some((text.medium, text.entries?))).collect();
         drafts.extend(texts.into_iter().map(Draft::from));
+        drafts.extend(self.capture(&folder).await?);
         drafts.extend(self.damaged(&folder, &drafts).await?);
         // No two files have the same path.
         let mut places = HashSet::new();
@@ -169,6 +175,24 @@ impl Finish<'_> {
         }
         written.push(texts.events().await?);
         Ok(written)
+    }
+
+    /// Completes the capture of the stream, if there is one, with what the store has of webhooks and REST.
+    async fn capture(&self, folder: &Path) -> Result<Option<Draft>, FinishError> {
+        let of = folder.to_owned();
+        let Some(mode) = blocking(move || Ok(mode_of(&of))).await? else { return Ok(None) };
+        let secrets = self.secrets.to_vec();
+        let records = http_records(self.store, self.stream, mode, secrets).await?;
+        let of = folder.to_owned();
+        blocking(move || append_http(&of, &records)).await?;
+        Ok(Some(Draft {
+            name: CAPTURE.to_owned(),
+            place: CAPTURE.to_owned(),
+            medium: "capture".to_owned(),
+            speaker: Speaker::default(),
+            content_type: content_type(CAPTURE),
+            span_ms: None,
+        }))
     }
 
     /// The time origin of all files.
@@ -368,6 +392,7 @@ fn content_type(name: &str) -> &'static str {
         Some("mp4") => "video/mp4",
         Some("jpg") => "image/jpeg",
         Some("png") => "image/png",
+        Some("gz") => "application/gzip",
         Some("json") => "application/json",
         Some("jsonl") => "application/jsonl",
         _ => "application/octet-stream",

@@ -18,6 +18,7 @@ use super::recording_meta::RecordingMeta;
 use super::removal::delete_or_defer;
 use super::stream_recorder::{StopCause, record_stream};
 use super::upload::complete_recording;
+use crate::capture::event::Subject;
 use crate::hub::{SinkStream, StreamInfo, Tap};
 use crate::model::{RecordingId, RecordingStatus};
 use crate::sinks::Runner;
@@ -154,9 +155,10 @@ impl Recorder {
         let (shared, cancelled) = (Arc::clone(&self.shared), cancel.clone());
         let app = stream.app.clone();
         let product = stream.instance.product;
+        let subject = subject_of(stream);
         let context = stream_span_of(stream.session_id, &stream.stream_id, product, &app);
         let recording = async move {
-            let cause = record_stream(shared, app, meta.clone(), tap, cancelled).await;
+            let cause = record_stream(shared, subject, meta.clone(), tap, cancelled).await;
             (meta, cause)
         };
         let task = self.recording.spawn(recording.instrument(context));
@@ -348,6 +350,19 @@ impl Recorder {
             self.running.insert(id, CancellationToken::new());
         }
         Ok(())
+    }
+}
+
+/// What a capture says of the stream.
+fn subject_of(stream: &StreamInfo) -> Subject {
+    Subject {
+        session_id: stream.session_id,
+        stream_id: stream.stream_id.clone(),
+        ordinal: stream.ordinal,
+        app: stream.app.clone(),
+        product: stream.instance.product,
+        id_key: stream.instance.key,
+        instance_id: stream.instance.id().to_owned(),
     }
 }
 

@@ -13,14 +13,18 @@ use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
 use super::Shared;
+use super::capture_file::{CaptureFile, CaptureLimits};
 use super::disk_quota::DiskQuota;
 use super::finalize::{blocking, expected_files};
 use super::recording_meta::RecordingMeta;
 use super::spool::Spool;
 use super::track_set::TrackSet;
 use super::upload::announce_recording;
+use crate::capture::Events;
+use crate::capture::event::Subject;
 use crate::hub::{Frame, LeftOut, LeftOuts, Tap, Tapped};
-use crate::model::AppName;
+use crate::metrics::Metrics;
+use crate::model::CaptureMode;
 
 /// Frames are written in batches: a thread is used once for all that arrive in this time.
 const GATHER: Duration = Duration::from_millis(200);
@@ -41,7 +45,7 @@ pub(super) enum StopCause {
 /// Records until the stream leaves this daemon.
 pub(super) async fn record_stream(
     shared: Arc<Shared>,
-    app: AppName,
+    subject: Subject,
     meta: RecordingMeta,
     mut tap: Tap,
     cancel: CancellationToken,
@@ -60,7 +64,7 @@ pub(super) async fn record_stream(
         let taken: LeftOuts = frames.iter().map(|frame| LeftOut::of(frame)).collect();
         let mut now = match state.take() {
             Some(state) => state,
-            None => match open_writer(&shared, &app, &meta).await {
+            None => match open_writer(&shared, &subject, &meta, tap.captures()).await {
                 Ok(state) => state,
                 Err(error) => {
                     if !std::mem::replace(&mut has_warned, true) {
@@ -77,11 +81,16 @@ pub(super) async fn record_stream(
             },
         };
         let is_last = left.is_some() || must_settle;
-        if is_last || now.has_work(&frames) {
+        let events = tap.capture().filter(|events| is_last || now.has_events(events));
+        if is_last || events.is_some() || now.has_work(&frames) {
             let now_ms = (shared.now_ms)();
             // The state moves into the thread and back, so one thread at a time writes a recording.
             let work = move || {
                 now.work(frames, is_last, now_ms);
+                // Last: it must delay no frame.
+                if let Some(events) = events {
+                    now.capture(&events, is_last);
+                }
                 Ok(now)
             };
             match blocking(work).await {
@@ -161,22 +170,49 @@ fn give_up(tap: &Tap, taken: LeftOuts, must_settle: bool) {
 
 async fn open_writer(
     shared: &Shared,
-    app: &AppName,
+    subject: &Subject,
     meta: &RecordingMeta,
+    captures: Option<CaptureMode>,
 ) -> io::Result<WriterState> {
     let spool = shared.spool().await?;
-    let destination = shared.destinations.of_app(app).map_err(io::Error::other)?;
+    let destination = shared.destinations.of_app(&subject.app).map_err(io::Error::other)?;
     let (layout, meta) = (Arc::clone(&destination.layout), meta.clone());
-    let quota = Arc::clone(&shared.quota);
+    let (quota, metrics) = (Arc::clone(&shared.quota), shared.metrics.clone());
+    let limits = captures.map(|mode| shared.capture_limits(mode));
+    let subject = subject.clone();
     let open = move || {
         // The metadata on disk knows the tracks.
         let known = spool.meta(meta.id).unwrap_or_else(|_| meta.clone());
         let meta = RecordingMeta { media: meta.media, ..known };
-        let tracks = TrackSet::open(Arc::clone(&spool), layout, meta, quota.max_each_bytes())?;
+        let tracks =
+            TrackSet::open(Arc::clone(&spool), layout, meta.clone(), quota.max_each_bytes())?;
+        let capture =
+            limits.and_then(|limits| open_capture(&spool, &meta, &subject, limits, metrics));
         let waiting = VecDeque::new();
-        Ok(WriterState { spool, tracks, quota, waiting, is_refusing: false, is_in_trouble: false })
+        Ok(WriterState {
+            spool,
+            tracks,
+            quota,
+            waiting,
+            capture,
+            is_refusing: false,
+            is_in_trouble: false,
+        })
     };
     blocking(open).await
+}
+
+/// Without its capture, a stream is recorded all the same.
+fn open_capture(
+    spool: &Spool,
+    meta: &RecordingMeta,
+    subject: &Subject,
+    limits: CaptureLimits,
+    metrics: Metrics,
+) -> Option<CaptureFile> {
+    let opened = CaptureFile::open(&spool.files(meta.id), subject, limits, metrics);
+    let warn = |error| tracing::warn!(%error, "cannot open the capture of a stream; there is none");
+    opened.map_err(warn).ok()
 }
 
 fn log_write_error(error: &io::Error) {
@@ -189,6 +225,7 @@ struct WriterState {
     tracks: TrackSet,
     quota: Arc<DiskQuota>,
     waiting: VecDeque<Arc<Frame>>,
+    capture: Option<CaptureFile>,
     /// Whether there is no space for more frames.
     is_refusing: bool,
     /// Whether the last write failed.
@@ -201,6 +238,27 @@ impl WriterState {
         !is_idle || self.is_refusing || !self.tracks.is_synced()
     }
 
+    fn has_events(&self, events: &Events) -> bool {
+        self.capture.as_ref().is_some_and(|file| file.has_lines() || !events.is_empty())
+    }
+
+    /// Writes what is captured. Blocks.
+    fn capture(&mut self, events: &Events, is_last: bool) {
+        let Some(capture) = &mut self.capture else { return };
+        let (id, tracks) = (self.tracks.meta().id, self.tracks.bytes());
+        let has_room = |captured| {
+            self.quota.set(id, tracks + captured);
+            self.quota.is_full_for(id).is_none()
+        };
+        capture.take(events, has_room, is_last);
+        self.note_bytes();
+    }
+
+    fn note_bytes(&self) {
+        let captured = self.capture.as_ref().map_or(0, CaptureFile::bytes);
+        self.quota.set(self.tracks.meta().id, self.tracks.bytes() + captured);
+    }
+
     /// Writes new and waiting frames. Blocks.
     fn work(&mut self, frames: Vec<Arc<Frame>>, is_last: bool, now_ms: i64) {
         self.waiting.extend(frames);
@@ -210,8 +268,8 @@ impl WriterState {
             // No later turn would write them.
             self.tracks.give_up(std::mem::take(&mut self.waiting));
         }
+        self.note_bytes();
         let id = &self.tracks.meta().id;
-        self.quota.set(*id, self.tracks.bytes());
         match &written {
             Err(error) if !self.is_in_trouble => {
                 tracing::error!(%error, "cannot write frames to disk; they become a gap");

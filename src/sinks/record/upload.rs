@@ -127,6 +127,7 @@ async fn try_finish(
     let folder = folder_for(&destination, recording, stream).await?;
     // Only now, and for one try: a target that does not answer, or a wait for the next try, must not block others.
     let _turn = shared.finishes.acquire().await;
+    let secrets = shared.apps.get(&recording.app).map_or_else(Vec::new, |app| app.secrets());
     let finish = Finish {
         store,
         spool,
@@ -138,6 +139,7 @@ async fn try_finish(
         session: &session,
         streams: &streams,
         stream,
+        secrets: &secrets,
         now_ms,
     };
     let files = finish.run().await?;

@@ -12,6 +12,15 @@ statements! {
                method = excluded.method, operator_id = NULL
          WHERE deliveries.effect IN ('refused', 'failed')";
 
+    /// The webhooks that name a stream of their app, oldest first.
+    WEBHOOKS_OF_STREAM = "
+        SELECT event, received_at_ms, effect, body FROM deliveries
+         WHERE stream_id = $1
+           AND app = (SELECT sessions.app FROM sessions
+                        JOIN streams ON streams.session_id = sessions.id
+                       WHERE streams.stream_id = $1)
+         ORDER BY received_at_ms, digest LIMIT $2 + 0";
+
     /// What a webhook changed, or why it changed nothing. $4 is the session of one that names no stream.
     MARK_DELIVERY = "
         UPDATE deliveries

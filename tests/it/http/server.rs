@@ -22,7 +22,8 @@ use rtmsd::http::{
 use rtmsd::hub::{Feed, Hub, WriterSettings};
 use rtmsd::metrics::Metrics;
 use rtmsd::model::{
-    AppName, MediaSet, NodeId, Outcome, Product, Retention, StopReason, StreamId, StreamRecord,
+    AppName, CaptureMode, MediaSet, NodeId, Outcome, Product, Retention, StopReason, StreamId,
+    StreamRecord,
 };
 use rtmsd::seal::KeyRing;
 use rtmsd::secret::Secret;
@@ -150,6 +151,8 @@ fn recordings(context: &Context, apps: &Apps, folder: &Path) -> Recordings {
         spool_bytes: u64::MAX,
         stream_percent: 100,
         access: Access::Owner,
+        capture: CaptureMode::Off,
+        capture_bytes: 1024 * 1024,
     };
     record::build(&settings, apps, context).expect("a folder").0
 }

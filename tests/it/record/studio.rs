@@ -7,7 +7,7 @@ use base64::prelude::{BASE64_STANDARD, Engine};
 use rtmsd::clock::now_ms;
 use rtmsd::hub::{Feed, Hub, WriterSettings};
 use rtmsd::model::params::Params;
-use rtmsd::model::{Medium, Outcome, StopReason, StreamRecord, UnreadableMessages};
+use rtmsd::model::{CaptureMode, Medium, Outcome, StopReason, StreamRecord, UnreadableMessages};
 use rtmsd::rtms::message::{self, Message};
 use rtmsd::rtms::params::Effective;
 use rtmsd::sinks::record;
@@ -60,6 +60,8 @@ impl Studio {
             spool_bytes: u64::MAX,
             stream_percent: 100,
             access: Access::Owner,
+            capture: CaptureMode::Off,
+            capture_bytes: 1024 * 1024,
         };
         let context = context(&store, Arc::clone(&hub), 1);
         let (_, mut recorder) = record::build(&settings, &Apps::new([]), &context).unwrap();

@@ -1,0 +1,17 @@
+//! Captures of streams: what came and went on the wire, as one compressed file that can be replayed. docs/capture.md
+//! describes the file.
+//!
+//! A stream's driver puts events into a bounded queue ([`Capturer`]); whoever keeps the file takes them out
+//! ([`Events`]), removes secrets and, if it is so configured, what people say and show ([`redact`]), and writes them as
+//! lines ([`block`]). A [`reader`] reads them back.
+
+// Lines to compressed blocks (pure).
+pub mod block;
+// What a line says (pure).
+pub mod event;
+mod queue;
+pub mod reader;
+// Removes secrets and content (pure).
+pub mod redact;
+
+pub use self::queue::{CaptureRoom, Capturer, Events, Item, Raw};

@@ -1,0 +1,449 @@
+//! The lines of a capture: a header, and then one event a line, in the order in which the daemon handled them (pure).
+
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use serde::{Deserialize, Serialize};
+
+use crate::model::params::MediaPlan;
+use crate::model::{
+    AppName, CaptureMode, IdKey, MediumAccount, Outcome, Product, SessionId, StopReason, StreamId,
+    StreamStatus, Tally, UnreadableMessages, UserId,
+};
+use crate::rtms::endpoint::Policy;
+use crate::rtms::stream::{LossReason, Timings};
+
+/// The version of the format. A reader refuses any other.
+pub const VERSION: u32 = 1;
+/// The largest message that a line holds: the largest that a link accepts.
+pub const MAX_MESSAGE_BYTES: usize = 16 * 1024 * 1024;
+/// A run of this many `A` becomes a count: in base64 it is filler, or silence.
+const SHORTEST_FILLER: usize = 64;
+/// The byte of filler.
+pub const FILLER: u8 = b'A';
+/// What the header says of filler and of what was removed.
+const NOTE: &str = "secrets and signatures are replaced by as many '*'. With the mode 'signaling' every text about \
+                    people is replaced by as many '*' or 'A', and the payloads of media are filler of the same size \
+                    ('A'). 'filler' says where a line leaves 'A's out, and how many";
+
+/// The first line.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Header {
+    /// See [`VERSION`].
+    pub rtmsd_capture: u32,
+    /// The version of the daemon that made the file.
+    pub rtmsd: String,
+    /// What the file holds.
+    pub mode: CaptureMode,
+    /// What was removed, for people.
+    pub note: String,
+    /// The session of the stream.
+    pub session_id: SessionId,
+    /// Zoom's id of the stream.
+    pub stream_id: StreamId,
+    /// Which stream of its session this is, from 1.
+    pub ordinal: u32,
+    /// The app of the session.
+    pub app: AppName,
+    /// Zoom's product.
+    pub product: Product,
+    /// The key of the conversation's id.
+    pub id_key: IdKey,
+    /// The conversation's id.
+    pub instance_id: String,
+    /// The most bytes of the file.
+    pub max_bytes: u64,
+}
+
+/// What the header says of the stream.
+#[derive(Debug, Clone)]
+pub struct Subject {
+    /// See [`Header`], here and below.
+    pub session_id: SessionId,
+    pub stream_id: StreamId,
+    pub ordinal: u32,
+    pub app: AppName,
+    pub product: Product,
+    pub id_key: IdKey,
+    pub instance_id: String,
+}
+
+impl Header {
+    /// The header of a new file.
+    pub fn new(of: &Subject, mode: CaptureMode, max_bytes: u64) -> Self {
+        let of = of.clone();
+        Self {
+            rtmsd_capture: VERSION,
+            rtmsd: env!("CARGO_PKG_VERSION").to_owned(),
+            mode,
+            note: NOTE.to_owned(),
+            session_id: of.session_id,
+            stream_id: of.stream_id,
+            ordinal: of.ordinal,
+            app: of.app,
+            product: of.product,
+            id_key: of.id_key,
+            instance_id: of.instance_id,
+            max_bytes,
+        }
+    }
+}
+
+/// A line after the header.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Record {
+    /// Nanoseconds since the last `run`, of a monotonic clock. 0 where only the wall clock's time is known.
+    pub t: u64,
+    /// The wall clock's time, Unix milliseconds.
+    pub at_ms: i64,
+    /// What happened.
+    #[serde(flatten)]
+    pub event: Event,
+}
+
+/// What happened. In JSON an object with the name as `event`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum Event {
+    /// A daemon begins to run the stream, for the first time or again. The clock of `t` begins.
+    Run(Box<Run>),
+    /// Another daemon may still have the stream.
+    Contested {},
+    /// A link is to be connected.
+    Dial {
+        /// `signaling`, `all`, or a medium.
+        link: String,
+        /// Without its query.
+        url: String,
+    },
+    /// The link's socket is open.
+    Opened {
+        /// See [`Event::Dial`].
+        link: String,
+    },
+    /// Zoom sent a message.
+    In {
+        /// See [`Event::Dial`].
+        link: String,
+        /// The message.
+        #[serde(flatten)]
+        body: Body,
+    },
+    /// Zoom sent a message that is too large to be read; its first bytes.
+    TooLarge {
+        /// See [`Event::Dial`].
+        link: String,
+        /// The first bytes.
+        #[serde(flatten)]
+        body: Body,
+    },
+    /// The daemon sent a message.
+    Out {
+        /// See [`Event::Dial`].
+        link: String,
+        /// The message.
+        #[serde(flatten)]
+        body: Body,
+    },
+    /// A socket ended, or a dial failed.
+    Lost {
+        /// See [`Event::Dial`].
+        link: String,
+        /// How.
+        #[serde(flatten)]
+        how: Loss,
+    },
+    /// The daemon dropped a socket.
+    HangUp {
+        /// See [`Event::Dial`].
+        link: String,
+        /// Whether with a Close frame.
+        politely: bool,
+    },
+    /// The time of something has come.
+    Timer {},
+    /// Zoom announced the stream again.
+    Moved {
+        /// The new signaling URL, without its query.
+        url: String,
+    },
+    /// A webhook said that Zoom lost the signaling link.
+    Interrupted {},
+    /// A webhook said that the stream has ended.
+    Stopped {
+        /// Zoom's reason (rtms-protocol.md section 10.6).
+        reason: Option<StopReason>,
+    },
+    /// A program chose a participant's video.
+    PinVideo {
+        /// The participant.
+        user_id: UserId,
+    },
+    /// The daemon is to end the stream.
+    Close {},
+    /// The daemon wrote the stream's figures, which settles what the ledger knows.
+    Figures {},
+    /// The daemon leaves the stream to another one, or to its next start.
+    Left {},
+    /// The stream is over; the last entries are written.
+    Finished {},
+    /// The end was recorded.
+    Ended {
+        /// How the stream ended.
+        outcome: Outcome,
+        /// Zoom's reason, if there is one.
+        stop_reason: Option<StopReason>,
+        /// The detail in the last entry.
+        detail: Option<String>,
+    },
+    /// Events are missing here.
+    Cut {
+        /// How many.
+        events: u64,
+        /// The size of their messages.
+        bytes: u64,
+        /// `queue`: the disk was too slow; `size`: the file has its full size (`CAPTURE_BYTES`); `disk`: the disk is full
+        /// or failed.
+        why: CutReason,
+    },
+    /// Zoom sent a webhook about the stream.
+    Webhook {
+        /// Its event, such as `meeting.rtms_started`.
+        name: String,
+        /// Its body.
+        #[serde(flatten)]
+        body: Body,
+        /// What came of it.
+        effect: String,
+    },
+    /// The daemon asked Zoom's REST API to start, stop, pause or resume.
+    Rest {
+        /// What was asked.
+        action: String,
+        /// Who asked.
+        asked_by: String,
+        /// When Zoom had answered, Unix milliseconds.
+        answered_at_ms: Option<i64>,
+        /// Zoom's answer: HTTP status, code, message and tracking id.
+        answer: Option<serde_json::Value>,
+    },
+}
+
+/// Why events are missing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CutReason {
+    /// The queue to the file was full.
+    Queue,
+    /// The file has its full size.
+    Size,
+    /// The disk is full or failed.
+    Disk,
+}
+
+/// With what a run begins.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Run {
+    /// The seed of the waits between dials.
+    pub seed: u64,
+    /// The first signaling URL, without its query.
+    pub url: String,
+    /// Whether the stream was claimed from a daemon that did not release it.
+    pub is_taken_over: bool,
+    /// The number of the last stored entry.
+    pub last_seq: u64,
+    /// The requested media.
+    pub media: MediaPlan,
+    /// Which URLs may be dialled.
+    pub policy: Policy,
+    /// The timeouts.
+    pub timings: Timings,
+    /// What the store knew of the stream.
+    pub stored: Stored,
+}
+
+/// What the store knew of a stream when a run began.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Stored {
+    /// `event_ts` of the start webhook.
+    pub event_ts_ms: i64,
+    /// When the stream was first announced.
+    pub created_at_ms: i64,
+    /// The stored status.
+    pub status: StreamStatus,
+    /// Zoom's time of the first packet.
+    pub first_packet_ms: Option<i64>,
+    /// What was received before.
+    pub tally: Tally,
+    /// Messages of unknown types before: the type, and how many.
+    // Not a map: its keys would be text, and serde does not read numbers from them inside a tagged enum.
+    pub unknown_messages: Vec<(u16, u64)>,
+    /// Unreadable parts before.
+    pub unreadable_messages: UnreadableMessages,
+    /// The ledger before.
+    pub ledger: Vec<MediumAccount>,
+}
+
+/// How a socket ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "how", rename_all = "snake_case")]
+pub enum Loss {
+    /// It could not be opened.
+    Dial {
+        /// The system's error.
+        cause: String,
+    },
+    /// The other side closed it.
+    Closed {
+        /// The code of the Close frame.
+        code: Option<u16>,
+    },
+    /// It ended without a Close frame.
+    Dropped {
+        /// The system's error.
+        cause: String,
+    },
+}
+
+impl Loss {
+    /// A loss that a socket reports. The others are the state machine's own.
+    pub fn of(reason: &LossReason) -> Self {
+        match reason {
+            LossReason::Dial(cause) => Self::Dial { cause: cause.clone() },
+            LossReason::Closed(code) => Self::Closed { code: *code },
+            LossReason::Dropped(cause) => Self::Dropped { cause: cause.clone() },
+            other => Self::Dropped { cause: other.to_string() },
+        }
+    }
+
+    /// The state machine's reason.
+    pub fn reason(&self) -> LossReason {
+        match self {
+            Self::Dial { cause } => LossReason::Dial(cause.clone()),
+            Self::Closed { code } => LossReason::Closed(*code),
+            Self::Dropped { cause } => LossReason::Dropped(cause.clone()),
+        }
+    }
+}
+
+/// The bytes of a message, as text where they are text. A long run of filler is a count.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Body {
+    /// The message, if it is UTF-8.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub text: Option<String>,
+    /// The message in base64, if it is not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base64: Option<String>,
+    /// Where filler is to be inserted, in bytes, and how many.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub filler: Option<(usize, usize)>,
+}
+
+impl Body {
+    /// The bytes as a line has them.
+    pub fn of(bytes: &[u8]) -> Self {
+        let filler = longest_filler(bytes);
+        let mut kept = bytes.to_vec();
+        if let Some((at, length)) = filler {
+            kept.drain(at..at + length);
+        }
+        // Control characters take six bytes each in JSON; base64 takes four for three.
+        let controls = kept.iter().filter(|byte| **byte < b' ').count();
+        match String::from_utf8(kept) {
+            Ok(text) if controls <= text.len() / 8 => {
+                Self { text: Some(text), base64: None, filler }
+            }
+            Ok(text) => Self { base64: Some(BASE64_STANDARD.encode(text)), text: None, filler },
+            Err(error) => {
+                Self { base64: Some(BASE64_STANDARD.encode(error.as_bytes())), text: None, filler }
+            }
+        }
+    }
+
+    /// The bytes of the message; none if the line contradicts itself.
+    pub fn bytes(&self) -> Option<Vec<u8>> {
+        let kept = match (&self.text, &self.base64) {
+            (Some(text), None) => text.clone().into_bytes(),
+            (None, Some(base64)) => BASE64_STANDARD.decode(base64).ok()?,
+            _ => return None,
+        };
+        let Some((at, length)) = self.filler else { return Some(kept) };
+        let is_bounded = length <= MAX_MESSAGE_BYTES && kept.len() <= MAX_MESSAGE_BYTES;
+        if at > kept.len() || !is_bounded {
+            return None;
+        }
+        let mut bytes = Vec::with_capacity(kept.len() + length);
+        bytes.extend_from_slice(&kept[..at]);
+        bytes.resize(at + length, FILLER);
+        bytes.extend_from_slice(&kept[at..]);
+        Some(bytes)
+    }
+}
+
+/// The longest run of filler that is worth a count.
+fn longest_filler(bytes: &[u8]) -> Option<(usize, usize)> {
+    let (mut longest, mut at) = ((0, 0), 0);
+    for run in bytes.chunk_by(|one, other| (*one == FILLER) == (*other == FILLER)) {
+        if run[0] == FILLER && run.len() > longest.1 {
+            longest = (at, run.len());
+        }
+        at += run.len();
+    }
+    (longest.1 >= SHORTEST_FILLER).then_some(longest)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn a_line_names_its_event_and_reads_back_the_same() {
+        let body = Body::of(br#"{"msg_type":12}"#);
+        let event = Event::In { link: "audio".to_owned(), body };
+        let record = Record { t: 7, at_ms: 8, event };
+        let line = serde_json::to_string(&record).unwrap();
+        let expected =
+            r#"{"t":7,"at_ms":8,"event":"in","link":"audio","text":"{\"msg_type\":12}"}"#;
+        assert_eq!(line, expected);
+        assert_eq!(serde_json::from_str::<Record>(&line).unwrap(), record);
+    }
+
+    #[test]
+    fn filler_is_a_count_and_comes_back() {
+        let message = format!("{{\"data\":\"{}==\"}}", "A".repeat(8_000));
+        let body = Body::of(message.as_bytes());
+        assert_eq!(body.filler, Some((9, 8_000)));
+        assert_eq!(body.text.as_deref(), Some("{\"data\":\"==\"}"));
+        assert_eq!(body.bytes().unwrap(), message.as_bytes());
+    }
+
+    #[test]
+    fn a_body_that_contradicts_itself_or_is_too_large_is_none() {
+        let text = || Some("ab".to_owned());
+        for body in [
+            Body::default(),
+            Body { text: text(), base64: text(), filler: None },
+            Body { base64: Some("?".to_owned()), ..Body::default() },
+            Body { text: text(), filler: Some((3, 1)), ..Body::default() },
+            Body { text: text(), filler: Some((0, usize::MAX)), ..Body::default() },
+            Body { text: text(), filler: Some((usize::MAX, 1)), ..Body::default() },
+        ] {
+            assert_eq!(body.bytes(), None, "{body:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn every_message_comes_back_byte_for_byte(
+            head in proptest::collection::vec(any::<u8>(), 0..200),
+            filler in 0..500_usize,
+            tail in proptest::collection::vec(any::<u8>(), 0..200),
+        ) {
+            let bytes = [head, vec![FILLER; filler], tail].concat();
+            let line = serde_json::to_string(&Body::of(&bytes)).unwrap();
+            prop_assert_eq!(serde_json::from_str::<Body>(&line).unwrap().bytes().unwrap(), bytes);
+        }
+    }
+}
