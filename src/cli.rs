@@ -4,6 +4,7 @@ mod demo;
 mod first_start;
 mod health;
 mod private;
+mod replay;
 mod rotate_keys;
 mod serve;
 
@@ -36,6 +37,8 @@ enum Command {
     Demo(demo::DemoArgs),
     /// Run only the simulated Zoom, for a daemon or any other client
     Simulate(SimulateArgs),
+    /// Play Zoom's side from a capture, or check a capture
+    Replay(replay::ReplayArgs),
     /// Migrate the store's schema to the current version, then exit
     Migrate,
     /// Check the settings, then exit
@@ -59,6 +62,7 @@ pub async fn run(cli: Cli) -> ExitCode {
     let done = match cli.command.unwrap_or(Command::Serve) {
         Command::Demo(args) => demo::run(args, stop).await,
         Command::Simulate(args) => run_simulator(args, stop).await,
+        Command::Replay(args) => replay::run(args, stop).await,
         Command::Health => ask_health().await,
         Command::Serve => to_serve(async |config| serve::run(config, stop.clone()).await).await,
         Command::Migrate => with_config(run_migrations).await,

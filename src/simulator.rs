@@ -25,6 +25,7 @@ mod params;
 mod picture;
 mod planned;
 mod quirk;
+mod replay;
 mod report;
 mod rest;
 mod script;
@@ -52,12 +53,13 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
 use app::Apps;
-pub use command::{SimulateArgs, Verdict, command};
+pub use command::{SimulateArgs, Verdict, command, http_url};
 pub use control::{ApiFault, Call, ControlError, CutKind, HandshakeFault, LinkName, MeetingAction};
 use directory::Address;
 pub use event_socket::EventSocketFault;
 pub use frame_log::{FrameLog, LoggedFrame};
 pub use quirk::Quirk;
+pub use replay::{ReplayError, ReplayReport, ReplaySettings, replay};
 pub use report::{
     AppReport, CallReport, EventSocketReport, KeepAliveReport, MediumReport, OAuthReport, Report,
     StrayReport, StreamReport, Validation, WebhookReport,

@@ -277,7 +277,7 @@ fn nobody_joined(report: &Report) -> bool {
 }
 
 /// Accepts an absolute http or https URL.
-fn http_url(text: &str) -> Result<String, &'static str> {
+pub fn http_url(text: &str) -> Result<String, &'static str> {
     match Url::parse(text) {
         Ok(url) if ["http", "https"].contains(&url.scheme()) => Ok(text.to_owned()),
         _ => Err("must start with http:// or https://, as in http://localhost:3000/webhook"),

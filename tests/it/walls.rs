@@ -24,10 +24,11 @@ const CRATES: [(&str, &[&str]); 12] = [
 ];
 
 /// Modules without sockets, clock or dice: time and randomness are arguments there.
-const PURE: [&str; 40] = [
+const PURE: [&str; 41] = [
     "capture/block",
     "capture/event",
     "capture/redact",
+    "simulator/replay/plan",
     "json",
     "http/range",
     "hub/times",

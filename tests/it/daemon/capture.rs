@@ -1,5 +1,7 @@
-//! Captures: what a file holds and does not, and that it makes the same log again.
+//! Captures: what a file holds and does not, that it makes the same log again, and that it replays to a client.
 
 mod check;
 mod content;
 mod kit;
+mod reference;
+mod replay;
