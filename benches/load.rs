@@ -7,6 +7,10 @@
 //!     cargo bench --bench load -- --streams 20 --subscribers 10 --format binary --only rtmsd
 //!     cargo bench --bench load -- --only rtmsd --set RECORD=audio
 //!
+//! A soak cuts links and lets consumers come and go, and shows whether memory stays flat:
+//!
+//!     cargo bench --bench load -- --soak 1 --streams 800 --seconds 1200 --subscribers 20
+//!
 //! The SDK is measured where it is installed:
 //!
 //!     python3 -m venv target/sdk && target/sdk/bin/pip install rtms
@@ -21,6 +25,8 @@ mod process;
 mod receiver;
 #[path = "load/round.rs"]
 mod round;
+#[path = "load/soak.rs"]
+mod soak;
 #[path = "load/subscribers.rs"]
 mod subscribers;
 #[path = "load/table.rs"]
@@ -61,6 +67,9 @@ struct Args {
     /// What they ask for: json, binary or twilio
     #[arg(long, default_value = "binary")]
     format: String,
+    /// Soak the daemon, with this seed
+    #[arg(long)]
+    soak: Option<u64>,
     /// Be the bare reader, with webhooks at this port
     #[arg(long, hide = true)]
     bare_reader: Option<u16>,
@@ -88,6 +97,9 @@ async fn main() {
     rlimit::increase_nofile_limit(u64::MAX).expect("the limit of open files can be raised");
     if let (Some(port), Some(folder)) = (args.bare_reader, &args.folder) {
         return bare::run(port, folder).await;
+    }
+    if let Some(seed) = args.soak {
+        return soak::run(&args, seed).await;
     }
     let mut columns: Vec<Column> = receivers(&args)
         .into_iter()

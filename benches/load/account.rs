@@ -1,5 +1,6 @@
 //! What the daemon counted, asked over its own API.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -7,8 +8,8 @@ use tokio::time::sleep;
 
 use crate::receiver::API_TOKEN;
 
-/// The frames and transcript lines of every stream, once all have ended.
-pub(crate) async fn received(port: u16) -> u64 {
+/// The frames and transcript lines of each stream, by its id, once all have ended.
+pub(crate) async fn received(port: u16) -> HashMap<String, u64> {
     let base = format!("http://127.0.0.1:{port}/api/v1/sdk/sessions");
     for _ in 0..60 {
         let live = get(&format!("{base}?limit=1&status=live")).await;
@@ -17,23 +18,27 @@ pub(crate) async fn received(port: u16) -> u64 {
         }
         sleep(Duration::from_millis(500)).await;
     }
-    let (mut total, mut before) = (0, String::new());
+    let (mut received, mut before) = (HashMap::new(), String::new());
     loop {
         let page = get(&format!("{base}?limit=200{before}")).await["data"].take();
         for session in page["sessions"].as_array().expect("sessions") {
             let id = session["id"].as_str().expect("an id");
             let detail = get(&format!("{base}/{id}")).await;
-            for stream in detail["data"]["streams"].as_array().expect("streams") {
-                for medium in ["audio", "transcript"] {
-                    total += stream["tally"][medium]["frames"].as_u64().unwrap_or(0);
-                }
-            }
+            received.extend(
+                detail["data"]["streams"].as_array().expect("streams").iter().map(of_stream),
+            );
         }
         match page["next"].as_str() {
             Some(next) => before = format!("&before={next}"),
-            None => return total,
+            None => return received,
         }
     }
+}
+
+fn of_stream(stream: &Value) -> (String, u64) {
+    let frames = |medium| stream["tally"][medium]["frames"].as_u64().unwrap_or(0);
+    let id = stream["stream_id"].as_str().expect("an id").to_owned();
+    (id, frames("audio") + frames("transcript"))
 }
 
 /// The ids of the sessions that are live: 200 at most.

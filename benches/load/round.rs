@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use rtmsd::secret::Secret;
-use rtmsd::simulator::{self, Report, Script, Settings, Simulator, ZoomApp};
+use rtmsd::simulator::{self, Report, Script, Settings, Simulator, StreamReport, ZoomApp};
 use tokio::net::TcpListener;
 use tokio::time::sleep;
 
@@ -70,7 +70,7 @@ impl Round {
         };
         let report = zoom.shutdown().await;
         let received = match receiver {
-            Receiver::Daemon(_) => Some(account::received(port).await),
+            Receiver::Daemon(_) => Some(account::received(port).await.into_values().sum()),
             _ => None,
         };
         process.kill().await.expect("the receiver can be ended");
@@ -108,7 +108,12 @@ pub(crate) fn quantile(sorted: &[u64], share: f64) -> u64 {
     sorted.get(index).or(sorted.last()).copied().unwrap_or(0)
 }
 
-async fn start_zoom(args: &Args, meetings: u32, tls_dir: &Path, webhook_url: String) -> Simulator {
+pub(crate) async fn start_zoom(
+    args: &Args,
+    meetings: u32,
+    tls_dir: &Path,
+    webhook_url: String,
+) -> Simulator {
     let length = RAMP_LIMIT.as_secs() as u32 + 4 * args.seconds;
     let settings = Settings {
         app: ZoomApp {
@@ -128,11 +133,11 @@ async fn start_zoom(args: &Args, meetings: u32, tls_dir: &Path, webhook_url: Str
 }
 
 /// Waits until audio flows in every stream, or for the limit. Returns in how many it flows.
-async fn wait_until_live(zoom: &Simulator, streams: usize) -> usize {
+pub(crate) async fn wait_until_live(zoom: &Simulator, streams: usize) -> usize {
     let deadline = Instant::now() + RAMP_LIMIT;
     loop {
         let report = zoom.report();
-        let has_audio = |media: &simulator::StreamReport| media.media.contains_key("audio");
+        let has_audio = |stream: &StreamReport| stream.media.contains_key("audio");
         let live = report.streams.iter().filter(|stream| has_audio(stream)).count();
         if live >= streams || Instant::now() >= deadline {
             return live;
@@ -143,10 +148,15 @@ async fn wait_until_live(zoom: &Simulator, streams: usize) -> usize {
 
 /// Media frames and transcript lines that left the simulator.
 fn sent(report: &Report) -> u64 {
-    report.streams.iter().flat_map(|stream| stream.media.values()).map(|medium| medium.frames).sum()
+    report.streams.iter().map(sent_in).sum()
+}
+
+/// The same of one stream.
+pub(crate) fn sent_in(stream: &StreamReport) -> u64 {
+    stream.media.values().map(|medium| medium.frames).sum()
 }
 
 /// How long the receiver took to answer, as Zoom sees it.
-fn keep_alives(report: &Report) -> Vec<u64> {
+pub(crate) fn keep_alives(report: &Report) -> Vec<u64> {
     report.streams.iter().flat_map(|stream| &stream.keep_alives.took_us).copied().collect()
 }

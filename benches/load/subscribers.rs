@@ -10,6 +10,7 @@ use futures_util::StreamExt;
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
+use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 
@@ -70,21 +71,25 @@ pub(crate) async fn measure(args: &Args, port: u16, pid: u32, without: &Window) 
     }
 }
 
-/// Reads without end, and counts messages of a frame's size.
+/// Reads without end, and notes when frames come.
 async fn read(port: u16, path: String, arrivals: Arc<Arrivals>) {
-    let url = format!("ws://127.0.0.1:{port}{path}");
-    let mut request = url.into_client_request().expect("a URL");
-    let token = format!("Bearer {API_TOKEN}").parse().expect("a header");
-    request.headers_mut().insert("authorization", token);
-    let tcp = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await.expect("the daemon listens");
-    let (mut socket, _) =
-        tokio_tungstenite::client_async(request, tcp).await.expect("a live consumer is let in");
+    let mut socket = open(port, &path).await;
     while let Some(Ok(message)) = socket.next().await {
         if message.len() > SMALLEST_FRAME_BYTES && arrivals.is_counting.load(Ordering::Relaxed) {
             let after = now_us().saturating_sub(stamp_us(&message).unwrap_or(0));
             arrivals.after_us.lock().unwrap_or_else(PoisonError::into_inner).push(after);
         }
     }
+}
+
+/// The live socket at this path and query.
+pub(crate) async fn open(port: u16, path: &str) -> WebSocketStream<TcpStream> {
+    let url = format!("ws://127.0.0.1:{port}{path}");
+    let mut request = url.into_client_request().expect("a URL");
+    let token = format!("Bearer {API_TOKEN}").parse().expect("a header");
+    request.headers_mut().insert("authorization", token);
+    let tcp = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await.expect("the daemon listens");
+    tokio_tungstenite::client_async(request, tcp).await.expect("a live consumer is let in").0
 }
 
 /// The `at_ms` of a frame, which stands before the payload in every format that has one.
