@@ -11,6 +11,11 @@
 //!
 //!     cargo bench --bench load -- --soak 1 --streams 800 --seconds 1200 --subscribers 20
 //!
+//! What a message costs in instructions, allocations and system calls is counted by valgrind, and compared with
+//! benches/load/cost.txt:
+//!
+//!     cargo bench --bench load -- --cost
+//!
 //! The SDK is measured where it is installed:
 //!
 //!     python3 -m venv target/sdk && target/sdk/bin/pip install rtms
@@ -19,6 +24,8 @@
 mod account;
 #[path = "load/bare.rs"]
 mod bare;
+#[path = "load/cost.rs"]
+mod cost;
 #[path = "load/process.rs"]
 mod process;
 #[path = "load/receiver.rs"]
@@ -33,6 +40,7 @@ mod subscribers;
 mod table;
 
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 
 use clap::{Parser, ValueEnum};
 
@@ -40,7 +48,7 @@ use self::receiver::Receiver;
 use self::round::Round;
 use self::table::Column;
 
-#[derive(Parser)]
+#[derive(Clone, Parser)]
 struct Args {
     #[arg(long, default_value_t = 200)]
     streams: u32,
@@ -67,6 +75,12 @@ struct Args {
     /// What they ask for: json, binary or twilio
     #[arg(long, default_value = "binary")]
     format: String,
+    /// Count what a message costs under callgrind, and fail if it is more than what is checked in
+    #[arg(long)]
+    cost: bool,
+    /// Check in what was counted
+    #[arg(long, requires = "cost")]
+    keep_cost: bool,
     /// Soak the daemon, with this seed
     #[arg(long)]
     soak: Option<u64>,
@@ -88,7 +102,7 @@ enum Kind {
 }
 
 #[tokio::main]
-async fn main() {
+async fn main() -> ExitCode {
     let args = Args::parse();
     // This program's own HTTP client, unlike the daemon's, takes the process's default.
     rustls::crypto::ring::default_provider()
@@ -96,10 +110,15 @@ async fn main() {
         .expect("no provider is installed yet");
     rlimit::increase_nofile_limit(u64::MAX).expect("the limit of open files can be raised");
     if let (Some(port), Some(folder)) = (args.bare_reader, &args.folder) {
-        return bare::run(port, folder).await;
+        bare::run(port, folder).await;
+        return ExitCode::SUCCESS;
     }
     if let Some(seed) = args.soak {
-        return soak::run(&args, seed).await;
+        soak::run(&args, seed).await;
+        return ExitCode::SUCCESS;
+    }
+    if args.cost {
+        return if cost::run(&args).await { ExitCode::SUCCESS } else { ExitCode::FAILURE };
     }
     let mut columns: Vec<Column> = receivers(&args)
         .into_iter()
@@ -113,6 +132,7 @@ async fn main() {
         }
     }
     table::print(&args, &columns);
+    ExitCode::SUCCESS
 }
 
 fn receivers(args: &Args) -> Vec<Receiver> {

@@ -147,7 +147,7 @@ pub(crate) async fn wait_until_live(zoom: &Simulator, streams: usize) -> usize {
 }
 
 /// Media frames and transcript lines that left the simulator.
-fn sent(report: &Report) -> u64 {
+pub(crate) fn sent(report: &Report) -> u64 {
     report.streams.iter().map(sent_in).sum()
 }
 
