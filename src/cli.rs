@@ -3,6 +3,7 @@
 mod demo;
 mod first_start;
 mod health;
+mod manifest;
 mod private;
 mod replay;
 mod rotate_keys;
@@ -43,6 +44,8 @@ enum Command {
     Migrate,
     /// Check the settings, then exit
     Check,
+    /// Print the scopes, events and URLs that the app in Zoom's Marketplace needs for these settings, then exit
+    Manifest(manifest::ManifestArgs),
     /// Print the API as an OpenAPI 3.1 document, then exit
     Openapi,
     /// Re-encrypt every stored token with the first of TOKEN_ENCRYPTION_KEYS (the daemon may be running), then exit
@@ -67,6 +70,7 @@ pub async fn run(cli: Cli) -> ExitCode {
         Command::Serve => to_serve(async |config| serve::run(config, stop.clone()).await).await,
         Command::Migrate => with_config(run_migrations).await,
         Command::Check => to_serve(print_check).await,
+        Command::Manifest(args) => with_config(async |config| manifest::run(&args, &config)).await,
         Command::Openapi => print_openapi(),
         Command::RotateKeys => with_config(rotate_keys::run).await,
     };

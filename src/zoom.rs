@@ -24,6 +24,9 @@ mod exchange_limit;
 // The install flow: to Zoom's consent page and back.
 #[doc(hidden)]
 pub mod install;
+// What an app in Zoom's Marketplace needs (pure).
+#[doc(hidden)]
+pub mod manifest;
 // Zoom's OAuth endpoints.
 #[doc(hidden)]
 pub mod oauth;

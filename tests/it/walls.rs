@@ -24,7 +24,7 @@ const CRATES: [(&str, &[&str]); 12] = [
 ];
 
 /// Modules without sockets, clock or dice: time and randomness are arguments there.
-const PURE: [&str; 41] = [
+const PURE: &[&str] = &[
     "capture/block",
     "capture/event",
     "capture/redact",
@@ -59,6 +59,7 @@ const PURE: [&str; 41] = [
     "secret",
     "zoom/signature",
     "zoom/event",
+    "zoom/manifest",
     "zoom/error",
     "zoom/event_socket/message",
     "zoom/retry",

@@ -32,3 +32,22 @@ fn the_api_is_printed_as_a_document() {
     assert_eq!(document["openapi"], "3.1.0");
     assert!(document["paths"]["/webhook"]["post"].is_object());
 }
+
+#[test]
+fn the_manifest_lists_what_the_app_in_the_marketplace_needs() {
+    let output = run("manifest");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let lines = String::from_utf8(output.stdout).unwrap();
+    for needed in [
+        "app default",
+        "http://localhost:0/webhook",
+        "http://localhost:0/api/v1/zoom/oauth/callback",
+        "meeting:read:meeting_transcript",
+        "meeting:update:participant_rtms_app_status",
+        "meeting.rtms_started",
+        "app_deauthorized",
+    ] {
+        assert!(lines.lines().any(|line| line.trim() == needed), "{needed} in\n{lines}");
+    }
+    assert!(!lines.contains("meeting_audio"), "audio is not received: {lines}");
+}
