@@ -17,6 +17,7 @@ mod serve;
 mod server;
 mod source;
 mod traces;
+mod value_files;
 mod variables;
 mod webhooks;
 

@@ -1,9 +1,10 @@
-//! The source of settings: the environment, with `.env` of the working directory as fallback.
+//! The source of settings: the environment, with `.env` of the working directory as fallback, and files that they name.
 
 use std::path::Path;
 
 use super::dotenv::{self, DotEnv, LineProblem};
 use super::read::{ConfigErrors, Mistake};
+use super::value_files::{self, ValueFiles};
 use super::variables::{Variable, variables};
 
 /// Prefixes of the object stores' and OpenTelemetry's own variables, which libraries read under their names.
@@ -18,6 +19,7 @@ pub struct Source<E> {
     dotenv: DotEnv,
     /// Why the whole `.env` is rejected.
     refused: Option<String>,
+    files: ValueFiles,
 }
 
 impl<E: Fn(&str) -> Option<String>> Source<E> {
@@ -29,13 +31,19 @@ impl<E: Fn(&str) -> Option<String>> Source<E> {
             Ok(dotenv) => (dotenv, None),
             Err(reason) => (DotEnv::default(), Some(reason)),
         };
-        Self { environment, dotenv, refused }
+        let lookup =
+            |name: &str| environment(name).or_else(|| dotenv.value(name).map(str::to_owned));
+        let files = ValueFiles::read(lookup);
+        Self { environment, dotenv, refused, files }
     }
 
     /// The value of a variable. The environment takes precedence, also under another name of the same setting.
     pub fn lookup(&self, name: &str) -> Option<String> {
         if let Some(value) = (self.environment)(name) {
             return Some(value);
+        }
+        if let Some(value) = self.files.value(name) {
+            return Some(value.to_owned());
         }
         // The environment has it under an alias: another value from `.env` would count as a conflict.
         if self.is_in_environment(name) {
@@ -77,6 +85,9 @@ impl<E: Fn(&str) -> Option<String>> Source<E> {
         for mistake in &mut mistakes {
             mistake.problem.push_str(&self.place(mistake.name));
         }
+        // Nor is one whose file cannot be read.
+        mistakes.retain(|mistake| self.files.mistakes.iter().all(|file| file.name != mistake.name));
+        mistakes.splice(0..0, self.files.mistakes.iter().cloned());
         mistakes.splice(0..0, lines);
         match config {
             Some(config) if mistakes.is_empty() => Ok(config),
@@ -141,7 +152,9 @@ fn find_variable(name: &str) -> Option<&'static Variable> {
 
 /// The name of a setting that this name was probably meant to be: it differs by one letter, or by two in a long name.
 fn similar_variable(name: &str) -> Option<&'static str> {
-    if find_variable(name).is_some() || STORE_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
+    if find_variable(name).is_some()
+        || value_files::is_file_name(name)
+        || STORE_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
     {
         return None;
     }

@@ -205,3 +205,35 @@ fn the_distance_of_two_texts_is_counted_in_letters() {
         );
     }
 }
+
+#[test]
+fn a_setting_may_be_in_a_file_that_another_variable_names() {
+    let secrets = tempfile::tempdir().unwrap();
+    let path = secrets.path().join("secret");
+    fs::write(&path, "s3cret\n").unwrap();
+    let file = path.display();
+    let content =
+        format!("ZOOM_CLIENT_ID=id\nZM_RTMS_SECRET_FILE={file}\nZOOM_SECRET_TOKEN=token\n");
+    let config = read(&content, &[]).unwrap();
+    assert_eq!(config.apps[0].client.secret.expose(), "s3cret");
+
+    let both = format!("{content}ZOOM_CLIENT_SECRET=other\n");
+    let said = said(both);
+    assert!(said.contains("ZOOM_CLIENT_SECRET and ZM_RTMS_SECRET_FILE are both set"), "{said}");
+    assert!(!said.contains("s3cret") && !said.contains("other"), "{said}");
+}
+
+#[test]
+fn a_file_that_cannot_be_read_is_one_mistake_and_its_setting_is_not_missing() {
+    let said =
+        said("ZOOM_CLIENT_ID=id\nZOOM_CLIENT_SECRET_FILE=/nowhere\nZOOM_SECRET_TOKEN=t0ken\n");
+    assert_eq!(said.matches("ZOOM_CLIENT_SECRET").count(), 2, "{said}");
+    assert!(said.contains("the file that ZOOM_CLIENT_SECRET_FILE names cannot be read"), "{said}");
+}
+
+#[test]
+fn the_name_of_a_settings_file_is_no_misspelt_setting() {
+    let folder = folder("ZOOM_CLIENT_SECRET_FILE=/run/secret\nZOOM_CLIENT_SECRETS=x\n");
+    let notes = Source::read(folder.path(), |_| None).notes();
+    assert_eq!(notes.len(), 1, "{notes:?}");
+}
