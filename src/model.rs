@@ -1,5 +1,6 @@
 //! The data types that the other modules share: identifiers, sessions, streams, entries (pure).
 
+mod a_law;
 mod action;
 mod announcement;
 mod api_token;
@@ -20,6 +21,7 @@ mod outgoing;
 pub mod params;
 mod readable;
 mod received;
+mod record_set;
 mod recording;
 mod retention;
 mod session;
@@ -30,6 +32,7 @@ mod unreadable;
 mod view;
 mod webhook_endpoint;
 
+pub use a_law::from_a_law;
 pub use action::{
     Action, ActionId, ActionRecord, ActionStatus, Answer, Planned, SessionSnapshot, ZoomAnswer,
 };
@@ -58,6 +61,7 @@ pub use outgoing::{Content, EventKind, OutgoingEvent};
 pub use params::{MediaError, MediaPlan};
 pub use readable::{is_joiner, one_line};
 pub use received::{DeliveryMethod, Received, Unprocessed, WebhookOutcome, WebhookReason};
+pub use record_set::{MeetingPicture, RecordSet};
 pub use recording::{CaptureMode, RecordedFile, Recording, RecordingId, RecordingStatus, SpoolId};
 pub use retention::{Cutoffs, Keep, Retention};
 pub use session::{

@@ -2,8 +2,8 @@
 
 use super::apps::{RECORDINGS_LAYOUT, RECORDINGS_URL};
 use super::read::Reader;
-use crate::model::params::{Params, RecordError, check_record};
-use crate::model::{CaptureMode, MediaSet};
+use crate::model::params::{FILMED_SOUND, Params, RecordError, VideoCodec, check_record};
+use crate::model::{CaptureMode, MediaSet, Medium, MeetingPicture, RecordSet};
 use crate::secret::Secret;
 use crate::sinks::record;
 use crate::sinks::record::layout::Layout;
@@ -17,17 +17,16 @@ pub(super) fn read_settings(
     params: Option<&Params>,
 ) -> Option<record::Settings> {
     let data_dir = super::data_dir(read);
-    let media = match read.optional("RECORD") {
-        None => Some(MediaSet::default()),
-        Some(text) if text.eq_ignore_ascii_case("off") => Some(MediaSet::default()),
-        Some(text) => MediaSet::parse(&text).or_else(|| {
-            let form = format!("off, or some of {}, separated by commas", MediaSet::ALL);
+    let record = match read.optional("RECORD") {
+        None => Some(RecordSet::default()),
+        Some(text) if text.eq_ignore_ascii_case("off") => Some(RecordSet::default()),
+        Some(text) => RecordSet::parse(&text).or_else(|| {
+            let form = format!("off, or some of {}, separated by commas", RecordSet::all_names());
             read.wrong("RECORD", form)
         }),
     };
-    // After a mistake in the media settings, any medium may be received.
-    let received = params.map_or(MediaSet::ALL, |params| params.media);
-    match check_record(media.unwrap_or_default(), received, keeps_media) {
+    // After a mistake in the media settings, what is received is not known.
+    match check_record(record.unwrap_or_default(), params, keeps_media) {
         Err(RecordError::NothingKept) => {
             return read.wrong("RECORD", "off while RETENTION_MEDIA is zero");
         }
@@ -36,7 +35,28 @@ pub(super) fn read_settings(
                 format!("MEDIA_TYPES lacks {missing}: add it there, or remove it from RECORD");
             read.mistake("RECORD", problem);
         }
+        Err(RecordError::NothingToFilm) => {
+            let problem = "MEDIA_TYPES lacks audio and video: add one of them there, or remove \
+                           meeting from RECORD";
+            read.mistake("RECORD", problem);
+        }
+        Err(RecordError::SilentFilm) => {
+            let problem = format!(
+                "cannot have meeting with these AUDIO_CODEC, AUDIO_STREAMS and AUDIO_CONTENT_TYPE: \
+                 {FILMED_SOUND}"
+            );
+            read.mistake("RECORD", problem);
+        }
         Ok(()) => {}
+    }
+    let picture = read.text("MEETING_PICTURE");
+    let picture = MeetingPicture::parse(&picture.to_ascii_lowercase())
+        .or_else(|| read.wrong("MEETING_PICTURE", "speaker or screen"));
+    let shows_screen = picture == Some(MeetingPicture::Screen)
+        && record.is_some_and(|record| record.meeting)
+        && params.is_some_and(|params| params.wants(Medium::Share));
+    if shows_screen && params.is_some_and(|params| params.share.codec != VideoCodec::H264) {
+        read.wrong::<()>("SHARE_CODEC", "h264 with MEETING_PICTURE=screen");
     }
     let place = match read.optional(RECORDINGS_URL) {
         None => Some(Place::Folder(data_dir.join("recordings"))),
@@ -54,7 +74,9 @@ pub(super) fn read_settings(
     let capture = read_capture(read, keeps_media);
     let capture_bytes = read.number("CAPTURE_BYTES", 1024 * 1024..=i64::MAX as u64);
     Some(record::Settings {
-        media: media?,
+        record: record?,
+        received: params.map_or(MediaSet::ALL, |params| params.media),
+        picture: picture?,
         place: place?,
         layout: layout?,
         spools: data_dir.join("spool"),

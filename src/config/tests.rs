@@ -461,6 +461,26 @@ fn what_is_not_received_cannot_be_recorded_and_the_one_mistake_names_both_settin
 }
 
 #[test]
+fn a_film_needs_something_to_show_and_sound_that_can_be_in_it() {
+    let film = |more: &[(&str, &str)]| {
+        let settings = [&[("RECORD", "meeting")], more].concat();
+        config(&settings).map(|config| config.recordings)
+    };
+    let settings = film(&[("MEDIA_PRESET", "recording"), ("MEETING_PICTURE", "screen")]).unwrap();
+    assert!(settings.record.meeting && settings.record.media.is_empty());
+    let refused = |more: &[(&str, &str)]| mistakes(&[&[("RECORD", "meeting")], more].concat());
+    assert_eq!(refused(&[("MEDIA_TYPES", "transcript")]), ["RECORD"]);
+    let opus = [("MEDIA_TYPES", "audio"), ("AUDIO_CODEC", "opus"), ("AUDIO_SAMPLE_RATE", "48000")];
+    assert_eq!(refused(&opus), ["RECORD"]);
+    assert!(film(&[&opus[..], &[("AUDIO_STREAMS", "mixed")]].concat()).is_ok());
+    let jpg = [("MEDIA_TYPES", "audio,share"), ("SHARE_CODEC", "jpg"), ("SHARE_FPS", "1")];
+    assert!(film(&jpg).is_ok());
+    let screen = [&jpg[..], &[("MEETING_PICTURE", "screen")]].concat();
+    assert_eq!(refused(&screen), ["SHARE_CODEC"]);
+    assert_eq!(mistakes(&[("MEETING_PICTURE", "gallery")]), ["MEETING_PICTURE"]);
+}
+
+#[test]
 fn health_checks_and_metrics_need_addresses_of_their_own() {
     let serve = |changes: &[(&str, &str)]| {
         let values: HashMap<&str, &str> = GOOD.iter().chain(changes).copied().collect();

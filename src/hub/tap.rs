@@ -13,7 +13,9 @@ use super::left_out::{LeftOut, LeftOuts};
 use super::registry::Topic;
 use crate::capture::Events;
 use crate::metrics::Metrics;
-use crate::model::{AppScope, CaptureMode, MediaSet, Medium, Product, SpeakerFilter, StreamId};
+use crate::model::{
+    AppScope, CaptureMode, MediaSet, Medium, Product, RecordSet, SpeakerFilter, StreamId,
+};
 
 /// The approximate size of a queued item without its payload.
 const ITEM_BYTES: usize = 256;
@@ -32,6 +34,8 @@ pub struct Wants {
     pub apps: AppScope,
     /// What a sink captures of the stream.
     pub capture: Option<CaptureMode>,
+    /// What a recording makes of the frames. Nothing for others.
+    pub record: RecordSet,
 }
 
 /// How much may be queued for a sink.
@@ -141,6 +145,11 @@ impl Tap {
     /// The media that the tap takes, including those that come as entries.
     pub fn media(&self) -> MediaSet {
         self.queue.wants.media
+    }
+
+    /// What a recording makes of the frames.
+    pub fn record(&self) -> RecordSet {
+        self.queue.wants.record
     }
 
     /// Reports that the sink dropped frames that it had taken, which makes a gap in the stream's ledger.

@@ -23,7 +23,7 @@ pub use names::{
 pub use overrides::{
     AudioOverrides, ParamsOverrides, ShareOverrides, TranscriptOverrides, VideoOverrides,
 };
-pub use plan::{MediaError, MediaPlan, RecordError, check_record};
+pub use plan::{FILMED_SOUND, MediaError, MediaPlan, RecordError, check_record};
 pub use preset::Preset;
 pub use resolve::ParamMistake;
 

@@ -14,6 +14,7 @@ use base64::prelude::{BASE64_STANDARD, Engine as _};
 
 use super::params::{AudioParams, G711, G722, L16, OPUS};
 use super::script::{Script, Utterance, Voice};
+use crate::model::from_a_law;
 
 /// The sample rate of recordings.
 const CLIP_HZ: i64 = 8_000;
@@ -212,18 +213,6 @@ fn split_packets(mut file: &[u8]) -> Vec<Payload> {
 /// A full-band packet of 20 ms that decodes to silence. Bit 2 of its first byte means stereo (RFC 6716, 3.1).
 fn opus_silence(channel: i64) -> Vec<u8> {
     vec![if channel == 2 { 0xfc } else { 0xf8 }, 0xff, 0xfe]
-}
-
-/// Decodes a byte of ITU-T G.711 A-law.
-fn from_a_law(byte: u8) -> i16 {
-    // A-law inverts every other bit on the line.
-    let bits = byte ^ 0x55;
-    let (segment, step) = ((bits >> 4) & 7, i16::from(bits & 0x0f));
-    let magnitude = match segment {
-        0 => (step << 4) + 8,
-        _ => ((step << 4) + 0x108) << (segment - 1),
-    };
-    if bits & 0x80 == 0 { -magnitude } else { magnitude }
 }
 
 /// Encodes a sample as ITU-T G.711 A-law.

@@ -47,7 +47,8 @@ use super::{Context, Runner};
 use crate::hub::{SinkLimits, Wants};
 use crate::metrics::Metrics;
 use crate::model::{
-    CaptureMode, Keep, MediaSet, RecordedFile, Recording, RecordingStatus, SessionId, StreamRecord,
+    CaptureMode, Keep, MediaSet, MeetingPicture, RecordSet, RecordedFile, Recording,
+    RecordingStatus, SessionId, StreamRecord,
 };
 use crate::store::{Store, StoreError};
 use crate::zoom::app::Apps;
@@ -66,8 +67,12 @@ const WRITES_AT_ONCE: usize = 16;
 /// The settings of recordings.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// The recorded media of sessions that do not choose.
-    pub media: MediaSet,
+    /// What is recorded of sessions that do not choose.
+    pub record: RecordSet,
+    /// The received media of sessions that do not choose.
+    pub received: MediaSet,
+    /// Whose picture a film of everything shows.
+    pub picture: MeetingPicture,
     pub place: Place,
     pub layout: Layout,
     /// The folder of this machine's spools.
@@ -121,6 +126,8 @@ struct Shared {
     apps: Apps,
     /// The most bytes of a capture.
     capture_bytes: u64,
+    /// Whether a shared screen comes before cameras in a film of everything.
+    shows_screen: bool,
     finishes: Semaphore,
     writes: Semaphore,
     /// Notified when a deletion is requested.
@@ -147,17 +154,19 @@ pub fn build(
         ),
         apps: apps.clone(),
         capture_bytes: settings.capture_bytes,
+        shows_screen: settings.picture == MeetingPicture::Screen,
         finishes: Semaphore::new(FINISHES_AT_ONCE),
         writes: Semaphore::new(WRITES_AT_ONCE),
         wake: Notify::new(),
         now_ms: context.now_ms,
         metrics: context.hub.metrics().clone(),
     });
-    let (media, capture, apps) = (settings.media, settings.capture, apps.clone());
+    let (record, received, capture) = (settings.record, settings.received, settings.capture);
+    let apps = apps.clone();
     let wants = move |stream: &StreamRecord| {
         // A session may still ask for media that its app no longer keeps.
         let is_kept = apps.retention(&stream.app).media != Keep::Nothing;
-        wanted(stream, media, capture).filter(|_| is_kept)
+        wanted(stream, record, received, capture).filter(|_| is_kept)
     };
     let streams = context.hub.sink(NAME, wants, QUEUES);
     Ok((Recordings(Arc::clone(&shared)), Box::new(Recorder::new(shared, streams))))
@@ -250,10 +259,17 @@ impl Shared {
 }
 
 /// What the stream's session selects, otherwise what is configured.
-fn wanted(stream: &StreamRecord, media: MediaSet, capture: CaptureMode) -> Option<Wants> {
+fn wanted(
+    stream: &StreamRecord,
+    record: RecordSet,
+    received: MediaSet,
+    capture: CaptureMode,
+) -> Option<Wants> {
     let plan = stream.media.as_ref();
-    let media = plan.and_then(|plan| plan.record).unwrap_or(media);
+    let record = plan.and_then(|plan| plan.record).unwrap_or(record);
+    let media = record.wanted(plan.map_or(received, |plan| plan.params.media));
     let capture = plan.and_then(|plan| plan.capture).unwrap_or(capture);
     let capture = Some(capture).filter(|mode| *mode != CaptureMode::Off);
-    (!media.is_empty() || capture.is_some()).then(|| Wants { media, capture, ..Wants::default() })
+    let is_wanted = !record.is_empty() || capture.is_some();
+    is_wanted.then(|| Wants { media, capture, record, ..Wants::default() })
 }

@@ -3,6 +3,7 @@
 mod books;
 mod film;
 mod keeping;
+mod meeting;
 mod sound;
 mod studio;
 mod tools;

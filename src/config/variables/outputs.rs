@@ -34,7 +34,14 @@ pub(super) const RECORDINGS: &[Variable] = &[
         "RECORD",
         "",
         "what is recorded: audio, video, share, transcript, chat, separated by commas; empty or off for nothing. Each \
-         medium must also be received (MEDIA_TYPES); a session can choose differently (media.record)",
+         medium must also be received (MEDIA_TYPES); a session can choose differently (media.record). With meeting there \
+         is also one film that people play, meeting.mp4: everybody's sound, one picture at a time, the transcript",
+    ),
+    variable(
+        "MEETING_PICTURE",
+        "speaker",
+        "what meeting.mp4 shows: speaker for the active speaker's camera; screen for the shared screen while there is one \
+         (SHARE_CODEC=h264), and the camera otherwise",
     ),
     variable(
         "RECORDINGS_URL",

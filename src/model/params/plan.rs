@@ -4,9 +4,10 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 use thiserror::Error;
 
-use super::resolve::media_from_json;
-use super::{Params, ParamsOverrides, VideoSelect};
-use crate::model::{CaptureMode, MediaParams, MediaSet, Medium};
+use super::{
+    AudioCodec, AudioContent, AudioParams, AudioStreams, Params, ParamsOverrides, VideoSelect,
+};
+use crate::model::{CaptureMode, MediaParams, MediaSet, Medium, RecordSet};
 
 /// The most characters of an unknown field's name that an error quotes.
 const MAX_NAME_CHARS: usize = 64;
@@ -20,7 +21,7 @@ pub struct MediaPlan {
     pub params: Params,
     /// The media to record; none for the configured ones.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub record: Option<MediaSet>,
+    pub record: Option<RecordSet>,
     /// What to capture; none for what is configured.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub capture: Option<CaptureMode>,
@@ -38,18 +39,33 @@ pub enum RecordError {
     NothingKept,
     /// These media are not received.
     NotReceived(MediaSet),
+    /// Nothing that a film could show or play is received.
+    NothingToFilm,
+    /// The sound is in a format that cannot be in a film.
+    SilentFilm,
 }
 
-/// Rejects recording where no media are kept, and recording of a medium that is not received.
+/// What to do about [`RecordError::SilentFilm`].
+pub const FILMED_SOUND: &str =
+    "the film of a meeting has sound only with raw audio as L16, as G.711, or as mixed Opus";
+
+/// Rejects recording where no media are kept, recording of a medium that is not received, and a film that would be empty
+/// or silent. `params`: what is received; `None` if that is not known.
 pub fn check_record(
-    record: MediaSet,
-    received: MediaSet,
+    record: RecordSet,
+    params: Option<&Params>,
     keeps_media: bool,
 ) -> Result<(), RecordError> {
-    let missing = record.without(received);
-    match (keeps_media, record.is_empty(), missing.is_empty()) {
-        (false, false, _) => Err(RecordError::NothingKept),
-        (_, _, false) => Err(RecordError::NotReceived(missing)),
+    // Where it is not known, any medium may be received.
+    let received = params.map_or(MediaSet::ALL, |params| params.media);
+    let is_silent = params.is_some_and(|it| it.wants(Medium::Audio) && !it.audio.can_be_filmed());
+    let missing = record.media.without(received);
+    let is_filmed = !record.meeting || !received.framed().is_empty();
+    match (keeps_media, record.is_empty(), missing.is_empty(), is_filmed) {
+        (false, false, ..) => Err(RecordError::NothingKept),
+        (_, _, false, _) => Err(RecordError::NotReceived(missing)),
+        (_, _, _, false) => Err(RecordError::NothingToFilm),
+        _ if record.meeting && is_silent => Err(RecordError::SilentFilm),
         _ => Ok(()),
     }
 }
@@ -71,7 +87,7 @@ impl MediaPlan {
             return Err(MediaError(vec![problem.to_owned()]));
         }
         let record = plan.record.unwrap_or_default();
-        check_record(record, plan.params.media, keeps_media).map_err(|error| {
+        check_record(record, Some(&plan.params), keeps_media).map_err(|error| {
             MediaError(vec![match error {
                 RecordError::NothingKept => {
                     "media.record must be off: no media of this app are kept (RETENTION_MEDIA, or \
@@ -81,6 +97,16 @@ impl MediaPlan {
                 RecordError::NotReceived(missing) => format!(
                     "media.types lacks {missing}: add it there, or remove it from media.record"
                 ),
+                RecordError::NothingToFilm => {
+                    "media.types lacks audio and video: add one of them there, or remove meeting \
+                     from media.record"
+                        .to_owned()
+                }
+                RecordError::SilentFilm => {
+                    format!(
+                        "media.record cannot have meeting with this media.audio: {FILMED_SOUND}"
+                    )
+                }
             }])
         })?;
         Ok(plan)
@@ -119,6 +145,18 @@ impl<'de> Deserialize<'de> for MediaPlan {
     }
 }
 
+impl AudioParams {
+    /// Whether this sound can be in a film of everything: voices that are packets cannot be added up.
+    pub fn can_be_filmed(&self) -> bool {
+        let is_packets = match self.codec {
+            AudioCodec::Opus => self.streams == AudioStreams::PerParticipant,
+            AudioCodec::G722 => true,
+            AudioCodec::L16 | AudioCodec::G711 => false,
+        };
+        self.content_type == AudioContent::Raw && !is_packets
+    }
+}
+
 impl Params {
     /// Whether a program may choose the participant for video.
     pub fn lets_choose_video(&self) -> bool {
@@ -127,12 +165,12 @@ impl Params {
 }
 
 /// Reads the value of `record`; an empty set records nothing.
-fn parse_record(value: &Value) -> Result<MediaSet, String> {
+fn parse_record(value: &Value) -> Result<RecordSet, String> {
     if value.as_str().is_some_and(|text| text.eq_ignore_ascii_case("off")) {
-        return Ok(MediaSet::default());
+        return Ok(RecordSet::default());
     }
-    media_from_json(value)
-        .ok_or_else(|| format!("media.record must be off, or a list of {}", MediaSet::ALL))
+    RecordSet::from_json(value)
+        .ok_or_else(|| format!("media.record must be off, or a list of {}", RecordSet::all_names()))
 }
 
 /// Reads the value of `capture`.

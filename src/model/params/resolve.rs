@@ -184,7 +184,7 @@ fn media_from_value(value: &Value) -> Option<MediaSet> {
 }
 
 /// Names separated by commas, or a list of names.
-pub(super) fn media_from_json(value: &Value) -> Option<MediaSet> {
+fn media_from_json(value: &Value) -> Option<MediaSet> {
     match value {
         Value::String(names) => MediaSet::parse(names),
         Value::Array(names) => {

@@ -188,7 +188,7 @@ impl Request {
             speakers: self.speakers.clone(),
             product: self.product,
             apps: self.apps.clone(),
-            capture: None,
+            ..Wants::default()
         }
     }
 }

@@ -1,5 +1,7 @@
 //! Finalizes the recording of an ended stream: closes its files, and writes texts and the manifest.
 
+mod films;
+
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::io::{self, Read};
@@ -24,7 +26,8 @@ use super::texts::{Text, TextError, Texts};
 use super::track::{Counts, Finished, TrackFile};
 use super::track_set;
 use crate::model::{
-    Medium, MediumLedger, RecordedFile, Recording, Session, Speaker, StreamRecord, rfc3339,
+    Medium, MediumLedger, RecordSet, RecordedFile, Recording, Session, Speaker, StreamRecord,
+    rfc3339,
 };
 use crate::secret::Secret;
 use crate::store::{Store, StoreError};
@@ -128,6 +131,7 @@ impl Finish<'_> {
         drafts.sort_by(|one, other| one.name.cmp(&other.name));
         drafts.dedup_by(|one, other| one.name == other.name);
         let texts = self.texts(&folder).await?;
+        self.complete_films(tracks).await?;
         let entries = texts.iter().filter_map(|text| Some((text.medium, text.entries?))).collect();
         drafts.extend(texts.into_iter().map(Draft::from));
         drafts.extend(self.capture(&folder).await?);
@@ -149,7 +153,7 @@ impl Finish<'_> {
         let name = file.path.strip_prefix(folder).ok()?.to_str()?.to_owned();
         Some(Draft {
             place: self.layout.place(&name, note.voice(), file.first_ms),
-            medium: note.medium.to_string(),
+            medium: note.medium_name().to_owned(),
             speaker: note.speaker.clone(),
             content_type: content_type(&name),
             span_ms: Some((file.first_ms, file.last_ms)),
@@ -157,15 +161,18 @@ impl Finish<'_> {
         })
     }
 
-    async fn texts(&self, folder: &Path) -> Result<Vec<Text>, FinishError> {
-        let origin_ms = self.origin_ms();
-        let texts = Texts {
+    fn text_source<'a>(&'a self, folder: &'a Path) -> Texts<'a> {
+        Texts {
             store: self.store,
             streams: self.streams,
             stream: self.stream,
             folder,
-            origin_ms,
-        };
+            origin_ms: self.origin_ms(),
+        }
+    }
+
+    async fn texts(&self, folder: &Path) -> Result<Vec<Text>, FinishError> {
+        let texts = self.text_source(folder);
         let mut written = Vec::new();
         if self.meta.records(Medium::Transcript) {
             written.extend(texts.transcript().await?);
@@ -245,7 +252,7 @@ impl Finish<'_> {
         let note = self.meta.tracks.iter().filter(is_of).max_by_key(|note| stem(note));
         Draft {
             place: name.clone(),
-            medium: note.map_or_else(|| "unknown".to_owned(), |note| note.medium.to_string()),
+            medium: note.map_or("unknown", TrackNote::medium_name).to_owned(),
             speaker: note.map(|note| note.speaker.clone()).unwrap_or_default(),
             content_type: content_type(&name),
             span_ms: None,
@@ -303,7 +310,7 @@ impl Finish<'_> {
             "product": stream.instance.product,
             "instance_id": stream.instance.id(),
             "meeting_id": self.session.meeting_id,
-            "record": self.meta.media,
+            "record": RecordSet { media: self.meta.media, meeting: self.meta.meeting },
             "origin_ms": origin_ms,
             "origin": rfc3339(origin_ms),
             "started_at_ms": recording.started_at_ms,
@@ -313,6 +320,7 @@ impl Finish<'_> {
             "frames": self.meta.total(),
             "media": self.media_json(entries),
             "mix": self.meta.mix,
+            "meeting": self.meta.meeting.then_some(self.meta.meeting_counts),
             "voices_beyond_limit": self.meta.voices_beyond_limit,
             "files": files.iter().map(file).collect::<Vec<_>>(),
             "ledger": ledger,
@@ -351,7 +359,7 @@ pub(super) fn expected_files(recording: &Recording, meta: &RecordingMeta) -> Vec
         name: note.name.clone(),
         api_name: api_name(recording, &note.name),
         path: note.name.clone(),
-        medium: note.medium.to_string(),
+        medium: note.medium_name().to_owned(),
         speaker: note.speaker.clone(),
         content_type: content_type(&note.name).to_owned(),
         bytes: 0,

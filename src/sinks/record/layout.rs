@@ -19,6 +19,9 @@ use crate::model::{AppName, Instance, Medium, SessionId, Speaker, SpeakerUserId,
 const PLACEHOLDERS: [&str; 8] =
     ["app", "date", "time", "product", "meeting", "session", "stream", "ordinal"];
 
+/// The film of everything.
+const MEETING_FILE: &str = "meeting.mp4";
+
 /// The layout of recordings at their destination.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Layout {
@@ -111,6 +114,9 @@ impl Layout {
 
     /// The name of a track's first file, or of its folder of pictures.
     pub fn track(&self, medium: Medium, voice: Voice<'_>, kind: TrackKind) -> String {
+        if let TrackKind::Meeting(_) = kind {
+            return MEETING_FILE.to_owned();
+        }
         let stem = match self {
             Self::Template(_) => file_stem(medium, voice),
             Self::RtmsSamples => samples_stem(medium, voice),

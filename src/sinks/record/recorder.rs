@@ -150,7 +150,8 @@ impl Recorder {
             ),
         };
         // The session's media may have changed since the last run.
-        meta.media = tap.media();
+        let record = tap.record();
+        (meta.media, meta.meeting) = (record.media, record.meeting);
         let (id, cancel) = (meta.id, CancellationToken::new());
         let (shared, cancelled) = (Arc::clone(&self.shared), cancel.clone());
         let app = stream.app.clone();

@@ -18,6 +18,9 @@ pub(super) struct RecordingMeta {
     pub ordinal: u32,
     /// The recorded media.
     pub media: MediaSet,
+    /// Whether there is one film of everything.
+    #[serde(default)]
+    pub meeting: bool,
     pub started_at_ms: i64,
     /// The time origin of every file, Unix milliseconds; `None` before the first frame.
     pub origin_ms: Option<i64>,
@@ -28,6 +31,9 @@ pub(super) struct RecordingMeta {
     /// Counts of the frames in the mix, which are also in the voices' files.
     #[serde(default)]
     pub mix: Counts,
+    /// Counts of the frames in the film of everything.
+    #[serde(default)]
+    pub meeting_counts: Counts,
     /// Total counts, as older versions wrote them.
     #[serde(default)]
     pub frames: Counts,
@@ -45,7 +51,7 @@ pub(super) struct TrackNote {
     /// The speaker; empty for a track of everyone.
     #[serde(flatten)]
     pub speaker: Speaker,
-    /// Whether the track is the mix of all voices.
+    /// Whether the track is the mix of all voices, or the film of everything.
     pub is_mix: bool,
     pub kind: TrackKind,
     /// The time origin of its files; `None` if it is the recording's.
@@ -53,7 +59,18 @@ pub(super) struct TrackNote {
     pub origin_ms: Option<i64>,
 }
 
+/// What the file of everything is called where others have the name of their medium.
+const MEETING: &str = "meeting";
+
 impl TrackNote {
+    /// The name of its medium.
+    pub(super) fn medium_name(&self) -> &'static str {
+        match self.kind {
+            TrackKind::Meeting(_) => MEETING,
+            _ => self.medium.as_str(),
+        }
+    }
+
     pub(super) fn voice(&self) -> Voice<'_> {
         match self.speaker.key() {
             _ if self.is_mix => Voice::Mix,
@@ -77,11 +94,13 @@ impl RecordingMeta {
             stream_id,
             ordinal,
             media: MediaSet::default(),
+            meeting: false,
             started_at_ms,
             origin_ms: None,
             tracks: Vec::new(),
             counts: BTreeMap::new(),
             mix: Counts::default(),
+            meeting_counts: Counts::default(),
             frames: Counts::default(),
             voices_beyond_limit: 0,
         }

@@ -18,13 +18,12 @@ use super::disk_quota::DiskQuota;
 use super::finalize::{blocking, expected_files};
 use super::recording_meta::RecordingMeta;
 use super::spool::Spool;
-use super::track_set::TrackSet;
+use super::track_set::{Filming, TrackSet};
 use super::upload::announce_recording;
 use crate::capture::Events;
 use crate::capture::event::Subject;
 use crate::hub::{Frame, LeftOut, LeftOuts, Tap, Tapped};
 use crate::metrics::Metrics;
-use crate::model::CaptureMode;
 
 /// Frames are written in batches: a thread is used once for all that arrive in this time.
 const GATHER: Duration = Duration::from_millis(200);
@@ -64,7 +63,7 @@ pub(super) async fn record_stream(
         let taken: LeftOuts = frames.iter().map(|frame| LeftOut::of(frame)).collect();
         let mut now = match state.take() {
             Some(state) => state,
-            None => match open_writer(&shared, &subject, &meta, tap.captures()).await {
+            None => match open_writer(&shared, &subject, &meta, &tap).await {
                 Ok(state) => state,
                 Err(error) => {
                     if !std::mem::replace(&mut has_warned, true) {
@@ -172,20 +171,21 @@ async fn open_writer(
     shared: &Shared,
     subject: &Subject,
     meta: &RecordingMeta,
-    captures: Option<CaptureMode>,
+    tap: &Tap,
 ) -> io::Result<WriterState> {
     let spool = shared.spool().await?;
     let destination = shared.destinations.of_app(&subject.app).map_err(io::Error::other)?;
     let (layout, meta) = (Arc::clone(&destination.layout), meta.clone());
     let (quota, metrics) = (Arc::clone(&shared.quota), shared.metrics.clone());
-    let limits = captures.map(|mode| shared.capture_limits(mode));
+    let limits = tap.captures().map(|mode| shared.capture_limits(mode));
+    let filming = Filming { expected: tap.media(), shows_screen: shared.shows_screen };
     let subject = subject.clone();
     let open = move || {
         // The metadata on disk knows the tracks.
         let known = spool.meta(meta.id).unwrap_or_else(|_| meta.clone());
-        let meta = RecordingMeta { media: meta.media, ..known };
-        let tracks =
-            TrackSet::open(Arc::clone(&spool), layout, meta.clone(), quota.max_each_bytes())?;
+        let meta = RecordingMeta { media: meta.media, meeting: meta.meeting, ..known };
+        let max_bytes = quota.max_each_bytes();
+        let tracks = TrackSet::open(Arc::clone(&spool), layout, meta.clone(), max_bytes, filming)?;
         let capture =
             limits.and_then(|limits| open_capture(&spool, &meta, &subject, limits, metrics));
         let waiting = VecDeque::new();

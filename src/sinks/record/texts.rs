@@ -8,7 +8,10 @@ use thiserror::Error;
 use tokio::fs::File;
 use tokio::io::{AsyncWriteExt, BufWriter};
 
-use crate::model::{Cursor, Entry, EntryBody, EntryKind, Medium, StreamRecord, rfc3339};
+use super::track::Cue;
+use crate::model::{
+    Cursor, Entry, EntryBody, EntryKind, Medium, StreamRecord, TranscriptLine, one_line, rfc3339,
+};
 use crate::store::{Store, StoreError};
 use crate::transcript::Transcript;
 use crate::transcript::format::{Format, Writer};
@@ -17,6 +20,9 @@ use crate::transcript::lines::Lines;
 const TRANSCRIPTS: [Format; 4] = [Format::Vtt, Format::Srt, Format::Txt, Format::Jsonl];
 /// The entries read from the store at a time.
 const PAGE: u32 = 500;
+/// The most bytes of a film's text in memory, and the approximate memory of a line beside its text.
+const MAX_CUES_BYTES: usize = 16 << 20;
+const CUE_BYTES: usize = 64;
 /// The highest entry number that both databases can compare with.
 const LAST_SEQ: u64 = i64::MAX as u64;
 
@@ -82,6 +88,34 @@ impl Texts<'_> {
         let is_event = |kind: &EntryKind| !matches!(kind, EntryKind::Transcript | EntryKind::Chat);
         let kinds: Vec<EntryKind> = EntryKind::ALL.into_iter().filter(is_event).collect();
         self.entries("events", &kinds).await
+    }
+
+    /// The lines of the transcript for the text of a film, as far as they fit.
+    pub(super) async fn cues(&self) -> Result<Vec<Cue>, TextError> {
+        let (id, store) = (self.stream.session_id, self.store.clone());
+        let mut lines = Lines::of_stream(store, id, self.streams, self.stream.ordinal, true);
+        let (mut cues, mut bytes) = (Vec::new(), 0);
+        while let Some(line) = lines.next().await? {
+            let cue = self.cue(&line.said);
+            bytes += CUE_BYTES + cue.text.len();
+            if bytes > MAX_CUES_BYTES {
+                tracing::warn!(
+                    "the transcript is too long for a film; the film has the beginning of it"
+                );
+                break;
+            }
+            cues.push(cue);
+        }
+        Ok(cues)
+    }
+
+    fn cue(&self, said: &TranscriptLine) -> Cue {
+        let since = |ms: i64| u64::try_from(ms.saturating_sub(self.origin_ms)).unwrap_or_default();
+        let text = match &said.speaker.name {
+            Some(name) => format!("{}: {}", one_line(name), one_line(&said.text)),
+            None => one_line(&said.text).to_string(),
+        };
+        Cue { start_ms: since(said.start_ms), end_ms: since(said.end_ms), text }
     }
 
     async fn transcript_as(&self, format: Format) -> Result<Text, TextError> {

@@ -2,7 +2,7 @@
 //! origin.
 //!
 //! All functions block (`std::fs`), read no clock and start no thread. A [`Track`] holds one participant or one mixed
-//! stream; a [`Mix`] adds participants up. Both can be killed at any moment and resumed: nothing written before the
+//! stream; a [`Mix`] adds participants up; a [`Meeting`] is one film of everything. All can be killed at any moment and resumed: nothing written before the
 //! last `sync` is lost, and the files play as they are.
 //!
 //! Only the header of a file is synced to the disk before `finish`: a killed process loses nothing, and a power cut the
@@ -27,6 +27,9 @@ use thiserror::Error;
 
 pub use kind::{TrackKind, Unrecordable};
 pub use mix::Mix;
+pub use mp4::meeting::{
+    Cue, Meeting, MeetingFormat, NowShown, SoundFormat, complete as complete_meeting,
+};
 pub use wav::{Coding, WavFormat};
 
 use mp4::Mp4Track;
@@ -214,5 +217,7 @@ fn open_writer(path: &Path, kind: TrackKind, origin_ms: i64) -> io::Result<Box<d
         TrackKind::Ogg { channels } => Box::new(OggTrack::open(path, channels, origin_ms)?),
         TrackKind::Mp4 => Box::new(Mp4Track::open(path, origin_ms)?),
         TrackKind::Pictures => Box::new(Pictures::open(path, origin_ms)?),
+        // A film is more than one medium of one participant: see `Meeting`.
+        TrackKind::Meeting(_) => return Err(io::ErrorKind::InvalidInput.into()),
     })
 }

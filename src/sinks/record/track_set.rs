@@ -2,6 +2,7 @@
 
 mod aligned;
 mod counting;
+mod film;
 mod notes;
 mod open;
 
@@ -13,11 +14,13 @@ use std::time::{Duration, Instant};
 use self::aligned::align_track;
 pub(super) use self::aligned::finish_tracks;
 use self::counting::Progress;
-use self::open::{OpenTrack, TrackOrMix};
+use self::film::EarlyFrames;
+pub(super) use self::film::Filming;
+use self::open::{Film, OpenTrack, TrackOrMix};
 use super::layout::Layout;
 use super::recording_meta::RecordingMeta;
 use super::spool::Spool;
-use super::track::{TrackError, TrackKind, shift};
+use super::track::{NowShown, TrackError, TrackKind, shift};
 use crate::hub::{Frame, LeftOuts};
 use crate::model::{Medium, SpeakerKey, TimeOf, believed};
 
@@ -56,8 +59,12 @@ pub(super) struct TrackSet {
     /// The local time.
     now_ms: i64,
     has_warned: bool,
-    /// The content of the mix before its files were shifted: its earlier origin, and the end of each voice.
-    moved_mix: Option<(i64, HashMap<SpeakerKey, i64>)>,
+    /// The content of mixes before their files were shifted: the earlier origin, and the end of each voice.
+    moved_mixes: HashMap<Key, (i64, HashMap<SpeakerKey, i64>)>,
+    filming: Filming,
+    early: EarlyFrames,
+    /// What the film shows while its files are shifted.
+    now_shown: Option<NowShown>,
     /// Dropped frames that are not reported to the stream's ledger yet.
     left_out: LeftOuts,
     /// When the metadata was last written, and whether frames were dropped since.
@@ -70,6 +77,8 @@ pub(super) struct TrackSet {
 enum Key {
     One(Medium, Option<SpeakerKey>),
     Mix,
+    /// The film of everything.
+    Meeting,
 }
 
 impl TrackSet {
@@ -79,6 +88,7 @@ impl TrackSet {
         layout: Arc<Layout>,
         meta: RecordingMeta,
         max_bytes: u64,
+        filming: Filming,
     ) -> io::Result<Self> {
         spool.save(&meta)?;
         Ok(Self {
@@ -95,7 +105,10 @@ impl TrackSet {
             uses: 0,
             now_ms: i64::MIN,
             has_warned: false,
-            moved_mix: None,
+            moved_mixes: HashMap::new(),
+            filming,
+            early: EarlyFrames::default(),
+            now_shown: None,
             left_out: LeftOuts::default(),
             saved_at: Instant::now(),
             is_meta_old: false,
@@ -125,6 +138,7 @@ impl TrackSet {
         self.note_new(frames);
         while let Some(frame) = frames.pop_front() {
             self.write(&frame)?;
+            self.film(&frame)?;
             self.held_bytes += FRAME_BYTES + frame.payload.len();
             if self.held_bytes >= MAX_HELD_BYTES {
                 self.write_held()?;
@@ -169,6 +183,7 @@ impl TrackSet {
 
     /// Closes all files and writes the counts to the metadata. The files may be opened again.
     pub(super) fn close_all(&mut self) -> io::Result<()> {
+        self.film_early()?;
         self.keys().iter().try_for_each(|key| self.close(key))?;
         self.is_synced = true;
         self.spool.save(&self.meta)
@@ -201,9 +216,11 @@ impl TrackSet {
         }
         // The counts of every file must be final before it is shifted.
         self.sync()?;
-        let mix = self.open.get(&Key::Mix).and_then(OpenTrack::mix);
-        self.moved_mix = mix.map(|mix| (origin_ms, mix.ends()));
+        let mixes = self.open.iter().filter_map(|(key, open)| Some((key, open.mix()?)));
+        self.moved_mixes = mixes.map(|(key, mix)| (key.clone(), (origin_ms, mix.ends()))).collect();
+        let now_shown = self.open.get(&Key::Meeting).and_then(OpenTrack::now_shown);
         self.close_all()?;
+        self.now_shown = now_shown;
         self.closed_bytes += longer;
         self.meta.begin_at(moved_ms);
         let by_ms = origin_ms - oldest_ms;
@@ -226,6 +243,9 @@ impl TrackSet {
         // A frame long after the last one of its file brings all the silence in between.
         if self.bytes() >= self.max_bytes {
             self.leave_out(frame, |counts| &mut counts.beyond_limit);
+            return Ok(());
+        }
+        if !self.meta.records(frame.medium) {
             return Ok(());
         }
         let kind = match TrackKind::of(frame.medium, &frame.stream.effective) {
@@ -251,12 +271,13 @@ impl TrackSet {
         match (&is_open, key) {
             (Ok(true), _) => {}
             (Ok(false), Key::Mix) => self.meta.mix.beyond_limit += 1,
+            (Ok(false), Key::Meeting) => self.meta.meeting_counts.beyond_limit += 1,
             (Ok(false), Key::One(..)) => {
                 self.count_voice(key);
                 self.leave_out(frame, |counts| &mut counts.beyond_limit);
             }
             // It was lost with its voice's file.
-            (Err(_), Key::Mix) => {}
+            (Err(_), Key::Mix | Key::Meeting) => {}
             (Err(_), Key::One(..)) => self.leave_out(frame, |counts| &mut counts.lost),
         }
         if !is_open? {
@@ -278,6 +299,9 @@ impl TrackSet {
                 Some(who) => mix.write(frame.at_ms, &who, &frame.payload),
                 None => Ok(()),
             },
+            TrackOrMix::Meeting(meeting) => {
+                meeting.write(frame.medium, frame.at_ms, frame.speaker_key(), &frame.payload)
+            }
         };
         // Before the error is handled: the frame is lost with its file.
         open.progress.take(frame);
@@ -310,12 +334,18 @@ impl TrackSet {
         }
         let aligned = align_track(&self.spool, &mut self.meta, note);
         let (path, origin_ms) = self.checked(aligned)?;
-        let writer = TrackOrMix::resume(&path, *key == Key::Mix, kind, origin_ms);
+        let film = Film { now_ms: frame.at_ms, shows_screen: self.filming.shows_screen };
+        let writer = TrackOrMix::resume(&path, *key == Key::Mix, kind, origin_ms, film);
         let mut writer = self.checked(writer)?;
-        if let (TrackOrMix::Mix(mix), Some((had_origin_ms, ends))) =
-            (&mut writer, self.moved_mix.take_if(|_| *key == Key::Mix))
+        if let (Some(mix), Some((had_origin_ms, ends))) =
+            (writer.mix_mut(), self.moved_mixes.remove(key))
         {
             mix.remember(had_origin_ms, ends);
+        }
+        if let TrackOrMix::Meeting(meeting) = &mut writer
+            && let Some(shown) = self.now_shown.take()
+        {
+            meeting.go_on(shown);
         }
         let of = &self.meta.tracks[note].speaker;
         let is_named = of.name.is_some() || of.key().is_none();
@@ -347,7 +377,7 @@ impl TrackSet {
             for (key, open) in std::mem::take(&mut self.open) {
                 self.lose(&key, open.progress);
             }
-            self.held_bytes = 0;
+            (self.held_bytes, self.now_shown) = (0, None);
             // Measured again: the writers' own counts include what is lost.
             self.closed_bytes = self.spool.bytes(self.meta.id);
             error.source

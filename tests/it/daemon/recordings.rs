@@ -3,6 +3,7 @@
 mod access;
 mod files;
 pub(super) mod kit;
+mod meeting;
 mod places;
 mod restarts;
 mod trouble;

@@ -22,8 +22,8 @@ use rtmsd::http::{
 use rtmsd::hub::{Feed, Hub, WriterSettings};
 use rtmsd::metrics::Metrics;
 use rtmsd::model::{
-    AppName, CaptureMode, MediaSet, NodeId, Outcome, Product, Retention, StopReason, StreamId,
-    StreamRecord,
+    AppName, CaptureMode, MediaSet, MeetingPicture, NodeId, Outcome, Product, RecordSet, Retention,
+    StopReason, StreamId, StreamRecord,
 };
 use rtmsd::seal::KeyRing;
 use rtmsd::secret::Secret;
@@ -144,7 +144,9 @@ impl Default for Wiring {
 /// Recordings that never run.
 fn recordings(context: &Context, apps: &Apps, folder: &Path) -> Recordings {
     let settings = record::Settings {
-        media: MediaSet::default(),
+        record: RecordSet::default(),
+        received: MediaSet::default(),
+        picture: MeetingPicture::Speaker,
         place: Place::Folder(folder.join("recordings")),
         layout: Layout::RtmsSamples,
         spools: folder.join("spool"),

@@ -150,7 +150,7 @@ fn frames_without_start_codes_decode_too() {
 }
 
 /// The duration and size that a `<video>` element reports, and its position after a seek.
-async fn watch(browser: &Browser, path: &Path) -> Value {
+pub(super) async fn watch(browser: &Browser, path: &Path) -> Value {
     let page = path.with_extension("html");
     let name = path.file_name().unwrap().to_str().unwrap();
     fs::write(&page, format!("<video src=\"{name}\" muted></video>")).unwrap();

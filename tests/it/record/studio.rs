@@ -7,7 +7,10 @@ use base64::prelude::{BASE64_STANDARD, Engine};
 use rtmsd::clock::now_ms;
 use rtmsd::hub::{Feed, Hub, WriterSettings};
 use rtmsd::model::params::Params;
-use rtmsd::model::{CaptureMode, Medium, Outcome, StopReason, StreamRecord, UnreadableMessages};
+use rtmsd::model::{
+    CaptureMode, MediaSet, Medium, MeetingPicture, Outcome, StopReason, StreamRecord,
+    UnreadableMessages,
+};
 use rtmsd::rtms::message::{self, Message};
 use rtmsd::rtms::params::Effective;
 use rtmsd::sinks::record;
@@ -53,7 +56,9 @@ impl Studio {
         let (hub, writer) = Hub::new(store.clone(), 1, WriterSettings::default());
         let spools = folder.path().join(spools);
         let settings = record::Settings {
-            media: Medium::Audio.into(),
+            record: MediaSet::from(Medium::Audio).into(),
+            received: Medium::Audio.into(),
+            picture: MeetingPicture::Speaker,
             place: Place::Folder(folder.path().join("recordings")),
             layout: Layout::parse("{stream}").unwrap(),
             spools: spools.clone(),

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use super::mp4::meeting::{MeetingFormat, SoundFormat};
 use super::wav::{Coding, WavFormat};
 use crate::model::Medium;
 use crate::model::params::{AudioCodec, AudioContent, Channels, VideoCodec};
@@ -20,6 +21,8 @@ pub enum TrackKind {
     Mp4,
     /// JPEG or PNG: a folder of images named by time, and `index.jsonl`.
     Pictures,
+    /// One MP4 of all voices and one picture at a time.
+    Meeting(MeetingFormat),
 }
 
 /// Why a medium cannot be recorded.
@@ -59,6 +62,12 @@ impl TrackKind {
             // One byte per 5 ms, rounded up.
             Self::Ogg { .. } => 1,
             Self::Mp4 | Self::Pictures => 0,
+            Self::Meeting(format) => match format.sound {
+                // The voices in a file of their own. Silence in the film takes a twentieth of that.
+                Some(SoundFormat::Flac(wav)) => wav.bytes_per_ms() * 2,
+                Some(SoundFormat::Opus { .. }) => 1,
+                None => 0,
+            },
         }
     }
 
@@ -67,7 +76,7 @@ impl TrackKind {
         match self {
             Self::Wav(_) => Some("wav"),
             Self::Ogg { .. } => Some("ogg"),
-            Self::Mp4 => Some("mp4"),
+            Self::Mp4 | Self::Meeting(_) => Some("mp4"),
             Self::Pictures => None,
         }
     }
@@ -79,10 +88,7 @@ fn audio_kind(audio: EffectiveAudio) -> Result<TrackKind, Unrecordable> {
         AudioContent::Rtp => return Err(Unrecordable::Rtp),
         AudioContent::Raw => {}
     }
-    let channels = match audio.channels.ok_or(unknown)? {
-        Channels::Mono => 1,
-        Channels::Stereo => 2,
-    };
+    let channels = channel_count(audio.channels.ok_or(unknown)?);
     let coding = match audio.codec.ok_or(unknown)? {
         AudioCodec::Opus => return Ok(TrackKind::Ogg { channels }),
         AudioCodec::L16 => Coding::L16,
@@ -91,6 +97,13 @@ fn audio_kind(audio: EffectiveAudio) -> Result<TrackKind, Unrecordable> {
     };
     let rate_hz = audio.sample_rate.ok_or(unknown)?.hz();
     Ok(TrackKind::Wav(WavFormat { coding, rate_hz, channels: channels.into() }))
+}
+
+pub(super) fn channel_count(channels: Channels) -> u8 {
+    match channels {
+        Channels::Mono => 1,
+        Channels::Stereo => 2,
+    }
 }
 
 fn video_kind(codec: VideoCodec) -> TrackKind {

@@ -127,6 +127,16 @@ impl Mix {
         self.file.added + self.reach.saturating_sub(self.file.len())
     }
 
+    /// The length of the audio so far, in bytes.
+    pub(super) fn len(&self) -> u64 {
+        self.file.len()
+    }
+
+    /// The audio so far at a position, in bytes; less where it ends.
+    pub(super) fn sound(&self, position: u64, bytes: usize) -> io::Result<Vec<u8>> {
+        self.file.there(position, bytes)
+    }
+
     fn add(&mut self, at_ms: i64, who: &SpeakerKey, payload: &Bytes) -> io::Result<()> {
         if wav::whole_samples(self.file.format, payload).is_empty() {
             self.counts.unreadable += 1;

@@ -2,6 +2,7 @@
 
 mod annexb;
 mod boxes;
+pub(super) mod meeting;
 mod part;
 mod sps;
 #[cfg(test)]
@@ -86,7 +87,7 @@ impl Mp4Track {
     fn take(&mut self, frame: &Timed) -> io::Result<()> {
         let units = annexb::nal_units(&frame.payload);
         let has = |kind| units.iter().any(|unit| annexb::unit_type(unit) == kind);
-        self.note_sets(&units);
+        self.has_unwritten_sets |= note_sets(&mut self.sets, &units);
         let is_key = has(annexb::IDR);
         if !is_key && (self.needs_key || !has(annexb::SLICE)) {
             // Parameter sets alone are written with the next picture.
@@ -109,33 +110,11 @@ impl Mp4Track {
             Some(&self.sets).filter(|_| is_key && self.has_unwritten_sets && self.sets_in_band);
         let data = sample_data(&units, is_key, sets);
         let at_ms = (frame.at_ms - self.origin_ms) as u64;
-        let pushed = part.push(Sample { at_ms, duration_ms: 0, is_key, data });
+        let pushed = part.push(Sample { at: at_ms, duration: 0, is_key, data });
         self.needs_key = pushed.is_err();
         self.has_unwritten_sets = pushed.is_err();
         self.counts.written += u64::from(pushed.is_ok());
         pushed
-    }
-
-    /// Stores parameter sets: an SPS starts a new collection. Ignores sets that are too large for any picture.
-    fn note_sets(&mut self, units: &[&[u8]]) {
-        let of = |kind| units.iter().filter(move |unit| annexb::unit_type(unit) == kind);
-        let sps = of(annexb::SPS).next_back();
-        let pps: Vec<_> = of(annexb::PPS).take(MAX_PPS).collect();
-        if sps.is_none() && pps.is_empty() {
-            return;
-        }
-        self.has_unwritten_sets = true;
-        let bytes: usize = sps.iter().chain(&pps).map(|unit| unit.len()).sum();
-        if bytes > MAX_SETS_BYTES {
-            self.sets = ParameterSets::default();
-            return;
-        }
-        if let Some(sps) = sps {
-            self.sets.sps = sps.to_vec();
-        }
-        if !pps.is_empty() {
-            self.sets.pps = pps.into_iter().map(|unit| unit.to_vec()).collect();
-        }
     }
 
     /// Ensures that a file for pictures of the newest sets is open; false if the sets are incomplete.
@@ -211,6 +190,29 @@ pub(super) fn shift_file(from: &Path, to: &Path, by_ms: u64) -> io::Result<()> {
         Reopened::Part(part) => part.shift(by_ms),
         Reopened::Begun | Reopened::Foreign => Ok(()),
     }
+}
+
+/// Stores parameter sets: an SPS starts a new collection. Ignores sets that are too large for any picture. Whether there
+/// are any.
+fn note_sets(sets: &mut ParameterSets, units: &[&[u8]]) -> bool {
+    let of = |kind| units.iter().filter(move |unit| annexb::unit_type(unit) == kind);
+    let sps = of(annexb::SPS).next_back();
+    let pps: Vec<_> = of(annexb::PPS).take(MAX_PPS).collect();
+    if sps.is_none() && pps.is_empty() {
+        return false;
+    }
+    let bytes: usize = sps.iter().chain(&pps).map(|unit| unit.len()).sum();
+    if bytes > MAX_SETS_BYTES {
+        *sets = ParameterSets::default();
+        return true;
+    }
+    if let Some(sps) = sps {
+        sets.sps = sps.to_vec();
+    }
+    if !pps.is_empty() {
+        sets.pps = pps.into_iter().map(|unit| unit.to_vec()).collect();
+    }
+    true
 }
 
 /// The units with length prefixes. In a key frame, `sets` replace its own.

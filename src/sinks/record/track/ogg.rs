@@ -1,7 +1,7 @@
 //! Writes Opus in Ogg (RFC 7845) without transcoding. An interrupted stream continues as the same logical stream, which
 //! the `ogg` crate's writer does not support, so the pages are built here.
 
-mod packet;
+pub(super) mod packet;
 mod page;
 #[cfg(test)]
 mod tests;

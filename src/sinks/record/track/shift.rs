@@ -6,6 +6,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::mp4::meeting;
 use super::{TrackKind, mp4, ogg, parts, pictures, wav};
 
 /// The origin of a track moves in whole steps, because silence in Opus has no other length.
@@ -29,6 +30,15 @@ pub fn prepare_copies(base: &Path, kind: TrackKind, from_ms: i64, to_ms: i64) ->
             TrackKind::Ogg { .. } => ogg::shift_file(&from, &to, by_ms)?,
             TrackKind::Mp4 => mp4::shift_file(&from, &to, by_ms)?,
             TrackKind::Pictures => pictures::shift_folder(&from, &to, by_ms, to_ms)?,
+            TrackKind::Meeting(_) => {
+                meeting::shift_file(&from, &to, by_ms)?;
+                let voices = meeting::voices_path(&from);
+                if voices.exists() {
+                    let to = copy_of(&voices, to_ms);
+                    remove_if_present(&to)?;
+                    wav::shift_file(&voices, &to, by_ms)?;
+                }
+            }
         }
     }
     Ok(())
@@ -37,6 +47,11 @@ pub fn prepare_copies(base: &Path, kind: TrackKind, from_ms: i64, to_ms: i64) ->
 /// Replaces the files with copies of this origin, if there are any. May be called again.
 pub fn commit_copies(base: &Path, origin_ms: i64) -> io::Result<()> {
     for path in (1..=1 + parts::MAX_PARTS).map(|number| parts::part_path(base, number)) {
+        let voices = meeting::voices_path(&path);
+        let copy = copy_of(&voices, origin_ms);
+        if copy.exists() {
+            fs::rename(&copy, &voices)?;
+        }
         let copy = copy_of(&path, origin_ms);
         if copy.exists() {
             // `rename` replaces a file, but no folder that holds something.

@@ -4,7 +4,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::open::TrackOrMix;
+use super::open::{Film, TrackOrMix};
 use crate::model::RecordingId;
 use crate::sinks::record::recording_meta::{RecordingMeta, TrackNote};
 use crate::sinks::record::spool::Spool;
@@ -76,7 +76,9 @@ pub(crate) fn finish_tracks(
         let (path, origin_ms) =
             align_track(spool, &mut meta, index).map_err(|error| error.source)?;
         let note = meta.tracks[index].clone();
-        let writer = TrackOrMix::resume(&path, note.is_mix, note.kind, origin_ms);
+        // Nothing is added to a film.
+        let film = Film { now_ms: origin_ms, shows_screen: false };
+        let writer = TrackOrMix::resume(&path, note.is_mix, note.kind, origin_ms, film);
         let finished = writer.and_then(TrackOrMix::finish).map_err(|error| error.source)?;
         tracks.push((note, finished));
     }

@@ -83,9 +83,14 @@ impl TrackSet {
         self.account(key, &news, progress.newest);
     }
 
-    /// Reports to the ledger. A frame in the mix is in its voice's file too: only the latter is reported.
+    /// Reports to the ledger. A frame in the mix is in its voice's file too: only the latter is reported. A film shows
+    /// one picture of several, so that what it leaves out is no loss.
     fn account(&mut self, key: &Key, news: &Counts, (at_ms, bytes): (i64, usize)) {
-        let Key::One(medium, _) = key else { return self.meta.mix.add(news) };
+        let medium = match key {
+            Key::One(medium, _) => medium,
+            Key::Mix => return self.meta.mix.add(news),
+            Key::Meeting => return self.meta.meeting_counts.add(news),
+        };
         self.counts_of(*medium).add(news);
         if news.left_out() > 0 {
             self.left_out.add(LeftOut::frames(*medium, at_ms, news.left_out(), bytes));
@@ -98,16 +103,22 @@ impl TrackSet {
         let unwritten = progress.counted.since(progress.synced);
         let counts = match key {
             Key::Mix => &mut self.meta.mix,
+            Key::Meeting => &mut self.meta.meeting_counts,
             Key::One(medium, _) => self.counts_of(*medium),
         };
         // Saturating: after a restart the counts may lag behind.
         counts.written = counts.written.saturating_sub(unwritten.written);
         counts.truncated = counts.truncated.saturating_sub(unwritten.truncated);
         counts.lost += progress.unsynced.frames();
-        // A frame of the mix is reported with its voice's file.
-        if *key != Key::Mix {
-            progress.unsynced.into_iter().for_each(|span| self.left_out.add(span));
-        }
+        // A frame of the mix, and one of the film that has a file of its own, is reported with that file.
+        let own = self.meta.media;
+        let is_reported = |span: &LeftOut| match key {
+            Key::One(..) => true,
+            Key::Mix => false,
+            Key::Meeting => !own.contains(span.medium),
+        };
+        let spans = progress.unsynced.into_iter().filter(is_reported);
+        spans.for_each(|span| self.left_out.add(span));
         self.is_meta_old = true;
     }
 

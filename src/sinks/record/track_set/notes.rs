@@ -17,7 +17,8 @@ impl TrackSet {
         let known = self.meta.tracks.len();
         let mut seen = HashSet::new();
         for frame in frames {
-            if !self.believes(frame) || self.bytes() >= self.max_bytes {
+            let is_own = self.meta.records(frame.medium);
+            if !is_own || !self.believes(frame) || self.bytes() >= self.max_bytes {
                 continue;
             }
             let Ok(kind) = TrackKind::of(frame.medium, &frame.stream.effective) else { continue };
@@ -63,9 +64,10 @@ impl TrackSet {
             (Key::One(medium, _), Some(speaker)) => (*medium, Voice::One(speaker), speaker.clone()),
             (Key::One(medium, _), None) => (*medium, Voice::All, Speaker::default()),
             (Key::Mix, _) => (Medium::Audio, Voice::Mix, Speaker::default()),
+            (Key::Meeting, _) => (Medium::Video, Voice::Mix, Speaker::default()),
         };
         let name = self.unused(self.layout.track(medium, voice, kind));
-        let is_mix = *key == Key::Mix;
+        let is_mix = !matches!(key, Key::One(..));
         let origin_ms = self.meta.origin_ms;
         TrackNote { name, medium, speaker, is_mix, kind, origin_ms }
     }
@@ -108,6 +110,7 @@ fn is_of(note: &TrackNote, key: &Key, kind: TrackKind) -> bool {
     let (medium, speaker, is_mix) = match key {
         Key::One(medium, speaker) => (*medium, speaker.clone(), false),
         Key::Mix => (Medium::Audio, None, true),
+        Key::Meeting => (Medium::Video, None, true),
     };
     note.medium == medium
         && note.speaker.key() == speaker

@@ -3,7 +3,9 @@
 use std::path::Path;
 
 use super::counting::Progress;
-use crate::sinks::record::track::{Counts, Finished, Mix, Track, TrackError, TrackKind};
+use crate::sinks::record::track::{
+    Counts, Finished, Meeting, Mix, NowShown, Track, TrackError, TrackKind,
+};
 
 /// An open track.
 pub(super) struct OpenTrack {
@@ -18,6 +20,16 @@ pub(super) struct OpenTrack {
 pub(super) enum TrackOrMix {
     Track(Track),
     Mix(Box<Mix>),
+    Meeting(Box<Meeting>),
+}
+
+/// How a film is opened.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Film {
+    /// When a further film starts, in Unix milliseconds.
+    pub now_ms: i64,
+    /// Whether a shared screen comes before cameras.
+    pub shows_screen: bool,
 }
 
 impl OpenTrack {
@@ -25,6 +37,7 @@ impl OpenTrack {
         match &self.writer {
             TrackOrMix::Track(track) => track.counts(),
             TrackOrMix::Mix(mix) => mix.counts(),
+            TrackOrMix::Meeting(meeting) => meeting.counts(),
         }
     }
 
@@ -32,6 +45,15 @@ impl OpenTrack {
         match &self.writer {
             TrackOrMix::Track(_) => None,
             TrackOrMix::Mix(mix) => Some(mix),
+            TrackOrMix::Meeting(meeting) => meeting.mix(),
+        }
+    }
+
+    /// What a film shows.
+    pub(super) fn now_shown(&self) -> Option<NowShown> {
+        match &self.writer {
+            TrackOrMix::Track(_) | TrackOrMix::Mix(_) => None,
+            TrackOrMix::Meeting(meeting) => meeting.shown(),
         }
     }
 
@@ -39,6 +61,7 @@ impl OpenTrack {
         match &self.writer {
             TrackOrMix::Track(track) => track.bytes(),
             TrackOrMix::Mix(mix) => mix.bytes(),
+            TrackOrMix::Meeting(meeting) => meeting.bytes(),
         }
     }
 
@@ -47,6 +70,7 @@ impl OpenTrack {
         match &self.writer {
             TrackOrMix::Track(track) => track.held_bytes(),
             TrackOrMix::Mix(_) => 0,
+            TrackOrMix::Meeting(meeting) => meeting.held_bytes(),
         }
     }
 
@@ -54,6 +78,7 @@ impl OpenTrack {
         match &mut self.writer {
             TrackOrMix::Track(track) => track.sync(),
             TrackOrMix::Mix(mix) => mix.sync(),
+            TrackOrMix::Meeting(meeting) => meeting.sync(),
         }
     }
 }
@@ -64,8 +89,14 @@ impl TrackOrMix {
         is_mix: bool,
         kind: TrackKind,
         origin_ms: i64,
+        film: Film,
     ) -> Result<Self, TrackError> {
         match kind {
+            TrackKind::Meeting(format) => {
+                let Film { now_ms, shows_screen } = film;
+                let meeting = Meeting::resume(path, format, origin_ms, now_ms, shows_screen)?;
+                Ok(Self::Meeting(Box::new(meeting)))
+            }
             TrackKind::Wav(format) if is_mix => {
                 Mix::resume(path, format, origin_ms).map(|mix| Self::Mix(Box::new(mix)))
             }
@@ -73,10 +104,20 @@ impl TrackOrMix {
         }
     }
 
+    /// The voices that are added up in it.
+    pub(super) fn mix_mut(&mut self) -> Option<&mut Mix> {
+        match self {
+            Self::Track(_) => None,
+            Self::Mix(mix) => Some(mix),
+            Self::Meeting(meeting) => meeting.mix_mut(),
+        }
+    }
+
     pub(super) fn finish(self) -> Result<Finished, TrackError> {
         match self {
             Self::Track(track) => track.finish(),
             Self::Mix(mix) => mix.finish(),
+            Self::Meeting(meeting) => meeting.finish(),
         }
     }
 }

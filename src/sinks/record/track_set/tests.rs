@@ -68,7 +68,7 @@ fn takes_of(max_bytes: u64) -> (TempDir, TrackSet) {
         ..RecordingMeta::new(SessionId(Uuid::nil()), stream_id, 1, NOW)
     };
     let layout = Arc::new(Layout::parse("{stream}").unwrap());
-    (root, TrackSet::open(spool, layout, meta, max_bytes).unwrap())
+    (root, TrackSet::open(spool, layout, meta, max_bytes, Filming::default()).unwrap())
 }
 
 fn counts_of(batches: &[(i64, Vec<i64>)]) -> Counts {
@@ -172,7 +172,8 @@ fn a_kill_while_files_are_moved_costs_nothing() {
         }
         let (spool, layout) = (Arc::clone(&killed.spool), Arc::clone(&killed.layout));
         let meta = spool.meta(meta.id).unwrap();
-        let mut resumed = TrackSet::open(spool, layout, meta, u64::MAX).unwrap();
+        let mut resumed =
+            TrackSet::open(spool, layout, meta, u64::MAX, Filming::default()).unwrap();
         take(&mut resumed, speech(None, NOW - 10_000, 500, 7), NOW + 2_000);
         resumed.close_all().unwrap();
         // A killed mix does not know its content by voice: it accepts nothing that may be in it.
@@ -238,7 +239,7 @@ fn channels_with_equal_path_names_have_separate_files_even_after_a_restart() {
         takes.close_all().unwrap();
         let (spool, layout) = (Arc::clone(&takes.spool), Arc::clone(&takes.layout));
         let meta = takes.spool.meta(takes.meta.id).unwrap();
-        takes = TrackSet::open(spool, layout, meta, u64::MAX).unwrap();
+        takes = TrackSet::open(spool, layout, meta, u64::MAX, Filming::default()).unwrap();
     }
     let names: Vec<&str> = takes.meta().tracks.iter().map(|note| &*note.name).collect();
     let expected = ["audio-channel-a_b.wav", "audio-channel-a_b-speaker1.wav", "audio-mix.wav"];

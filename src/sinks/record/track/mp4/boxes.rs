@@ -1,20 +1,23 @@
-//! The boxes of a fragmented MP4 (ISO/IEC 14496-12 and -15; pure): one video track, times in milliseconds.
+//! The boxes of a fragmented MP4 (ISO/IEC 14496-12 and -15; pure): one video track, times in milliseconds; and what a
+//! film of several tracks shares with it.
 
 use super::sps::{HIGH_PROFILES, Picture};
 
 /// The ticks per second.
 const TIMESCALE: u32 = 1000;
 
-const TRACK: u32 = 1;
+/// The only track of a file of pictures.
+pub(super) const TRACK: u32 = 1;
 
 /// The flags of key frames and of dependent samples: `sample_depends_on` and `sample_is_non_sync_sample` (ISO/IEC
 /// 14496-12, section 8.8.3.1).
 const FLAGS_KEY: u32 = 0x0200_0000;
-const FLAGS_OTHER: u32 = 0x0101_0000;
+pub(super) const FLAGS_OTHER: u32 = 0x0101_0000;
 
-/// The offsets of sequence number, time and samples in a `moof` of this writer, in which everything before the
+/// The offsets of sequence number, track, time and samples in a `moof` of this writer, in which everything before the
 /// samples has a fixed length.
 const SEQUENCE_AT: usize = 20;
+const TRACK_AT: usize = 44;
 pub(super) const TIME_AT: usize = 60;
 const COUNT_AT: usize = 80;
 const SAMPLES_AT: usize = 88;
@@ -33,24 +36,33 @@ pub(super) struct ParameterSets {
     pub pps: Vec<Vec<u8>>,
 }
 
-/// A picture with its duration, in milliseconds.
+/// A picture or a packet of sound. Times are ticks of its track, which are milliseconds for pictures.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Sample {
     /// The time since the origin.
-    pub at_ms: u64,
-    pub duration_ms: u32,
+    pub at: u64,
+    pub duration: u32,
     pub is_key: bool,
-    /// NAL units with length prefixes of four bytes.
+    /// Of a picture: NAL units with length prefixes of four bytes.
     pub data: Vec<u8>,
 }
 
-/// The header values of a whole fragment.
+/// The header values of a whole fragment. Times are ticks of its track.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct FragmentInfo {
     pub sequence: u32,
-    pub at_ms: u64,
-    pub duration_ms: u64,
+    pub track: u32,
+    pub at: u64,
+    pub duration: u64,
     pub data_bytes: u64,
+}
+
+/// The header values of one sample of a fragment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct SampleInfo {
+    pub duration: u32,
+    pub bytes: u32,
+    pub is_key: bool,
 }
 
 /// Everything before the first fragment. The duration, in milliseconds, counts from the origin; 0 means unknown.
@@ -107,29 +119,38 @@ fn track_box(out: &mut Boxes, sets: &ParameterSets, picture: Picture) {
         });
         out.part(b"minf", |out| {
             out.full(b"vmhd", 0, 1, |out| out.u32s(&[0, 0]));
-            out.part(b"dinf", |out| {
-                out.full(b"dref", 0, 0, |out| {
-                    out.u32(1);
-                    // The media are in this file.
-                    out.full(b"url ", 0, 1, |_| {});
-                });
-            });
+            data_reference(out);
             out.part(b"stbl", |out| {
                 out.full(b"stsd", 0, 0, |out| {
                     out.u32(1);
                     out.part(b"avc1", |out| sample_entry(out, sets, picture));
                 });
-                // Every sample is in a fragment.
-                out.full(b"stts", 0, 0, |out| out.u32(0));
-                out.full(b"stsc", 0, 0, |out| out.u32(0));
-                out.full(b"stsz", 0, 0, |out| out.u32s(&[0, 0]));
-                out.full(b"stco", 0, 0, |out| out.u32(0));
+                no_samples(out);
             });
         });
     });
 }
 
-fn sample_entry(out: &mut Boxes, sets: &ParameterSets, picture: Picture) {
+/// Says that the media are in this file.
+pub(super) fn data_reference(out: &mut Boxes) {
+    out.part(b"dinf", |out| {
+        out.full(b"dref", 0, 0, |out| {
+            out.u32(1);
+            out.full(b"url ", 0, 1, |_| {});
+        });
+    });
+}
+
+/// The sample table of a track in which every sample is in a fragment.
+pub(super) fn no_samples(out: &mut Boxes) {
+    out.full(b"stts", 0, 0, |out| out.u32(0));
+    out.full(b"stsc", 0, 0, |out| out.u32(0));
+    out.full(b"stsz", 0, 0, |out| out.u32s(&[0, 0]));
+    out.full(b"stco", 0, 0, |out| out.u32(0));
+}
+
+/// The description of H.264, without its name.
+pub(super) fn sample_entry(out: &mut Boxes, sets: &ParameterSets, picture: Picture) {
     // Reserved, then the index of the data reference.
     out.bytes(&[0, 0, 0, 0, 0, 0, 0, 1]);
     out.u32s(&[0; 4]);
@@ -161,8 +182,8 @@ fn sample_entry(out: &mut Boxes, sets: &ParameterSets, picture: Picture) {
     });
 }
 
-/// A fragment of consecutive samples.
-pub(super) fn movie_fragment(sequence: u32, samples: &[Sample]) -> Vec<u8> {
+/// A fragment of consecutive samples of one track.
+pub(super) fn movie_fragment(track: u32, sequence: u32, samples: &[Sample]) -> Vec<u8> {
     let data_bytes: usize = samples.iter().map(|sample| sample.data.len()).sum();
     let mut out = Boxes::default();
     out.bytes.reserve(SAMPLES_AT + samples.len() * SAMPLE_BYTES + 8 + data_bytes);
@@ -170,8 +191,8 @@ pub(super) fn movie_fragment(sequence: u32, samples: &[Sample]) -> Vec<u8> {
         out.full(b"mfhd", 0, 0, |out| out.u32(sequence));
         out.part(b"traf", |out| {
             // Offsets count from this `moof`.
-            out.full(b"tfhd", 0, 0x2_0000, |out| out.u32(TRACK));
-            out.full(b"tfdt", 1, 0, |out| out.u64(samples.first().map_or(0, |s| s.at_ms)));
+            out.full(b"tfhd", 0, 0x2_0000, |out| out.u32(track));
+            out.full(b"tfdt", 1, 0, |out| out.u64(samples.first().map_or(0, |s| s.at)));
             // The offset of the data; for each sample its duration, size and flags.
             out.full(b"trun", 0, 0x701, |out| {
                 out.u32(samples.len() as u32);
@@ -179,7 +200,7 @@ pub(super) fn movie_fragment(sequence: u32, samples: &[Sample]) -> Vec<u8> {
                 out.u32((SAMPLES_AT + samples.len() * SAMPLE_BYTES + 8) as u32);
                 for sample in samples {
                     let flags = if sample.is_key { FLAGS_KEY } else { FLAGS_OTHER };
-                    out.u32s(&[sample.duration_ms, sample.data.len() as u32, flags]);
+                    out.u32s(&[sample.duration, sample.data.len() as u32, flags]);
                 }
             });
         });
@@ -190,23 +211,36 @@ pub(super) fn movie_fragment(sequence: u32, samples: &[Sample]) -> Vec<u8> {
 
 /// Parses a whole `moof` of this writer.
 pub(super) fn read_moof(moof: &[u8]) -> Option<FragmentInfo> {
-    let number = |at: usize| Some(u32::from_be_bytes(moof.get(at..at + 4)?.try_into().ok()?));
-    let count = number(COUNT_AT)? as usize;
+    let count = number_at(moof, COUNT_AT)? as usize;
     if count > MAX_SAMPLES || moof.len() != SAMPLES_AT + count * SAMPLE_BYTES {
         return None;
     }
-    let sum = |field: usize| {
-        (0..count).try_fold(0u64, |sum, index| {
-            Some(sum + u64::from(number(SAMPLES_AT + index * SAMPLE_BYTES + field)?))
-        })
+    let sum = |field: fn(&SampleInfo) -> u32| {
+        moof_samples(moof).map(|sample| u64::from(field(&sample))).sum()
     };
-    let at_ms = u64::from(number(TIME_AT)?) << 32 | u64::from(number(TIME_AT + 4)?);
+    let at = u64::from(number_at(moof, TIME_AT)?) << 32 | u64::from(number_at(moof, TIME_AT + 4)?);
     Some(FragmentInfo {
-        sequence: number(SEQUENCE_AT)?,
-        at_ms,
-        duration_ms: sum(0)?,
-        data_bytes: sum(4)?,
+        sequence: number_at(moof, SEQUENCE_AT)?,
+        track: number_at(moof, TRACK_AT)?,
+        at,
+        duration: sum(|sample| sample.duration),
+        data_bytes: sum(|sample| sample.bytes),
     })
+}
+
+/// The samples of a `moof` that [`read_moof`] can parse.
+pub(super) fn moof_samples(moof: &[u8]) -> impl Iterator<Item = SampleInfo> {
+    moof.get(SAMPLES_AT..).unwrap_or_default().chunks_exact(SAMPLE_BYTES).filter_map(|sample| {
+        Some(SampleInfo {
+            duration: number_at(sample, 0)?,
+            bytes: number_at(sample, 4)?,
+            is_key: number_at(sample, 8)? == FLAGS_KEY,
+        })
+    })
+}
+
+fn number_at(bytes: &[u8], at: usize) -> Option<u32> {
+    Some(u32::from_be_bytes(bytes.get(at..at + 4)?.try_into().ok()?))
 }
 
 /// The parameter sets in the beginning of a file of this writer.
@@ -236,12 +270,12 @@ pub(super) fn duration_at(beginning: &[u8]) -> Option<usize> {
 
 /// A writer of sequential and nested boxes.
 #[derive(Default)]
-struct Boxes {
-    bytes: Vec<u8>,
+pub(super) struct Boxes {
+    pub bytes: Vec<u8>,
 }
 
 impl Boxes {
-    fn part(&mut self, name: &[u8; 4], fill: impl FnOnce(&mut Self)) {
+    pub(super) fn part(&mut self, name: &[u8; 4], fill: impl FnOnce(&mut Self)) {
         let at = self.bytes.len();
         self.u32(0);
         self.bytes(name);
@@ -251,26 +285,32 @@ impl Boxes {
         self.bytes[at..at + 4].copy_from_slice(&length.to_be_bytes());
     }
 
-    fn full(&mut self, name: &[u8; 4], version: u8, flags: u32, fill: impl FnOnce(&mut Self)) {
+    pub(super) fn full(
+        &mut self,
+        name: &[u8; 4],
+        version: u8,
+        flags: u32,
+        fill: impl FnOnce(&mut Self),
+    ) {
         self.part(name, |out| {
             out.u32(u32::from(version) << 24 | flags);
             fill(out);
         });
     }
 
-    fn bytes(&mut self, bytes: &[u8]) {
+    pub(super) fn bytes(&mut self, bytes: &[u8]) {
         self.bytes.extend_from_slice(bytes);
     }
 
-    fn u32(&mut self, number: u32) {
+    pub(super) fn u32(&mut self, number: u32) {
         self.bytes(&number.to_be_bytes());
     }
 
-    fn u32s(&mut self, numbers: &[u32]) {
+    pub(super) fn u32s(&mut self, numbers: &[u32]) {
         numbers.iter().for_each(|number| self.u32(*number));
     }
 
-    fn u64(&mut self, number: u64) {
+    pub(super) fn u64(&mut self, number: u64) {
         self.bytes(&number.to_be_bytes());
     }
 
@@ -281,7 +321,7 @@ impl Boxes {
     }
 
     /// The identity matrix.
-    fn matrix(&mut self) {
+    pub(super) fn matrix(&mut self) {
         self.u32s(&[0x1_0000, 0, 0, 0, 0x1_0000, 0, 0, 0, 0x4000_0000]);
     }
 }

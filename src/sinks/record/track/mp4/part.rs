@@ -26,7 +26,7 @@ const MAX_BEGINNING_BYTES: u64 = 17 << 20;
 const SMALL_BYTES: u64 = 64 << 10;
 
 /// The most that a killed process may leave of a fragment: a picture that fills one arrives in a message of 16 MiB.
-const MAX_FRAGMENT_BYTES: u64 = 24 << 20;
+pub(super) const MAX_FRAGMENT_BYTES: u64 = 24 << 20;
 
 /// One MP4 file: pictures of one size.
 pub(super) struct Part {
@@ -50,7 +50,7 @@ pub(super) struct Part {
 }
 
 /// The length and the name of a box.
-const BOX_HEADER_BYTES: u64 = 8;
+pub(super) const BOX_HEADER_BYTES: u64 = 8;
 
 /// The result of reopening a file.
 pub(super) enum Reopened {
@@ -140,8 +140,8 @@ impl Part {
             (Some(info), Some(data_bytes)) if data_bytes == info.data_bytes + BOX_HEADER_BYTES => {
                 self.end = data_at + data_bytes;
                 self.sequence = info.sequence;
-                self.first_ms.get_or_insert(info.at_ms);
-                self.end_ms = info.at_ms + info.duration_ms;
+                self.first_ms.get_or_insert(info.at);
+                self.end_ms = info.at + info.duration;
                 Ok(true)
             }
             _ => Ok(false),
@@ -150,17 +150,17 @@ impl Part {
 
     /// Adds a picture. Times increase: one that does not is moved behind its predecessor.
     pub(super) fn push(&mut self, mut sample: Sample) -> io::Result<()> {
-        let previous_ms = self.newest.as_ref().map(|newest| newest.at_ms);
+        let previous_ms = self.newest.as_ref().map(|newest| newest.at);
         let earliest_ms = previous_ms.map_or(self.end_ms, |previous_ms| previous_ms + 1);
-        sample.at_ms = sample.at_ms.max(earliest_ms);
+        sample.at = sample.at.max(earliest_ms);
         if let Some(mut newest) = self.newest.take() {
             // The cast fits: a file spans at most `MAX_SPAN_MS`.
-            newest.duration_ms = (sample.at_ms - newest.at_ms) as u32;
-            self.last_duration_ms = newest.duration_ms;
+            newest.duration = (sample.at - newest.at) as u32;
+            self.last_duration_ms = newest.duration;
             self.samples.push(newest);
         }
         self.bytes_waiting += sample.data.len();
-        let since_ms = self.samples.first().map_or(0, |first| sample.at_ms - first.at_ms);
+        let since_ms = self.samples.first().map_or(0, |first| sample.at - first.at);
         let is_full = since_ms >= FRAGMENT_MS
             || sample.is_key && since_ms >= FRAGMENT_MS / 2
             || self.bytes_waiting >= FRAGMENT_BYTES
@@ -178,7 +178,7 @@ impl Part {
     /// Writes the rest.
     pub(super) fn close(mut self, origin_ms: i64) -> io::Result<(TrackFile, u64)> {
         if let Some(mut newest) = self.newest.take() {
-            newest.duration_ms = self.last_duration_ms.clamp(1, MAX_LAST_PICTURE_MS);
+            newest.duration = self.last_duration_ms.clamp(1, MAX_LAST_PICTURE_MS);
             self.samples.push(newest);
         }
         self.sync()?;
@@ -196,12 +196,12 @@ impl Part {
         let (Some(first), Some(last)) = (self.samples.first(), self.samples.last()) else {
             return Ok(());
         };
-        let (first_ms, end_ms) = (first.at_ms, last.at_ms + u64::from(last.duration_ms));
-        let fragment = boxes::movie_fragment(self.sequence + 1, &self.samples);
+        let (first_ms, end_ms) = (first.at, last.at + u64::from(last.duration));
+        let fragment = boxes::movie_fragment(boxes::TRACK, self.sequence + 1, &self.samples);
         // Before the write: after an error they are lost, and memory stays bounded.
         self.samples.clear();
         self.bytes_waiting = self.newest.as_ref().map_or(0, |newest| newest.data.len());
-        if let Err(error) = self.write_fragment(&fragment) {
+        if let Err(error) = write_fragment(&self.file, self.end, &fragment) {
             // It depends on the lost ones.
             self.newest = None;
             self.bytes_waiting = 0;
@@ -217,14 +217,6 @@ impl Part {
         Ok(())
     }
 
-    /// Writes the first bytes last: until then, players see a nameless box up to the end of the file and skip it. Many
-    /// reject the whole file because of a truncated `moof`.
-    fn write_fragment(&self, fragment: &[u8]) -> io::Result<()> {
-        let (name, rest) = fragment.split_at(BOX_HEADER_BYTES as usize);
-        self.file.write_all_at(rest, self.end + BOX_HEADER_BYTES)?;
-        self.file.write_all_at(name, self.end)
-    }
-
     fn say_duration(&self) -> io::Result<()> {
         let beginning = boxes::file_header(&self.sets, self.picture, self.end_ms);
         let Some(at) = boxes::duration_at(&beginning) else { return Ok(()) };
@@ -235,6 +227,14 @@ impl Part {
     pub(super) fn held_bytes(&self) -> usize {
         self.newest.as_ref().map_or(0, |newest| newest.data.len())
     }
+}
+
+/// Writes the first bytes last: until then, players see a nameless box up to the end of the file and skip it. Many
+/// reject the whole file because of a truncated `moof`.
+pub(super) fn write_fragment(file: &File, at: u64, fragment: &[u8]) -> io::Result<()> {
+    let (name, rest) = fragment.split_at(BOX_HEADER_BYTES as usize);
+    file.write_all_at(rest, at + BOX_HEADER_BYTES)?;
+    file.write_all_at(name, at)
 }
 
 /// How much of a file to read for its beginning: the length of its first two boxes; the whole file if it is small.
@@ -271,7 +271,12 @@ fn is_cut_beginning(there: &[u8]) -> bool {
 }
 
 /// The length of the box at this offset, if it has this name and is whole.
-fn box_bytes(file: &File, at: u64, length: u64, name: &[u8; 4]) -> io::Result<Option<u64>> {
+pub(super) fn box_bytes(
+    file: &File,
+    at: u64,
+    length: u64,
+    name: &[u8; 4],
+) -> io::Result<Option<u64>> {
     if length.saturating_sub(at) < BOX_HEADER_BYTES {
         return Ok(None);
     }
@@ -288,7 +293,7 @@ mod tests {
     use super::*;
 
     fn sample(at_ms: u64) -> Sample {
-        Sample { at_ms, duration_ms: 0, is_key: true, data: vec![0, 0, 0, 1, 0x65] }
+        Sample { at: at_ms, duration: 0, is_key: true, data: vec![0, 0, 0, 1, 0x65] }
     }
 
     #[test]

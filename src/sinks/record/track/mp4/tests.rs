@@ -59,7 +59,7 @@ fn pictures(path: &Path) -> Vec<(u64, u32, bool)> {
             sequence += 1;
             assert_eq!(info.sequence, sequence);
             assert_eq!(u64::from(number(at + bytes)), info.data_bytes + 8);
-            let mut time_ms = info.at_ms;
+            let mut time_ms = info.at;
             for sample in (at + 88..at + bytes).step_by(12) {
                 pictures.push((time_ms, number(sample), number(sample + 8) == 0x0200_0000));
                 time_ms += u64::from(number(sample));
@@ -311,7 +311,7 @@ fn a_file_with_more_than_a_megabyte_of_sets_goes_on() {
     let mut part = Part::create(&path, ParameterSets { sps, pps }, picture).unwrap();
     for at_ms in [0, 40] {
         let data = sample_data(&annexb::nal_units(&film[0]), true, None);
-        part.push(Sample { at_ms, duration_ms: 0, is_key: true, data }).unwrap();
+        part.push(Sample { at: at_ms, duration: 0, is_key: true, data }).unwrap();
     }
     part.close(ORIGIN_MS).unwrap();
     let whole = fs::read(&path).unwrap();

@@ -1,12 +1,12 @@
 //! Parses the length of an Opus packet (RFC 6716, section 3; pure).
 
 /// Opus counts samples at 48 kHz, whatever the input rate.
-pub(super) const SAMPLES_PER_MS: u64 = 48;
+pub(in crate::sinks::record::track) const SAMPLES_PER_MS: u64 = 48;
 
 const MAX_PACKET_SAMPLES: u64 = 120 * SAMPLES_PER_MS;
 
 /// The number of samples in a packet; `None` if it is not an Opus packet.
-pub(super) fn packet_samples(packet: &[u8]) -> Option<u64> {
+pub(in crate::sinks::record::track) fn packet_samples(packet: &[u8]) -> Option<u64> {
     let first = *packet.first()?;
     let config = first >> 3;
     // Frame lengths of SILK, hybrid and CELT (RFC 6716, table 2).
@@ -26,7 +26,10 @@ pub(super) fn packet_samples(packet: &[u8]) -> Option<u64> {
 }
 
 /// This much silence, rounded down to 20 ms: packets of up to six full-band frames that decode to zero.
-pub(super) fn silent_packets(samples: u64, channels: u8) -> impl Iterator<Item = Vec<u8>> {
+pub(in crate::sinks::record::track) fn silent_packets(
+    samples: u64,
+    channels: u8,
+) -> impl Iterator<Item = Vec<u8>> {
     const FRAME: u64 = 20 * SAMPLES_PER_MS;
     const FRAMES_PER_PACKET: u64 = 6;
     let frames = samples / FRAME;

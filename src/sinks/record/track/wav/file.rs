@@ -207,7 +207,7 @@ impl WavFile {
     }
 
     /// Reads audio from disk and memory; less where the file ends.
-    fn there(&self, position: u64, bytes: usize) -> io::Result<Vec<u8>> {
+    pub(crate) fn there(&self, position: u64, bytes: usize) -> io::Result<Vec<u8>> {
         let in_file = self.tail_at.saturating_sub(position).min(bytes as u64) as usize;
         let mut there = self.read(position, in_file)?;
         let from = position.saturating_sub(self.tail_at).min(self.tail.len() as u64) as usize;

@@ -100,7 +100,7 @@ fn silence_counts_and_ends_at_the_streams_share() {
     // A restart counts what is there.
     let (spool, layout) = (Arc::clone(&takes.spool), Arc::clone(&takes.layout));
     let meta = spool.meta(takes.meta.id).unwrap();
-    let again = TrackSet::open(spool, layout, meta, share).unwrap();
+    let again = TrackSet::open(spool, layout, meta, share, Filming::default()).unwrap();
     assert_eq!(again.bytes(), lies);
 }
 
@@ -172,7 +172,8 @@ fn a_file_whose_header_a_power_cut_zeroed_is_kept() {
     // The stream continues and ends.
     let meta = spool.meta(id).unwrap();
     let layout = Arc::clone(&takes.layout);
-    let mut takes = TrackSet::open(Arc::clone(&spool), layout, meta, u64::MAX).unwrap();
+    let mut takes =
+        TrackSet::open(Arc::clone(&spool), layout, meta, u64::MAX, Filming::default()).unwrap();
     take(&mut takes, speech(None, NOW + 1_000, 50, 7), NOW + 2_000);
     takes.close_all().unwrap();
     for _ in 0..2 {
