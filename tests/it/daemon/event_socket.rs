@@ -135,20 +135,20 @@ async fn each_event_both_ways_has_its_effect_once() {
     let log = log_of(&zoom, daemon.api()).await;
     log.lines(2).await;
     zoom.perform(MeetingAction::Interrupt).await;
-    eventually("the interruption came both ways", async || {
-        let socket = report(&zoom).delivered.get("meeting.rtms_interrupted").copied();
-        let webhooks = zoom.simulator.report().webhooks.delivered;
-        (socket == Some(1) && webhooks.get("meeting.rtms_interrupted") == Some(&1)).then_some(())
+    // A busy machine may cause more of them.
+    eventually("every interruption came both ways and counts once", async || {
+        let name = "meeting.rtms_interrupted";
+        let sent = report(&zoom).delivered.get(name).copied()?;
+        let posted = zoom.simulator.report().webhooks.delivered.get(name).copied()?;
+        let stream = daemon.api().stream(log.session_id()).await?;
+        let rows = webhooks(daemon.api()).await;
+        let recorded = rows.iter().filter(|webhook| webhook["event"] == name).count() as u64;
+        let counts = [posted, stream.interrupts.unsigned_abs(), recorded];
+        counts.iter().all(|count| *count == sent).then_some(())
     })
     .await;
-    let known = log.page().of("transcript").len();
-    log.lines(known + 5).await;
     let stream = daemon.api().stream(log.session_id()).await.unwrap();
-    assert_eq!((stream.interrupts, stream.generation), (1, 1));
-    let webhooks = webhooks(daemon.api()).await;
-    let interruptions =
-        webhooks.iter().filter(|webhook| webhook["event"] == "meeting.rtms_interrupted");
-    assert_eq!(interruptions.count(), 1, "{webhooks:?}");
+    assert_eq!(stream.generation, 1, "the stream was announced once");
     zoom.close_clean().await;
 }
 
