@@ -145,6 +145,7 @@ fn read_app(read: &mut Reader<'_>, name: AppName, public_url: Option<&str>) -> O
     let oauth_base_url = base_url(read, "ZOOM_OAUTH_BASE_URL", &oauth, true);
     let configured = read_configured(read, client.as_ref());
     let video_api = products::video_api(read);
+    let products = products::served(read);
     let handshake_ids = products::handshake_ids(read);
     let params = media::read_params(read);
     let policies = policies::read_policies(read);
@@ -154,7 +155,7 @@ fn read_app(read: &mut Reader<'_>, name: AppName, public_url: Option<&str>) -> O
     let api_base_url = api_base_url?;
     Some(App {
         name,
-        products: Product::ALL.to_vec(),
+        products: products?,
         client: client?,
         events_url: events_url?,
         secret_tokens: secret_tokens?,

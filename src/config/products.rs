@@ -25,6 +25,15 @@ pub(super) fn video_sdk(read: &mut Reader<'_>) -> Option<Option<(Credentials, Se
     Some(Some((credentials, Secret::new(secret_token?))))
 }
 
+/// The products of the app of the variables, and of apps that name none.
+pub(super) fn served(read: &mut Reader<'_>) -> Option<Vec<Product>> {
+    let with_phone = read.flag("ZOOM_PHONE")?;
+    Some(match with_phone {
+        true => Product::ALL.to_vec(),
+        false => Product::RELEASED.to_vec(),
+    })
+}
+
 /// `None` after a mistake, `Some(None)` if it is not set.
 pub(super) fn video_api(read: &mut Reader<'_>) -> Option<Option<Credentials>> {
     match (read.optional("ZOOM_VIDEO_API_KEY"), read.optional("ZOOM_VIDEO_API_SECRET")) {
@@ -50,7 +59,7 @@ pub(super) fn handshake_ids(read: &mut Reader<'_>) -> Option<HandshakeIds> {
         }
     };
     let form = "product, meeting_uuid, or pairs such as webinar:meeting_uuid, separated by commas, of \
-                meeting, webinar, video_sdk and contact_center";
+                meeting, webinar, video_sdk, contact_center and phone";
     ids.or_else(|| read.wrong("RTMS_HANDSHAKE_ID_KEY", form))
 }
 

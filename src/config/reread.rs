@@ -9,13 +9,14 @@ use super::variables::variables;
 use crate::sinks::record::target;
 
 /// The variables that count when they are read again on SIGHUP, beside those of the fields of an app.
-pub(super) const REREAD: [&str; 9] = [
+pub(super) const REREAD: [&str; 10] = [
     "API_TOKENS",
     "LOG_LEVEL",
     "MEDIA_TYPES_FLAG",
     "RUST_LOG",
     "ZOOM_APPS",
     "ZOOM_APPS_FILE",
+    "ZOOM_PHONE",
     "ZOOM_VIDEO_SDK_KEY",
     "ZOOM_VIDEO_SDK_SECRET",
     "ZOOM_VIDEO_SECRET_TOKEN",

@@ -417,7 +417,7 @@ fn the_key_of_the_id_is_a_setting_per_product() {
     assert_eq!(ids("product"), []);
     assert_eq!(ids("MEETING_UUID"), Product::ALL);
     assert_eq!(ids("webinar:meeting_uuid, video_sdk:product"), [Product::Webinar]);
-    for wrong in ["session_id", "webinar", "phone:meeting_uuid", "webinar:session_id", ","] {
+    for wrong in ["session_id", "webinar", "phones:meeting_uuid", "webinar:session_id", ","] {
         assert_eq!(mistakes(&[("RTMS_HANDSHAKE_ID_KEY", wrong)]), ["RTMS_HANDSHAKE_ID_KEY"]);
     }
 }

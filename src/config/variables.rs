@@ -53,13 +53,14 @@ const fn variable(name: &'static str, default: &'static str, about: &'static str
 }
 
 /// Every setting, in the order of the documents.
-pub const SECTIONS: [Section; 19] = [
+pub const SECTIONS: [Section; 20] = [
     Section {
         title: "Your Zoom app (marketplace.zoom.us, Manage, your app)",
         variables: zoom::APP,
     },
     Section { title: "A Video SDK app beside it", variables: zoom::VIDEO_SDK },
     Section { title: "Further Zoom apps", variables: zoom::FURTHER },
+    Section { title: "Zoom Phone (experimental)", variables: zoom::EXPERIMENTAL },
     Section { title: "Installing (OAuth)", variables: zoom::INSTALL },
     Section { title: "Access to the REST API", variables: server::API },
     Section { title: "Dashboard", variables: server::DASHBOARD },

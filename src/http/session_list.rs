@@ -25,7 +25,7 @@ pub(super) fn parse_page(
     let app = params.filled("app");
     let app = app.map(|name| AppName::parse(name).map_err(|_| ApiError::UnknownApp)).transpose()?;
     let apps = app.map_or(AppScope::All, |name| AppScope::Only([name].into()));
-    let problem = "must be meeting, webinar, video_sdk or contact_center";
+    let problem = "must be meeting, webinar, video_sdk, contact_center or phone";
     Ok(SessionPage {
         before: params.parsed_filled("before", "must be the id of a session", SessionId::parse)?,
         limit: params.limit()?,

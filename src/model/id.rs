@@ -160,13 +160,19 @@ named! {
         VideoSdk: "video_sdk",
         /// An engagement of Zoom Contact Center.
         ContactCenter: "contact_center",
+        /// A call of Zoom Phone: experimental, as Zoom has announced it and not released it (section 23.3).
+        Phone: "phone",
     }
 }
 
 impl Product {
+    /// The products that an app serves unless its settings say otherwise: all but the experimental ones.
+    pub const RELEASED: [Self; 4] =
+        [Self::Meeting, Self::Webinar, Self::VideoSdk, Self::ContactCenter];
+
     /// Whether this product identifies speakers by channel and has texts as user ids (section 23.2).
     pub fn names_channels(self) -> bool {
-        self == Product::ContactCenter
+        matches!(self, Product::ContactCenter | Product::Phone)
     }
 }
 
@@ -182,6 +188,8 @@ named! {
         SessionId: "session_id",
         /// The id of a Contact Center engagement.
         EngagementId: "engagement_id",
+        /// The id of a call of Zoom Phone.
+        CallId: "call_id",
         /// The meeting number, for a meeting that an API client has named but no webhook has announced yet.
         MeetingId: "meeting_id",
     }
@@ -189,8 +197,13 @@ named! {
 
 impl IdKey {
     /// The keys of webhooks, in the order in which Zoom's SDK prefers them when several are given.
-    pub const ANNOUNCED: [IdKey; 4] =
-        [IdKey::MeetingUuid, IdKey::WebinarUuid, IdKey::SessionId, IdKey::EngagementId];
+    pub const ANNOUNCED: [IdKey; 5] = [
+        IdKey::MeetingUuid,
+        IdKey::WebinarUuid,
+        IdKey::SessionId,
+        IdKey::EngagementId,
+        IdKey::CallId,
+    ];
 }
 
 /// The identity of a Zoom conversation: the product, the JSON key of the id, and the id itself.

@@ -13,7 +13,7 @@ mod resolve;
 
 use serde::Serialize;
 
-use super::{MediaSet, Medium};
+use super::{MediaSet, Medium, Product};
 
 pub use language::Language;
 pub use names::{
@@ -147,6 +147,18 @@ impl Default for TranscriptParams {
 }
 
 impl Params {
+    /// The parameters for a stream of this product: a call of Zoom Phone has audio and a transcript only (section 23.3).
+    /// Where nothing of them is left, Zoom's answer decides.
+    #[must_use]
+    pub fn in_product(self, product: Product) -> Self {
+        let of_calls = MediaSet::from([Medium::Audio, Medium::Transcript]);
+        let media = self.media.without(self.media.without(of_calls));
+        match product {
+            Product::Phone if !media.is_empty() => Self { media, ..self },
+            _ => self,
+        }
+    }
+
     /// Returns whether this medium is to be received.
     pub fn wants(&self, medium: Medium) -> bool {
         self.media.contains(medium)

@@ -58,7 +58,7 @@ impl Session {
         match self.instance.product {
             // Zoom's REST API takes the meeting number and not the UUID (rtms-protocol.md section 14.1).
             Product::Meeting | Product::Webinar => self.meeting_id.as_deref(),
-            Product::VideoSdk | Product::ContactCenter => Some(self.instance.id()),
+            Product::VideoSdk | Product::ContactCenter | Product::Phone => Some(self.instance.id()),
         }
     }
 }

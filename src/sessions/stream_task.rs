@@ -91,7 +91,7 @@ impl StreamTask {
         let stream = &claim.stream;
         // The session's media at the time of the announcement.
         let own = stream.media.as_ref().map(|plan| &plan.params);
-        let params = own.unwrap_or(&app.params).clone();
+        let params = own.unwrap_or(&app.params).clone().in_product(stream.instance.product);
         let mut feed = Feed::new(Arc::clone(&hub), stream, claim.last_seq, params.media);
         let beginning = feed.capture().map(|capture| {
             capture.hide(app.secrets());

@@ -26,6 +26,7 @@ impl MeetingIdentity {
             Product::Webinar => IdKey::WebinarUuid,
             Product::VideoSdk => IdKey::SessionId,
             Product::ContactCenter => IdKey::EngagementId,
+            Product::Phone => IdKey::CallId,
         }
     }
 
@@ -44,6 +45,7 @@ impl MeetingIdentity {
             Product::Webinar => "webinar",
             Product::VideoSdk => "session",
             Product::ContactCenter => "contact_center",
+            Product::Phone => "phone",
         }
     }
 
@@ -85,7 +87,7 @@ pub(super) fn rtms_started(identity: &MeetingIdentity, of: &Announced<'_>, now_m
     payload.insert("server_urls".to_owned(), of.server_urls.into());
     let mut add = |name: &str, value: Value| payload.insert(name.to_owned(), value);
     // The fields of section 13.6, which differ by product.
-    if identity.product != Product::ContactCenter {
+    if !identity.product.names_channels() {
         add("account_id", identity.account_id.clone().into());
     }
     if matches!(identity.product, Product::Meeting | Product::Webinar) {
@@ -117,7 +119,7 @@ pub(super) fn rtms_stopped(
 }
 
 /// `meeting.started` or `meeting.ended`, as `what` says, or the product's equivalent. The simulator sends none for
-/// a Contact Center engagement.
+/// a Contact Center engagement or a phone call.
 pub(super) fn meeting_lifecycle(
     identity: &MeetingIdentity,
     what: &str,
@@ -131,7 +133,7 @@ pub(super) fn meeting_lifecycle(
         "timezone": "UTC",
     });
     match (identity.product, what) {
-        (Product::ContactCenter, _) => return None,
+        (Product::ContactCenter | Product::Phone, _) => return None,
         (Product::VideoSdk, _) => {
             object = json!({
                 "session_id": identity.instance_id, "session_key": identity.meeting_id,

@@ -28,6 +28,7 @@ pub(super) fn router(state: &Arc<SimulatorState>) -> Router<Arc<SimulatorState>>
         .route("/v2/live_meetings/{id}/rtms_app/status", routing::patch(status::update_meeting))
         .route("/v2/videosdk/sessions/{id}/rtms_app/status", routing::patch(status::update_session))
         .route("/v2/contact_center/{id}/rtms_app/status", routing::put(status::update_engagement))
+        .route("/v2/phone/calls/{id}/rtms_app/status", routing::patch(status::update_call))
         .route_layer(with_faults(Call::Status));
     let users = Router::new()
         .route("/v2/users/{user_id}", routing::get(show_user))

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::{Quirk, Script};
-use crate::model::Medium;
+use crate::model::{Medium, Product};
 use crate::secret::Secret;
 pub use app::ZoomApp;
 pub use oauth::{Consent, OAuthSettings, User};
@@ -131,6 +131,13 @@ impl Default for Settings {
 }
 
 impl Settings {
+    /// The media that Zoom sends the app: a phone call has audio and a transcript only (section 23.3).
+    pub(super) fn granted_media(&self) -> Vec<Medium> {
+        let is_of_calls = |medium: &Medium| matches!(medium, Medium::Audio | Medium::Transcript);
+        let is_call = self.script.product == Product::Phone;
+        self.scopes.iter().copied().filter(|it| !is_call || is_of_calls(it)).collect()
+    }
+
     /// The quirks of the settings and of the script.
     pub(super) fn all_quirks(&self) -> Vec<Quirk> {
         self.quirks.iter().chain(&self.script.quirks).copied().collect()

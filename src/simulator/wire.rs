@@ -79,6 +79,18 @@ pub(super) fn event(event_type: u64, timestamp_ms: i64, fields: Value) -> String
     json!({"msg_type": msg_type::EVENT_UPDATE, "event": event}).to_string()
 }
 
+/// The first of the codes that the simulator uses for the events of phone calls: Zoom's are not published.
+pub(super) const PHONE_FIRST_CODE: u64 = 20_000;
+
+/// Message 6 with a code instead of a type.
+pub(super) fn code_event(event_code: u64, timestamp_ms: i64, fields: Value) -> String {
+    let mut event = json!({"event_code": event_code, "timestamp": timestamp_ms});
+    if let (Value::Object(event), Value::Object(fields)) = (&mut event, fields) {
+        event.extend(fields);
+    }
+    json!({"msg_type": msg_type::EVENT_UPDATE, "event": event}).to_string()
+}
+
 /// Message 8.
 pub(super) fn stream_state(stream: &str, state: u64, reason: u16, timestamp_ms: i64) -> String {
     json!({

@@ -320,7 +320,7 @@ async fn find_by_number(
         // A number does not reveal which of the two it belongs to.
         None => (Product::Meeting, Product::Webinar),
         Some(product @ (Product::Meeting | Product::Webinar)) => (product, product),
-        Some(Product::VideoSdk | Product::ContactCenter) => return Ok(None),
+        Some(Product::VideoSdk | Product::ContactCenter | Product::Phone) => return Ok(None),
     };
     let since_ms = now_ms.saturating_sub(FORGOTTEN_AFTER_MS);
     let values = binds![&*new.meeting_id, one.as_str(), other.as_str(), since_ms, &new.app];
@@ -335,6 +335,7 @@ fn instance_of(new: &NewSession) -> Result<Instance, StoreError> {
         Product::Meeting | Product::Webinar => IdKey::MeetingId,
         Product::VideoSdk => IdKey::SessionId,
         Product::ContactCenter => IdKey::EngagementId,
+        Product::Phone => IdKey::CallId,
     };
     Instance::new(product, key, &new.meeting_id)
         .map_err(|error| StoreError::Row(format!("the id of a new session {error}")))

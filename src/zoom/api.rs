@@ -229,6 +229,8 @@ fn status_endpoint(product: Product) -> (Method, &'static str) {
         }
         Product::VideoSdk => (Method::PATCH, "/v2/videosdk/sessions/{id}/rtms_app/status"),
         Product::ContactCenter => (Method::PUT, "/v2/contact_center/{id}/rtms_app/status"),
+        // Announced, not released (section 23.3).
+        Product::Phone => (Method::PATCH, "/v2/phone/calls/{id}/rtms_app/status"),
     }
 }
 
@@ -296,6 +298,10 @@ mod tests {
         assert_eq!(
             path(Product::ContactCenter, "e1"),
             (Method::PUT, "/v2/contact_center/e1/rtms_app/status".into())
+        );
+        assert_eq!(
+            path(Product::Phone, "c1"),
+            (Method::PATCH, "/v2/phone/calls/c1/rtms_app/status".into())
         );
     }
 

@@ -135,13 +135,21 @@ enum Change {
 
 /// The product that an event of this name is about; `None` for an event of the account or the app.
 pub fn product_of(event: &str) -> Option<Product> {
-    match event.split_once('.')?.0 {
+    let (family, rest) = event.split_once('.')?;
+    match family {
         "meeting" => Some(Product::Meeting),
         "webinar" => Some(Product::Webinar),
         "session" => Some(Product::VideoSdk),
         "contact_center" => Some(Product::ContactCenter),
+        // Zoom Phone has many events of its own, which any app may subscribe to.
+        "phone" if phone_change(rest).starts_with("rtms_") => Some(Product::Phone),
         _ => None,
     }
+}
+
+/// The part of a phone event's name that says what happened: Zoom has announced two forms (section 23.3).
+fn phone_change(rest: &str) -> &str {
+    rest.strip_prefix("call_").unwrap_or(rest)
 }
 
 /// Parses the name of a stream event; `None` for every other event.
@@ -149,6 +157,7 @@ fn rtms_event(name: &str) -> Option<(Product, Change)> {
     let (product, (_, rest)) = (product_of(name)?, name.split_once('.')?);
     let change = match product {
         Product::ContactCenter => rest.strip_prefix("voice_")?,
+        Product::Phone => phone_change(rest),
         _ => rest,
     };
     match change {
@@ -296,6 +305,7 @@ impl<'a> Payload<'a> {
                 Product::Webinar => "payload.webinar_uuid",
                 Product::VideoSdk => "payload.session_id",
                 Product::ContactCenter => "payload.engagement_id",
+                Product::Phone => "payload.call_id",
             };
             wrong_field(field, "must be a short identifier")
         })

@@ -77,6 +77,9 @@ fn scopes(app: &App) -> BTreeSet<String> {
             Product::Meeting => media().map(|medium| reads("meeting", medium)).collect(),
             Product::Webinar => media().map(|medium| reads("webinar", medium)).collect(),
             Product::ContactCenter => vec!["contact_center:read:zcc_voice_audio".to_owned()],
+            Product::Phone => {
+                ["phone:read:rtms_session", "phone:write:rtms_session"].map(str::to_owned).to_vec()
+            }
             // Its key and secret are enough.
             Product::VideoSdk => Vec::new(),
         }
@@ -107,6 +110,7 @@ fn events(app: &App) -> Vec<String> {
             Product::Webinar => "webinar.rtms_",
             Product::VideoSdk => "session.rtms_",
             Product::ContactCenter => "contact_center.voice_rtms_",
+            Product::Phone => "phone.rtms_",
         };
         events.extend(
             ["started", "stopped", "interrupted"].map(|change| format!("{prefix}{change}")),
@@ -133,7 +137,8 @@ fn marketplace_name(product: Product) -> Option<&'static str> {
         Product::Meeting => Some("ZOOM_MEETING"),
         Product::Webinar => Some("ZOOM_WEBINAR"),
         Product::ContactCenter => Some("ZOOM_CONTACT_CENTER"),
-        Product::VideoSdk => None,
+        // Zoom has not published the name for Zoom Phone.
+        Product::VideoSdk | Product::Phone => None,
     }
 }
 

@@ -24,6 +24,7 @@ mod network;
 mod operators;
 mod outage;
 mod peer;
+mod phone;
 mod pooler;
 mod products;
 mod quotas;

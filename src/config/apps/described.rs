@@ -152,12 +152,12 @@ fn unknown_field(key: &str) -> String {
     }
 }
 
-/// The products of an app: by default all of them, and for the app `video` only the Video SDK.
+/// The products of an app: by default all but the experimental ones, and for the app `video` only the Video SDK.
 fn parse_products(name: &AppName, text: Option<&str>) -> Result<Vec<Product>, String> {
     let Some(text) = text.filter(|text| !text.trim().is_empty()) else {
         return Ok(match name.as_str() {
             VIDEO_APP => vec![Product::VideoSdk],
-            _ => Product::ALL.to_vec(),
+            _ => Product::RELEASED.to_vec(),
         });
     };
     let products: Option<Vec<_>> = text.split(',').map(|it| Product::parse(it.trim())).collect();

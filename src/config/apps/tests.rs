@@ -312,6 +312,19 @@ fn a_name_is_described_once() {
 }
 
 #[test]
+fn zoom_phone_is_served_only_where_it_is_asked_for() {
+    let serves = |app: &App| app.serves(Product::Phone);
+    assert!(!serves(&config(&DEFAULT).unwrap().apps[0]));
+    let phone = [&DEFAULT[..], &[("ZOOM_PHONE", "true")]].concat();
+    assert!(serves(&config(&phone).unwrap().apps[0]));
+    let with = |products: Value| acme_with(json!({ "name": "other", "products": products }));
+    let of_list = apps(&phone, &json!([acme(), with(json!(["phone"]))]));
+    let listed: Vec<_> = of_list.iter().map(serves).collect();
+    assert_eq!(listed, [true, false, true], "an app of a list names it");
+    assert_eq!(of_list[2].products, [Product::Phone]);
+}
+
+#[test]
 fn an_app_called_video_takes_the_video_sdk_from_the_app_of_the_variables() {
     let apps = apps(&DEFAULT, &json!([acme_with(json!({"name": "video"}))]));
     assert!(!apps[0].serves(Product::VideoSdk));

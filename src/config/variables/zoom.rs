@@ -75,6 +75,13 @@ pub(super) const FURTHER: &[Variable] = &[
     ),
 ];
 
+pub(super) const EXPERIMENTAL: &[Variable] = &[variable(
+    "ZOOM_PHONE",
+    "false",
+    "EXPERIMENTAL: serve streams of Zoom Phone calls, too. Zoom has announced them and not released them, and what rtmsd \
+     knows of their protocol may change. An app of ZOOM_APPS lists phone in its products instead",
+)];
+
 pub(super) const INSTALL: &[Variable] = &[
     variable(
         "PUBLIC_URL",

@@ -102,13 +102,13 @@ fn invalid_field(name: &'static str, problem: &'static str) -> ApiError {
 fn parse_product(value: Option<&Value>) -> Result<Option<Product>, ApiError> {
     let Some(value) = value else { return Ok(None) };
     let product = value.as_str().and_then(Product::parse);
-    let problem = "must be one of meeting, webinar, video_sdk, contact_center";
+    let problem = "must be one of meeting, webinar, video_sdk, contact_center, phone";
     product.map(Some).ok_or_else(|| invalid_field("product", problem))
 }
 
 /// A meeting's or webinar's number, as people write it or as a JSON number; for other products the id.
 fn meeting_id(product: Option<Product>, value: Option<&Value>) -> Result<String, ApiError> {
-    if let Some(Product::VideoSdk | Product::ContactCenter) = product {
+    if let Some(Product::VideoSdk | Product::ContactCenter | Product::Phone) = product {
         return value
             .and_then(Value::as_str)
             // In a URL's path these two would denote another resource.
@@ -116,7 +116,7 @@ fn meeting_id(product: Option<Product>, value: Option<&Value>) -> Result<String,
             .filter(|id| Instance::new(Product::VideoSdk, IdKey::SessionId, id).is_ok())
             .map(str::to_owned)
             .ok_or_else(|| {
-                invalid_field("meeting_id", "must be the id of the session or engagement")
+                invalid_field("meeting_id", "must be the id of the session, engagement or call")
             });
     }
     let text = match value {
@@ -207,7 +207,7 @@ mod tests {
             read(body).unwrap_err()
         };
         assert!(with("platform", json!("teams")).starts_with("platform"));
-        assert!(with("product", json!("phone")).starts_with("product"));
+        assert!(with("product", json!("phones")).starts_with("product"));
         assert!(with("participant_user_id", json!("a b")).starts_with("participant_user_id"));
         assert!(with("installation_id", json!("1")).starts_with("installation_id"));
         assert!(with("metadata", json!("x")).starts_with("metadata"));

@@ -24,7 +24,7 @@ fn of_sessions() -> Vec<Route> {
                     .query("limit", "Page size: 1 to 200; default 50")
                     .query("before", "The `next` of the previous page")
                     .query("status", "Only sessions of these statuses, separated by commas")
-                    .query("product", "Only meeting, webinar, video_sdk or contact_center")
+                    .query("product", "Only meeting, webinar, video_sdk, contact_center or phone")
                     .query("app", "Only sessions of this app")
                     .query("q", "Only sessions with this text in an id, the meeting number, the host or the metadata")
                     .errors(&[404])

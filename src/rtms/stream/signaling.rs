@@ -135,11 +135,15 @@ impl Stream {
     }
 
     fn wanted_events(&self) -> Vec<u16> {
-        if !self.is_contact_center() {
-            return MEETING_EVENTS.to_vec();
-        }
         let common = MEETING_EVENTS.into_iter().filter(|event| *event < CONTACT_CENTER_FIRST);
-        common.chain(CONTACT_CENTER_FIRST..=CONTACT_CENTER_LAST).collect()
+        match self.setup.instance.product {
+            Product::ContactCenter => {
+                common.chain(CONTACT_CENTER_FIRST..=CONTACT_CENTER_LAST).collect()
+            }
+            // Its own events are not published (rtms-protocol.md section 23.3).
+            Product::Phone => common.collect(),
+            Product::Meeting | Product::Webinar | Product::VideoSdk => MEETING_EVENTS.to_vec(),
+        }
     }
 
     fn is_contact_center(&self) -> bool {
@@ -190,6 +194,10 @@ impl Stream {
     /// 10.2).
     fn event_update(&mut self, now: Instant, update: EventUpdate) {
         let at_ms = update.at_ms;
+        // What their numbers mean is not published (rtms-protocol.md section 23.3).
+        if self.setup.instance.product == Product::Phone {
+            return self.unknown_event(&update);
+        }
         let own = match self.is_contact_center() {
             true => {
                 let event = update.contact_center(&mut self.unreadable).map(Box::new);
@@ -227,12 +235,15 @@ impl Stream {
                 self.people(at_ms, people, EntryBody::VideoOff);
                 cameras.into_iter().for_each(|user_id| self.camera_off(now, user_id));
             }
-            Event::Unknown(_) => {
-                self.count_unknown(msg_type::EVENT_UPDATE);
-                let event = update.unknown(&mut self.unreadable);
-                self.note(at_ms, EntryBody::UnknownEvent(Box::new(event)));
-            }
+            Event::Unknown(_) => self.unknown_event(update),
         }
+    }
+
+    /// Keeps an event as it is.
+    fn unknown_event(&mut self, update: &EventUpdate) {
+        self.count_unknown(msg_type::EVENT_UPDATE);
+        let event = update.unknown(&mut self.unreadable);
+        self.note(update.at_ms, EntryBody::UnknownEvent(Box::new(event)));
     }
 
     /// Records the first packet once: Zoom repeats the event on every signaling connection.

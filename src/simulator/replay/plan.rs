@@ -163,6 +163,7 @@ fn family(header: &Header) -> &'static str {
         Product::Webinar => "webinar",
         Product::VideoSdk => "session",
         Product::ContactCenter => "contact_center.voice",
+        Product::Phone => "phone",
     }
 }
 

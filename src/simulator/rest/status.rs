@@ -21,6 +21,8 @@ use crate::simulator::state::SimulatorState;
 const MEETING_SCOPES: [&str; 2] = ["meeting:update:participant_rtms_app_status", "meeting:write"];
 const ENGAGEMENT_SCOPES: [&str; 1] = ["contact_center:update:engagement_rtms_app_status"];
 
+const CALL_SCOPES: [&str; 1] = ["phone:write:rtms_session"];
+
 #[derive(Deserialize)]
 struct StatusUpdate {
     action: String,
@@ -69,6 +71,18 @@ pub(super) async fn update_engagement(
     let caller = Caller::check(&state, &headers, &ENGAGEMENT_SCOPES)?;
     let meeting_id = find_meeting(&state, &engagement_id)?;
     update_status(&state, caller, &body, &[Product::ContactCenter], &meeting_id).await
+}
+
+/// `PATCH /v2/phone/calls/{callId}/rtms_app/status`.
+pub(super) async fn update_call(
+    State(state): State<Arc<SimulatorState>>,
+    Path(call_id): Path<String>,
+    headers: HeaderMap,
+    Body(body): Body,
+) -> StatusResult {
+    let caller = Caller::check(&state, &headers, &CALL_SCOPES)?;
+    let meeting_id = find_meeting(&state, &call_id)?;
+    update_status(&state, caller, &body, &[Product::Phone], &meeting_id).await
 }
 
 /// The meeting number for an instance id from a path, which axum has already decoded once. Like Zoom, this finds

@@ -72,7 +72,7 @@ fn parse_product(name: &str) -> Result<Product, ScriptError> {
     match name {
         "session" => Ok(Product::VideoSdk),
         name => Product::parse(name).ok_or_else(|| {
-            invalid_script("product", "must be meeting, webinar, session or contact_center")
+            invalid_script("product", "must be meeting, webinar, session, contact_center or phone")
         }),
     }
 }
@@ -126,7 +126,7 @@ impl<'a> TimelineParser<'a> {
             require(ids.insert(person.user_id), &format!("{place}.user_id"), "is used twice")?;
             let channel_place = format!("{place}.channel_id");
             let is_fitting = person.channel_id.is_none() || is_engagement;
-            require(is_fitting, &channel_place, "is only allowed with product contact_center")?;
+            require(is_fitting, &channel_place, "is only allowed with contact_center and phone")?;
             let channel = person.channel_id.as_ref().unwrap_or(&person.key);
             require(channels.insert(channel), &channel_place, "is used twice")?;
         }
@@ -137,7 +137,7 @@ impl<'a> TimelineParser<'a> {
             utterances: Vec::new(),
             chats: Vec::new(),
             engagements: Vec::new(),
-            is_engagement,
+            is_engagement: product == Product::ContactCenter,
             cues: Vec::new(),
         })
     }

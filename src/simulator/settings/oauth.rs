@@ -64,7 +64,9 @@ impl Default for OAuthSettings {
 }
 
 /// The scopes of an app that uses every medium of every product (section 15.6).
-const SCOPES: [&str; 16] = [
+const SCOPES: [&str; 18] = [
+    "phone:read:rtms_session",
+    "phone:write:rtms_session",
     "meeting:read:meeting",
     "meeting:read:list_meetings",
     "meeting:read:meeting_audio",

@@ -123,8 +123,7 @@ impl Stream {
         self.report().lost_links += 1;
         self.keep_zombie(now, media.clone());
         self.open_media_window(now, media, how);
-        let event =
-            wire::event(wire::EVENT_MEDIA_INTERRUPTED, self.shared.wire_now(now), json!({}));
+        let event = self.event(wire::EVENT_MEDIA_INTERRUPTED, self.shared.wire_now(now), json!({}));
         self.send_signaling(event);
         self.send_state(now, wire::STREAM_INTERRUPTED, how.update_reason());
     }

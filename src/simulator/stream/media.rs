@@ -104,7 +104,7 @@ impl Stream {
             return Err(Refusal::STREAM_ID);
         }
         let settings = self.shared.settings();
-        let media = requested_media(route, media_type, &settings.scopes)?;
+        let media = requested_media(route, media_type, &settings.granted_media())?;
         let is_all = media_type == i64::from(MEDIA_TYPE_ALL);
         self.check_duplicates(&media, is_all)?;
         // Last: a duplicate is refused as one, whatever its parameters are.

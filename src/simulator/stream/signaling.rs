@@ -5,7 +5,7 @@ use tokio::time::Instant;
 
 use super::loss::MediaLoss;
 use super::{Stream, reason};
-use crate::model::Medium;
+use crate::model::{Medium, Product};
 use crate::rtms::message::msg_type;
 use crate::simulator::link::Link;
 use crate::simulator::params::VIDEO_INDIVIDUAL;
@@ -44,7 +44,7 @@ impl Stream {
         self.has_connected = true;
         // Event 1 needs no subscription (section 7).
         let began_ms = self.shared.clock.wire_ms(self.progress.began_ms());
-        self.send_signaling(wire::event(wire::EVENT_FIRST_PACKET, began_ms, json!({})));
+        self.send_signaling(self.event(wire::EVENT_FIRST_PACKET, began_ms, json!({})));
     }
 
     /// Drops the links of the previous signaling connection. The client must reconnect the media that they carried.
@@ -60,7 +60,7 @@ impl Stream {
     fn server_urls(&self) -> Map<String, Value> {
         let settings = self.shared.settings();
         let url = |path: &str| Value::from(format!("{}/media/{path}", self.shared.state.origin));
-        let media = settings.scopes.iter().map(|medium| match medium {
+        let media = settings.granted_media().into_iter().map(|medium| match medium {
             // The key that Zoom's own client expects (section 22).
             Medium::Share => ("deskshare".to_owned(), url("deskshare")),
             medium => (medium.as_str().to_owned(), url(medium.as_str())),
@@ -176,10 +176,24 @@ impl Stream {
 
     /// Sends an event, if the client subscribed to it.
     pub(crate) fn send_event(&self, now: Instant, event_type: u64, fields: Value) {
-        if self.signaling.is_some() && self.subscriptions.contains(&event_type) {
-            self.send_signaling(wire::event(event_type, self.shared.wire_now(now), fields));
+        // Nobody can subscribe to codes that are not published.
+        let is_wanted = self.is_call() || self.subscriptions.contains(&event_type);
+        if self.signaling.is_some() && is_wanted {
+            self.send_signaling(self.event(event_type, self.shared.wire_now(now), fields));
             self.report().events += 1;
         }
+    }
+
+    /// Message 6. The events of a phone call have only a code (section 23.3).
+    pub(super) fn event(&self, event_type: u64, timestamp_ms: i64, fields: Value) -> String {
+        match self.is_call() {
+            true => wire::code_event(wire::PHONE_FIRST_CODE + event_type, timestamp_ms, fields),
+            false => wire::event(event_type, timestamp_ms, fields),
+        }
+    }
+
+    fn is_call(&self) -> bool {
+        self.shared.settings().script.product == Product::Phone
     }
 
     /// Message 7: media may be sent on every established media socket. States 9 and 8 follow.

@@ -134,7 +134,7 @@ impl Request {
             session,
             product: read.value(
                 "product",
-                "must be meeting, webinar, video_sdk or contact_center",
+                "must be meeting, webinar, video_sdk, contact_center or phone",
                 Product::parse,
             )?,
             apps: AppScope::All,
@@ -382,7 +382,7 @@ mod tests {
             (json!({"user": {}}), "user"),
             (json!({"channel": ""}), "channel"),
             (json!({"session": "x"}), "session"),
-            (json!({"product": "phone"}), "product"),
+            (json!({"product": "phones"}), "product"),
             (json!({"kinds": "gaps"}), "kinds"),
             (json!({"encoding": "l16"}), "encoding"),
         ] {

@@ -41,7 +41,7 @@ statements! {
         SELECT id, erased_at_ms FROM sessions
          WHERE app = $4
            AND (id = (SELECT session_id FROM streams WHERE stream_id = $1)
-                OR (product IN ('meeting', 'webinar', 'video_sdk', 'contact_center')
+                OR (product IN ('meeting', 'webinar', 'video_sdk', 'contact_center', 'phone')
                     AND instance_id = $2)
                 OR (meeting_id = $3 AND status <> 'ended'))
          ORDER BY id DESC LIMIT 1";

@@ -22,11 +22,12 @@ impl Apps {
     }
 }
 
-const PRODUCTS: [(&str, &str); 4] = [
+const PRODUCTS: [(&str, &str); 5] = [
     ("meeting", "Meetings"),
     ("webinar", "Webinars"),
     ("video_sdk", "Video SDK"),
     ("contact_center", "Contact Center"),
+    ("phone", "Phone (experimental)"),
 ];
 
 /// One app, without its secrets.

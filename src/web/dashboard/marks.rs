@@ -40,6 +40,7 @@ pub fn product(product: Product) -> &'static str {
         Product::Webinar => "Webinar",
         Product::VideoSdk => "Video SDK session",
         Product::ContactCenter => "Contact Center engagement",
+        Product::Phone => "Phone call",
     }
 }
 

@@ -63,12 +63,13 @@ const STATUSES: [(&str, &str); 6] = [
     ("start_refused,start_timed_out", "Not started"),
     ("created", "Created"),
 ];
-const PRODUCTS: [(&str, &str); 5] = [
+const PRODUCTS: [(&str, &str); 6] = [
     ("", "Any"),
     ("meeting", "Meetings"),
     ("webinar", "Webinars"),
     ("video_sdk", "Video SDK"),
     ("contact_center", "Contact Center"),
+    ("phone", "Phone"),
 ];
 
 /// One session.

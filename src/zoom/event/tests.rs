@@ -33,6 +33,38 @@ fn started(body: &Value) -> StreamStarted {
     }
 }
 
+/// The names of the first announcement and of a later one (section 23.3).
+#[test]
+fn both_names_of_a_phone_event_are_read() {
+    let payload = json!({"call_id": "7c1==", "rtms_stream_id": "s1", "server_urls": "wss://a.zoom.us",
+        "stop_reason": 6});
+    for name in ["phone.rtms_started", "phone.call_rtms_started"] {
+        let started = started(&start(name, payload.clone()));
+        assert_eq!(
+            started.instance,
+            Instance::new(Product::Phone, IdKey::CallId, "7c1==").unwrap()
+        );
+        assert_eq!(product_of(name), Some(Product::Phone));
+    }
+    for name in ["phone.rtms_stopped", "phone.call_rtms_stopped"] {
+        let stopped = delivery(&start(name, payload.clone())).announcement;
+        assert!(matches!(stopped, WebhookEffect::Stopped(_)), "{stopped:?}");
+    }
+    for name in ["phone.rtms_interrupted", "phone.call_rtms_interrupted"] {
+        let interrupted = delivery(&start(name, payload.clone())).announcement;
+        assert!(matches!(interrupted, WebhookEffect::Interrupted(_)), "{interrupted:?}");
+    }
+    // Zoom Phone's other events are those of any app.
+    for name in ["phone.callee_answered", "phone.call_history_completed"] {
+        assert_eq!(product_of(name), None, "{name}");
+        assert_eq!(delivery(&start(name, payload.clone())).announcement, WebhookEffect::Other);
+    }
+    assert_eq!(
+        refused_field(&start("phone.rtms_started", json!({"rtms_stream_id": "s"}))),
+        "payload.call_id"
+    );
+}
+
 #[test]
 fn a_start_is_read_with_everything_zoom_sends() {
     let body = start(

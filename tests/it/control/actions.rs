@@ -275,6 +275,7 @@ async fn the_other_products_have_their_own_endpoints() {
         ("webinar", "5", "PATCH", "/v2/live_meetings/5/rtms_app/status"),
         ("video_sdk", "/a=", "PATCH", "/v2/videosdk/sessions/%252Fa%253D/rtms_app/status"),
         ("contact_center", "e1", "PUT", "/v2/contact_center/e1/rtms_app/status"),
+        ("phone", "c/1", "PATCH", "/v2/phone/calls/c%252F1/rtms_app/status"),
     ] {
         let new = json!({"platform": "zoom", "product": product, "meeting_id": meeting_id});
         let made = kit.post("", &new).await.json();

@@ -410,7 +410,7 @@ fn webhook_settings() -> webhooks::Settings {
 /// The app of the wiring, and beside it a Video SDK app and another one for meetings, `acme`.
 pub(crate) fn apps(wiring: &Wiring) -> Vec<App> {
     let (api_base_url, configured) = wiring.zoom.clone();
-    let products = [Product::Meeting, Product::Webinar, Product::ContactCenter];
+    let products = [Product::Meeting, Product::Webinar, Product::ContactCenter, Product::Phone];
     let default = App {
         products: products.to_vec(),
         oauth_base_url: api_base_url.clone(),

@@ -46,6 +46,8 @@ fn payloads(stream: &str, number: &str) -> Vec<(String, Value)> {
         ("webinar.", "webinar_uuid"),
         ("session.", "session_id"),
         ("contact_center.voice_", "engagement_id"),
+        ("phone.", "call_id"),
+        ("phone.call_", "call_id"),
     ];
     let mut all = Vec::new();
     for (prefix, key) in products {

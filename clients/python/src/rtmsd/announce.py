@@ -19,8 +19,8 @@ log = logging.getLogger("rtmsd")
 MAX_STREAMS = 10_000
 MAX_WAITING = 1024
 CHECK_EVERY_S = 2.0
-_EVENTS = {"meeting": "meeting", "webinar": "webinar", "video_sdk": "session", "contact_center": "engagement"}
-_KEYS = {"meeting": "meeting_uuid", "webinar": "meeting_uuid", "video_sdk": "session_id", "contact_center": "engagement_id"}
+_EVENTS = {"meeting": "meeting", "webinar": "webinar", "video_sdk": "session", "contact_center": "engagement", "phone": "phone"}
+_KEYS = {"meeting": "meeting_uuid", "webinar": "meeting_uuid", "video_sdk": "session_id", "contact_center": "engagement_id", "phone": "call_id"}
 
 Webhook = dict[str, Any]
 WebhookCallback = Callable[[Webhook], Any]
