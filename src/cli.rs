@@ -9,10 +9,12 @@ mod replay;
 mod rotate_keys;
 mod serve;
 
+use std::io;
 use std::path::Path;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
+use clap_complete::Shell;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{self, Config, ConfigErrors, Source, log_settings};
@@ -46,6 +48,12 @@ enum Command {
     Check,
     /// Print the scopes, events and URLs that the app in Zoom's Marketplace needs for these settings, then exit
     Manifest(manifest::ManifestArgs),
+    /// Print the completions of a shell, then exit
+    #[command(hide = true)]
+    Completions { shell: Shell },
+    /// Print the man page, then exit
+    #[command(hide = true)]
+    Man,
     /// Print the API as an OpenAPI 3.1 document, then exit
     Openapi,
     /// Re-encrypt every stored token with the first of TOKEN_ENCRYPTION_KEYS (the daemon may be running), then exit
@@ -71,6 +79,8 @@ pub async fn run(cli: Cli) -> ExitCode {
         Command::Migrate => with_config(run_migrations).await,
         Command::Check => to_serve(print_check).await,
         Command::Manifest(args) => with_config(async |config| manifest::run(&args, &config)).await,
+        Command::Completions { shell } => print_completions(shell),
+        Command::Man => print_man_page(),
         Command::Openapi => print_openapi(),
         Command::RotateKeys => with_config(rotate_keys::run).await,
     };
@@ -175,6 +185,18 @@ async fn run_migrations(config: Config) -> ExitCode {
 fn print_openapi() -> ExitCode {
     println!("{:#}", crate::http::openapi::build_document("/webhook"));
     ExitCode::SUCCESS
+}
+
+fn print_completions(shell: Shell) -> ExitCode {
+    clap_complete::generate(shell, &mut Cli::command(), "rtmsd", &mut io::stdout());
+    ExitCode::SUCCESS
+}
+
+fn print_man_page() -> ExitCode {
+    match clap_mangen::Man::new(Cli::command()).render(&mut io::stdout()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => print_error(1, &format!("cannot write the man page: {error}")),
+    }
 }
 
 /// Reports whether `rtmsd serve` would start, and the apps that it would have. Changes nothing: the check of a newer

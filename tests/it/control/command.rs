@@ -12,9 +12,13 @@ const SETTINGS: [(&str, &str); 4] = [
 ];
 
 fn run(command: &str) -> Output {
+    run_with(&[command])
+}
+
+fn run_with(args: &[&str]) -> Output {
     let folder = tempfile::tempdir().unwrap();
     Command::new(env!("CARGO_BIN_EXE_rtmsd"))
-        .arg(command)
+        .args(args)
         .current_dir(folder.path())
         .env_clear()
         .envs(SETTINGS)
@@ -50,4 +54,16 @@ fn the_manifest_lists_what_the_app_in_the_marketplace_needs() {
         assert!(lines.lines().any(|line| line.trim() == needed), "{needed} in\n{lines}");
     }
     assert!(!lines.contains("meeting_audio"), "audio is not received: {lines}");
+}
+
+#[test]
+fn packages_get_completions_for_every_shell_and_a_man_page() {
+    for shell in ["bash", "zsh", "fish"] {
+        let output = run_with(&["completions", shell]);
+        assert!(output.status.success());
+        let text = String::from_utf8(output.stdout).unwrap();
+        assert!(text.contains("rotate-keys"), "{shell}: {text}");
+    }
+    let page = String::from_utf8(run("man").stdout).unwrap();
+    assert!(page.contains(".TH rtmsd 1") && page.contains("rotate\\-keys"), "{page}");
 }
