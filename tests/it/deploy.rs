@@ -1,5 +1,9 @@
 //! The files of `deploy`: the alerts and the board name metrics that exist, and every alert is explained and tested.
 
+mod artefacts;
+mod files;
+mod python;
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
@@ -13,8 +17,12 @@ const RULES: &str = "deploy/prometheus/rules.yml";
 const RULE_TESTS: &str = "deploy/prometheus/rules_test.yml";
 const BOARD: &str = "deploy/grafana/rtmsd.json";
 
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
 fn text(path: &str) -> String {
-    fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).expect(path)
+    fs::read_to_string(root().join(path)).expect(path)
 }
 
 /// The expressions of the alerts and of the board, as Prometheus gets them.
