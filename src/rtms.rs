@@ -8,6 +8,7 @@ pub mod ledger;
 mod link_id;
 pub mod message;
 pub mod params;
+pub(crate) mod server;
 pub mod stream;
 
 pub use link_id::{Lane, LinkId};

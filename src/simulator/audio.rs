@@ -12,9 +12,9 @@ use std::sync::{Arc, LazyLock};
 
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 
-use super::params::{AudioParams, G711, G722, L16, OPUS};
 use super::script::{Script, Utterance, Voice};
 use crate::model::from_a_law;
+use crate::rtms::server::params::{AudioParams, G711, G722, L16, OPUS};
 
 /// The sample rate of recordings.
 const CLIP_HZ: i64 = 8_000;

@@ -6,6 +6,8 @@ use thiserror::Error;
 
 use super::event_socket::EventSocketFault;
 use super::quirk::Quirk;
+use crate::rtms::message::MEDIA_TYPE_ALL;
+use crate::rtms::server::handshake::HandshakeKind;
 
 /// Names one or several WebSockets of a stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -23,6 +25,17 @@ pub enum LinkName {
 }
 
 impl LinkName {
+    /// Whether a handshake of this kind opens the named link.
+    pub(super) fn is_opened_by(self, kind: &HandshakeKind) -> bool {
+        let HandshakeKind::Media { media_type, .. } = kind else { return self == Self::Signaling };
+        let is_wanted = |medium: &Medium| {
+            let all = *media_type == i64::from(MEDIA_TYPE_ALL);
+            all || *media_type == i64::from(medium.media_type())
+        };
+        let media: Vec<_> = Medium::ALL.into_iter().filter(is_wanted).collect();
+        self.names(&media)
+    }
+
     /// Whether this names a media socket that carries these media.
     pub(super) fn names(self, media: &[Medium]) -> bool {
         match self {

@@ -4,11 +4,12 @@ use crate::model::Medium;
 use std::collections::BTreeMap;
 
 use serde::Serialize;
+use sha2::{Digest, Sha256};
 
 /// The most frames logged for one stream: more than an hour of audio, video and text.
 const MAX_FRAMES: usize = 1_000_000;
 
-/// One audio or video frame, transcript line or chat message. In JSON `[at_ms, bytes, is_sent]`.
+/// One audio or video frame, transcript line or chat message. In JSON `[at_ms, bytes, is_sent, checksum]`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct LoggedFrame(
     /// The frame's timestamp, in Unix milliseconds.
@@ -17,6 +18,8 @@ pub struct LoggedFrame(
     pub u32,
     /// Whether the frame was queued on a socket. Whether it arrived, only the client knows.
     pub bool,
+    /// The first four bytes of the SHA-256 of the payload, big-endian.
+    pub u32,
 );
 
 /// The frames of one stream, in order. Pictures are produced only while a client is connected.
@@ -31,13 +34,19 @@ pub struct FrameLog {
 }
 
 impl FrameLog {
-    pub(super) fn add(&mut self, medium: Medium, at_ms: i64, bytes: usize, is_sent: bool) {
+    pub(super) fn add(&mut self, medium: Medium, at_ms: i64, payload: &[u8], is_sent: bool) {
         if self.count >= MAX_FRAMES {
             self.is_cut = true;
             return;
         }
         self.count += 1;
-        let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
-        self.media.entry(medium.as_str()).or_default().push(LoggedFrame(at_ms, bytes, is_sent));
+        let bytes = u32::try_from(payload.len()).unwrap_or(u32::MAX);
+        let frame = LoggedFrame(at_ms, bytes, is_sent, checksum(payload));
+        self.media.entry(medium.as_str()).or_default().push(frame);
     }
+}
+
+fn checksum(payload: &[u8]) -> u32 {
+    let hash = Sha256::digest(payload);
+    u32::from_be_bytes([hash[0], hash[1], hash[2], hash[3]])
 }

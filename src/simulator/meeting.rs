@@ -14,14 +14,14 @@ use tokio::time::{Instant, sleep_until};
 
 use super::control::{ControlError, MeetingAction};
 use super::event;
-use super::handshake::Handshake;
 use super::script::{Cue, Ending};
 use super::settings::Start;
 use super::shared::{MeetingState, Shared};
 use super::socket::{Loss, Outbox};
-use super::status::Refusal;
 use super::stream::Stream;
 use super::wire;
+use crate::rtms::server::handshake::Handshake;
+use crate::rtms::server::refusal::Refusal;
 
 pub(super) use self::open::open_meeting;
 

@@ -6,7 +6,7 @@
 use std::sync::LazyLock;
 
 use super::audio::Payload;
-use super::params::{H264, PNG};
+use crate::rtms::server::params::{H264, PNG};
 
 /// For the report: what frames contain where they do not follow the script.
 pub(super) const PAYLOADS: [(&str, &str); 4] = [
@@ -132,7 +132,7 @@ fn nal_units(stream: &[u8]) -> Vec<(usize, u8)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::simulator::params::JPG;
+    use crate::rtms::server::params::JPG;
 
     const SPS: u8 = 7;
     const PPS: u8 = 8;

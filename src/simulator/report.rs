@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::status::Refusal;
+use crate::rtms::server::refusal::Refusal;
 
 /// The most breaches of one stream that are kept as text; further ones are only counted.
 const MAX_BREACHES: usize = 100;

@@ -25,10 +25,11 @@ use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_tungstenite::tungstenite::protocol::Role;
 
 use super::fault_plan::HangUp;
-use super::socket::{self, Route, WebSocket};
+use super::socket::{self, WebSocket};
 use super::state::SimulatorState;
 use super::transport::Transport;
 use super::{console, oauth, rest};
+use crate::rtms::server::handshake::Route;
 
 /// How long a TLS handshake may take, and the head of a request.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::{Quirk, Script};
 use crate::model::{Medium, Product};
+use crate::rtms::server::keep_alive::KeepAliveTimings;
 use crate::secret::Secret;
 pub use app::ZoomApp;
 pub use oauth::{Consent, OAuthSettings, User};
@@ -225,6 +226,11 @@ impl Timings {
     /// Converts milliseconds to a wait, divided by `time_scale`.
     pub(super) fn wait(&self, ms: u64) -> Duration {
         Duration::from_millis(ms).div_f64(self.time_scale)
+    }
+
+    /// The waits of keep-alives.
+    pub(super) fn keep_alives(&self) -> KeepAliveTimings {
+        KeepAliveTimings { every: self.wait(self.keep_alive_ms), missed: self.missed_keep_alives }
     }
 }
 

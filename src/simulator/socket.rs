@@ -15,12 +15,13 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::{CloseCode, Data, O
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
 
-use super::handshake::{self, Handshake};
 use super::meeting::Input;
 use super::quirk::{Quirk, Quirks};
 use super::state::SimulatorState;
 use super::transport::Transport;
 use super::{lock, wire};
+use crate::rtms::server::handshake::{self, Route};
+use crate::rtms::server::refusal::Refusal;
 
 pub(super) type WebSocket = WebSocketStream<Transport>;
 type Writer = SplitSink<WebSocket, Message>;
@@ -32,17 +33,6 @@ const QUEUE: usize = 512;
 const BATCH: usize = 64;
 /// The largest message of a client. Handshakes have about 1 kB.
 const MAX_MESSAGE_BYTES: usize = 64 << 10;
-
-/// The kind of URL at which a client opened a socket.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Route {
-    /// The signaling URL of the server with this number.
-    Signaling(u32),
-    /// The URL of one medium, or with `None` of all media.
-    Media(Option<crate::model::Medium>),
-    /// A bare host and port. The first message decides what the socket is.
-    Any,
-}
 
 /// How a client ended a socket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -149,13 +139,13 @@ pub(super) async fn serve_socket(state: Arc<SimulatorState>, route: Route, mut s
         Err(rejection) => return reject_socket(&state, socket, &rejection).await,
     };
     let Some(inbox) = state.directory.inbox_of_stream(&handshake.stream_id) else {
-        return reject_socket(&state, socket, &handshake.unknown_stream()).await;
+        return reject_socket(&state, socket, &handshake.refuse(Refusal::STREAM_ID)).await;
     };
     let (queue, queued) = mpsc::channel(QUEUE);
     let (kill, killed) = oneshot::channel();
     let id = state.next_socket_id();
     // Made now, because the handshake moves to the meeting, which may end before it reads it.
-    let rejection = handshake.unknown_stream();
+    let rejection = handshake.refuse(Refusal::STREAM_ID);
     let outbox = Outbox { queue, kill, quirks: Arc::default() };
     let input = Input::Handshake { socket: id, handshake, outbox };
     if inbox.send(input).await.is_err() {
@@ -316,11 +306,4 @@ async fn reject_socket(
     };
     // A client that does not answer the Close frame loses the socket at the end of the time-out.
     let _ = timeout(close_grace(state), goodbye).await;
-}
-
-impl Handshake {
-    /// The refusal of a handshake that names no live stream.
-    fn unknown_stream(&self) -> handshake::Rejection {
-        handshake::Rejection { answer: self.answer, refusal: super::status::Refusal::STREAM_ID }
-    }
 }

@@ -13,11 +13,11 @@ use super::directory::Directory;
 use super::event;
 use super::fault_plan::FaultPlan;
 use super::lock;
-use super::params::AudioParams;
 use super::picture;
 use super::report::{Report, StrayReport};
 use super::settings::{Settings, User};
 use crate::clock;
+use crate::rtms::server::params::AudioParams;
 
 /// One simulator's shared state.
 pub(super) struct SimulatorState {

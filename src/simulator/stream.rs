@@ -29,7 +29,7 @@ use super::shared::{MeetingState, Shared};
 use super::socket::Outbox;
 use super::{lock, wire};
 use crate::model::Medium;
-use crate::rtms::message::msg_type;
+use crate::rtms::server::request::Request;
 use loss::MediaLoss;
 use media::{MediaLink, MediaProgress};
 
@@ -173,25 +173,23 @@ impl Stream {
         text: &str,
         meeting: &MeetingState,
     ) {
-        // Invalid JSON becomes null, which has no `msg_type`.
-        let message: Value = serde_json::from_str(text).unwrap_or_default();
-        let Some(msg_type) = message["msg_type"].as_u64() else {
-            self.report().breach("a message that is not a JSON object with a msg_type".to_owned());
-            return;
+        let request = match Request::parse(text) {
+            Ok(request) => request,
+            Err(problem) => return self.report().breach(problem.to_owned()),
         };
         // The only message that is legal on both kinds of socket (section 6.11).
-        if msg_type == u64::from(msg_type::KEEP_ALIVE_RESP) {
-            self.keep_alive_answered(now, socket, &message);
+        if let Request::KeepAliveAnswer { timestamp } = &request {
+            self.keep_alive_answered(now, socket, timestamp);
         } else if self.signaling.as_ref().is_some_and(|link| link.socket == socket) {
-            self.signaling_message(now, msg_type, &message, meeting);
+            self.signaling_request(now, request, meeting);
         } else if self.media.iter().any(|link| link.link.socket == socket) {
-            self.report().breach(format!("message {msg_type} on a media socket"));
+            self.report().breach("a signaling message on a media socket".to_owned());
         }
         // Otherwise the server has just given this socket up, and its remaining messages are ignored.
     }
 
-    fn keep_alive_answered(&mut self, now: Instant, socket: u64, message: &Value) {
-        let timestamp_ms = self.echoed_ms(message);
+    fn keep_alive_answered(&mut self, now: Instant, socket: u64, timestamp: &Value) {
+        let timestamp_ms = self.echoed_ms(timestamp);
         let Some(link) = self.links().find(|link| link.socket == socket) else { return };
         let took = link.answered(now, timestamp_ms);
         let mut report = self.report();
@@ -202,8 +200,7 @@ impl Stream {
     }
 
     /// The timestamp in a keep-alive answer. With the quirk `text_timestamps` the client echoes a string.
-    fn echoed_ms(&self, message: &Value) -> Option<i64> {
-        let timestamp = &message["timestamp"];
+    fn echoed_ms(&self, timestamp: &Value) -> Option<i64> {
         match timestamp.as_str().filter(|_| self.shared.quirks.has(Quirk::TextTimestamps)) {
             Some(text) => text.parse().ok(),
             None => timestamp.as_i64(),
@@ -235,7 +232,7 @@ impl Stream {
         let windows = self.media_windows.iter().map(|missing| &missing.window);
         let next_frame = if self.is_flowing() { self.media_deadline() } else { None };
         keep_alives
-            .map(Link::next_keep_alive_at)
+            .filter_map(Link::next_keep_alive_at)
             .chain(windows.chain(&self.signaling_window).map(|window| window.ends_at))
             .chain(next_frame)
             .fold(far, Instant::min)

@@ -199,6 +199,9 @@ pub mod stream_state {
 
 /// `state` of SESSION_STATE_UPDATE (section 10.4).
 pub mod session_state {
+    /// The session ended.
+    pub const STOPPED: i64 = 5;
+
     /// The name in entries and the API.
     pub fn name(state: i64) -> &'static str {
         match state {

@@ -4,9 +4,9 @@ use tokio::time::Instant;
 
 use super::Stream;
 use super::media::Admission;
-use crate::simulator::handshake::{Handshake, HandshakeKind};
-use crate::simulator::socket::{Outbox, Route};
-use crate::simulator::status::Refusal;
+use crate::rtms::server::handshake::{Handshake, HandshakeKind, Route};
+use crate::rtms::server::refusal::Refusal;
+use crate::simulator::socket::Outbox;
 use crate::simulator::{signature, wire};
 
 /// An accepted handshake.

@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use super::Stream;
+use crate::rtms::server::handshake::Handshake;
+use crate::rtms::server::refusal::Refusal;
 use crate::simulator::control::HandshakeFault;
-use crate::simulator::handshake::Handshake;
 use crate::simulator::quirk::Quirk;
 use crate::simulator::socket::Outbox;
-use crate::simulator::status::Refusal;
 use crate::simulator::wire;
 
 /// The most idle sockets of a stream that stay open; the oldest is closed first.
@@ -16,7 +16,7 @@ const MAX_IDLE_SOCKETS: usize = 32;
 impl Stream {
     /// Applies the next planned fault to this handshake. Returns the outbox if the handshake continues.
     pub(super) fn apply_fault(&mut self, handshake: &Handshake, outbox: Outbox) -> Option<Outbox> {
-        match self.shared.handshake_faults.next(|link| handshake.kind.is_for(*link)) {
+        match self.shared.handshake_faults.next(|link| link.is_opened_by(&handshake.kind)) {
             None => return Some(outbox),
             Some(HandshakeFault::Slow { for_ms }) => {
                 // Queued before the answer, so it delays the answer too.

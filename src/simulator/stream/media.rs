@@ -9,17 +9,17 @@ use super::Stream;
 use super::pictures::PictureSchedule;
 use crate::model::Medium;
 use crate::rtms::message::{MEDIA_TYPE_ALL, msg_type};
+use crate::rtms::server::admission::check_duplicates;
+use crate::rtms::server::handshake::{Route, requested_media};
+use crate::rtms::server::params::{AUDIO_MIXED, AudioParams, MediaParams, negotiate};
+use crate::rtms::server::refusal::Refusal;
 use crate::simulator::audio::{Encoder, utterances_between};
-use crate::simulator::handshake::requested_media;
 use crate::simulator::link::Link;
 use crate::simulator::lock;
-use crate::simulator::params::{AUDIO_MIXED, AudioParams, MediaParams, negotiate};
 use crate::simulator::script::{Ending, Script};
 use crate::simulator::settings::Duplicates;
 use crate::simulator::shared::MeetingState;
-use crate::simulator::socket::Route;
-use crate::simulator::status::Refusal;
-use crate::simulator::wire::{self, TranscriptLine};
+use crate::simulator::wire;
 
 /// The most speakers in one audio interval (section 8.1).
 const MAX_SPEAKERS: usize = 3;
@@ -118,14 +118,9 @@ impl Stream {
         if self.shared.settings().duplicates == Duplicates::Kick {
             return Ok(());
         }
-        if !is_all && self.media.iter().any(|open| open.is_all) {
-            return Err(Refusal::ALL_EXISTS);
-        }
-        let open = self.media.iter().map(|open| &open.media);
-        // A second "all" gets 16 as well: it overlaps with the first.
-        let taken = open.chain(self.zombies.iter().map(|zombie| &zombie.media));
-        let taken = taken.flatten().any(|medium| media.contains(medium));
-        if taken { Err(Refusal::DUPLICATE_MEDIA) } else { Ok(()) }
+        let open = self.media.iter().map(|open| (&*open.media, open.is_all));
+        let zombies = self.zombies.iter().map(|zombie| (&*zombie.media, false));
+        check_duplicates(media, is_all, open.chain(zombies))
     }
 
     /// Answers with message 4 and adds the link. Older links for the same media are dropped.
@@ -193,7 +188,7 @@ impl Stream {
         for interval in 0..lost {
             let at_ms =
                 self.shared.clock.wire_ms(self.progress.audio_ms + interval * params.send_rate);
-            self.log_frame(Medium::Audio, at_ms, 0, false);
+            self.log_frame(Medium::Audio, at_ms, Vec::new, false);
         }
         let mut sent = Tally { dropped: lost as u64, ..Tally::default() };
         let mut has_room = true;
@@ -232,7 +227,7 @@ impl Stream {
             let payload = encoder.mixed_voices(&speakers, in_round_ms);
             let text = wire::media_frame(audio, wire::MIXED, &payload, timestamp);
             let taken = media.link.outbox.send(text);
-            self.log_frame(Medium::Audio, timestamp, payload.length, taken);
+            self.log_frame(Medium::Audio, timestamp, || payload.bytes(), taken);
             sent.add(payload.length, taken);
             return;
         }
@@ -241,7 +236,7 @@ impl Stream {
             let payload = encoder.single_voice(utterance, in_round_ms);
             let text = wire::media_frame(audio, &person.frame_fields, &payload, timestamp);
             let taken = media.link.outbox.send(text);
-            self.log_frame(Medium::Audio, timestamp, payload.length, taken);
+            self.log_frame(Medium::Audio, timestamp, || payload.bytes(), taken);
             sent.add(payload.length, taken);
         }
     }
@@ -251,36 +246,30 @@ impl Stream {
     pub(crate) fn transcript_line(&mut self, now: Instant, utterance: usize, round_start_ms: i64) {
         let script = &self.shared.settings().script;
         let utterance = &script.utterances[utterance];
-        let bytes = utterance.text.len();
         let Some(media) = self.flowing_for(Medium::Transcript) else {
-            return self.log_missed(now, Medium::Transcript, bytes);
+            return self.log_missed(now, Medium::Transcript, &utterance.text);
         };
         let person = &script.people[utterance.who];
         let at = |ms: u32| self.shared.clock.wire_ms(round_start_ms + i64::from(ms));
-        let text = wire::transcript(&TranscriptLine {
-            person,
-            start_ms: at(utterance.start_ms),
-            end_ms: at(utterance.end_ms()),
-            timestamp_ms: self.shared.wire_now(now),
-            language: utterance.language,
-            text: &utterance.text,
-        });
-        self.record_one(now, Medium::Transcript, bytes, media.link.outbox.send(text));
+        let times = [at(utterance.start_ms), at(utterance.end_ms()), self.shared.wire_now(now)];
+        let text = wire::utterance(person, utterance, times);
+        let taken = media.link.outbox.send(text);
+        self.record_one(now, Medium::Transcript, &utterance.text, taken);
     }
 
     /// Sends a chat message. `number` makes its message id unique within the meeting.
     pub(crate) fn chat_message(&mut self, now: Instant, chat: usize, number: u64) {
         let script = &self.shared.settings().script;
         let chat = &script.chats[chat];
-        let bytes = chat.text.len();
         let Some(media) = self.flowing_for(Medium::Chat) else {
-            return self.log_missed(now, Medium::Chat, bytes);
+            return self.log_missed(now, Medium::Chat, &chat.text);
         };
         let person = &script.people[chat.who];
         let id = format!("{}-{number}", self.shared.identity.meeting_id);
         let now_ms = self.shared.wire_now(now);
-        let text = wire::chat(&id, person.user_id, &person.name, &chat.text, now_ms);
-        self.record_one(now, Medium::Chat, bytes, media.link.outbox.send(text));
+        let text = wire::chat_to_everyone(&id, person, &chat.text, now_ms);
+        let taken = media.link.outbox.send(text);
+        self.record_one(now, Medium::Chat, &chat.text, taken);
     }
 
     /// The ready socket that carries this medium, unless media is paused or interrupted.
@@ -290,24 +279,30 @@ impl Stream {
 
     /// Logs a line or message that was not sent because the client was away. In a pause nothing is logged, because
     /// nothing was to be sent.
-    fn log_missed(&self, now: Instant, medium: Medium, bytes: usize) {
+    fn log_missed(&self, now: Instant, medium: Medium, text: &str) {
         if !self.is_paused {
-            self.log_frame(medium, self.shared.wire_now(now), bytes, false);
+            self.log_frame(medium, self.shared.wire_now(now), || text.into(), false);
         }
     }
 
     /// Adds a frame to the frame log, if there is one.
-    pub(super) fn log_frame(&self, medium: Medium, at_ms: i64, bytes: usize, is_sent: bool) {
+    pub(super) fn log_frame(
+        &self,
+        medium: Medium,
+        at_ms: i64,
+        payload: impl FnOnce() -> Vec<u8>,
+        is_sent: bool,
+    ) {
         if let Some(frame_log) = &self.frame_log {
-            lock(frame_log).add(medium, at_ms, bytes, is_sent);
+            lock(frame_log).add(medium, at_ms, &payload(), is_sent);
         }
     }
 
     /// Logs and counts one line or message.
-    fn record_one(&self, now: Instant, medium: Medium, bytes: usize, taken: bool) {
-        self.log_frame(medium, self.shared.wire_now(now), bytes, taken);
+    fn record_one(&self, now: Instant, medium: Medium, text: &str, taken: bool) {
+        self.log_frame(medium, self.shared.wire_now(now), || text.into(), taken);
         let mut sent = Tally::default();
-        sent.add(bytes, taken);
+        sent.add(text.len(), taken);
         self.record_sent(medium, &sent);
     }
 

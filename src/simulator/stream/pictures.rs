@@ -6,7 +6,7 @@ use super::Stream;
 use super::media::Tally;
 use crate::model::Medium;
 use crate::rtms::message::msg_type;
-use crate::simulator::params::{PictureParams, VIDEO_INDIVIDUAL};
+use crate::rtms::server::params::{PictureParams, VIDEO_INDIVIDUAL};
 use crate::simulator::picture::{self, Scene};
 use crate::simulator::quirk::Quirk;
 use crate::simulator::shared::MeetingState;
@@ -104,7 +104,7 @@ impl Stream {
             let timestamp = self.shared.clock.wire_ms(due.first_ms + number * frame_ms(params));
             let text = wire::media_frame(msg_type, &person.frame_fields, &payload, timestamp);
             let taken = media.link.outbox.send(text);
-            self.log_frame(medium, timestamp, payload.length, taken);
+            self.log_frame(medium, timestamp, || payload.bytes(), taken);
             sent.add(payload.length, taken);
         }
         self.record_sent(medium, &sent);

@@ -7,16 +7,14 @@ use super::loss::MediaLoss;
 use super::{Stream, reason};
 use crate::model::{Medium, Product};
 use crate::rtms::message::msg_type;
+use crate::rtms::server::params::VIDEO_INDIVIDUAL;
+use crate::rtms::server::refusal::Refusal;
+use crate::rtms::server::request::Request;
 use crate::simulator::link::Link;
-use crate::simulator::params::VIDEO_INDIVIDUAL;
 use crate::simulator::script::Person;
 use crate::simulator::settings::Duplicates;
 use crate::simulator::shared::MeetingState;
-use crate::simulator::status::Refusal;
 use crate::simulator::wire;
-
-/// The most entries in one subscription.
-const MAX_EVENTS: usize = 64;
 
 impl Stream {
     /// Fails with refusal 8 if the stream already has a signaling connection (section 3.4).
@@ -70,27 +68,36 @@ impl Stream {
     }
 
     /// Handles a message other than a keep-alive answer.
-    pub(super) fn signaling_message(
+    pub(super) fn signaling_request(
         &mut self,
         now: Instant,
-        msg_type: u64,
-        message: &Value,
+        request: Request,
         meeting: &MeetingState,
     ) {
-        // 0 is UNDEFINED (section 10.1) and thus a breach, like any other unknown type.
-        match u16::try_from(msg_type).unwrap_or(0) {
-            msg_type::SIGNALING_HAND_SHAKE_REQ => self.handshake_again(),
-            msg_type::EVENT_SUBSCRIPTION => self.subscribe(now, message, meeting),
-            msg_type::CLIENT_READY_ACK => self.client_ready(now, message),
-            msg_type::SESSION_STATE_REQ => self.answer_session_state(now, message),
-            msg_type::STREAM_STATE_REQ => {
+        match request {
+            Request::Handshake => self.handshake_again(),
+            Request::Subscribe { events, malformed } => {
+                for _ in 0..malformed {
+                    self.report().breach("a subscription with a malformed event".to_owned());
+                }
+                self.subscribe(now, &events, meeting);
+            }
+            Request::Ready { stream } => self.client_ready(now, &stream),
+            Request::SessionState { session } => self.answer_session_state(now, &session),
+            Request::StreamState => {
                 let state = self.current_state();
                 let now_ms = self.shared.wire_now(now);
                 self.send_signaling(wire::stream_state_answer(&self.id, state, now_ms));
             }
-            msg_type::STREAM_CLOSE_REQ => self.close_requested(now, message, meeting),
-            msg_type::VIDEO_SUBSCRIPTION_REQ => self.subscribe_video(now, message, meeting),
-            _ => self.report().breach(format!("message {msg_type} on the signaling socket")),
+            Request::Close { stream } => self.close_requested(now, &stream, meeting),
+            Request::Video { user_id, subscribe } => {
+                self.subscribe_video(now, &user_id, subscribe, meeting);
+            }
+            // `handle_text` takes the answers to keep-alives of both kinds of socket.
+            Request::KeepAliveAnswer { .. } => {}
+            Request::Unknown(number) => {
+                self.report().breach(format!("message {number} on the signaling socket"));
+            }
         }
     }
 
@@ -103,25 +110,13 @@ impl Stream {
     }
 
     /// Message 5, which has no answer. A subscription to joins first reports who is already there (section 3.2).
-    fn subscribe(&mut self, now: Instant, message: &Value, meeting: &MeetingState) {
-        let Some(events) = message["events"].as_array().filter(|e| e.len() <= MAX_EVENTS) else {
-            self.report().breach("a subscription without a list of events".to_owned());
-            return;
-        };
-        for event in events {
-            let event_type = event["event_type"].as_u64();
-            let (Some(event_type), Some(wanted)) = (event_type, event["subscribe"].as_bool())
-            else {
-                self.report().breach("a subscription with a malformed event".to_owned());
-                continue;
-            };
-            if wanted {
-                self.subscriptions.insert(event_type);
+    fn subscribe(&mut self, now: Instant, events: &[(u64, bool)], meeting: &MeetingState) {
+        for (event_type, is_wanted) in events {
+            if *is_wanted {
+                self.subscriptions.insert(*event_type);
+                self.send_roster(now, *event_type, meeting);
             } else {
-                self.subscriptions.remove(&event_type);
-            }
-            if wanted {
-                self.send_roster(now, event_type, meeting);
+                self.subscriptions.remove(event_type);
             }
         }
     }
@@ -197,9 +192,9 @@ impl Stream {
     }
 
     /// Message 7: media may be sent on every established media socket. States 9 and 8 follow.
-    fn client_ready(&mut self, now: Instant, message: &Value) {
+    fn client_ready(&mut self, now: Instant, stream: &Value) {
         self.report().ready_acks += 1;
-        if message["rtms_stream_id"] != *self.id {
+        if *stream != *self.id {
             self.report().breach("message 7 for another stream".to_owned());
             return;
         }
@@ -228,8 +223,7 @@ impl Stream {
     }
 
     /// Message 10, answered with 11.
-    fn answer_session_state(&mut self, now: Instant, message: &Value) {
-        let session = message["rtms_session_id"].as_str().unwrap_or_default();
+    fn answer_session_state(&mut self, now: Instant, session: &str) {
         let state = (session == self.session_id).then(|| self.session_state());
         if state.is_none() {
             self.report().refused(Refusal::SESSION_ID);
@@ -247,9 +241,9 @@ impl Stream {
     }
 
     /// Message 21: answers with 22 and ends the stream at the client's request (section 3.7).
-    fn close_requested(&mut self, now: Instant, message: &Value, meeting: &MeetingState) {
+    fn close_requested(&mut self, now: Instant, stream: &Value, meeting: &MeetingState) {
         // The answer comes before the final states.
-        let refusal = (message["rtms_stream_id"] != *self.id).then_some(Refusal::STREAM_ID);
+        let refusal = (*stream != *self.id).then_some(Refusal::STREAM_ID);
         self.send_signaling(wire::close_answer(&self.id, refusal, self.shared.wire_now(now)));
         match refusal {
             Some(refusal) => self.report().refused(refusal),
@@ -258,13 +252,19 @@ impl Stream {
     }
 
     /// Message 28, answered with 29: subscribes to the video of one participant at a time (section 6.19).
-    fn subscribe_video(&mut self, now: Instant, message: &Value, meeting: &MeetingState) {
-        let outcome = self.choose_video(now, message, meeting);
+    fn subscribe_video(
+        &mut self,
+        now: Instant,
+        user_id: &Value,
+        subscribe: Option<bool>,
+        meeting: &MeetingState,
+    ) {
+        let outcome = self.choose_video(now, user_id, subscribe, meeting);
         if let Err(refusal) = outcome {
             self.report().refused(refusal);
         }
         let now_ms = self.shared.wire_now(now);
-        self.send_signaling(wire::video_answer(&message["user_id"], outcome.err(), now_ms));
+        self.send_signaling(wire::video_answer(user_id, outcome.err(), now_ms));
     }
 
     /// Ends the individual video of a participant after the camera went off, until the client subscribes again
@@ -276,7 +276,8 @@ impl Stream {
     fn choose_video(
         &mut self,
         now: Instant,
-        message: &Value,
+        user_id: &Value,
+        subscribe: Option<bool>,
         meeting: &MeetingState,
     ) -> Result<(), Refusal> {
         // Individual video needs `data_opt` 4 in the media handshake.
@@ -285,8 +286,8 @@ impl Stream {
             return Err(Refusal::VIDEO_DATA_OPT);
         }
         let people = &self.shared.settings().script.people;
-        let user_id = message["user_id"].as_u64().ok_or(Refusal::PAYLOAD)?;
-        let wanted = message["subscribe"].as_bool().ok_or(Refusal::PAYLOAD)?;
+        let user_id = user_id.as_u64().ok_or(Refusal::PAYLOAD)?;
+        let wanted = subscribe.ok_or(Refusal::PAYLOAD)?;
         let who = people.iter().position(|person| u64::from(person.user_id) == user_id);
         let who = who.filter(|who| meeting.present.contains(who)).ok_or(Refusal::PAYLOAD)?;
         match (wanted, self.progress.video_of == Some(who)) {

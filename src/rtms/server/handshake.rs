@@ -1,16 +1,25 @@
-//! Parses the first message of a socket: 1 on signaling, 3 on media (pure).
+//! Parses the first message of a socket: 1 on signaling, 3 on media (rtms-protocol.md sections 6.1 and 6.3).
 
 use serde_json::Value;
 
-use super::control::LinkName;
-use super::socket::Route;
-use super::status::Refusal;
+use super::refusal::Refusal;
 use crate::model::{IdKey, Medium};
 use crate::rtms::message::{MEDIA_TYPE_ALL, msg_type};
 
-/// A well-formed handshake. The stream checks whether its values are right.
+/// The kind of URL at which a client opened a socket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Route {
+    /// The signaling URL of the server with this number.
+    Signaling(u32),
+    /// The URL of one medium, or with `None` of all media.
+    Media(Option<Medium>),
+    /// A bare host and port. The first message decides what the socket is.
+    Any,
+}
+
+/// A well-formed handshake. Its values are not checked yet.
 #[derive(Debug)]
-pub(super) struct Handshake {
+pub(crate) struct Handshake {
     pub route: Route,
     pub instance_id: String,
     pub stream_id: String,
@@ -22,37 +31,27 @@ pub(super) struct Handshake {
 
 /// What the client asks the socket to be.
 #[derive(Debug)]
-pub(super) enum HandshakeKind {
+pub(crate) enum HandshakeKind {
     Signaling { buffer_data: bool },
     Media { media_type: i64, media_params: Value },
 }
 
-impl HandshakeKind {
-    /// Whether this handshake opens the named link.
-    pub(super) fn is_for(&self, link: LinkName) -> bool {
-        match self {
-            Self::Signaling { .. } => link == LinkName::Signaling,
-            Self::Media { media_type, .. } => {
-                let is_wanted = |medium: &Medium| {
-                    let all = *media_type == i64::from(MEDIA_TYPE_ALL);
-                    all || *media_type == i64::from(medium.media_type())
-                };
-                let media: Vec<_> = Medium::ALL.into_iter().filter(is_wanted).collect();
-                link.names(&media)
-            }
-        }
-    }
-}
-
 /// The refusal of a first message that is not a valid handshake.
 #[derive(Debug)]
-pub(super) struct Rejection {
+pub(crate) struct Rejection {
     pub answer: u16,
     pub refusal: Refusal,
 }
 
+impl Handshake {
+    /// Refuses this handshake.
+    pub(crate) fn refuse(&self, refusal: Refusal) -> Rejection {
+        Rejection { answer: self.answer, refusal }
+    }
+}
+
 /// Parses the first message of a socket that was opened at `route`. Fails with refusal 1 or 4.
-pub(super) fn parse_handshake(route: Route, text: &str) -> Result<Handshake, Rejection> {
+pub(crate) fn parse_handshake(route: Route, text: &str) -> Result<Handshake, Rejection> {
     let message: Value = serde_json::from_str(text).unwrap_or_default();
     let msg_type = message["msg_type"].as_u64();
     let answer = answer_type(route, msg_type);
@@ -113,7 +112,7 @@ fn optional_flag(message: &Value, name: &str, default: bool) -> Option<bool> {
 }
 
 /// The media that a socket carries: those of `media_type`, if the route and the app's scopes allow them.
-pub(super) fn requested_media(
+pub(crate) fn requested_media(
     route: Route,
     media_type: i64,
     scopes: &[Medium],

@@ -1,29 +1,29 @@
-//! Negotiates media parameters: fills in defaults and checks what a client requests (section 8; pure).
+//! Negotiates media parameters: fills in defaults and checks what a client requests (rtms-protocol.md section 8).
 
 use crate::model::Medium;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use super::status::Refusal;
+use super::refusal::Refusal;
 
-pub(super) const RTP: i64 = 1;
+pub(crate) const RTP: i64 = 1;
 const RAW_AUDIO: i64 = 2;
 const RAW_VIDEO: i64 = 3;
 const TEXT: i64 = 5;
 
-pub(super) const L16: i64 = 1;
-pub(super) const G711: i64 = 2;
-pub(super) const G722: i64 = 3;
-pub(super) const OPUS: i64 = 4;
-pub(super) const JPG: i64 = 5;
-pub(super) const PNG: i64 = 6;
-pub(super) const H264: i64 = 7;
+pub(crate) const L16: i64 = 1;
+pub(crate) const G711: i64 = 2;
+pub(crate) const G722: i64 = 3;
+pub(crate) const OPUS: i64 = 4;
+pub(crate) const JPG: i64 = 5;
+pub(crate) const PNG: i64 = 6;
+pub(crate) const H264: i64 = 7;
 
-pub(super) const AUDIO_MIXED: i64 = 1;
+pub(crate) const AUDIO_MIXED: i64 = 1;
 const AUDIO_MULTI: i64 = 2;
 const VIDEO_ACTIVE_SPEAKER: i64 = 3;
 /// One participant's video, chosen with message 28.
-pub(super) const VIDEO_INDIVIDUAL: i64 = 4;
+pub(crate) const VIDEO_INDIVIDUAL: i64 = 4;
 
 const SEND_RATE_STEP_MS: i64 = 20;
 const MAX_SEND_RATE_MS: i64 = 1000;
@@ -34,7 +34,7 @@ const MAX_FPS: i64 = 30;
 
 /// Effective audio parameters. Zoom's own client needs all six in message 4 (section 22).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
-pub(super) struct AudioParams {
+pub(crate) struct AudioParams {
     pub content_type: i64,
     pub sample_rate: i64,
     pub channel: i64,
@@ -45,7 +45,7 @@ pub(super) struct AudioParams {
 
 /// Effective video or share parameters. A share has no `data_opt`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-pub(super) struct PictureParams {
+pub(crate) struct PictureParams {
     pub content_type: i64,
     pub codec: i64,
     pub resolution: i64,
@@ -55,20 +55,20 @@ pub(super) struct PictureParams {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-pub(super) struct TranscriptParams {
+pub(crate) struct TranscriptParams {
     pub content_type: i64,
     pub src_language: i64,
     pub enable_lid: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-pub(super) struct ChatParams {
+pub(crate) struct ChatParams {
     pub content_type: i64,
 }
 
 /// `media_params` of message 4, with one object for each medium of the socket.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
-pub(super) struct MediaParams {
+pub(crate) struct MediaParams {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub audio: Option<AudioParams>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -83,7 +83,7 @@ pub(super) struct MediaParams {
 
 /// The effective parameters for `media`, given the client's `media_params` (null if absent).
 /// `lenient` also allows the combinations that conflict 19.17 leaves open.
-pub(super) fn negotiate(
+pub(crate) fn negotiate(
     media: &[Medium],
     requested: &Value,
     lenient: bool,
