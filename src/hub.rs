@@ -66,6 +66,8 @@ pub struct Hub {
     registry: Registry,
     sinks: RwLock<Vec<Sink>>,
     captures: Arc<CaptureRoom>,
+    /// Called for every stream that begins to run here, before its first frame.
+    beginnings: RwLock<Vec<Beginning>>,
     /// Changes whenever entries were stored.
     stored: watch::Sender<()>,
     now_ms: fn() -> i64,
@@ -81,6 +83,9 @@ pub type SinkStream = (Arc<StreamInfo>, Tap);
 
 /// Says which frames of a stream a sink wants, if any.
 type Choice = Box<dyn Fn(&StreamRecord) -> Option<Wants> + Send + Sync>;
+
+/// Learns of a stream that begins to run here.
+type Beginning = Box<dyn Fn(&StreamRecord) + Send + Sync>;
 
 /// A consumer of every stream that runs here.
 struct Sink {
@@ -124,6 +129,7 @@ impl Hub {
             registry: Registry::default(),
             sinks: RwLock::default(),
             captures: CaptureRoom::new(CAPTURE_BYTES, CAPTURE_EACH_BYTES),
+            beginnings: RwLock::default(),
             stored: watch::Sender::default(),
             now_ms: settings.now_ms,
             metrics: settings.metrics.clone(),
@@ -166,7 +172,18 @@ impl Hub {
     /// Taps the frames of a session, or of all sessions, from now on. At most `max_bytes` wait in
     /// the tap's queue: beyond that the oldest frames are dropped and counted.
     pub fn tap(&self, session: Option<SessionId>, wants: Wants, max_bytes: usize) -> Tap {
-        let drops = Drops { sink: "live", metrics: self.metrics.clone() };
+        self.tap_for("live", session, wants, max_bytes)
+    }
+
+    /// Like [`Self::tap`], for a kind of consumer with a name of its own in metrics.
+    pub fn tap_for(
+        &self,
+        sink: &'static str,
+        session: Option<SessionId>,
+        wants: Wants,
+        max_bytes: usize,
+    ) -> Tap {
+        let drops = Drops { sink, metrics: self.metrics.clone() };
         self.registry.tap(session, wants, max_bytes, drops)
     }
 
@@ -228,9 +245,18 @@ impl Hub {
         receiver
     }
 
+    /// Calls `begins` for every stream that begins to run here from now on. A tap that it opens gets the stream's first
+    /// frame. It must not wait.
+    pub fn on_begin(&self, begins: impl Fn(&StreamRecord) + Send + Sync + 'static) {
+        let mut beginnings = self.beginnings.write().expect("nothing panics while holding it");
+        beginnings.push(Box::new(begins));
+    }
+
     /// Registers a stream that begins to run here and connects it to the sinks and taps that want
     /// its frames, and to the sink that captures it.
     fn fanout(&self, record: &StreamRecord, stream: Arc<StreamInfo>) -> (Fanout, Option<Capturer>) {
+        let beginnings = self.beginnings.read().expect("nothing panics while holding it");
+        beginnings.iter().for_each(|begins| begins(record));
         let sinks = self.sinks.read().expect("nothing panics while holding the sinks");
         let mut capturer = None;
         let give = |sink: &Sink| {

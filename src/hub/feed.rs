@@ -179,15 +179,17 @@ impl Feed {
         // one was missing.
         let at_ms = believed(frame.at_ms, TimeOf::Media, now_ms).unwrap_or(now_ms);
         let (medium, bytes) = (frame.medium, u64::from(frame.payload_bytes));
-        let payload = match self.fanout.wants(medium).then(|| frame.payload()).transpose() {
-            Ok(payload) => payload,
+        let wanted = self.fanout.wants(medium);
+        let payload = match wanted.payload.then(|| frame.payload()).transpose() {
+            Ok(payload) => payload.or_else(|| wanted.wire.then(Bytes::new)),
             Err(kind) => return self.undecodable(frame, kind),
         };
+        let wire = if wanted.wire { frame.wire().clone() } else { Bytes::new() };
         if self.counting.awaits_media() {
             self.counting.media_began(now_ms);
         }
         self.count(medium, at_ms, bytes);
-        if payload.is_none_or(|payload| self.hand_out(at_ms, frame, payload)) {
+        if payload.is_none_or(|payload| self.hand_out(at_ms, frame, (payload, wire))) {
             self.ledger.frame(now_ms, medium, frame.at_ms, bytes);
         } else {
             self.ledger.overflow(now_ms, medium, frame.at_ms, bytes);
@@ -203,7 +205,12 @@ impl Feed {
     }
 
     /// Passes a frame to the consumers. Returns false when a sink refused it.
-    fn hand_out(&mut self, at_ms: i64, frame: &MediaFrame, payload: Bytes) -> bool {
+    fn hand_out(
+        &mut self,
+        at_ms: i64,
+        frame: &MediaFrame,
+        (payload, wire): (Bytes, Bytes),
+    ) -> bool {
         let who = frame.speaker(self.stream.instance.product);
         let (speaker, active_speaker) = self.fanout.running().people().heard(&who);
         self.fanout.offer(&Arc::new(Frame {
@@ -214,6 +221,7 @@ impl Feed {
             speaker,
             active_speaker,
             payload,
+            wire,
             encoded: Encoded::default(),
         }))
     }

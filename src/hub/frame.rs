@@ -24,7 +24,7 @@ pub struct StreamInfo {
     pub effective: Effective,
 }
 
-/// One audio, video or share message. Its payload is decoded once for all consumers.
+/// One audio, video or share message. Its payload is decoded once for all consumers that want it.
 #[derive(Debug, Clone)]
 pub struct Frame {
     pub stream: Arc<StreamInfo>,
@@ -37,7 +37,10 @@ pub struct Frame {
     pub speaker: Option<Arc<Person>>,
     /// The active speaker in mixed audio, by Zoom's last event.
     pub active_speaker: Option<Arc<Person>>,
+    /// The decoded payload; empty if every consumer wants the message alone.
     pub payload: Bytes,
+    /// The message as Zoom sent it; empty if no consumer wants it.
+    pub wire: Bytes,
     pub encoded: Encoded,
 }
 

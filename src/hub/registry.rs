@@ -120,6 +120,7 @@ impl Registry {
             sinks,
             taps: Vec::new(),
             media: MediaSet::default(),
+            wire_media: MediaSet::default(),
             running,
             is_over: false,
         }
@@ -168,6 +169,15 @@ impl Topic {
     }
 }
 
+/// The forms of a frame that at least one consumer wants.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct WantedForms {
+    /// The decoded payload.
+    pub payload: bool,
+    /// The message as Zoom sent it.
+    pub wire: bool,
+}
+
 /// Passes one stream's frames to its taps and sinks.
 pub(super) struct Fanout {
     topics: [Arc<Topic>; 2],
@@ -175,8 +185,9 @@ pub(super) struct Fanout {
     seen: Option<[u64; 2]>,
     sinks: Vec<Arc<TapQueue>>,
     taps: Vec<Arc<TapQueue>>,
-    /// The media that at least one consumer wants.
+    /// The media that at least one consumer wants decoded, and those that one wants as Zoom sent them.
     media: MediaSet,
+    wire_media: MediaSet,
     running: Arc<RunningStream>,
     changes: watch::Sender<()>,
     is_over: bool,
@@ -192,8 +203,8 @@ impl Fanout {
         self.changes.send_replace(());
     }
 
-    /// Whether a consumer wants frames of this medium now.
-    pub(super) fn wants(&mut self, medium: Medium) -> bool {
+    /// What consumers want of the frames of this medium now.
+    pub(super) fn wants(&mut self, medium: Medium) -> WantedForms {
         let version = |topic: &Arc<Topic>| topic.version.load(Ordering::Acquire);
         let versions = [version(&self.topics[0]), version(&self.topics[1])];
         if self.seen != Some(versions) {
@@ -201,15 +212,19 @@ impl Fanout {
             // read, never a missed one.
             self.refresh(versions);
         }
-        self.media.contains(medium)
+        WantedForms { payload: self.media.contains(medium), wire: self.wire_media.contains(medium) }
     }
 
     fn refresh(&mut self, versions: [u64; 2]) {
         let stream = Arc::clone(&*self.running.stream());
         self.taps = self.topics.iter().flat_map(|topic| topic.taps().clone()).collect();
         self.taps.retain(|tap| !tap.wants_of(&stream).is_empty());
-        let wanted = self.taps.iter().chain(&self.sinks).map(|tap| tap.wants_of(&stream));
-        self.media = wanted.fold(MediaSet::default(), MediaSet::union);
+        let wanted = |is_wire: bool| {
+            let all = self.taps.iter().chain(&self.sinks);
+            let taps = all.filter(|tap| tap.is_wire() == is_wire);
+            taps.map(|tap| tap.wants_of(&stream)).fold(MediaSet::default(), MediaSet::union)
+        };
+        (self.media, self.wire_media) = (wanted(false), wanted(true));
         self.seen = Some(versions);
     }
 

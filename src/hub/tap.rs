@@ -36,6 +36,8 @@ pub struct Wants {
     pub capture: Option<CaptureMode>,
     /// What a recording makes of the frames. Nothing for others.
     pub record: RecordSet,
+    /// Takes the messages as Zoom sent them, without their decoded payload.
+    pub is_wire: bool,
 }
 
 /// How much may be queued for a sink.
@@ -142,6 +144,17 @@ impl Tap {
         self.queue.lock().pop()
     }
 
+    /// Whether nothing is queued.
+    pub fn is_empty(&self) -> bool {
+        let waiting = self.queue.lock();
+        waiting.waiting.is_empty() && waiting.dropped.iter().all(|dropped| *dropped == 0)
+    }
+
+    /// Drops everything that is queued.
+    pub fn clear(&mut self) {
+        while self.try_next().is_some() {}
+    }
+
     /// The media that the tap takes, including those that come as entries.
     pub fn media(&self) -> MediaSet {
         self.queue.wants.media
@@ -155,6 +168,11 @@ impl Tap {
     /// Reports that the sink dropped frames that it had taken, which makes a gap in the stream's ledger.
     pub fn left_out(&self, spans: impl IntoIterator<Item = LeftOut>) {
         self.queue.leave_out(spans);
+    }
+
+    /// The frames that the tap dropped since the last call, by span. A sink's are in the stream's ledger instead.
+    pub fn take_left_out(&self) -> LeftOuts {
+        self.queue.take_left_out()
     }
 
     /// Answers [`Tapped::Settle`]: every frame taken so far is kept or reported as dropped.
@@ -322,6 +340,11 @@ impl TapQueue {
         if is_wanted && apps.includes(&stream.app) { self.wants.media } else { MediaSet::default() }
     }
 
+    /// Whether it takes messages as Zoom sent them.
+    pub(super) fn is_wire(&self) -> bool {
+        self.wants.is_wire
+    }
+
     pub(super) fn wants(&self, frame: &Frame) -> bool {
         let wants = &self.wants;
         wants.media.contains(frame.medium) && wants.speakers.takes(frame.speaker())
@@ -411,5 +434,5 @@ fn item_bytes(item: &Tapped) -> usize {
 }
 
 fn frame_bytes(frame: &Frame) -> usize {
-    ITEM_BYTES + frame.payload.len()
+    ITEM_BYTES + frame.payload.len() + frame.wire.len()
 }

@@ -117,7 +117,7 @@ pub(super) const MESSAGE: Label = label(
     &["audio", "video", "share", "transcript", "chat", "event", "handshake", "state", "keep_alive"],
 );
 pub(super) const LOST: Label = label("lost", &["message", "field", "member"]);
-pub(super) const SINK: Label = label("sink", &["live", "recordings", "nats"]);
+pub(super) const SINK: Label = label("sink", &["live", "recordings", "nats", "relays"]);
 pub(super) const BROKER: Label = label("sink", &["nats"]);
 pub(super) const API: Label = label("api", &["rest", "oauth"]);
 /// The answers that Zoom documents (section 14.5); `none` without an answer.

@@ -35,6 +35,7 @@ fn drops() -> Drops {
 
 fn frame(fanout: &Fanout, seq: u64, user_id: u64, payload: &[u8]) -> Arc<Frame> {
     Arc::new(Frame {
+        wire: bytes::Bytes::new(),
         encoded: Default::default(),
         stream: Arc::clone(&*fanout.running().stream()),
         medium: Medium::Audio,
@@ -64,11 +65,11 @@ fn numbers(tap: &mut Tap) -> Vec<u64> {
 fn a_stream_that_nobody_taps_wants_nothing() {
     let registry = Registry::default();
     let mut fanout = fanout(&registry, Vec::new());
-    assert!(!fanout.wants(Medium::Audio));
+    assert!(!fanout.wants(Medium::Audio).payload);
     let tap = registry.tap(Some(SESSION), wants(Medium::Audio), PLENTY, drops());
-    assert!(fanout.wants(Medium::Audio) && !fanout.wants(Medium::Video));
+    assert!(fanout.wants(Medium::Audio).payload && !fanout.wants(Medium::Video).payload);
     drop(tap);
-    assert!(!fanout.wants(Medium::Audio));
+    assert!(!fanout.wants(Medium::Audio).payload);
 }
 
 #[test]
@@ -90,7 +91,7 @@ fn every_tap_gets_what_it_wants_and_only_that() {
         registry.tap(None, Wants { product, ..wants(Medium::Audio) }, PLENTY, drops());
     let apps = AppScope::Only([AppName::parse("acme").unwrap()].into());
     let mut of_acme = registry.tap(None, Wants { apps, ..wants(Medium::Audio) }, PLENTY, drops());
-    assert!(fanout.wants(Medium::Audio));
+    assert!(fanout.wants(Medium::Audio).payload);
     fanout.offer(&frame(&fanout, 1, 7, b"a"));
     fanout.offer(&frame(&fanout, 2, 8, b"b"));
     assert_eq!(numbers(&mut whole), [1, 2]);
@@ -105,7 +106,7 @@ fn a_slow_tap_loses_the_oldest_and_is_told_how_many() {
     let (registry, drops) = (Registry::default(), drops());
     let mut fanout = fanout(&registry, Vec::new());
     let mut tap = registry.tap(Some(SESSION), wants(Medium::Audio), 3000, drops.clone());
-    assert!(fanout.wants(Medium::Audio));
+    assert!(fanout.wants(Medium::Audio).payload);
     for seq in 1..=5 {
         assert!(fanout.offer(&frame(&fanout, seq, 7, &[0; 1000])), "a live tap costs no sink");
     }
@@ -121,7 +122,7 @@ fn frames_that_a_sink_drops_or_refuses_are_reported() {
     let queue = Arc::new(TapQueue::new(wants(Medium::Audio), 1500, drops.clone()));
     let mut tap = Tap::new(Arc::clone(&queue), None);
     let mut fanout = fanout(&registry, vec![queue]);
-    assert!(fanout.wants(Medium::Audio));
+    assert!(fanout.wants(Medium::Audio).payload);
     assert!(fanout.offer(&frame(&fanout, 1, 7, &[0; 1000])));
     assert!(fanout.offer(&frame(&fanout, 2, 7, &[0; 1000])), "it made room by dropping the oldest");
     let dropped = LeftOut::of(&frame(&fanout, 1, 7, &[0; 1000]));

@@ -46,6 +46,11 @@ impl MediaFrame {
         tokens.speaker(product)
     }
 
+    /// The message as Zoom sent it. UTF-8.
+    pub fn wire(&self) -> &Bytes {
+        &self.text
+    }
+
     /// Decodes the payload.
     ///
     /// # Errors

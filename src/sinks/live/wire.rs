@@ -268,6 +268,7 @@ mod tests {
             active_speaker: speaker.is_none().then(|| of(ana())),
             speaker: speaker.map(of),
             payload: Bytes::from_static(payload),
+            wire: Bytes::new(),
             encoded: Encoded::default(),
         }
     }

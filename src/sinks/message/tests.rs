@@ -68,6 +68,7 @@ fn heard(speaker: Option<Speaker>) -> Frame {
         speaker: speaker.map(|speaker| Arc::new(Person::of(speaker))),
         active_speaker: None,
         payload: Bytes::from_static(&[0, 1, 2]),
+        wire: bytes::Bytes::new(),
         encoded: Default::default(),
     }
 }

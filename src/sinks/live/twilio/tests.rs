@@ -42,6 +42,7 @@ fn frame(audio: EffectiveAudio, step: i64, payload: Vec<u8>) -> Frame {
         speaker: None,
         active_speaker: None,
         payload: payload.into(),
+        wire: bytes::Bytes::new(),
         encoded: Encoded::default(),
     }
 }

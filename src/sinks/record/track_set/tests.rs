@@ -50,6 +50,7 @@ fn said(speaker: Option<Speaker>, first_packet_ms: Option<i64>, at_ms: i64) -> A
         speaker: speaker.map(|speaker| Arc::new(Person::of(speaker))),
         active_speaker: None,
         payload: vec![1; 640].into(),
+        wire: bytes::Bytes::new(),
         encoded: Encoded::default(),
     })
 }
