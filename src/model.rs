@@ -23,6 +23,7 @@ mod readable;
 mod received;
 mod record_set;
 mod recording;
+mod relay;
 mod retention;
 mod session;
 mod speaker;
@@ -63,6 +64,7 @@ pub use readable::{is_joiner, one_line};
 pub use received::{DeliveryMethod, Received, Unprocessed, WebhookOutcome, WebhookReason};
 pub use record_set::{MeetingPicture, RecordSet};
 pub use recording::{CaptureMode, RecordedFile, Recording, RecordingId, RecordingStatus, SpoolId};
+pub use relay::{Relay, RelayFilter, RelayGap, RelayGapCause, RelayId};
 pub use retention::{Cutoffs, Keep, Retention};
 pub use session::{
     MediaParams, MediumTally, Metadata, NewSession, Outcome, Session, SessionStatus, StreamRecord,

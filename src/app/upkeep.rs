@@ -15,7 +15,8 @@ use crate::zoom::app::Apps;
 const PRUNE_EVERY: Duration = Duration::from_secs(60 * 60);
 /// How long a pending outgoing webhook is kept regardless of the retention settings; longer than its retries last.
 const KEEP_WAITING_MS: i64 = 7 * 24 * 60 * 60 * 1000;
-/// How long a forward is kept after its session's last stream, because another stream may follow.
+/// How long a forward is kept after its session's last stream, because another stream may follow. As long as a webhook to
+/// a relay's program is shown.
 const KEEP_FORWARDS_MS: i64 = 2 * 24 * 60 * 60 * 1000;
 /// How often the store is checked for data to delete.
 const DELETE_EVERY: Duration = Duration::from_secs(1);
@@ -62,6 +63,7 @@ async fn prune_short_lived(store: &Store, now_ms: i64) -> Result<(), StoreError>
     store.prune_tickets(now_ms).await?;
     store.prune_dashboard_sessions(now_ms).await?;
     store.prune_forwards(now_ms.saturating_sub(KEEP_FORWARDS_MS)).await?;
+    store.prune_relay_events(now_ms.saturating_sub(KEEP_FORWARDS_MS)).await?;
     Ok(())
 }
 

@@ -100,6 +100,8 @@ pub(super) async fn erase_deleted_session(
 ) -> Result<Gone, StoreError> {
     tx.execute(sql::FORGET_USERS_OF_SESSION, binds![session]).await?;
     tx.execute(sql::DELETE_FORWARDS_OF_SESSION, binds![session]).await?;
+    tx.execute(sql::DELETE_RELAY_STREAMS_OF_SESSION, binds![session]).await?;
+    tx.execute(sql::DELETE_RELAY_EVENTS_OF_SESSION, binds![session]).await?;
     let of = Of { deletion, user_id: None, asked_at_ms: now_ms, now_ms };
     erase_whole_session(tx, session, &of).await
 }
@@ -114,6 +116,8 @@ async fn erase_whole_session(
     tx.execute(sql::FORGET_KEPT_ANSWERS, binds![session]).await?;
     if of.user_id.is_some() {
         tx.execute(sql::DELETE_FORWARDS_OF_SESSION, binds![session]).await?;
+        tx.execute(sql::DELETE_RELAY_STREAMS_OF_SESSION, binds![session]).await?;
+        tx.execute(sql::DELETE_RELAY_EVENTS_OF_SESSION, binds![session]).await?;
         tx.execute(sql::BLANK_ACTIONS_OF_SESSION, binds![session]).await?;
         let values = binds![session, of.asked_at_ms];
         forget_events(tx, sql::FORGET_EVENTS_ABOUT_SESSION, values).await?;

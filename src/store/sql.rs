@@ -94,6 +94,18 @@ macro_rules! select_endpoint {
     };
 }
 
+macro_rules! select_relay {
+    ($condition:literal) => {
+        concat!(
+            "SELECT id, source, name, webhook_url, client_id, client_secret, secret_token, media, product, host_ids,
+                    metadata, apps, catch_up, validated_at_ms, validation_error, created_at_ms, updated_at_ms
+               FROM relays
+              WHERE ",
+            $condition
+        )
+    };
+}
+
 macro_rules! select_installation {
     ($condition:literal) => {
         concat!(
@@ -244,6 +256,7 @@ mod installations;
 mod outgoing;
 mod received;
 mod recordings;
+mod relays;
 mod replicas;
 mod sessions;
 mod sinks;
@@ -264,6 +277,7 @@ pub use installations::*;
 pub use outgoing::*;
 pub use received::*;
 pub use recordings::*;
+pub use relays::*;
 pub use replicas::*;
 pub use sessions::*;
 pub use sinks::*;
@@ -322,6 +336,7 @@ pub fn all_statements() -> impl Iterator<Item = &'static (&'static str, &'static
         outgoing::ALL,
         received::ALL,
         recordings::ALL,
+        relays::ALL,
         replicas::ALL,
         sessions::ALL,
         sinks::ALL,

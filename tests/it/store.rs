@@ -20,6 +20,7 @@ mod outgoing;
 mod pooler;
 mod received;
 mod recordings;
+mod relays;
 mod retention;
 mod retention_by_app;
 mod revocation;

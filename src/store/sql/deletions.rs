@@ -191,6 +191,10 @@ statements! {
 
     DELETE_FORWARDS_OF_SESSION = "DELETE FROM forwards WHERE session_id = $1";
 
+    DELETE_RELAY_STREAMS_OF_SESSION = "DELETE FROM relay_streams WHERE session_id = $1";
+
+    DELETE_RELAY_EVENTS_OF_SESSION = "DELETE FROM relay_events WHERE session_id = $1";
+
     /// Marks a stream as without data from now on ($3), unless it runs, and no longer of the user $2.
     ERASE_STREAM = "
         UPDATE streams
