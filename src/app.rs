@@ -42,6 +42,7 @@ use crate::sinks::live::Live;
 use crate::sinks::nats::{self, NatsError};
 use crate::sinks::record::Recordings;
 use crate::sinks::record::target::PlaceError;
+use crate::sinks::relays::Relays;
 use crate::sinks::webhooks::Webhooks;
 use crate::sinks::{Context, Runner, Stops, relay};
 use crate::store::{Store, StoreError};
@@ -95,6 +96,7 @@ pub struct App {
     pub recordings: Recordings,
     pub webhooks: Webhooks,
     forwards: Arc<Forwards>,
+    relays: Relays,
     live: Live,
     pub managed_apps: ManagedApps,
     pub api_tokens: TokenRegistry,
@@ -147,7 +149,7 @@ impl App {
         let node = NodeId(Uuid::new_v4());
         let context = sink_context(&store, &hub, &network, node);
         let draining = CancellationToken::new();
-        let Sinks { recordings, webhooks, forwards, live, broker, runners } =
+        let Sinks { recordings, webhooks, forwards, relays, live, broker, runners } =
             sinks::build(&config, &context, &apps, &ring, draining.clone()).await?;
         let oauth = OAuth::new(zoom.clone());
         let (tokens, installer) = grants(&oauth, &store, &ring, &apps);
@@ -189,6 +191,7 @@ impl App {
             recordings,
             webhooks,
             forwards,
+            relays,
             live,
             managed_apps,
             api_tokens: TokenRegistry::new(config.api_tokens.clone()),
@@ -348,6 +351,7 @@ impl App {
             documents: Documents::default(),
             readiness: Readiness::default(),
             forwards: Arc::clone(&self.forwards),
+            relays: self.relays.clone(),
             live: self.live.clone(),
             live_connections: TaskTracker::new(),
             draining: self.draining.clone(),

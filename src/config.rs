@@ -11,6 +11,7 @@ mod products;
 mod quotas;
 mod read;
 mod record;
+mod relays;
 mod reread;
 mod retention;
 mod serve;
@@ -46,6 +47,7 @@ pub use self::apps::AppDefaults;
 pub use self::install::InstallSettings;
 use self::read::Reader;
 pub use self::read::{ConfigErrors, Mistake};
+pub use self::relays::RelaySettings;
 pub use self::reread::Fingerprint;
 pub use self::source::Source;
 pub use self::variables::{SECTIONS, Section, Variable, variables};
@@ -96,6 +98,7 @@ pub struct Config {
     /// `None` without a broker.
     pub nats: Option<sinks::nats::Settings>,
     pub webhooks: WebhookSettings,
+    pub relays: RelaySettings,
     pub log: LogSettings,
     /// `None` if nothing is traced.
     pub traces: Option<TraceSettings>,
@@ -164,6 +167,7 @@ impl Config {
         let targets = read_targets(read);
         let nats = nats::read_settings(read);
         let webhooks = webhooks::read_settings(read);
+        let relays = relays::read_settings(read, public_url, webhooks.as_ref());
         let log = read_log(read);
         let traces = traces::read_settings(read);
         let apps = apps?;
@@ -200,6 +204,7 @@ impl Config {
             retention: retention?,
             nats: nats?,
             webhooks: webhooks?,
+            relays: relays?,
             log: log?,
             traces: traces?,
             fingerprint: Fingerprint::of(read.environment()),

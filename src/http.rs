@@ -16,6 +16,7 @@ use crate::sinks::forward::Forwards;
 use crate::sinks::live::Live;
 use crate::sinks::nats;
 use crate::sinks::record::Recordings;
+use crate::sinks::relays::Relays;
 use crate::sinks::webhooks::Webhooks;
 use crate::store::Store;
 use crate::telemetry::LogControl;
@@ -70,6 +71,8 @@ mod rate_limit;
 mod readiness;
 mod received_list;
 mod recordings;
+mod relay_socket;
+mod relays;
 mod request;
 mod routes;
 // The accept loop and its limits.
@@ -183,6 +186,7 @@ pub struct AppState {
     pub readiness: Readiness,
     pub live: Live,
     pub forwards: Arc<Forwards>,
+    pub relays: Relays,
     /// WebSockets of live consumers; they end when the daemon drains, and the shutdown waits for them here.
     pub live_connections: TaskTracker,
     /// Requests that change something continue if their client hangs up; the shutdown waits for them here.

@@ -15,6 +15,8 @@ pub mod message;
 pub mod nats;
 // Recordings: every stream as files that common tools play.
 pub mod record;
+// Streams on to other programs in Zoom's own protocol.
+pub mod relays;
 // Relays every stored entry to one sink, in order and at least once.
 pub mod relay;
 // Outgoing webhooks: events to endpoints of other parties.

@@ -12,7 +12,7 @@ use crate::net::Network;
 use crate::rtms::stream::Timings;
 use crate::seal::KeyRing;
 use crate::sessions::Leases;
-use crate::sinks::webhooks;
+use crate::sinks::{relays, webhooks};
 use crate::zoom::app::{AppSources, Apps, Occupancy};
 use crate::{control, sessions};
 
@@ -69,6 +69,17 @@ pub(super) fn webhook_settings(config: &Config, ring: &KeyRing) -> webhooks::Set
         ring: ring.clone(),
         policy: Arc::clone(&config.webhooks.policy),
         poll_interval: WEBHOOKS_POLL_INTERVAL,
+    }
+}
+
+pub(super) fn relay_settings(config: &Config, ring: &KeyRing, apps: &Apps) -> relays::Settings {
+    relays::Settings {
+        ring: ring.clone(),
+        policy: Arc::clone(&config.webhooks.policy),
+        public_url: config.relays.public_url.clone(),
+        buffer_bytes: config.relays.buffer_bytes,
+        apps: apps.clone(),
+        timings: config.relays.timings.clone(),
     }
 }
 

@@ -10,6 +10,7 @@ use crate::seal::KeyRing;
 use crate::sinks::forward::Forwards;
 use crate::sinks::live::Live;
 use crate::sinks::record::Recordings;
+use crate::sinks::relays::{self, Relays};
 use crate::sinks::webhooks::Webhooks;
 use crate::sinks::{Context, Runner, forward, nats, record, webhooks};
 use crate::zoom::app::Apps;
@@ -19,13 +20,14 @@ pub(super) struct Sinks {
     pub recordings: Recordings,
     pub webhooks: Webhooks,
     pub forwards: Arc<Forwards>,
+    pub relays: Relays,
     pub live: Live,
     /// The connection to the broker, if there is one.
     pub broker: Option<nats::Handle>,
     pub runners: Vec<Box<dyn Runner>>,
 }
 
-/// `ring` seals the webhooks' secrets; `draining` ends live subscribers.
+/// `ring` seals the secrets of webhooks and relays; `draining` ends live subscribers.
 pub(super) async fn build(
     config: &Config,
     context: &Context,
@@ -43,14 +45,17 @@ pub(super) async fn build(
     let (recordings, recorder) = record::build(&config.recordings, apps, context)?;
     let (webhooks, sender) = webhooks::build(settings::webhook_settings(config, ring), context);
     webhooks.configure(&config.webhooks.endpoints).await?;
+    let relay_settings = settings::relay_settings(config, ring, apps);
+    let (relays, relay_runner) = relays::build(relay_settings, context);
+    relays.configure(&config.relays.relays).await?;
     let (targets, apps) = (config.targets.clone(), apps.clone());
     let settings = forward::Settings { targets, live: live.clone(), apps };
     let (forwards, forwarder) = forward::build(settings, context);
-    let (mut broker, mut runners) = (None, vec![recorder, sender, forwarder]);
+    let (mut broker, mut runners) = (None, vec![recorder, sender, forwarder, relay_runner]);
     if let Some(settings) = config.nats.clone() {
         let (handle, runner) = nats::build(settings, context).await?;
         broker = Some(handle);
         runners.push(runner);
     }
-    Ok(Sinks { recordings, webhooks, forwards, live, broker, runners })
+    Ok(Sinks { recordings, webhooks, forwards, relays, live, broker, runners })
 }

@@ -6,7 +6,7 @@ use super::{EXIT_SETTINGS, first_start, print_error};
 use crate::app::AppError;
 use crate::config::Config;
 use crate::seal::KeyRing;
-use crate::sinks::webhooks;
+use crate::sinks::{relays, webhooks};
 use crate::store::Store;
 use crate::zoom::app;
 use crate::zoom::token::{RotateError, Rotated, rotate_keys};
@@ -31,24 +31,25 @@ pub(super) async fn run(config: Config) -> ExitCode {
     let done = rotate_all(&store, &ring).await;
     // Closed on both outcomes, so that SQLite's write-ahead log is checkpointed.
     store.close().await;
-    let Done { installations, endpoints, apps } = match done {
+    let Done { installations, endpoints, apps, relays } = match done {
         Ok(done) => done,
         Err(error) => return print_error(1, &error.to_string()),
     };
     println!(
-        "re-encrypted {} installations, {} webhook endpoints and {} apps",
-        installations.resealed, endpoints.resealed, apps.resealed
+        "re-encrypted {} installations, {} webhook endpoints, {} relays and {} apps",
+        installations.resealed, endpoints.resealed, relays.resealed, apps.resealed
     );
-    match (installations.unreadable, endpoints.unreadable, apps.unreadable) {
+    match (installations.unreadable, endpoints.unreadable, relays.unreadable, apps.unreadable) {
         // Only now: a key that still opens something must stay in the setting.
-        (0, 0, 0) => {
+        (0, 0, 0, 0) => {
             println!("the other keys can now be removed");
             ExitCode::SUCCESS
         }
-        (tokens, secrets, apps) => print_error(
+        (tokens, secrets, relays, apps) => print_error(
             1,
             &format!(
-                "no key opens the tokens of {tokens} installations, the secrets of {secrets} webhook endpoints and {apps} apps"
+                "no key opens the tokens of {tokens} installations, the secrets of {secrets} webhook endpoints and {relays} \
+                 relays, and {apps} apps"
             ),
         ),
     }
@@ -59,6 +60,7 @@ struct Done {
     installations: Rotated,
     endpoints: Rotated,
     apps: Rotated,
+    relays: Rotated,
 }
 
 /// Re-encrypts the secrets. Deletes idempotent responses sealed under other keys, which expire within a day anyway.
@@ -68,5 +70,6 @@ async fn rotate_all(store: &Store, ring: &KeyRing) -> Result<Done, RotateError> 
         installations: rotate_keys(store, ring).await?,
         endpoints: webhooks::rotate_keys(store, ring).await?,
         apps: app::rotate_keys(store, ring).await?,
+        relays: relays::rotate_keys(store, ring).await?,
     })
 }

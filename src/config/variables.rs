@@ -74,6 +74,7 @@ pub const SECTIONS: [Section; 20] = [
     Section { title: "Captures", variables: outputs::CAPTURE },
     Section { title: "NATS", variables: outputs::NATS },
     Section { title: "Outgoing webhooks", variables: outputs::WEBHOOKS },
+    Section { title: "Existing RTMS programs (relays)", variables: outputs::RELAYS },
     Section { title: "Outgoing connections", variables: server::NETWORK },
     Section { title: "Logs", variables: server::LOGS },
     Section { title: "Traces (OpenTelemetry)", variables: server::TRACES },

@@ -3,6 +3,7 @@
 mod app;
 mod control;
 mod install;
+mod relay;
 mod render;
 mod webhook_endpoint;
 
@@ -19,6 +20,7 @@ use crate::control::ControlError;
 use crate::events::ReceiveError;
 use crate::model::{InstallationId, MediaError, ZoomAnswer};
 use crate::sinks::forward::TargetError;
+use crate::sinks::relays::RelayError;
 use crate::sinks::webhooks::EndpointError;
 use crate::store::StoreError;
 use crate::zoom::app::AppError;
@@ -72,6 +74,9 @@ pub enum ApiError {
     /// Store errors become [`ApiError::Store`] instead.
     #[error("{0}")]
     Endpoint(Arc<EndpointError>),
+    /// Store errors become [`ApiError::Store`] instead.
+    #[error("{0}")]
+    Relay(Arc<RelayError>),
     /// Store errors become [`ApiError::Store`] instead.
     #[error("{0}")]
     App(Arc<AppError>),
@@ -239,6 +244,15 @@ impl From<EndpointError> for ApiError {
     }
 }
 
+impl From<RelayError> for ApiError {
+    fn from(error: RelayError) -> Self {
+        match error {
+            RelayError::Store(error) => error.into(),
+            other => Self::Relay(Arc::new(other)),
+        }
+    }
+}
+
 impl From<ControlError> for ApiError {
     fn from(error: ControlError) -> Self {
         match error {
@@ -275,6 +289,7 @@ impl ApiError {
             Self::RecordingLost | Self::AnswerDeleted => StatusCode::GONE,
             Self::RangeNotSatisfiable { .. } => StatusCode::RANGE_NOT_SATISFIABLE,
             Self::Endpoint(error) => webhook_endpoint::status(error),
+            Self::Relay(error) => relay::status(error),
             Self::App(error) => app::status(error),
             Self::Install(refusal) => refusal.status(),
             Self::NotRevoked => StatusCode::BAD_GATEWAY,
@@ -331,6 +346,7 @@ impl ApiError {
             Self::RecordingsUnavailable => "recordings_unavailable",
             Self::RangeNotSatisfiable { .. } => "range_not_satisfiable",
             Self::Endpoint(error) => webhook_endpoint::code(error),
+            Self::Relay(error) => relay::code(error),
             Self::App(error) => app::code(error),
             Self::Install(refusal) => refusal.code(),
             Self::NotRevoked => "zoom_unavailable",

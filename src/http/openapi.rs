@@ -21,12 +21,13 @@ const ABOUT: &str = "A daemon for Zoom Realtime Media Streams. Successful answer
     header `idempotency-key` is executed once for each key, and gets the same answer for 24 hours.";
 
 /// The groups of operations, in the order of the reference.
-const TAGS: [(&str, &str); 7] = [
+const TAGS: [(&str, &str); 8] = [
     ("Sessions", "Meetings, webinars and other conversations, and what was said in them"),
     ("RTMS", "Start, stop, pause and resume streams"),
     ("Installations", "Who has installed the app, and the install itself"),
     ("Zoom's webhooks", "What Zoom sent, and what it changed"),
     ("Outgoing webhooks", "Endpoints of yours, and what was delivered to them"),
+    ("Relays", "Programs that streams are served on to in Zoom's own protocol"),
     ("Apps", "The Zoom apps of this daemon"),
     ("Daemon", "Health, API tokens, the audit trail and this document"),
 ];

@@ -4,6 +4,7 @@
 mod apps;
 mod daemon;
 mod dashboard;
+mod relays;
 mod sessions;
 mod webhooks;
 mod zoom;
@@ -226,6 +227,7 @@ pub(super) fn all_routes(webhook_path: &str) -> Vec<Route> {
     let mut routes = sessions::routes();
     routes.extend(zoom::routes());
     routes.extend(webhooks::routes());
+    routes.extend(relays::routes());
     routes.extend(apps::routes());
     routes.extend(daemon::routes(webhook_path));
     routes

@@ -27,6 +27,7 @@ use uuid::Uuid;
 use zeroize::Zeroizing;
 
 use self::address::{AddressPolicy, UrlError};
+pub(in crate::sinks) use self::client::{Answer, Client};
 pub use self::secrets::rotate_keys;
 use self::worker::Worker;
 use super::relay::{Relay, Relayed};

@@ -61,8 +61,8 @@ const STEPS: &[Step] = steps! {
     34 "webhook log" "0034_webhook_log.sql",
     35 "waiting deliveries" "0035_waiting_deliveries.sql",
     36 "event sockets" "0036_event_sockets.sql",
-    40 "impersonal entries" "0040_impersonal_entries.sql",
     37 "relays" "0037_relays.sql",
+    40 "impersonal entries" "0040_impersonal_entries.sql",
 };
 
 /// The newest version that this binary knows.

@@ -172,8 +172,18 @@ impl HandshakeKey {
 
     /// The `signature` of messages 1 and 3; the same on signaling and media, and it does not expire.
     pub fn sign(&self, instance: &Instance, stream_id: &StreamId) -> String {
+        hex::encode(self.message(instance, stream_id).finalize().into_bytes())
+    }
+
+    /// Verifies a `signature` of message 1 or 3 in constant time: Zoom's side of [`Self::sign`].
+    pub fn verify(&self, instance: &Instance, stream_id: &StreamId, signature: &str) -> bool {
+        let tag = hex::decode(signature).unwrap_or_default();
+        self.message(instance, stream_id).verify_slice(&tag).is_ok()
+    }
+
+    fn message(&self, instance: &Instance, stream_id: &StreamId) -> HmacSha256 {
         let message = format!("{},{},{stream_id}", self.client_id, instance.id());
-        hex::encode(self.keyed.clone().chain_update(message).finalize().into_bytes())
+        self.keyed.clone().chain_update(message)
     }
 }
 
@@ -302,6 +312,9 @@ mod tests {
         for (id, signature) in vectors {
             let instance = Instance::new(Product::Meeting, IdKey::MeetingUuid, id).unwrap();
             assert_eq!(key.sign(&instance, &stream_id), signature);
+            assert!(key.verify(&instance, &stream_id, signature));
+            assert!(!key.verify(&instance, &stream_id, &signature.replace('1', "2")));
+            assert!(!key.verify(&instance, &stream_id, "no hex"));
         }
     }
 }

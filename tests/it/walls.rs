@@ -14,7 +14,16 @@ const CRATES: [(&str, &[&str]); 12] = [
     ("object_store", &["sinks/record/target"]),
     (
         "tungstenite",
-        &["net", "sessions/driver", "http/live", "sinks/live", "simulator", "zoom/event_socket"],
+        &[
+            "net",
+            "sessions/driver",
+            "http/live",
+            "http/relay_socket",
+            "sinks/live",
+            "sinks/relays/socket",
+            "simulator",
+            "zoom/event_socket",
+        ],
     ),
     ("tokio_rustls", &["net", "simulator"]),
     ("async_nats", &["sinks/nats"]),
@@ -56,6 +65,9 @@ const PURE: &[&str] = &[
     "sinks/record/track/mp4/meeting/table",
     "sinks/record/track/mp4/meeting/text",
     "sinks/live/request",
+    "sinks/relays/gaps",
+    "sinks/relays/request",
+    "sinks/relays/wire",
     "sinks/forward/target",
     "sinks/live/wire",
     "sinks/live/twilio",
@@ -190,7 +202,7 @@ const ARROWS: [(&str, &[&str]); 15] = [
 ];
 
 /// The modules that answer HTTP requests. Only the table of routes names them: what two of them need is a module of its own.
-const HANDLERS: [&str; 21] = [
+const HANDLERS: [&str; 23] = [
     "apps",
     "audit_rows",
     "control",
@@ -207,6 +219,8 @@ const HANDLERS: [&str; 21] = [
     "oauth",
     "ops",
     "recordings",
+    "relay_socket",
+    "relays",
     "sessions",
     "transcript",
     "video",

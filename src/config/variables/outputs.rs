@@ -121,6 +121,28 @@ pub(super) const NATS: &[Variable] = &[
     ),
 ];
 
+pub(super) const RELAYS: &[Variable] = &[
+    variable(
+        "RTMS_RELAYS",
+        "",
+        "programs that streams are served on to in Zoom's own protocol, as JSON: [{\"name\": \"notes\", \"webhook_url\": \
+         \"https://notes.example.com/zoom\", \"client_id\": \"...\", \"client_secret\": \"...\", \"secret_token\": \
+         \"...\"}]. media, product, host_ids, metadata, apps and catch_up are optional. WEBHOOKS_ALLOWED_HOSTS decides \
+         about private and plain http URLs. The API can create more",
+    ),
+    variable(
+        "RELAY_PUBLIC_URL",
+        "",
+        "the address under which those programs reach /relay/ of this daemon: wss://rtmsd.example.com. By default \
+         PUBLIC_URL with wss for https and ws for http. Each of several daemons needs its own",
+    ),
+    variable(
+        "RELAY_BUFFER_BYTES",
+        "4194304",
+        "the most bytes of each medium that wait for one such program; beyond it the program loses the oldest frames",
+    ),
+];
+
 pub(super) const WEBHOOKS: &[Variable] = &[
     variable(
         "WEBHOOKS_OUT",

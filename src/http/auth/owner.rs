@@ -8,7 +8,7 @@ use crate::http::audit::changes_something;
 use crate::http::error::ApiError;
 use crate::http::extract::PathPart;
 use crate::http::received_list::Digest;
-use crate::model::{ApiTokenId, AppName, AppScope, EndpointId, InstallationId, SessionId};
+use crate::model::{ApiTokenId, AppName, AppScope, EndpointId, InstallationId, RelayId, SessionId};
 
 /// The object that the first parameter of a path names. The objects of further parameters are parts of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,18 +16,20 @@ pub(super) enum Owner {
     Session,
     Installation,
     Endpoint,
+    Relay,
     Token,
     App,
     Webhook,
 }
 
 /// The paths with parameters, each with all paths below it. A path that is not here is closed to tokens of some apps.
-const OWNERS: [(&str, Owner); 9] = [
+const OWNERS: [(&str, Owner); 10] = [
     ("/api/v1/apps/{app}", Owner::App),
     ("/api/v1/sdk/sessions/{id}", Owner::Session),
     ("/dashboard/sessions/{id}", Owner::Session),
     ("/api/v1/zoom/installations/{id}", Owner::Installation),
     ("/api/v1/webhooks/endpoints/{id}", Owner::Endpoint),
+    ("/api/v1/relays/{id}", Owner::Relay),
     ("/api/v1/tokens/{id}", Owner::Token),
     ("/api/v1/zoom/webhooks/{webhook}", Owner::Webhook),
     ("/dashboard/webhooks/{webhook}", Owner::Webhook),
@@ -48,6 +50,7 @@ impl Owner {
             Self::Session => SessionId::unknown(),
             Self::Installation => InstallationId::unknown(),
             Self::Endpoint => EndpointId::unknown(),
+            Self::Relay => RelayId::unknown(),
             Self::Token => ApiTokenId::unknown(),
             Self::App => AppName::unknown(),
             Self::Webhook => Digest::unknown(),
@@ -74,6 +77,10 @@ impl Owner {
             Self::Endpoint => {
                 let Some(id) = EndpointId::read(id) else { return Ok(None) };
                 return Ok(store.endpoint(id).await?.map(|stored| stored.endpoint.apps));
+            }
+            Self::Relay => {
+                let Some(id) = RelayId::read(id) else { return Ok(None) };
+                return Ok(store.relay(id).await?.map(|stored| stored.relay.filter.apps));
             }
             Self::Token => {
                 let stored = store.api_tokens().await?;

@@ -113,6 +113,17 @@ impl Effective {
         }
     }
 
+    /// Whether the parameters of all these media are known. Chat has none.
+    pub fn covers(&self, media: MediaSet) -> bool {
+        media.iter().all(|medium| match medium {
+            Medium::Audio => self.audio.is_some(),
+            Medium::Video => self.video.is_some(),
+            Medium::Share => self.share.is_some(),
+            Medium::Transcript => self.transcript.is_some(),
+            Medium::Chat => true,
+        })
+    }
+
     /// Combines the parameters with those of another link.
     pub fn with(self, other: &Self) -> Self {
         Self {

@@ -3,6 +3,7 @@
 
 use serde_json::{Value, json};
 
+use super::effective::Effective;
 use crate::model::params::{
     AudioCodec, AudioContent, AudioStreams, Channels, Language, Named, Params, Resolution,
     SampleRate, VideoCodec, VideoSelect,
@@ -80,6 +81,47 @@ impl Params {
             .iter()
             .map(|medium| (medium_key(medium).to_owned(), medium_object(self, medium)))
             .collect()
+    }
+}
+
+impl Effective {
+    /// The `media_params` of an answer for these media (section 6.4). What is not known is as it was asked for.
+    pub(crate) fn media_params(&self, asked: &Params, media: &[Medium]) -> Value {
+        let granted = self.applied_to(asked);
+        granted.media_params(media.iter().copied().collect())
+    }
+
+    /// The parameters that were asked for, with what Zoom granted in their place.
+    fn applied_to(&self, asked: &Params) -> Params {
+        let mut params = asked.clone();
+        if let Some(audio) = self.audio {
+            let own = &mut params.audio;
+            own.content_type = audio.content_type.unwrap_or(own.content_type);
+            own.codec = audio.codec.unwrap_or(own.codec);
+            own.sample_rate = audio.sample_rate.unwrap_or(own.sample_rate);
+            own.channels = audio.channels.unwrap_or(own.channels);
+            own.streams = audio.streams.unwrap_or(own.streams);
+            own.send_rate_ms = audio.send_rate_ms.unwrap_or(own.send_rate_ms);
+        }
+        if let Some(video) = self.video {
+            let own = &mut params.video;
+            own.codec = video.codec.unwrap_or(own.codec);
+            own.resolution = video.resolution.unwrap_or(own.resolution);
+            own.fps = video.fps.unwrap_or(own.fps);
+            own.select = video.select.unwrap_or(own.select);
+        }
+        if let Some(share) = self.share {
+            let own = &mut params.share;
+            own.codec = share.codec.unwrap_or(own.codec);
+            own.resolution = share.resolution.unwrap_or(own.resolution);
+            own.fps = share.fps.unwrap_or(own.fps);
+        }
+        if let Some(transcript) = self.transcript {
+            let own = &mut params.transcript;
+            own.language = transcript.language.unwrap_or(own.language);
+            own.identify_language = transcript.identify_language.unwrap_or(own.identify_language);
+        }
+        params
     }
 }
 

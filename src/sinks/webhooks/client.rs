@@ -24,7 +24,7 @@ const MAX_ANSWER_BYTES: usize = 1024;
 
 /// Why there is no answer. Contains no URL.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-pub(super) enum SendError {
+pub(in crate::sinks) enum SendError {
     #[error("the host has no address that may be connected to")]
     AddressRefused,
     #[error("no connection")]
@@ -35,7 +35,7 @@ pub(super) enum SendError {
 
 /// An endpoint's answer, whatever its status.
 #[derive(Debug)]
-pub(super) struct Answer {
+pub(in crate::sinks) struct Answer {
     pub status: u16,
     pub retry_after: Option<String>,
     /// The beginning of the body.
@@ -51,10 +51,10 @@ pub(super) struct Signed<'a> {
 
 /// Cheap to clone.
 #[derive(Debug, Clone)]
-pub(super) struct Client(reqwest::Client);
+pub(in crate::sinks) struct Client(reqwest::Client);
 
 impl Client {
-    pub(super) fn new(network: &Network, policy: Arc<AddressPolicy>) -> Self {
+    pub(in crate::sinks) fn new(network: &Network, policy: Arc<AddressPolicy>) -> Self {
         let network = network.for_named_hosts();
         let client = network
             .http_client()
@@ -74,17 +74,25 @@ impl Client {
         traceparent: Option<String>,
         body: Vec<u8>,
     ) -> Result<Answer, SendError> {
-        let mut request = self
-            .0
-            .post(url)
-            .header(CONTENT_TYPE, "application/json")
-            .header(HEADER_ID, signed.id)
-            .header(HEADER_TIMESTAMP, signed.timestamp_s)
-            .header(HEADER_SIGNATURE, signed.signature)
-            .body(body);
-        if let Some(traceparent) = traceparent {
-            request = request.header(TRACEPARENT, traceparent);
-        }
+        let mut headers = vec![
+            (HEADER_ID, signed.id.to_owned()),
+            (HEADER_TIMESTAMP, signed.timestamp_s.to_string()),
+            (HEADER_SIGNATURE, signed.signature.to_owned()),
+        ];
+        headers.extend(traceparent.map(|traceparent| (TRACEPARENT, traceparent)));
+        self.post_as(url, &headers, body).await
+    }
+
+    /// Sends a JSON body with these headers.
+    pub(in crate::sinks) async fn post_as(
+        &self,
+        url: Url,
+        headers: &[(&'static str, String)],
+        body: Vec<u8>,
+    ) -> Result<Answer, SendError> {
+        let request = self.0.post(url).header(CONTENT_TYPE, "application/json").body(body);
+        let request =
+            headers.iter().fold(request, |request, (name, value)| request.header(*name, value));
         let response = request.send().await.map_err(|error| error_kind(&error))?;
         let header = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
         Ok(Answer {

@@ -32,6 +32,7 @@ use rtmsd::sinks::live::Live;
 use rtmsd::sinks::record::layout::Layout;
 use rtmsd::sinks::record::target::{Access, Place};
 use rtmsd::sinks::record::{self, Recordings};
+use rtmsd::sinks::relays;
 use rtmsd::sinks::webhooks;
 use rtmsd::sinks::webhooks::address::AddressPolicy;
 use rtmsd::sinks::{Context, Runner};
@@ -222,6 +223,7 @@ impl Server {
             forward::Settings { targets, live: live.clone(), apps: apps.clone() };
         let (forwards, _) = forward::build(forward_settings, &context);
         let (webhooks, webhook_sender) = webhooks::build(webhook_settings(), &context);
+        let (relays, _) = relays::build(relay_settings(&apps), &context);
         let state = Arc::new(AppState {
             store: store.clone(),
             hub,
@@ -262,6 +264,7 @@ impl Server {
             now_ms,
             draining,
             forwards,
+            relays,
             live,
             live_connections: TaskTracker::new(),
             metrics,
@@ -399,6 +402,18 @@ fn ring() -> KeyRing {
 }
 
 /// Settings that allow outgoing webhooks to loopback.
+fn relay_settings(apps: &Apps) -> relays::Settings {
+    let webhooks::Settings { ring, policy, .. } = webhook_settings();
+    relays::Settings {
+        ring,
+        policy,
+        public_url: "ws://127.0.0.1:9".into(),
+        buffer_bytes: 64 * 1024,
+        apps: apps.clone(),
+        timings: relays::Timings::default(),
+    }
+}
+
 fn webhook_settings() -> webhooks::Settings {
     webhooks::Settings {
         ring: ring(),

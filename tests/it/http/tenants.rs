@@ -48,6 +48,7 @@ impl Operation {
             "createForward" => json!({ "url": "ws://127.0.0.1:9/" }),
             "subscribeVideo" => json!({ "user_id": 7 }),
             "changeEndpoint" => json!({ "description": "changed" }),
+            "changeRelay" => json!({ "name": "changed" }),
             "changeApp" => json!({}),
             _ => Value::Null,
         }
@@ -146,6 +147,10 @@ async fn no_answer_to_a_token_of_one_app_holds_anything_of_another() {
                     json!({ "platform": "zoom", "product": "contact_center", "meeting_id": "e1" })
                 }
                 "createEndpoint" => json!({ "url": "https://127.0.0.1/hook" }),
+                "createRelay" => json!({
+                    "name": "r", "webhook_url": "https://127.0.0.1/zoom", "client_id": "c",
+                    "client_secret": "s", "secret_token": "t",
+                }),
                 "createToken" => json!({ "name": "ci" }),
                 "createTicket" => json!({ "path": "/api/v1/live" }),
                 _ => operation.body(),
@@ -180,6 +185,7 @@ async fn every_list_shows_the_own_apps_and_the_operator_sees_both() {
         [
             "listApps",
             "listAudit",
+            "listRelays",
             "listSessions",
             "listTokens",
             "listEndpoints",

@@ -2,10 +2,10 @@
 
 use rtmsd::model::{
     AppName, AuditRow, Cursor, Entry, EntryBody, Forward, ForwardId, MeetingChange, Notice,
-    RecordedFile, RecordingId, SpoolId, TranscriptLine, UserId,
+    RecordedFile, RecordingId, RelayId, SpoolId, TranscriptLine, UserId,
 };
 use rtmsd::model::{Outcome, Speaker, StopReason};
-use rtmsd::store::{GrantedTo, NewRecording, SealedTokens, Store};
+use rtmsd::store::{GrantedTo, NewRecording, NewRelayEvent, RelayStream, SealedTokens, Store};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -23,6 +23,7 @@ pub(super) struct Tenant {
     pub file: String,
     pub forward: String,
     pub endpoint: String,
+    pub relay: String,
     pub delivery: String,
     pub installation: String,
     pub api_token: String,
@@ -51,6 +52,7 @@ impl Tenant {
             session: session_id.to_string(),
             token,
             endpoint,
+            relay: relay(server, store, name, (&stream, session_id)).await,
             installation,
             api_token: api_token(server, name).await,
             webhook: signed_by(&app, started_by(&user, &stream, 1)).digest,
@@ -68,7 +70,8 @@ impl Tenant {
     /// Texts that no answer to the token of another app may contain.
     pub(super) fn marks(&self) -> Vec<String> {
         let name = &self.app;
-        let own = [&self.session, &self.stream, &self.file, &self.forward, &self.endpoint];
+        let own =
+            [&self.session, &self.stream, &self.file, &self.forward, &self.endpoint, &self.relay];
         let more = [&self.delivery, &self.installation, &self.api_token, &self.user, &self.webhook];
         let texts = [format!("{name}.example"), format!("of-{name}"), format!("\"{name}\"")];
         own.into_iter().chain(more).cloned().chain(texts).collect()
@@ -80,6 +83,7 @@ impl Tenant {
             "id" if path.starts_with("/api/v1/sdk/sessions/") => &self.session,
             "id" if path.starts_with("/api/v1/zoom/installations/") => &self.installation,
             "id" if path.starts_with("/api/v1/webhooks/endpoints/") => &self.endpoint,
+            "id" if path.starts_with("/api/v1/relays/") => &self.relay,
             "id" if path.starts_with("/api/v1/tokens/") => &self.api_token,
             "webhook" => &self.webhook,
             "app" => return self.app.to_string(),
@@ -162,6 +166,44 @@ async fn forward(store: &Store, session_id: rtmsd::model::SessionId, name: &str)
     let act = AuditRow::new(1, "rtmsd", "forward.create", "");
     assert!(store.add_forward(&forward, 10, &act).await.unwrap());
     forward.id.to_string()
+}
+
+/// A relay with a stream and a webhook.
+async fn relay(
+    server: &Server,
+    store: &Store,
+    name: &str,
+    (stream, session_id): (&str, rtmsd::model::SessionId),
+) -> String {
+    let body = json!({
+        "name": format!("of-{name}"), "webhook_url": format!("https://{name}.example/zoom"),
+        "client_id": "c", "client_secret": "s", "secret_token": "t", "apps": [name],
+    });
+    let made = call(server, OPERATOR, "POST", "/api/v1/relays", &body).await.json();
+    let id = made["data"]["relay"]["id"].as_str().expect("a relay").to_owned();
+    let relay_id = RelayId::parse(&id).unwrap();
+    let row = RelayStream {
+        relay_id,
+        stream_id: stream_id(stream),
+        session_id,
+        server_url: format!("wss://{name}.example/relay"),
+        announcements: 1,
+        acknowledged: 1,
+        gaps: Vec::new(),
+        updated_at_ms: 1,
+    };
+    store.put_relay_stream(&row).await.unwrap();
+    let event = NewRelayEvent {
+        id: format!("{id}:started"),
+        relay_id,
+        stream_id: stream_id(stream),
+        session_id,
+        name: "meeting.rtms_started".into(),
+        body: "{}".into(),
+        created_at_ms: 1,
+    };
+    store.add_relay_event(&event).await.unwrap();
+    id
 }
 
 async fn record_file(

@@ -12,6 +12,7 @@ use rtmsd::net::Resolver;
 use rtmsd::rtms::stream::Timings;
 use rtmsd::sessions::Leases;
 use rtmsd::sinks::record::target::Place;
+use rtmsd::sinks::relays;
 use rtmsd::store::Store;
 use rtmsd::zoom::event_socket;
 use rtmsd::zoom::token::Tokens;
@@ -41,6 +42,8 @@ pub(crate) struct Home {
     pub event_timings: events::Timings,
     /// Where recordings go, where no variable can say it.
     pub recordings: Option<Place>,
+    /// The waits of relays, which no variable sets.
+    pub relays: relays::Timings,
     /// Resolves the hosts that the daemon connects to.
     pub resolver: Resolver,
     folder: TempDir,
@@ -68,8 +71,8 @@ impl Home {
         let (timings, leases) = (fast(), Leases::default());
         let resolver = Resolver::system();
         let (variables, recordings) = (variables.into(), None);
-        let event_timings = fast_events();
-        Self { variables, timings, leases, event_timings, recordings, resolver, folder }
+        let (event_timings, relays) = (fast_events(), relays::Timings::default());
+        Self { variables, timings, leases, event_timings, recordings, relays, resolver, folder }
     }
 
     /// With an empty Postgres database of its own.
@@ -109,6 +112,7 @@ impl Home {
             found.map(|(_, value)| value.replace("{address}", &address.to_string()))
         };
         let mut config = Config::from_lookup(lookup).unwrap();
+        config.relays.timings = self.relays.clone();
         if let Some(place) = &self.recordings {
             config.recordings.place = place.clone();
         }

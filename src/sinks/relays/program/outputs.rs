@@ -1,0 +1,99 @@
+//! Does what the state machine of a program asks for.
+
+use std::sync::atomic::Ordering;
+
+use super::ProgramStatus;
+use super::served::Served;
+use crate::model::Participant;
+use crate::rtms::message::event_type;
+use crate::rtms::server::program::Output;
+use crate::sinks::relays::socket::Command;
+use crate::sinks::relays::wire;
+
+impl Served {
+    /// Does what the program's state machine asks for.
+    pub(super) async fn carry_out(&mut self) {
+        let now_ms = self.now_ms();
+        while let Some(output) = self.program.output() {
+            match output {
+                Output::Send(socket, text) => self.command(socket, Command::Send(text)),
+                Output::Flow(socket) => self.flow(socket).await,
+                Output::Hold(socket) => {
+                    self.command(socket, Command::Hold);
+                    self.away_since_ms.get_or_insert(now_ms);
+                }
+                Output::Close(socket) => {
+                    if let Some(outbox) = self.sockets.remove(&socket) {
+                        outbox.close();
+                    }
+                }
+                Output::Drop(socket) => drop(self.sockets.remove(&socket)),
+                Output::Subscribed(events) => self.send_roster(&events),
+                Output::Video(user_id) => self.choose_video(user_id).await,
+                Output::Interrupted => self.notify_of_interruption().await,
+                Output::Left => self.notify_of_leaving().await,
+            }
+        }
+        self.publish_status();
+    }
+
+    /// A socket whose program does not read is given up.
+    pub(super) fn command(&mut self, socket: u64, command: Command) {
+        if self.sockets.get(&socket).is_some_and(|outbox| !outbox.send(command)) {
+            self.sockets.remove(&socket);
+        }
+    }
+
+    fn publish_status(&mut self) {
+        let now_ms = self.now_ms();
+        let acknowledged = self.delivered.borrow().seen(self.task.stream.ordinal);
+        self.is_changed |= self.row.acknowledged != acknowledged;
+        self.row.acknowledged = acknowledged;
+        let (is_connected, is_flowing) = (self.program.is_connected(), self.program.is_flowing());
+        if !is_flowing && self.announcements.were_made() {
+            self.away_since_ms.get_or_insert(now_ms);
+        }
+        self.announcements.connected(is_connected);
+        self.status.send_if_modified(|status| {
+            let is_news = status.is_connected != is_connected
+                || status.is_flowing != is_flowing
+                || status.acknowledged != acknowledged
+                || *status.gaps != *self.row.gaps;
+            let gaps = self.row.gaps.clone().into();
+            *status = ProgramStatus { is_connected, is_flowing, gaps, acknowledged };
+            is_news
+        });
+    }
+
+    /// Who is there, for a program that has just subscribed to joins (section 3.2).
+    fn send_roster(&mut self, events: &[u64]) {
+        if !events.contains(&u64::from(event_type::PARTICIPANT_JOIN)) {
+            return;
+        }
+        let stream = &self.task.stream;
+        let running = self.task.relays.inner().hub.running(stream.session_id);
+        let own = running.into_iter().find(|(other, _)| other.stream_id == stream.stream_id);
+        let people: Vec<Participant> = own
+            .into_iter()
+            .flat_map(|(_, people)| people)
+            .filter(|person| person.joined_ms.is_some() && person.left_ms.is_none())
+            .filter_map(|person| {
+                let (user_id, user_name) = (person.speaker.number()?, person.speaker.name.clone());
+                Some(Participant { user_id, user_name })
+            })
+            .collect();
+        if !people.is_empty() {
+            let (event_type, text) = wire::roster(&people, self.now_ms());
+            self.program.event(event_type, || text);
+        }
+    }
+
+    pub(super) async fn choose_video(&mut self, user_id: Option<u32>) {
+        self.video_of.store(user_id.unwrap_or(0), Ordering::Relaxed);
+        let (relays, stream) = (&self.task.relays, &self.task.stream);
+        let newest = relays.choose_video(self.task.relay.relay.id, &stream.stream_id, user_id);
+        if let Some(newest) = newest {
+            relays.request_video(stream.session_id, newest).await;
+        }
+    }
+}

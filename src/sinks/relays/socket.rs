@@ -1,0 +1,323 @@
+//! The WebSockets of programs: one task for each reads the program's messages and writes what it is to be sent. Frames
+//! come from the hub straight to the socket's task, as Zoom sent them.
+
+mod door;
+mod flow;
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::{SinkExt, StreamExt};
+use serde_json::Value;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
+use tokio_tungstenite::tungstenite::protocol::{CloseFrame, WebSocketConfig};
+use tokio_tungstenite::tungstenite::{Error, Message, Utf8Bytes};
+use tokio_util::sync::CancellationToken;
+
+pub use self::door::Door;
+pub(super) use self::flow::{Flow, Lines, Receipts};
+use self::flow::{next_frame, next_line};
+use super::program::Input;
+use crate::hub::{Followed, Tapped};
+use crate::rtms::message::msg_type;
+use crate::rtms::server::request::Request;
+
+/// How long the closing handshake may take.
+const CLOSE_LIMIT: Duration = Duration::from_secs(2);
+/// Longer than a keep-alive, and shorter than an answer to a handshake.
+const LONGEST_KEEP_ALIVE: usize = 128;
+/// The approximate size of a batch between two flushes.
+const BATCH_BYTES: usize = 64 * 1024;
+/// The largest message of a program. Handshakes have about 1 kB.
+const MAX_MESSAGE_BYTES: usize = 64 * 1024;
+/// More than the longest message, which is a picture in base64.
+const MAX_WRITE_BUFFER_BYTES: usize = 64 * 1024 * 1024;
+
+/// Small read buffers, because programs send little.
+pub fn websocket_config() -> WebSocketConfig {
+    WebSocketConfig::default()
+        .read_buffer_size(4 * 1024)
+        .write_buffer_size(16 * 1024)
+        .max_write_buffer_size(MAX_WRITE_BUFFER_BYTES)
+        .max_message_size(Some(MAX_MESSAGE_BYTES))
+        .max_frame_size(Some(MAX_MESSAGE_BYTES))
+}
+
+/// What the owner of a socket tells it to do.
+pub(super) enum Command {
+    Send(String),
+    /// Sends media from now on.
+    Flow(Box<Flow>),
+    /// Sends no media until it flows again.
+    Hold,
+    /// Sends what there is of the ended stream, and reports it.
+    Finish,
+    /// Closes after what was sent.
+    Close,
+}
+
+/// The owner's side of a socket. Dropping it ends the connection without a Close frame.
+pub(super) struct Outbox {
+    commands: mpsc::Sender<Command>,
+    kill: CancellationToken,
+}
+
+impl Outbox {
+    /// False if the program does not read or the socket is gone.
+    pub(super) fn send(&self, command: Command) -> bool {
+        self.commands.try_send(command).is_ok()
+    }
+}
+
+impl Drop for Outbox {
+    fn drop(&mut self) {
+        self.kill.cancel();
+    }
+}
+
+impl Outbox {
+    /// Lets the socket close by itself after what was sent.
+    pub(super) fn close(mut self) {
+        self.send(Command::Close);
+        // The drop below must not cut the closing handshake.
+        self.kill = CancellationToken::new();
+    }
+}
+
+/// A socket after its handshake was read.
+struct SocketTask<S> {
+    socket: WebSocketStream<S>,
+    id: u64,
+    commands: mpsc::Receiver<Command>,
+    inbox: mpsc::Sender<Input>,
+    flow: Option<Flow>,
+    is_finishing: bool,
+}
+
+/// What happens next on a socket.
+enum Step {
+    Command(Option<Command>),
+    Tapped(Tapped),
+    Line(Option<Followed>),
+    Received(Option<Result<Message, Error>>),
+}
+
+/// Why a socket ends: the code of the program's Close frame, if it sent one.
+type End = Option<u16>;
+
+impl<S: AsyncRead + AsyncWrite + Unpin> SocketTask<S> {
+    /// Runs until either side ends the connection.
+    async fn run(&mut self) -> End {
+        loop {
+            let step = self.step().await;
+            let ended = match step {
+                Step::Command(command) => self.command(command).await,
+                Step::Tapped(tapped) => self.frames(tapped).await,
+                Step::Line(followed) => self.lines(followed).await,
+                Step::Received(received) => self.receive(received).await,
+            };
+            if let Err(end) = ended {
+                return end;
+            }
+            if self.is_finishing && self.is_drained() {
+                self.is_finishing = false;
+                self.flow = None;
+                let _ = self.inbox.send(Input::Finished { socket: self.id }).await;
+            }
+        }
+    }
+
+    async fn step(&mut self) -> Step {
+        let Self { socket, commands, flow, .. } = self;
+        let (taps, lines) = match flow {
+            Some(Flow { taps, lines, .. }) => (Some(taps), lines.as_mut()),
+            None => (None, None),
+        };
+        // Not biased, so that a flood of frames starves neither commands nor messages. Every branch is cancel-safe.
+        tokio::select! {
+            command = commands.recv() => Step::Command(command),
+            tapped = next_frame(taps) => Step::Tapped(tapped),
+            followed = next_line(lines) => Step::Line(followed),
+            received = socket.next() => Step::Received(received),
+        }
+    }
+
+    async fn command(&mut self, command: Option<Command>) -> Result<(), End> {
+        match command {
+            Some(Command::Send(text)) => {
+                if let (Some(at_ms), Some(receipts)) = (keep_alive_ms(&text), self.receipts()) {
+                    receipts.asked(at_ms);
+                }
+                self.write(Message::text(text)).await?;
+            }
+            Some(Command::Flow(flow)) => self.flow = Some(*flow),
+            Some(Command::Hold) => self.flow = None,
+            Some(Command::Finish) => self.is_finishing = true,
+            Some(Command::Close) => {
+                self.close().await;
+                return Err(None);
+            }
+            None => return Err(None),
+        }
+        if self.commands.is_empty() { self.flush().await } else { Ok(()) }
+    }
+
+    /// Writes a frame and the others that are ready.
+    async fn frames(&mut self, tapped: Tapped) -> Result<(), End> {
+        let mut written = self.frame(tapped).await?;
+        while written < BATCH_BYTES
+            && let Some(tapped) = self.try_next_frame()
+        {
+            written += self.frame(tapped).await?;
+        }
+        self.flush().await
+    }
+
+    fn try_next_frame(&mut self) -> Option<Tapped> {
+        let taps = &mut self.flow.as_mut()?.taps;
+        taps.iter_mut().flatten().find_map(|tap| tap.try_next())
+    }
+
+    /// Writes a frame as Zoom sent it. Returns its bytes.
+    async fn frame(&mut self, tapped: Tapped) -> Result<usize, End> {
+        let Some(flow) = &mut self.flow else { return Ok(0) };
+        match tapped {
+            Tapped::Frame(frame) if !flow.takes(&frame) => Ok(0),
+            Tapped::Frame(frame) => {
+                flow.has_sent = true;
+                self.write(frame_message(&frame.wire)).await?;
+                Ok(frame.wire.len())
+            }
+            Tapped::Dropped(medium, _) => {
+                let gaps = flow.dropped(medium);
+                if !gaps.is_empty() {
+                    let _ = self.inbox.send(Input::Missed(gaps)).await;
+                }
+                Ok(0)
+            }
+            Tapped::Settle | Tapped::Over { .. } => Ok(0),
+        }
+    }
+
+    /// Writes a line and the others that are ready, and asks for a receipt.
+    async fn lines(&mut self, followed: Option<Followed>) -> Result<(), End> {
+        let mut next = followed;
+        loop {
+            let Some(lines) = self.flow.as_mut().and_then(|flow| flow.lines.as_mut()) else {
+                return Ok(());
+            };
+            let message = match next {
+                Some(Followed::Entry { entry, .. }) => lines.message(&entry),
+                Some(Followed::End { .. }) | None => {
+                    lines.is_over = true;
+                    None
+                }
+            };
+            if let Some(message) = message {
+                self.write(message).await?;
+            }
+            next = match self.flow.as_mut().and_then(|flow| flow.lines.as_mut()) {
+                Some(lines) => match lines.entries.try_recv() {
+                    Ok(followed) => Some(followed),
+                    Err(_) => break,
+                },
+                None => break,
+            };
+        }
+        self.flush().await?;
+        self.ask_for_receipt().await;
+        Ok(())
+    }
+
+    fn receipts(&mut self) -> Option<&mut Receipts> {
+        self.flow.as_mut()?.lines.as_mut()?.receipts.as_mut()
+    }
+
+    /// Asks the program's task for a keep-alive, whose answer says which lines the program has.
+    async fn ask_for_receipt(&mut self) {
+        if self.receipts().is_some_and(|receipts| receipts.are_due()) {
+            let _ = self.inbox.send(Input::ReceiptDue { socket: self.id }).await;
+        }
+    }
+
+    async fn receive(&mut self, received: Option<Result<Message, Error>>) -> Result<(), End> {
+        let text = match received {
+            Some(Ok(Message::Text(text))) => text.as_str().to_owned(),
+            // Zoom's own client sends JSON in binary frames (section 22).
+            Some(Ok(Message::Binary(bytes))) => String::from_utf8_lossy(&bytes).into_owned(),
+            // The library's answer to a Ping waits for a flush.
+            Some(Ok(Message::Ping(_))) => return self.flush().await,
+            Some(Ok(Message::Pong(_) | Message::Frame(_))) => return Ok(()),
+            Some(Ok(Message::Close(frame))) => {
+                let _ = timeout(CLOSE_LIMIT, self.socket.flush()).await;
+                // 1005 stands for a Close frame without a code (RFC 6455, section 7.4.1).
+                return Err(Some(frame.map_or(1005, |frame| frame.code.into())));
+            }
+            Some(Err(_)) | None => return Err(None),
+        };
+        if let (Some(at_ms), Some(receipts)) = (answered_ms(&text), self.receipts()) {
+            receipts.answered(at_ms);
+            self.ask_for_receipt().await;
+        }
+        let input = Input::Text { socket: self.id, text };
+        // The program's task has ended, and with it this socket.
+        self.inbox.send(input).await.map_err(|_| None)
+    }
+
+    fn is_drained(&self) -> bool {
+        let Some(flow) = &self.flow else { return true };
+        let has_lines = flow.lines.as_ref().is_some_and(|lines| !lines.is_over);
+        // The frames are all queued before the stream's last entry is stored.
+        !has_lines && flow.taps.iter().flatten().all(|tap| tap.is_empty())
+    }
+
+    async fn write(&mut self, message: Message) -> Result<(), End> {
+        self.socket.feed(message).await.map_err(|_| None)
+    }
+
+    async fn flush(&mut self) -> Result<(), End> {
+        self.socket.flush().await.map_err(|_| None)
+    }
+
+    async fn close(&mut self) {
+        // A program that does not answer is dropped.
+        let _ = timeout(CLOSE_LIMIT, close_socket(&mut self.socket)).await;
+    }
+}
+
+/// The timestamp of a keep-alive that is sent.
+fn keep_alive_ms(text: &str) -> Option<i64> {
+    // Other messages of a media socket are answers to handshakes.
+    let is_short = text.len() < LONGEST_KEEP_ALIVE;
+    let message: Value = is_short.then(|| serde_json::from_str(text).ok())??;
+    message["timestamp"].as_i64().filter(|_| message["msg_type"] == msg_type::KEEP_ALIVE_REQ)
+}
+
+/// The timestamp of a keep-alive that a program answers.
+fn answered_ms(text: &str) -> Option<i64> {
+    match Request::parse(text) {
+        Ok(Request::KeepAliveAnswer { timestamp }) => timestamp.as_i64(),
+        _ => None,
+    }
+}
+
+/// A frame's message: the bytes that Zoom sent, copied only into the socket's buffer.
+fn frame_message(wire: &Bytes) -> Message {
+    match Utf8Bytes::try_from(wire.clone()) {
+        Ok(text) => Message::Text(text),
+        // Cannot happen: the codec mends what is not UTF-8.
+        Err(_) => Message::Binary(wire.clone()),
+    }
+}
+
+/// Sends a Close frame and waits for the program's.
+async fn close_socket<S: AsyncRead + AsyncWrite + Unpin>(socket: &mut WebSocketStream<S>) {
+    let frame = CloseFrame { code: CloseCode::Normal, reason: Utf8Bytes::from_static("") };
+    if socket.send(Message::Close(Some(frame))).await.is_ok() {
+        while let Some(Ok(_)) = socket.next().await {}
+    }
+}
