@@ -12,6 +12,7 @@ mod library;
 mod net;
 mod pages;
 mod record;
+mod relays;
 mod simulator;
 mod sinks;
 mod store;

@@ -1,0 +1,186 @@
+//! Programs that go away, come back, or are slow: what each of them misses, and that nobody else does.
+
+use std::time::Duration;
+
+use rtmsd::simulator::{MeetingAction, Settings};
+use serde_json::{Value, json};
+
+use super::kit::{Joined, home, scene_with, signal, timings};
+use crate::support::kit::{Scene, TestDaemon, endless, zoom};
+
+/// The numbers of lines that a program received.
+fn numbers(lines: &[Value]) -> Vec<u32> {
+    let number = |line: &Value| {
+        let text = line["content"]["data"].as_str().unwrap();
+        text.strip_prefix("line ").unwrap().parse().unwrap()
+    };
+    lines.iter().map(number).collect()
+}
+
+async fn lines(joined: &mut Joined, count: usize) -> Vec<Value> {
+    let mut lines = Vec::new();
+    while lines.len() < count {
+        lines.push(joined.media.receive_type(17).await);
+    }
+    lines
+}
+
+#[tokio::test]
+async fn a_program_that_was_away_goes_on_behind_what_it_acknowledged() {
+    let programs = [("one", json!({"catch_up": true}))];
+    let (scene, mut programs) = scene_with(home(), zoom(endless(50)), &programs).await;
+    let api = scene.daemon.api();
+    let mut joined = programs[0].join().await;
+    let before = numbers(&lines(&mut joined, 10).await);
+    let all = scene.log.page().texts().first().map(|text| (*text).to_owned());
+    assert_eq!(Some(format!("line {}", before[0])), all, "from the beginning");
+    programs[0]
+        .reaches("the lines are acknowledged", api, |it| it["acknowledged"].as_u64() > Some(9))
+        .await;
+    let started = joined.drop_both();
+    programs[0].endpoint.next("meeting.rtms_interrupted").await;
+    let said = scene.log.page().of("transcript").len();
+    scene.log.lines(said + 20).await;
+    let mut joined = Joined::join("one", started).await;
+    let after = numbers(&lines(&mut joined, 30).await);
+    // At least once, and nothing left out.
+    assert!(after[0] <= before.last().unwrap() + 1, "{before:?} {after:?}");
+    assert!(after.windows(2).all(|pair| pair[1] == pair[0] + 1), "{after:?}");
+    assert!(after.last() > Some(&(before[0] + 30)), "{after:?}");
+    scene.zoom.close_clean().await;
+}
+
+#[tokio::test]
+async fn a_program_without_catch_up_gets_new_lines_only() {
+    let (scene, mut programs) = scene_with(home(), zoom(endless(50)), &[("one", json!({}))]).await;
+    let started = programs[0].started().await;
+    let said = scene.log.lines(20).await.texts().len();
+    let mut joined = Joined::join("one", started).await;
+    let first = numbers(&lines(&mut joined, 1).await)[0];
+    assert!(first as usize >= said - 1, "{first} of {said}");
+    scene.zoom.close_clean().await;
+}
+
+#[tokio::test]
+async fn sound_waits_for_a_program_that_is_away_and_its_loss_is_noted() {
+    let home = home().set("RELAY_BUFFER_BYTES", "65536");
+    let (scene, mut programs) = scene_with(home, zoom(endless(50)), &[("one", json!({}))]).await;
+    let api = scene.daemon.api();
+    let mut joined = programs[0].join().await;
+    let last = joined.media.receive_type(14).await["content"]["timestamp"].as_i64().unwrap();
+    let started = joined.drop_both();
+    programs[0].endpoint.next("meeting.rtms_interrupted").await;
+    // More sound than the buffer holds.
+    let frames = scene.zoom.medium("audio").frames;
+    crate::support::kit::eventually("more sound comes", async || {
+        (scene.zoom.medium("audio").frames > frames + 150).then_some(())
+    })
+    .await;
+    let mut joined = Joined::join("one", started).await;
+    let first = joined.media.receive_type(14).await["content"]["timestamp"].as_i64().unwrap();
+    assert!(first > last + 500, "the oldest sound is lost");
+    let stream = programs[0]
+        .reaches("the loss is noted", api, |it| {
+            it["gaps"].as_array().is_some_and(|all| !all.is_empty())
+        })
+        .await;
+    let gap = &stream["gaps"][0];
+    assert_eq!((&gap["medium"], &gap["cause"]), (&json!("audio"), &json!("away")));
+    assert!(gap["frames"].as_u64() > Some(20), "{gap}");
+    let (start, end) = (gap["start_ms"].as_i64().unwrap(), gap["end_ms"].as_i64().unwrap());
+    assert!(last <= start && end <= first, "{gap} {last} {first}");
+    // The stream itself lacks nothing.
+    assert_eq!(scene.log.page().of("gap").len(), 0);
+    scene.zoom.close_clean().await;
+}
+
+#[tokio::test]
+async fn a_stalled_program_loses_frames_and_the_others_none() {
+    let home = home().set("RELAY_BUFFER_BYTES", "65536");
+    let programs = [("slow", json!({"media": ["audio"]})), ("good", json!({}))];
+    // Ten times as much sound a second.
+    let settings = Settings { speed: 10.0, ..zoom(endless(50)) };
+    let (scene, mut programs) = scene_with(home, settings, &programs).await;
+    let api = scene.daemon.api();
+    let started = programs[0].started().await;
+    let mut slow = Joined::join_slowly("slow", started).await;
+    let mut good = programs[1].join().await;
+    slow.media.receive_type(14).await;
+    // The slow program reads nothing meanwhile: the kernel's buffers fill, then its own.
+    let mut last = good.media.receive_type(14).await["content"]["timestamp"].as_i64().unwrap();
+    for _ in 0..3_000 {
+        let at = good.media.receive_type(14).await["content"]["timestamp"].as_i64().unwrap();
+        // Two people may speak in one interval.
+        assert!(at == last || at == last + 20, "the good program misses nothing: {at} {last}");
+        last = at;
+    }
+    let reading = tokio::spawn(async move {
+        loop {
+            slow.media.receive_type(14).await;
+        }
+    });
+    // Before it joined, it was away.
+    let slow_gap = |it: &Value| {
+        let gaps = it["gaps"].as_array()?;
+        gaps.iter().find(|gap| gap["cause"] == "slow").cloned()
+    };
+    let noted = programs[0].reaches("the loss is noted", api, |it| slow_gap(it).is_some()).await;
+    reading.abort();
+    let gap = slow_gap(&noted).unwrap();
+    assert_eq!(gap["medium"], "audio");
+    assert!(gap["frames"].as_u64() > Some(20), "{noted}");
+    assert_eq!(slow_gap(&programs[1].stream(api).await), None);
+    assert_eq!(scene.log.page().of("gap").len(), 0);
+    scene.zoom.close_clean().await;
+}
+
+#[tokio::test]
+async fn a_program_that_stays_away_is_sent_the_announcement_again() {
+    let mut home = home();
+    home.relays = rtmsd::sinks::relays::Timings { away: Duration::from_millis(300), ..timings() };
+    let (scene, mut programs) = scene_with(home, zoom(endless(50)), &[("one", json!({}))]).await;
+    let first = programs[0].started().await;
+    let second = programs[0].started().await;
+    assert_eq!(first["rtms_stream_id"], second["rtms_stream_id"]);
+    assert_eq!(first["server_urls"], second["server_urls"]);
+    let joined = Joined::join("one", second).await;
+    joined.drop_both();
+    programs[0].endpoint.next("meeting.rtms_interrupted").await;
+    programs[0].join().await;
+    scene.zoom.close_clean().await;
+}
+
+#[tokio::test]
+async fn a_second_connection_is_refused_while_the_first_one_answers() {
+    let (scene, mut programs) = scene_with(home(), zoom(endless(50)), &[("one", json!({}))]).await;
+    let mut joined = programs[0].join().await;
+    let (_, answer) = signal("one", &joined.started).await;
+    assert_eq!(answer["status_code"], 8);
+    joined.media.receive_type(14).await;
+    scene.zoom.close_clean().await;
+}
+
+#[tokio::test]
+async fn a_restarted_daemon_goes_on_with_its_programs() {
+    let programs = [("one", json!({"catch_up": true}))];
+    let (scene, mut programs) = scene_with(home(), zoom(endless(50)), &programs).await;
+    let mut joined = programs[0].join().await;
+    let before = numbers(&lines(&mut joined, 10).await);
+    let Scene { home, daemon, zoom, log } = scene;
+    daemon.stop().await;
+    // No Close frame: Zoom's own client reconnects only without one.
+    assert_eq!(joined.media.drain().await.1.close_code(), None);
+    let daemon = TestDaemon::start(&home).await;
+    zoom.post.deliver_to(daemon.address);
+    let log = log.moved_to(daemon.api());
+    // At another address, so that it is a failover for the program (section 3.6, case A).
+    let started = programs[0].started().await;
+    assert_ne!(started["server_urls"], joined.started["server_urls"]);
+    let mut joined = Joined::join("one", started).await;
+    let after = numbers(&lines(&mut joined, 5).await);
+    assert!(after[0] > before[0] && after[0] <= before.last().unwrap() + 1, "{before:?} {after:?}");
+    zoom.perform(MeetingAction::End).await;
+    log.over().await;
+    programs[0].endpoint.next("meeting.rtms_stopped").await;
+    zoom.close_clean().await;
+}
