@@ -87,8 +87,8 @@ impl KeepAlives {
 
     /// Whether a request was left unanswered for this long.
     pub(crate) fn is_unresponsive(&self, now: Instant, limit: Duration) -> bool {
-        let waiting = self.asked.iter().rev().take(self.unanswered as usize);
-        waiting.last().is_some_and(|(_, asked_at)| now >= *asked_at + limit)
+        let mut waiting = self.asked.iter().rev().take(self.unanswered as usize);
+        waiting.next_back().is_some_and(|(_, asked_at)| now >= *asked_at + limit)
     }
 
     pub(crate) fn next_at(&self) -> Instant {

@@ -18,9 +18,9 @@ use super::{Shared, lock};
 use crate::capture::event::{FILLER, MAX_MESSAGE_BYTES};
 use crate::model::Medium;
 use crate::rtms::message::{MEDIA_TYPE_ALL, msg_type};
-use crate::simulator::handshake::{Handshake, HandshakeKind, parse_handshake};
-use crate::simulator::socket::{Route, WebSocket, websocket_config};
-use crate::simulator::status::Refusal;
+use crate::rtms::server::handshake::{Handshake, HandshakeKind, Route, parse_handshake};
+use crate::rtms::server::refusal::Refusal;
+use crate::simulator::socket::{WebSocket, websocket_config};
 use crate::simulator::transport::Transport;
 use crate::simulator::{signature, wire};
 

@@ -132,7 +132,7 @@ impl Stream {
         }
         // The media are back, in whatever grouping the client chose.
         self.media_windows.retain(|missing| !overlaps(&missing.media));
-        link.outbox.send(wire::media_accepted(&params));
+        link.outbox.send(wire::media_accepted(params));
         let encoder = params.audio.map(|audio| self.shared.state.encoder(audio));
         self.media.push(MediaLink { link, media, is_all, is_ready: false, params, encoder });
         self.report().media_handshakes += 1;
