@@ -7,10 +7,13 @@ use serde::Deserialize;
 /// How much of the neighbourhood an error shows around a frame that is not accounted for.
 const NEAR_MS: i64 = 5_000;
 
-/// The simulator's record of a stream: for each medium every frame's time, size, and whether it was given to a socket.
+/// A frame's time, size, whether it was given to a socket, and its checksum.
+pub(crate) type MadeFrame = (i64, u64, bool, u32);
+
+/// The simulator's record of a stream: the frames of each medium.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Made {
-    pub media: BTreeMap<String, Vec<(i64, u64, bool)>>,
+    pub media: BTreeMap<String, Vec<MadeFrame>>,
     is_cut: bool,
 }
 
@@ -64,7 +67,7 @@ pub(crate) fn compare(ledger: &Ledger, made: &Made) -> Result<Totals, String> {
         return Err("more frames or gaps than are remembered: nothing is proved".to_owned());
     }
     let (mut outside, mut inside, mut unsent) = (Count::default(), Count::default(), 0);
-    for (at_ms, bytes, is_sent) in of_medium.iter().filter(|made| made.0 >= ledger.since_ms) {
+    for (at_ms, bytes, is_sent, _) in of_medium.iter().filter(|made| made.0 >= ledger.since_ms) {
         let is_inside = ledger.gaps.iter().any(|gap| gap.holds(*at_ms));
         match (is_inside, is_sent) {
             (true, true) => inside.add(*bytes),
@@ -117,12 +120,12 @@ impl Totals {
 
 impl Ledger {
     /// The frames and gaps near this time, relative to it.
-    fn around(&self, at_ms: i64, made: &[(i64, u64, bool)]) -> String {
+    fn around(&self, at_ms: i64, made: &[MadeFrame]) -> String {
         let is_near = |other: i64| (other - at_ms).abs() <= NEAR_MS;
         let frames: Vec<_> = made
             .iter()
             .filter(|(made_ms, ..)| is_near(*made_ms))
-            .map(|(made_ms, _, is_sent)| (made_ms - at_ms, *is_sent))
+            .map(|(made_ms, _, is_sent, _)| (made_ms - at_ms, *is_sent))
             .collect();
         let gaps: Vec<_> = self
             .gaps

@@ -14,12 +14,15 @@ pub(crate) struct Lines {
     pub in_gaps: usize,
 }
 
-/// Compares the lines in a log with the lines that Zoom made, `(at_ms, bytes, is_sent)` each. Their texts are "line 0",
+/// Compares the lines in a log with the lines that Zoom made, `(at_ms, bytes, is_sent, checksum)` each. Their texts are "line 0",
 /// "line 1" and so on. The first lines may have been spoken before the stream was joined.
 ///
 /// # Errors
 /// When a line is stored twice, or is neither stored nor in a gap.
-pub(crate) fn count_lines(entries: &[Value], made: &[(i64, u64, bool)]) -> Result<Lines, String> {
+pub(crate) fn count_lines(
+    entries: &[Value],
+    made: &[(i64, u64, bool, u32)],
+) -> Result<Lines, String> {
     let mut stored = BTreeMap::new();
     for line in of_kind(entries, "transcript") {
         let text = line["text"].as_str().unwrap_or_default();
