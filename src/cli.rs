@@ -9,7 +9,7 @@ mod replay;
 mod rotate_keys;
 mod serve;
 
-use std::io;
+use std::io::{self, Write};
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -188,14 +188,24 @@ fn print_openapi() -> ExitCode {
 }
 
 fn print_completions(shell: Shell) -> ExitCode {
-    clap_complete::generate(shell, &mut Cli::command(), "rtmsd", &mut io::stdout());
-    ExitCode::SUCCESS
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "rtmsd", &mut script);
+    print_page(&script)
 }
 
 fn print_man_page() -> ExitCode {
-    match clap_mangen::Man::new(Cli::command()).render(&mut io::stdout()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => print_error(1, &format!("cannot write the man page: {error}")),
+    let mut page = Vec::new();
+    clap_mangen::Man::new(Cli::command()).render(&mut page).expect("writing to memory cannot fail");
+    print_page(&page)
+}
+
+/// Prints a text that a reader may cut short, as `head` does.
+fn print_page(page: &[u8]) -> ExitCode {
+    match io::stdout().write_all(page) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            print_error(1, &format!("cannot write to standard output: {error}"))
+        }
+        _ => ExitCode::SUCCESS,
     }
 }
 
