@@ -18,9 +18,10 @@ use crate::round::{SETTLE, sent, start_zoom, wait_until_live};
 const STREAMS: u32 = 12;
 const WINDOW: Duration = Duration::from_secs(10);
 const FIGURES: &str = "benches/load/cost.txt";
-/// How far a figure may be above the one that is checked in.
-const TOLERANCE: f64 = 0.05;
-const NAMES: [&str; 3] = ["instructions", "allocations", "system calls"];
+/// What is counted, and how far a figure may be above the one that is checked in. How often a thread is woken, and so how
+/// many system calls it makes, also depends on what else the machine does.
+const COUNTED: [(&str, f64); 3] =
+    [("instructions", 0.05), ("allocations", 0.05), ("system calls", 0.15)];
 
 /// Counts, prints, and compares with the figures that are checked in. Returns whether none is above its limit.
 pub(crate) async fn run(args: &Args) -> bool {
@@ -31,20 +32,20 @@ pub(crate) async fn run(args: &Args) -> bool {
     let known: Vec<f64> =
         known.lines().filter_map(|line| line.split('\t').nth(1)?.parse().ok()).collect();
     let mut is_good = true;
-    for (index, (name, figure)) in NAMES.iter().zip(counted).enumerate() {
+    for (index, ((name, tolerance), figure)) in COUNTED.iter().zip(counted).enumerate() {
         let Some(known) = known.get(index) else {
             println!("{name} a message\t{figure:.1}");
             continue;
         };
         let change = figure / known - 1.0;
         println!("{name} a message\t{figure:.1}\t{:+.1} % of {known:.1}", change * 100.0);
-        is_good &= change <= TOLERANCE;
+        is_good &= change <= *tolerance;
     }
     if args.keep_cost {
-        let lines: Vec<String> = NAMES
+        let lines: Vec<String> = COUNTED
             .iter()
             .zip(counted)
-            .map(|(name, figure)| format!("{name}\t{figure:.1}\n"))
+            .map(|((name, _), figure)| format!("{name}\t{figure:.2}\n"))
             .collect();
         fs::write(figures_path(), lines.concat()).expect("the figures can be written");
     } else if !is_good {
