@@ -5,7 +5,7 @@ use std::path::Path;
 use super::dotenv::{self, DotEnv, LineProblem};
 use super::read::{ConfigErrors, Mistake};
 use super::value_files::{self, ValueFiles};
-use super::variables::{Variable, variables};
+use super::variables::{Variable, variable_named, variables};
 
 /// Prefixes of the object stores' and OpenTelemetry's own variables, which libraries read under their names.
 const STORE_PREFIXES: [&str; 4] = ["AWS_", "AZURE_", "GOOGLE_", "OTEL_"];
@@ -107,7 +107,7 @@ impl<E: Fn(&str) -> Option<String>> Source<E> {
         if self.is_in_environment(name) {
             return None;
         }
-        if let Some(variable) = find_variable(name) {
+        if let Some(variable) = variable_named(name) {
             return Some(Mistake { name: variable.name, problem: at });
         }
         let is_stores = STORE_PREFIXES.iter().any(|prefix| name.starts_with(prefix));
@@ -119,7 +119,7 @@ impl<E: Fn(&str) -> Option<String>> Source<E> {
 
     /// The lines that set a setting, in parentheses.
     fn place(&self, name: &str) -> String {
-        let Some(variable) = find_variable(name).filter(|_| !self.is_in_environment(name)) else {
+        let Some(variable) = variable_named(name).filter(|_| !self.is_in_environment(name)) else {
             return String::new();
         };
         let mut lines: Vec<usize> =
@@ -138,21 +138,16 @@ impl<E: Fn(&str) -> Option<String>> Source<E> {
     /// Whether the environment has a setting, under any of its names.
     fn is_in_environment(&self, name: &str) -> bool {
         let is_set = |name: &str| (self.environment)(name).is_some();
-        match find_variable(name) {
+        match variable_named(name) {
             Some(variable) => variable.names().any(is_set),
             None => is_set(name),
         }
     }
 }
 
-/// The setting with this name or alias.
-fn find_variable(name: &str) -> Option<&'static Variable> {
-    variables().find(|variable| variable.names().any(|own| own == name))
-}
-
 /// The name of a setting that this name was probably meant to be: it differs by one letter, or by two in a long name.
 fn similar_variable(name: &str) -> Option<&'static str> {
-    if find_variable(name).is_some()
+    if variable_named(name).is_some()
         || value_files::is_file_name(name)
         || STORE_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
     {

@@ -7,7 +7,7 @@ use std::io::{self, Read};
 use std::path::Path;
 
 use super::read::Mistake;
-use super::variables::{Variable, variables};
+use super::variables::{Variable, variable_named, variables};
 
 const SUFFIX: &str = "_FILE";
 /// The longest value.
@@ -59,14 +59,13 @@ impl ValueFiles {
 /// Whether this is the name of a setting's file.
 pub(super) fn is_file_name(name: &str) -> bool {
     let of = name.strip_suffix(SUFFIX);
-    of.is_some_and(|of| variables().any(|variable| variable.names().any(|own| own == of)))
+    of.and_then(variable_named).is_some()
 }
 
 /// `None` if there is a setting of that name, such as ZOOM_APPS_FILE beside ZOOM_APPS.
 fn file_name(name: &str) -> Option<String> {
     let file = format!("{name}{SUFFIX}");
-    let is_taken = variables().any(|variable| variable.names().any(|own| own == file));
-    (!is_taken).then_some(file)
+    variable_named(&file).is_none().then_some(file)
 }
 
 /// The text of a file, without the line break at its end.

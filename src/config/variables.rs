@@ -85,6 +85,11 @@ pub fn variables() -> impl Iterator<Item = &'static Variable> {
     SECTIONS.iter().flat_map(|section| section.variables)
 }
 
+/// The setting with this name or alias.
+pub(super) fn variable_named(name: &str) -> Option<&'static Variable> {
+    variables().find(|variable| variable.names().any(|own| own == name))
+}
+
 /// A setting by its name.
 ///
 /// # Panics
