@@ -86,9 +86,7 @@ pub(super) async fn streams(
 ) -> Result<Response, ApiError> {
     let mut shown = Vec::new();
     for stream in state.relays.streams(id).await? {
-        // The relay may have served other apps before it was changed.
-        let app = state.store.app_of_session(stream.stored.session_id).await?;
-        if app.is_some_and(|app| caller.apps.includes(&app)) {
+        if may_see(&state, &caller, stream.stored.session_id).await? {
             shown.push(stream);
         }
     }
@@ -104,13 +102,18 @@ pub(super) async fn deliveries(
 ) -> Result<Response, ApiError> {
     let mut shown = Vec::new();
     for event in state.relays.events(id).await? {
-        let app = state.store.app_of_session(event.session_id).await?;
-        if app.is_some_and(|app| caller.apps.includes(&app)) {
+        if may_see(&state, &caller, event.session_id).await? {
             shown.push(event);
         }
     }
     let deliveries: Vec<_> = shown.iter().map(DeliveryView::of).collect();
     Ok(success("webhooks to the relay's program", json!({ "deliveries": deliveries })))
+}
+
+/// Whether the session's app is one of the caller's: the relay may have served other apps before it was changed.
+async fn may_see(state: &AppState, caller: &Caller, session: SessionId) -> Result<bool, ApiError> {
+    let app = state.store.app_of_session(session).await?;
+    Ok(app.is_some_and(|app| caller.apps.includes(&app)))
 }
 
 fn audit_row(state: &AppState, caller: &Caller, action: &'static str, id: RelayId) -> AuditRow {
