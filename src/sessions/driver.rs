@@ -228,7 +228,7 @@ impl Driver<'_> {
         }
         match self.next.take() {
             Some(input) => Poll::Ready(Turn::Link(input)),
-            None => self.links.poll(cx).map(Turn::Link),
+            None => self.links.poll().map(Turn::Link),
         }
     }
 

@@ -248,9 +248,9 @@ async fn give_back(store: &Store, stream_id: &StreamId, epoch: i64, quiet: Durat
     }
 }
 
-/// Records an end of this time, publishes the final entry, and retries until the store has answered, because a stream without a
-/// recorded end would be picked up again. Returns the final entry. Does nothing, and returns none, if the stream was announced again since
-/// `generation` or was claimed by another node.
+/// Records an end of this time, publishes the final entry and returns it. Retries until the store has answered, because
+/// a stream without a recorded end would be picked up again. Does nothing, and returns none, if the stream was announced
+/// again since `generation` or was claimed by another node.
 pub(super) async fn record_end(
     store: &Store,
     hub: &Hub,

@@ -3,7 +3,7 @@
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Poll, ready};
 
 use futures_util::task::AtomicWaker;
 
@@ -74,13 +74,16 @@ impl Links {
 
     /// Waits for the next event on any link. Cancel-safe.
     pub(super) async fn next(&mut self) -> Input {
-        poll_fn(|cx| self.poll(cx)).await
+        poll_fn(|cx| {
+            // Registered before any flag is read: a socket that wakes after the read then finds this task.
+            self.task.register(cx.waker());
+            self.poll()
+        })
+        .await
     }
 
-    /// The same for a caller that waits for more than links.
-    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Input> {
-        // Registered before any flag is read: a socket that wakes after the read then finds this task.
-        self.task.register(cx.waker());
+    /// The same for a caller that waits for more than links and has registered the task.
+    pub(super) fn poll(&mut self) -> Poll<Input> {
         let count = self.slots.len();
         // Signaling first: it carries little traffic, and its message that the stream ends explains the losses
         // of the other links.
