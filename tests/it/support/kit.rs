@@ -180,4 +180,15 @@ impl Scene {
         self.log.entries("ended", 1).await;
         self.daemon.api().reaches(self.log.session_id(), "ended").await
     }
+
+    /// Pauses and resumes the stream, then moves it to another server. Returns once it is live there.
+    pub(crate) async fn pauses_and_fails_over(&self) {
+        self.zoom.perform(MeetingAction::Pause).await;
+        self.daemon.api().reaches(self.log.session_id(), "paused").await;
+        self.zoom.perform(MeetingAction::Resume).await;
+        self.live().await;
+        self.zoom.perform(MeetingAction::FailOver).await;
+        self.log.entries("moved", 1).await;
+        self.live().await;
+    }
 }

@@ -26,13 +26,7 @@ async fn a_run_with_cuts_a_pause_and_a_failover_makes_the_same_log_to_the_byte()
         scene.log.entries("link_up", links + 1).await;
         scene.live().await;
     }
-    scene.zoom.perform(MeetingAction::Pause).await;
-    scene.daemon.api().reaches(scene.log.session_id(), "paused").await;
-    scene.zoom.perform(MeetingAction::Resume).await;
-    scene.live().await;
-    scene.zoom.perform(MeetingAction::FailOver).await;
-    scene.log.entries("moved", 1).await;
-    scene.live().await;
+    scene.pauses_and_fails_over().await;
     let lines = scene.log.page().of("transcript").len();
     scene.log.lines(lines + 3).await;
     scene.zoom.perform(MeetingAction::Stop { reason: 6 }).await;

@@ -55,13 +55,7 @@ async fn a_cut_a_pause_and_a_failover_are_silence_and_everything_stays_in_its_pl
     scene.zoom.perform(MeetingAction::Cut { link: LinkName::Audio, how: CutKind::Reset }).await;
     scene.log.entries("gap", 1).await;
     scene.live().await;
-    scene.zoom.perform(MeetingAction::Pause).await;
-    scene.daemon.api().reaches(scene.log.session_id(), "paused").await;
-    scene.zoom.perform(MeetingAction::Resume).await;
-    scene.live().await;
-    scene.zoom.perform(MeetingAction::FailOver).await;
-    scene.log.entries("moved", 1).await;
-    scene.live().await;
+    scene.pauses_and_fails_over().await;
     let lines = scene.log.page().of("transcript").len();
     scene.log.lines(lines + 10).await;
     scene.zoom.perform(MeetingAction::Stop { reason: 6 }).await;
