@@ -11,8 +11,8 @@ use tokio::process::Command;
 use tokio::time::sleep;
 
 use crate::Args;
-use crate::receiver::{Receiver, free_port};
-use crate::round::{SETTLE, sent, start_zoom, wait_until_live};
+use crate::receiver::Receiver;
+use crate::round::{Running, SETTLE, sent};
 
 /// Few enough for callgrind, which makes the daemon about fifty times as slow.
 const STREAMS: u32 = 12;
@@ -63,12 +63,9 @@ fn figures_path() -> PathBuf {
 async fn count(args: &Args, folder: &Path, out: &Path) -> [f64; 3] {
     let args = Args { streams: STREAMS, seconds: WINDOW.as_secs() as u32, ..args.clone() };
     let receiver = Receiver::Daemon(under_callgrind(folder, out));
-    let port = free_port().await;
-    drop(start_zoom(&args, 0, folder, receiver.webhook_url(port)).await);
-    let mut process = receiver.start(folder, port, &args.set).await;
-    let pid = process.id().expect("the daemon runs").to_string();
-    let zoom = start_zoom(&args, STREAMS, folder, receiver.webhook_url(port)).await;
-    let live = wait_until_live(&zoom, STREAMS as usize).await;
+    let running = Running::start(&args, &receiver).await;
+    let Running { mut process, pid, zoom, live, _folder, .. } = running;
+    let pid = pid.to_string();
     assert_eq!(live, STREAMS as usize, "all streams are live");
     sleep(SETTLE).await;
     instrument("on", &pid).await;

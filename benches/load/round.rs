@@ -6,7 +6,9 @@ use std::time::{Duration, Instant};
 
 use rtmsd::secret::Secret;
 use rtmsd::simulator::{self, Report, Script, Settings, Simulator, StreamReport, ZoomApp};
+use tempfile::TempDir;
 use tokio::net::TcpListener;
+use tokio::process::Child;
 use tokio::time::sleep;
 
 use crate::Args;
@@ -19,6 +21,40 @@ use crate::subscribers::{self, Subscribers};
 const RAMP_LIMIT: Duration = Duration::from_secs(120);
 /// After the ramp: until the cost of new connections has passed.
 pub(crate) const SETTLE: Duration = Duration::from_secs(3);
+
+/// A receiver and the meetings that it receives.
+pub(crate) struct Running {
+    /// Deleted when this is dropped.
+    pub(crate) _folder: TempDir,
+    pub(crate) port: u16,
+    pub(crate) process: Child,
+    pub(crate) pid: u32,
+    pub(crate) zoom: Simulator,
+    /// The receiver's memory before the first meeting.
+    pub(crate) idle_kb: u64,
+    /// In how many meetings audio flows.
+    pub(crate) live: usize,
+    /// When it flowed in all of them.
+    pub(crate) live_after: Option<Duration>,
+}
+
+impl Running {
+    /// Starts the receiver, then all meetings at once, and waits until audio flows in each, or for the limit.
+    pub(crate) async fn start(args: &Args, receiver: &Receiver) -> Self {
+        let folder = tempfile::tempdir().expect("a folder for the run");
+        let port = free_port().await;
+        // The simulator makes its authority first: the receiver reads it when it starts.
+        drop(start_zoom(args, 0, folder.path(), receiver.webhook_url(port)).await);
+        let process = receiver.start(folder.path(), port, &args.set).await;
+        let pid = process.id().expect("the receiver runs");
+        let idle_kb = resident_kb(pid);
+        let began = Instant::now();
+        let zoom = start_zoom(args, args.streams, folder.path(), receiver.webhook_url(port)).await;
+        let live = wait_until_live(&zoom, args.streams as usize).await;
+        let live_after = (live == args.streams as usize).then(|| began.elapsed());
+        Self { _folder: folder, port, process, pid, zoom, idle_kb, live, live_after }
+    }
+}
 
 /// What one round measured.
 pub(crate) struct Round {
@@ -45,18 +81,8 @@ pub(crate) struct Window {
 
 impl Round {
     pub(crate) async fn run(args: &Args, receiver: &Receiver) -> Self {
-        let folder = tempfile::tempdir().expect("a folder for the run");
-        let port = free_port().await;
-        // The simulator makes its authority first: the receiver reads it when it starts.
-        drop(start_zoom(args, 0, folder.path(), receiver.webhook_url(port)).await);
-        let mut process = receiver.start(folder.path(), port, &args.set).await;
-        let pid = process.id().expect("the receiver runs");
-        let idle_kb = resident_kb(pid);
-
-        let began = Instant::now();
-        let zoom = start_zoom(args, args.streams, folder.path(), receiver.webhook_url(port)).await;
-        let live = wait_until_live(&zoom, args.streams as usize).await;
-        let live_after = (live == args.streams as usize).then(|| began.elapsed());
+        let running = Running::start(args, receiver).await;
+        let Running { port, mut process, pid, zoom, idle_kb, live, live_after, _folder } = running;
         sleep(SETTLE).await;
         let window = Window::measure(args, &zoom, pid).await;
         let loaded_kb = resident_kb(pid);
@@ -108,12 +134,7 @@ pub(crate) fn quantile(sorted: &[u64], share: f64) -> u64 {
     sorted.get(index).or(sorted.last()).copied().unwrap_or(0)
 }
 
-pub(crate) async fn start_zoom(
-    args: &Args,
-    meetings: u32,
-    tls_dir: &Path,
-    webhook_url: String,
-) -> Simulator {
+async fn start_zoom(args: &Args, meetings: u32, tls_dir: &Path, webhook_url: String) -> Simulator {
     let length = RAMP_LIMIT.as_secs() as u32 + 4 * args.seconds;
     let settings = Settings {
         app: ZoomApp {
@@ -133,7 +154,7 @@ pub(crate) async fn start_zoom(
 }
 
 /// Waits until audio flows in every stream, or for the limit. Returns in how many it flows.
-pub(crate) async fn wait_until_live(zoom: &Simulator, streams: usize) -> usize {
+async fn wait_until_live(zoom: &Simulator, streams: usize) -> usize {
     let deadline = Instant::now() + RAMP_LIMIT;
     loop {
         let report = zoom.report();

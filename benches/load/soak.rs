@@ -14,8 +14,8 @@ use tokio::time::{interval, sleep, timeout};
 use crate::Args;
 use crate::account::{self, live_sessions};
 use crate::process::resident_kb;
-use crate::receiver::{Receiver, free_port};
-use crate::round::{keep_alives, quantile, sent_in, start_zoom, wait_until_live};
+use crate::receiver::Receiver;
+use crate::round::{Running, keep_alives, quantile, sent_in};
 use crate::subscribers::open;
 
 const LINKS: [LinkName; 3] = [LinkName::Audio, LinkName::Transcript, LinkName::Signaling];
@@ -27,13 +27,8 @@ const LONGEST_VISIT_S: u64 = 10;
 pub(crate) async fn run(args: &Args, seed: u64) {
     println!("seed {seed}");
     let receiver = Receiver::Daemon(env!("CARGO_BIN_EXE_rtmsd").into());
-    let folder = tempfile::tempdir().expect("a folder for the run");
-    let port = free_port().await;
-    drop(start_zoom(args, 0, folder.path(), receiver.webhook_url(port)).await);
-    let mut process = receiver.start(folder.path(), port, &args.set).await;
-    let pid = process.id().expect("the daemon runs");
-    let zoom = start_zoom(args, args.streams, folder.path(), receiver.webhook_url(port)).await;
-    let live = wait_until_live(&zoom, args.streams as usize).await;
+    let running = Running::start(args, &receiver).await;
+    let Running { port, mut process, pid, zoom, live, _folder, .. } = running;
     println!("{live} of {} live", args.streams);
     let mut visitors = JoinSet::new();
     for visitor in 0..u64::from(args.subscribers) {
