@@ -67,6 +67,13 @@ fn causes(page: &Page) -> Vec<&Value> {
     page.of("gap").iter().map(|gap| &gap["cause"]).collect()
 }
 
+/// The ups and downs of each link in their order, link by link: links that open or close in the same moment may be seen in
+/// another order.
+fn by_link(mut links: Vec<String>) -> Vec<String> {
+    links.sort_by_key(|link| link[1..].to_owned());
+    links
+}
+
 #[tokio::test]
 async fn a_replay_to_the_daemon_has_the_same_lines_gaps_and_end() {
     let (file, first) = captured("all").await;
@@ -80,8 +87,8 @@ async fn a_replay_to_the_daemon_has_the_same_lines_gaps_and_end() {
         assert!(report.refused <= 1, "{report:?}");
         assert!(report.faults >= 2, "{report:?}");
         assert_eq!(report.webhooks, webhooks, "{report:?}");
-        // At the end, sockets that close in the same moment may be seen in another order.
-        assert_eq!(again.links()[..first.links().len()], first.links());
+        let links = again.links()[..first.links().len()].to_vec();
+        assert_eq!(by_link(links), by_link(first.links()));
         assert_eq!(again.of("ended")[0]["outcome"], first.of("ended")[0]["outcome"]);
         assert!(!causes(&again).is_empty());
     }
