@@ -42,6 +42,8 @@ pub(crate) enum Output {
     Hold(u64),
     /// Closes a socket after what was sent on it.
     Close(u64),
+    /// Closes a socket that the program does not close by itself within a moment.
+    CloseLater(u64),
     /// Ends the TCP connection without a Close frame, after which Zoom's own client reconnects (section 22).
     Drop(u64),
     /// The program subscribed to these event types: it expects the present state.
@@ -308,7 +310,8 @@ impl Program {
         }
     }
 
-    /// Ends the stream: sends the last states and closes the sockets after what was sent on them.
+    /// Ends the stream: sends the last states and closes the sockets after what was sent on them. Zoom's own client takes
+    /// a media socket that is closed before state 4 arrives for a loss, so media sockets close later.
     pub(crate) fn end(&mut self, stop_reason: u16, now_ms: i64) {
         if std::mem::replace(&mut self.has_ended, true) {
             return;
@@ -323,10 +326,10 @@ impl Program {
         // Last, because Zoom's own client closes everything when it arrives (section 22).
         let terminated = stream_state::TERMINATED.unsigned_abs();
         self.signal(message::stream_state(&self.stream, terminated, stop_reason, now_ms));
-        for socket in self.sockets().map(|socket| socket.id).collect::<Vec<_>>() {
-            self.outputs.push_back(Output::Close(socket));
-        }
-        (self.signaling, self.media) = (None, Vec::new());
+        let signaling = self.signaling.take();
+        self.outputs.extend(signaling.map(|socket| Output::Close(socket.id)));
+        let media = std::mem::take(&mut self.media);
+        self.outputs.extend(media.iter().map(|media| Output::CloseLater(media.socket.id)));
     }
 
     /// Sends a message on signaling, if it is connected.

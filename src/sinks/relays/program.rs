@@ -41,12 +41,12 @@ pub(super) enum Input {
         socket: u64,
         code: Option<u16>,
     },
-    /// Everything of the ended stream was sent on this socket.
+    /// The program has read everything of the ended stream on this socket.
     Finished {
         socket: u64,
     },
     Missed(Vec<RelayGap>),
-    /// Lines were sent of which the program is not known to have them.
+    /// Something was sent that the program is not known to have.
     ReceiptDue {
         socket: u64,
     },

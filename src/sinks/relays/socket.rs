@@ -54,10 +54,10 @@ pub(super) enum Command {
     Flow(Box<Flow>),
     /// Sends no media until it flows again.
     Hold,
-    /// Sends what there is of the ended stream, and reports it.
+    /// Sends what there is of the ended stream, and reports when the program has read it.
     Finish,
-    /// Closes after what was sent.
-    Close,
+    /// Closes after what was sent, unless the program closes within this time.
+    Close(Duration),
 }
 
 /// The owner's side of a socket. Dropping it ends the connection without a Close frame.
@@ -80,9 +80,9 @@ impl Drop for Outbox {
 }
 
 impl Outbox {
-    /// Lets the socket close by itself after what was sent.
-    pub(super) fn close(mut self) {
-        self.send(Command::Close);
+    /// Lets the socket close by itself after what was sent. The program has `patience` to close first.
+    pub(super) fn close(mut self, patience: Duration) {
+        self.send(Command::Close(patience));
         // The drop below must not cut the closing handshake.
         self.kill = CancellationToken::new();
     }
@@ -95,7 +95,17 @@ struct SocketTask<S> {
     commands: mpsc::Receiver<Command>,
     inbox: mpsc::Sender<Input>,
     flow: Option<Flow>,
-    is_finishing: bool,
+    finish: Option<Finish>,
+}
+
+/// The last steps of an ended stream on a socket.
+enum Finish {
+    /// Not everything was sent.
+    Sending,
+    /// Everything was sent, and a keep-alive was requested: its answer shows that the program has read everything.
+    Asking,
+    /// The keep-alive of this timestamp was sent.
+    Asked(i64),
 }
 
 /// What happens next on a socket.
@@ -123,12 +133,33 @@ impl<S: AsyncRead + AsyncWrite + Unpin> SocketTask<S> {
             if let Err(end) = ended {
                 return end;
             }
-            if self.is_finishing && self.is_drained() {
-                self.is_finishing = false;
-                self.flow = None;
-                let _ = self.inbox.send(Input::Finished { socket: self.id }).await;
+            if matches!(self.finish, Some(Finish::Sending)) && self.is_drained() {
+                self.confirm().await;
             }
         }
+    }
+
+    /// Asks whether the program has read everything: Zoom's own client drops what it has not handled when the stream ends.
+    async fn confirm(&mut self) {
+        match &mut self.flow {
+            Some(flow) => {
+                flow.taps = [None, None, None];
+                self.finish = Some(Finish::Asking);
+                self.report(Input::ReceiptDue { socket: self.id }).await;
+            }
+            None => self.finished().await,
+        }
+    }
+
+    async fn finished(&mut self) {
+        self.finish = None;
+        self.flow = None;
+        self.report(Input::Finished { socket: self.id }).await;
+    }
+
+    /// Reports to the program's task. If it has ended, this socket ends, too.
+    async fn report(&self, input: Input) {
+        let _ = self.inbox.send(input).await;
     }
 
     async fn step(&mut self) -> Step {
@@ -149,16 +180,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> SocketTask<S> {
     async fn command(&mut self, command: Option<Command>) -> Result<(), End> {
         match command {
             Some(Command::Send(text)) => {
-                if let (Some(at_ms), Some(receipts)) = (keep_alive_ms(&text), self.receipts()) {
-                    receipts.asked(at_ms);
+                if let Some(at_ms) = keep_alive_ms(&text) {
+                    self.asked(at_ms);
                 }
                 self.write(Message::text(text)).await?;
             }
             Some(Command::Flow(flow)) => self.flow = Some(*flow),
             Some(Command::Hold) => self.flow = None,
-            Some(Command::Finish) => self.is_finishing = true,
-            Some(Command::Close) => {
-                self.close().await;
+            Some(Command::Finish) => self.finish = Some(Finish::Sending),
+            Some(Command::Close(patience)) => {
+                self.close(patience).await;
                 return Err(None);
             }
             None => return Err(None),
@@ -195,7 +226,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> SocketTask<S> {
             Tapped::Dropped(medium, _) => {
                 let gaps = flow.dropped(medium);
                 if !gaps.is_empty() {
-                    let _ = self.inbox.send(Input::Missed(gaps)).await;
+                    self.report(Input::Missed(gaps)).await;
                 }
                 Ok(0)
             }
@@ -240,7 +271,30 @@ impl<S: AsyncRead + AsyncWrite + Unpin> SocketTask<S> {
     /// Asks the program's task for a keep-alive, whose answer says which lines the program has.
     async fn ask_for_receipt(&mut self) {
         if self.receipts().is_some_and(|receipts| receipts.are_due()) {
-            let _ = self.inbox.send(Input::ReceiptDue { socket: self.id }).await;
+            self.report(Input::ReceiptDue { socket: self.id }).await;
+        }
+    }
+
+    /// Notes a keep-alive that is sent now.
+    fn asked(&mut self, at_ms: i64) {
+        if let Some(receipts) = self.receipts() {
+            receipts.asked(at_ms);
+        }
+        if matches!(self.finish, Some(Finish::Asking)) {
+            self.finish = Some(Finish::Asked(at_ms));
+        }
+    }
+
+    /// Handles the answer to the keep-alive of this timestamp.
+    async fn answered(&mut self, at_ms: i64) {
+        if let Some(receipts) = self.receipts() {
+            receipts.answered(at_ms);
+        }
+        match self.finish {
+            Some(Finish::Asked(asked_ms)) if asked_ms == at_ms => self.finished().await,
+            // This answer was to an earlier keep-alive, during which the program's task asks for no other.
+            Some(Finish::Asking) => self.report(Input::ReceiptDue { socket: self.id }).await,
+            _ => self.ask_for_receipt().await,
         }
     }
 
@@ -259,13 +313,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> SocketTask<S> {
             }
             Some(Err(_)) | None => return Err(None),
         };
-        if let (Some(at_ms), Some(receipts)) = (answered_ms(&text), self.receipts()) {
-            receipts.answered(at_ms);
-            self.ask_for_receipt().await;
-        }
+        let answered = answered_ms(&text);
         let input = Input::Text { socket: self.id, text };
         // The program's task has ended, and with it this socket.
-        self.inbox.send(input).await.map_err(|_| None)
+        self.inbox.send(input).await.map_err(|_| None)?;
+        if let Some(at_ms) = answered {
+            self.answered(at_ms).await;
+        }
+        Ok(())
     }
 
     fn is_drained(&self) -> bool {
@@ -283,7 +338,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> SocketTask<S> {
         self.socket.flush().await.map_err(|_| None)
     }
 
-    async fn close(&mut self) {
+    async fn close(&mut self, patience: Duration) {
+        let closed_by_program = async { while let Some(Ok(_)) = self.socket.next().await {} };
+        if timeout(patience, closed_by_program).await.is_ok() {
+            return;
+        }
         // A program that does not answer is dropped.
         let _ = timeout(CLOSE_LIMIT, close_socket(&mut self.socket)).await;
     }

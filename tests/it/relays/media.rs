@@ -1,7 +1,10 @@
 //! What flows to programs: every frame as Zoom sent it, lines, events and states.
 
+use std::time::Duration;
+
 use rtmsd::simulator::MeetingAction;
 use serde_json::{Value, json};
+use tokio::time::timeout;
 
 use super::kit::{
     Joined, assert_same, handshake, home, open_media, print_of, ready, remembering, scene_with,
@@ -180,5 +183,33 @@ async fn a_program_that_asks_for_the_end_ends_for_itself_alone() {
     assert_eq!(stopped.body["payload"]["stop_reason"], 20);
     assert_eq!(signal("one", &one.started).await.1["status_code"], 2);
     two.media.receive_type(17).await;
+    scene.zoom.close_clean().await;
+}
+
+/// Waits for state 4.
+async fn terminated(signaling: &mut Client) {
+    while signaling.receive_type(8).await["state"] != 4 {}
+}
+
+/// Zoom's own client drops what it has received and not handled when it learns of the end.
+#[tokio::test]
+async fn a_program_learns_of_the_end_when_it_has_read_everything() {
+    let settings = zoom(endless(50));
+    let (scene, mut programs) = scene_with(home(), settings, &[("one", json!({}))]).await;
+    let mut one = programs[0].join().await;
+    one.media.receive_type(14).await;
+    one.media.stop_answering();
+    scene.zoom.perform(MeetingAction::End).await;
+    scene.log.over().await;
+    let early = timeout(Duration::from_millis(300), terminated(&mut one.signaling)).await;
+    assert!(early.is_err(), "nothing shows that it has read anything");
+    one.media.start_answering();
+    let Joined { mut media, mut signaling, .. } = one;
+    // The program itself closes its media, or the daemon does, later.
+    let first = tokio::select! {
+        () = terminated(&mut signaling) => "state 4",
+        _ = media.drain() => "a closed media socket",
+    };
+    assert_eq!(first, "state 4");
     scene.zoom.close_clean().await;
 }

@@ -277,6 +277,11 @@ impl Client {
         self.answers.store(false, Ordering::Relaxed);
     }
 
+    /// Answers keep-alives again.
+    pub(crate) fn start_answering(&self) {
+        self.answers.store(true, Ordering::Relaxed);
+    }
+
     pub(crate) async fn send(&mut self, message: &Value) {
         self.send_raw(Message::text(message.to_string())).await;
     }

@@ -341,7 +341,7 @@ fn a_program_that_asks_for_the_end_gets_it_for_itself() {
     let other = scene.says(SIGNALING, json!({"msg_type": 21, "rtms_stream_id": "T"}));
     assert_eq!(outline(&other), ["22/2"]);
     let ended = scene.says(SIGNALING, json!({"msg_type": 21, "rtms_stream_id": "S"}));
-    assert_eq!(outline(&ended), ["22/0", "9/5", "8/4", "Close(1)", "Close(2)", "Left"]);
+    assert_eq!(outline(&ended), ["22/0", "9/5", "8/4", "Close(1)", "CloseLater(2)", "Left"]);
     assert_eq!(ended[2]["reason"], 20);
     let again = scene.open(3, Route::Signaling(0), &signaling());
     assert_eq!(outline(&again), ["2/2", "Close(3)"]);
@@ -354,7 +354,7 @@ fn the_end_of_the_stream_is_said_once_and_last() {
     scene.program.stream_state(stream_state::TERMINATING, 6, 7);
     scene.program.end(6, 8);
     scene.program.end(11, 9);
-    assert_eq!(outline(&scene.outputs()), ["9/5", "8/3", "8/4", "Close(1)", "Close(2)"]);
+    assert_eq!(outline(&scene.outputs()), ["9/5", "8/3", "8/4", "Close(1)", "CloseLater(2)"]);
 }
 
 #[test]

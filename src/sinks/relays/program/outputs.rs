@@ -1,6 +1,7 @@
 //! Does what the state machine of a program asks for.
 
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use super::ProgramStatus;
 use super::served::Served;
@@ -9,6 +10,9 @@ use crate::rtms::message::event_type;
 use crate::rtms::server::program::Output;
 use crate::sinks::relays::socket::Command;
 use crate::sinks::relays::wire;
+
+/// How long a program may take to close its media sockets after the end of the stream.
+const CLOSE_PATIENCE: Duration = Duration::from_secs(1);
 
 impl Served {
     /// Does what the program's state machine asks for.
@@ -24,7 +28,12 @@ impl Served {
                 }
                 Output::Close(socket) => {
                     if let Some(outbox) = self.sockets.remove(&socket) {
-                        outbox.close();
+                        outbox.close(Duration::ZERO);
+                    }
+                }
+                Output::CloseLater(socket) => {
+                    if let Some(outbox) = self.sockets.remove(&socket) {
+                        outbox.close(CLOSE_PATIENCE);
                     }
                 }
                 Output::Drop(socket) => drop(self.sockets.remove(&socket)),

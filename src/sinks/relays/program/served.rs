@@ -28,8 +28,8 @@ const MAX_ENTRIES: usize = 64;
 const REREAD_INTERVAL: Duration = Duration::from_secs(5);
 /// How often changes of the program's progress are stored.
 const STORE_INTERVAL: Duration = Duration::from_secs(1);
-/// How long the sockets may take to send the rest of an ended stream.
-const FINISH_LIMIT: Duration = Duration::from_secs(5);
+/// How long a program may take to read the rest of an ended stream.
+const FINISH_LIMIT: Duration = Duration::from_secs(15);
 /// How long after a stream its last entry may come.
 const LAST_ENTRY_LIMIT: Duration = Duration::from_secs(5);
 
@@ -58,7 +58,7 @@ pub(super) struct Served {
     is_elsewhere: bool,
 }
 
-/// The end of a stream: its sockets send the rest.
+/// The end of a stream: the program reads the rest.
 pub(super) struct Ending {
     reason: u16,
     pending: HashSet<u64>,

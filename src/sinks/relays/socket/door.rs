@@ -112,7 +112,7 @@ impl Door {
             return;
         }
         let inbox = program.inbox.clone();
-        let mut task = SocketTask { socket, id, commands, inbox, flow: None, is_finishing: false };
+        let mut task = SocketTask { socket, id, commands, inbox, flow: None, finish: None };
         let code = kill.run_until_cancelled(task.run()).await.flatten();
         // The taps are free before the program learns of the loss.
         drop(task);
