@@ -36,7 +36,7 @@ use crate::model::{AppName, NodeId, Product};
 use crate::net::{Network, Resolver};
 use crate::rtms::stream::Timings;
 use crate::seal::KeyRing;
-use crate::sessions::{Leases, Supervisor, supervisor};
+use crate::sessions::{Leases, Pulse, Supervisor, supervisor};
 use crate::sinks::forward::Forwards;
 use crate::sinks::live::Live;
 use crate::sinks::nats::{self, NatsError};
@@ -101,7 +101,8 @@ pub struct App {
     pub managed_apps: ManagedApps,
     pub api_tokens: TokenRegistry,
     apps: Apps,
-    occupancy: Occupancy,
+    /// What runs here.
+    pub occupancy: Occupancy,
     installer: Installer,
     /// Codes of links that sign a browser in to the dashboard.
     pub sign_in_codes: OneTimeCodes,
@@ -231,6 +232,11 @@ impl App {
     pub fn with_event_timings(mut self, timings: events::Timings) -> Self {
         self.event_sockets.timings = timings;
         self
+    }
+
+    /// Shows whether the daemon makes progress, while it runs.
+    pub fn pulse(&self) -> Pulse {
+        self.supervisor.pulse()
     }
 
     /// Serves until `stop`. Then the streams end or are left and their last entries are stored, while HTTP

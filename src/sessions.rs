@@ -8,6 +8,7 @@
 mod capturing;
 pub mod check;
 mod driver;
+mod pulse;
 mod stream_task;
 mod stream_threads;
 mod streams_per_meeting;
@@ -20,6 +21,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+pub use self::pulse::Pulse;
 use self::stream_threads::StreamThreads;
 pub use self::stream_threads::Threads;
 pub use self::supervisor::Supervisor;

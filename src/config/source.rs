@@ -1,6 +1,6 @@
 //! The source of settings: the environment, with `.env` of the working directory as fallback, and files that they name.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::dotenv::{self, DotEnv, LineProblem};
 use super::read::{ConfigErrors, Mistake};
@@ -33,7 +33,8 @@ impl<E: Fn(&str) -> Option<String>> Source<E> {
         };
         let lookup =
             |name: &str| environment(name).or_else(|| dotenv.value(name).map(str::to_owned));
-        let files = ValueFiles::read(lookup);
+        let credentials = environment(value_files::CREDENTIALS).map(PathBuf::from);
+        let files = ValueFiles::read(lookup, credentials.as_deref());
         Self { environment, dotenv, refused, files }
     }
 

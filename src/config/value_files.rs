@@ -1,15 +1,17 @@
 //! Settings whose value is in a file: `NAME_FILE` names the file that has the value of `NAME`, such as a container's
-//! secret or a credential of systemd.
+//! secret. A credential of systemd that is called `NAME` needs no such variable.
 
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, Read};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::read::Mistake;
 use super::variables::{Variable, variable_named, variables};
 
 const SUFFIX: &str = "_FILE";
+/// Names the folder of the credentials that systemd passed to this process (systemd.exec(5)).
+pub(super) const CREDENTIALS: &str = "CREDENTIALS_DIRECTORY";
 /// The longest value.
 const MAX_BYTES: u64 = 64 * 1024;
 
@@ -22,22 +24,28 @@ pub(super) struct ValueFiles {
 
 impl ValueFiles {
     /// Reads the file of every setting that has one. `lookup` is the value of a variable, wherever it is set.
-    pub(super) fn read(lookup: impl Fn(&str) -> Option<String>) -> Self {
+    /// `credentials` is the folder of systemd's credentials.
+    pub(super) fn read(
+        lookup: impl Fn(&str) -> Option<String>,
+        credentials: Option<&Path>,
+    ) -> Self {
         let lookup = |name: &str| lookup(name).filter(|value| !value.is_empty());
         let mut files = Self::default();
         for variable in variables() {
-            for (name, path) in
-                variable.names().filter_map(|name| Some((name, lookup(&file_name(name)?)?)))
-            {
-                let value = match variable.names().find(|name| lookup(name).is_some()) {
-                    Some(set) => {
-                        Err(format!("{set} and {name}{SUFFIX} are both set: keep one of them"))
-                    }
-                    None => read_value(Path::new(&path)).map_err(|error| {
-                        format!("the file that {name}{SUFFIX} names cannot be read: {error}")
-                    }),
-                };
-                files.add(variable, name, value);
+            let set = variable.names().find(|name| lookup(name).is_some());
+            for name in variable.names() {
+                for (source, path) in files_of(name, &lookup, credentials) {
+                    let in_a_file = files.values.contains_key(name).then_some("another file of it");
+                    let value = match set.or(in_a_file) {
+                        Some(other) => {
+                            Err(format!("{other} and {source} are both set: keep one of them"))
+                        }
+                        None => read_value(&path).map_err(|error| {
+                            format!("the file of {source} cannot be read: {error}")
+                        }),
+                    };
+                    files.add(variable, name, value);
+                }
             }
         }
         files
@@ -54,6 +62,19 @@ impl ValueFiles {
             Err(problem) => self.mistakes.push(Mistake { name: variable.name, problem }),
         }
     }
+}
+
+/// The files that have the value of a variable, each with what names it.
+fn files_of(
+    name: &str,
+    lookup: impl Fn(&str) -> Option<String>,
+    credentials: Option<&Path>,
+) -> impl Iterator<Item = (String, PathBuf)> {
+    let named = file_name(name).and_then(|file| Some((lookup(&file)?, file)));
+    let named = named.map(|(path, file)| (file, PathBuf::from(path)));
+    let credential = credentials.map(|folder| folder.join(name)).filter(|path| path.exists());
+    let credential = credential.map(|path| (format!("the credential {name}"), path));
+    named.into_iter().chain(credential)
 }
 
 /// Whether this is the name of a setting's file.

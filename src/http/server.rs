@@ -97,6 +97,12 @@ pub async fn serve(listener: TcpListener, router: Router, limits: Limits, stop: 
     }
     // Closed first: the kernel refuses new connections at once, and a load balancer goes elsewhere.
     drop(listener);
+    if let Some((socket, peer)) = accepted {
+        connections.spawn(async move {
+            let slot = open.enter(peer.ip()).await;
+            serve_connection(socket, slot, router, limits, stop).await;
+        });
+    }
     drain_connections(connections, limits.grace).await;
 }
 
@@ -161,6 +167,8 @@ async fn serve_requests(
         .with_upgrades();
     let mut connection = pin!(connection);
     let ended = tokio::select! {
+        // Biased: a request that has come is read first. A connection of which nothing was read would be closed as idle.
+        biased;
         ended = connection.as_mut() => ended,
         // An idle keep-alive connection closes at once; a running request is answered with `connection: close`.
         () = stop.cancelled() => {

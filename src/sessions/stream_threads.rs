@@ -49,6 +49,17 @@ impl StreamThreads {
         Ok(Self { handles: handles?.into(), _stop: Arc::new(guard) })
     }
 
+    /// Completes when every thread has run a task that it was given now. False if a thread has ended.
+    pub(super) async fn turn(&self) -> bool {
+        let turns: Vec<_> = self.handles.iter().map(|thread| thread.spawn(async {})).collect();
+        for turn in turns {
+            if turn.await.is_err() {
+                return false;
+            }
+        }
+        true
+    }
+
     /// Runs `work` on the stream's thread. It is cancelled when the returned future is dropped, and its panic is that
     /// one's. The future is small: it does not contain `work`.
     pub(super) fn run<T: Send + 'static, W: Future<Output = T> + Send + 'static>(

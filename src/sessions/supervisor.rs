@@ -13,6 +13,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, Span};
 
+use super::pulse::{Pulse, Steps};
 use super::stream_task::{After, Controls, StreamTask, leave_to_others, record_end};
 use super::stream_threads::StreamThreads;
 use super::streams_per_meeting::why_left_out;
@@ -51,6 +52,8 @@ pub struct Supervisor {
     patient_until: Option<Instant>,
     /// The apps of streams that were left to other daemons. Each is logged once until it is there again.
     missing_apps: HashSet<AppName>,
+    /// Taken so often that none waits for more than one answer of the store.
+    steps: Steps,
 }
 
 /// A running stream, and the state of its row that it was last notified of.
@@ -111,7 +114,13 @@ impl Supervisor {
             store_is_away: false,
             patient_until: None,
             missing_apps: HashSet::new(),
+            steps: Steps::default(),
         }
+    }
+
+    /// Shows whether the supervisor and the threads of streams make progress.
+    pub fn pulse(&self) -> Pulse {
+        self.steps.pulse(self.threads.clone())
     }
 
     /// Runs until the stop, then ends or leaves the streams inside the grace.
@@ -121,8 +130,10 @@ impl Supervisor {
         poll.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let (stop, hub, mut changed) = (self.stop.clone(), Arc::clone(&self.hub), Vec::new());
         loop {
+            self.steps.take();
             tokio::select! {
                 () = stop.cancelled() => break,
+                () = self.steps.asked() => {}
                 Some(ended) = self.tasks.join_next_with_id(), if !self.tasks.is_empty() => {
                     self.ended(ended).await;
                 }
@@ -143,6 +154,7 @@ impl Supervisor {
             streams.into_iter().partition(|stream| self.running.contains_key(stream));
         let (mut reconciled, mut revoked) = (self.claim(&others).await, Vec::new());
         for stream_id in running {
+            self.steps.take();
             match self.store.stream(&stream_id).await {
                 // Its writes are rejected already.
                 Ok(Some(record)) if record.is_revoked() => revoked.push(stream_id),
@@ -192,11 +204,16 @@ impl Supervisor {
                 None => unclaimed.push(record.clone()),
             }
         }
+        self.steps.take();
         self.settle(lost.into_iter().collect()).await?;
+        self.steps.take();
         let ids: Vec<_> = unclaimed.iter().map(|record| record.stream_id.clone()).collect();
         self.claim(&ids).await?;
+        self.steps.take();
         self.give_back_idle(&unclaimed).await?;
+        self.steps.take();
         self.take_offers().await?;
+        self.steps.take();
         if self.patient_until.is_none_or(|until| Instant::now() >= until) {
             self.claim_orphans().await?;
         }
@@ -271,6 +288,7 @@ impl Supervisor {
     }
 
     async fn start(&mut self, claim: Claim, until: StdInstant) -> Result<(), StoreError> {
+        self.steps.take();
         let stream = &claim.stream;
         // Two claims of one stream may be under way: by a webhook and by a poll.
         if self.running.contains_key(&stream.stream_id) {

@@ -33,6 +33,7 @@ mod refusals;
 mod replicas;
 mod retention;
 mod samples;
+mod service;
 mod shutdown;
 mod simulate;
 mod spoiled;

@@ -228,7 +228,43 @@ fn a_file_that_cannot_be_read_is_one_mistake_and_its_setting_is_not_missing() {
     let said =
         said("ZOOM_CLIENT_ID=id\nZOOM_CLIENT_SECRET_FILE=/nowhere\nZOOM_SECRET_TOKEN=t0ken\n");
     assert_eq!(said.matches("ZOOM_CLIENT_SECRET").count(), 2, "{said}");
-    assert!(said.contains("the file that ZOOM_CLIENT_SECRET_FILE names cannot be read"), "{said}");
+    assert!(said.contains("the file of ZOOM_CLIENT_SECRET_FILE cannot be read"), "{said}");
+}
+
+#[test]
+fn a_credential_of_systemd_is_the_setting_of_its_name() {
+    let credentials = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| fs::write(credentials.path().join(name), text).unwrap();
+    write("ZM_RTMS_SECRET", "s3cret\n");
+    write("ZOOM_SECRET_TOKEN", "token");
+    write("another-programs", "x");
+    let settled = |content: &str| {
+        let folder = folder(content);
+        let source = Source::read(folder.path(), |name| {
+            (name == value_files::CREDENTIALS).then(|| credentials.path().display().to_string())
+        });
+        source.settle(Config::to_serve(|name| source.lookup(name)))
+    };
+    // An empty line of the template is no value.
+    let config = settled("ZOOM_CLIENT_ID=id\nZOOM_SECRET_TOKEN=\n").unwrap();
+    assert_eq!(config.apps[0].client.secret.expose(), "s3cret");
+
+    let said = settled("ZOOM_CLIENT_ID=id\nZOOM_CLIENT_SECRET=other\n").unwrap_err().to_string();
+    let both = "ZOOM_CLIENT_SECRET and the credential ZM_RTMS_SECRET are both set";
+    assert!(said.contains(both) && !said.contains("s3cret"), "{said}");
+    let file = credentials.path().join("another-programs");
+    let named = format!("ZOOM_CLIENT_ID=id\nZM_RTMS_SECRET_FILE={}\n", file.display());
+    let said = settled(&named).unwrap_err().to_string();
+    assert!(said.contains("ZM_RTMS_SECRET are both set: keep one"), "{said}");
+}
+
+#[test]
+fn a_credentials_folder_that_is_not_there_is_no_mistake() {
+    let folder = folder(APP);
+    let source = Source::read(folder.path(), |name| {
+        (name == value_files::CREDENTIALS).then(|| "/nowhere".to_owned())
+    });
+    source.settle(Config::to_serve(|name| source.lookup(name))).unwrap();
 }
 
 #[test]

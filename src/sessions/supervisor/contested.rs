@@ -63,6 +63,7 @@ impl Supervisor {
     /// Passes entries that other daemons offered to their streams.
     pub(super) async fn take_offers(&mut self) -> Result<(), StoreError> {
         for stream_id in self.store.offered_streams(self.settings.node).await? {
+            self.steps.take();
             let Some(running) = self.running.get_mut(&stream_id) else { continue };
             let offers = self.store.offers(&stream_id, running.offered, OFFERS_AT_ONCE).await?;
             let Some(last) = offers.last().map(Offer::key) else { continue };

@@ -50,6 +50,7 @@ impl Supervisor {
     /// node's: no other daemon could run the stream.
     pub(super) async fn give_back_idle(&self, claimed: &[StreamRecord]) -> Result<(), StoreError> {
         for stream in claimed.iter().filter(|it| !self.running.contains_key(&it.stream_id)) {
+            self.steps.take();
             self.store.give_back(&stream.stream_id, stream.epoch, self.lease_ms()).await?;
         }
         Ok(())

@@ -59,9 +59,14 @@ impl Occupancy {
         self.max_streams
     }
 
+    /// How many streams this daemon runs.
+    pub fn streams(&self) -> usize {
+        lock(&self.running).all
+    }
+
     /// How many more streams this daemon may run.
     pub fn room(&self) -> usize {
-        self.max_streams.saturating_sub(lock(&self.running).all)
+        self.max_streams.saturating_sub(self.streams())
     }
 
     /// How many more streams it may run of each app with a quota.

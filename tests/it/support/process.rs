@@ -1,6 +1,6 @@
 //! The compiled binary as a process.
 
-use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::process::{ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
@@ -45,14 +45,29 @@ impl Process {
 
     /// Another program.
     pub(crate) fn of(mut command: Command) -> Self {
-        let mut child = command
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn()
-            .unwrap();
-        let out = Lines::of(child.stdout.take().unwrap());
+        command.stdin(Stdio::null()).stdout(Stdio::piped());
+        Self::start(command)
+    }
+
+    /// `rtmsd serve` with one or two inherited sockets of these names, as systemd passes them.
+    pub(crate) fn with_sockets(home: &Home, names: &str, sockets: &[OwnedFd]) -> Self {
+        let mut command = Command::new("/bin/sh");
+        // The sockets come as standard input and output, and become those from 3 on. `exec` keeps the process's id.
+        let script =
+            "exec 3<&0 4<&1 </dev/null >/dev/null; export LISTEN_PID=$$; exec \"$RTMSD\" serve";
+        command.args(["-c", script]).env_clear().current_dir(home.folder());
+        command.envs(home.variables().iter().map(|(name, value)| (name, value)));
+        command.env("RTMSD", env!("CARGO_BIN_EXE_rtmsd"));
+        command.env("LISTEN_FDS", sockets.len().to_string()).env("LISTEN_FDNAMES", names);
+        let mut inherited = sockets.iter().map(|socket| socket.try_clone().unwrap().into());
+        command.stdin(inherited.next().unwrap_or_else(Stdio::null));
+        command.stdout(inherited.next().unwrap_or_else(Stdio::null));
+        Self::start(command)
+    }
+
+    fn start(mut command: Command) -> Self {
+        let mut child = command.stderr(Stdio::piped()).kill_on_drop(true).spawn().unwrap();
+        let out = child.stdout.take().map_or_else(Lines::none, Lines::of);
         let err = Lines::of(child.stderr.take().unwrap());
         Self { child, out, err }
     }
@@ -60,12 +75,17 @@ impl Process {
     /// `rtmsd serve` in its home, once it listens, and its API.
     pub(crate) async fn serve(home: &Home) -> (Self, Api) {
         let process = Self::spawn(&["serve"], home.variables(), home.folder());
-        let address: SocketAddr = eventually("the daemon listens", async || {
-            let line = process.logged("rtmsd listens")?;
-            line["address"].as_str().map(|address| address.parse().unwrap())
+        let api = process.listening().await;
+        (process, api)
+    }
+
+    /// The API of `rtmsd serve`, once it listens.
+    pub(crate) async fn listening(&self) -> Api {
+        eventually("the daemon listens", async || {
+            let line = self.logged("rtmsd listens")?;
+            line["address"].as_str().map(|address| Api(address.parse().unwrap()))
         })
-        .await;
-        (process, Api(address))
+        .await
     }
 
     /// The log line with this message, if it was printed.
@@ -127,6 +147,10 @@ impl Lines {
             }
         });
         Self { lines, reading }
+    }
+
+    fn none() -> Self {
+        Self { lines: Arc::default(), reading: tokio::spawn(async {}) }
     }
 
     async fn all(self) -> String {
