@@ -37,6 +37,7 @@ fn a_release_has_a_package_an_archive_symbols_licences_and_checksums() {
     for path in [
         "./usr/bin/rtmsd",
         "./usr/lib/systemd/system/rtmsd.service",
+        "./usr/lib/systemd/system/rtmsd.socket",
         "./usr/share/rtmsd/rtmsd.env",
         "./usr/share/man/man1/rtmsd.1.gz",
         "./usr/share/bash-completion/completions/rtmsd",
@@ -99,6 +100,24 @@ fn the_unit_may_do_little() {
     // In tenths: it fails from 2.0 on.
     let unit = "deploy/systemd/rtmsd.service";
     run("systemd-analyze", &["security", "--offline=true", "--threshold=19", "--no-pager", unit]);
+}
+
+#[test]
+fn systemd_reads_the_units_without_a_complaint() {
+    let folder = tempfile::tempdir().unwrap();
+    let units = ["rtmsd.service", "rtmsd.socket"].map(|name| {
+        // The program of the unit need not be installed here.
+        let unit = text(&format!("deploy/systemd/{name}")).replace("/usr/bin/rtmsd", "/bin/true");
+        let path = folder.path().join(name);
+        fs::write(&path, unit).unwrap();
+        path.display().to_string()
+    });
+    let mut command = Command::new("systemd-analyze");
+    let output = command.args(["verify", "--man=no"]).args(&units).output().expect("it runs");
+    // It also loads units of this machine, and complains about those as well.
+    let complaints = String::from_utf8_lossy(&output.stderr);
+    let ours: Vec<_> = complaints.lines().filter(|line| line.contains("rtmsd")).collect();
+    assert!(ours.is_empty() && output.status.success(), "{complaints}");
 }
 
 #[test]

@@ -42,7 +42,11 @@ fn the_files_of_the_workflows_and_of_grafana_parse() {
     let steps = ci["jobs"]["test"]["steps"].as_array().expect("steps");
     assert!(steps.iter().any(|step| step["run"] == ".ci/run"), "{ci:#}");
     let release = yaml(".github/workflows/release.yml");
-    assert!(release["jobs"]["artefacts"].to_string().contains("deploy/release"), "{release:#}");
+    let artefacts = release["jobs"]["artefacts"].to_string();
+    for script in ["deploy/release", "deploy/try-package"] {
+        assert!(artefacts.contains(script) && super::root().join(script).exists(), "{release:#}");
+    }
+    assert!(ci["jobs"]["cost"].to_string().contains("--bench load -- --cost"), "{ci:#}");
     let updates = yaml(".github/dependabot.yml");
     assert!(updates["updates"].as_array().expect("a list").len() > 3, "{updates:#}");
     let source = yaml("deploy/grafana/provisioning/datasources/prometheus.yml");
@@ -111,6 +115,8 @@ fn the_ports_agree() {
     let caddy = text("deploy/caddy/Caddyfile");
     assert!(caddy.contains(&format!("reverse_proxy {} {{", upstreams.join(" "))), "{caddy}");
     assert!(text("Dockerfile").contains(&format!("EXPOSE {port}\n")));
+    let socket = text("deploy/systemd/rtmsd.socket");
+    assert!(socket.contains(&format!("\nListenStream={port}\n")), "{socket}");
 
     let pods = text(STATEFULSET);
     for (name, setting, port) in [
@@ -135,6 +141,18 @@ fn a_stop_has_the_same_time_everywhere() {
     let grace = values["terminationGracePeriodSeconds"].as_u64().expect("seconds");
     let before = values["preStopSeconds"].as_u64().expect("seconds");
     assert!(grace - before >= 90, "{grace} {before}");
+}
+
+/// Zoom gives a stream up after a minute without a connection (rtms-protocol.md section 3.6).
+#[test]
+fn a_stuck_daemon_is_restarted_in_time_for_zoom() {
+    let unit = text("deploy/systemd/rtmsd.service");
+    let field = |name: &str| {
+        let found = unit.lines().find_map(|line| line.strip_prefix(&format!("{name}=")));
+        found.expect(name).parse::<u64>().expect("seconds")
+    };
+    assert!(unit.contains("\nType=notify\n"), "{unit}");
+    assert!(field("WatchdogSec") + field("RestartSec") < 45, "{unit}");
 }
 
 #[test]
