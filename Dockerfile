@@ -30,8 +30,7 @@ COPY --from=build /rtmsd /usr/local/bin/rtmsd
 USER 10001:10001
 WORKDIR /var/lib/rtmsd
 # The port is left to PORT or ZM_RTMS_PORT; 3000 is the default.
-# SQLite's temporary files go there, too: there is no /tmp.
-ENV DATA_DIR=/var/lib/rtmsd/data SQLITE_TMPDIR=/var/lib/rtmsd/data
+ENV DATA_DIR=/var/lib/rtmsd/data
 VOLUME /var/lib/rtmsd/data
 EXPOSE 3000
 HEALTHCHECK --interval=10s --timeout=3s --start-period=5s CMD ["/usr/local/bin/rtmsd", "health"]

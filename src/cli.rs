@@ -1,5 +1,6 @@
 //! The command line: parses the arguments, reads the settings and runs the command.
 
+mod backup;
 mod demo;
 mod first_start;
 mod health;
@@ -15,6 +16,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
+use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{self, Config, ConfigErrors, Source, log_settings};
@@ -44,6 +46,10 @@ enum Command {
     Replay(replay::ReplayArgs),
     /// Migrate the store's schema to the current version, then exit
     Migrate,
+    /// Copy the embedded store to a file while the daemon runs, then exit
+    Backup(backup::FileArgs),
+    /// Replace the embedded store with a backup while no daemon runs, then exit
+    Restore(backup::FileArgs),
     /// Check the settings, then exit
     Check,
     /// Print the scopes, events and URLs that the app in Zoom's Marketplace needs for these settings, then exit
@@ -77,6 +83,13 @@ pub async fn run(cli: Cli) -> ExitCode {
         Command::Health => ask_health().await,
         Command::Serve => to_serve(async |config| serve::run(config, stop.clone()).await).await,
         Command::Migrate => with_config(run_migrations).await,
+        Command::Backup(args) => {
+            with_config(async |config| backup::back_up(args, config, stop.clone()).await).await
+        }
+        Command::Restore(args) => {
+            let now = Timestamp::now();
+            with_config(async |config| backup::restore(args, config, now, stop.clone()).await).await
+        }
         Command::Check => to_serve(print_check).await,
         Command::Manifest(args) => with_config(async |config| manifest::run(&args, &config)).await,
         Command::Completions { shell } => print_completions(shell),

@@ -109,7 +109,7 @@ async fn open_sqlite(path: &Path) -> Result<Database, StoreError> {
     Ok(Database::Sqlite { writer, readers, lock: Some(Arc::new(lock)) })
 }
 
-fn sqlite_options(path: &Path) -> SqliteConnectOptions {
+pub(super) fn sqlite_options(path: &Path) -> SqliteConnectOptions {
     SqliteConnectOptions::new()
         .filename(path)
         // SQLite enforces foreign keys only on request, unlike Postgres.
@@ -118,6 +118,8 @@ fn sqlite_options(path: &Path) -> SqliteConnectOptions {
         .busy_timeout(ACQUIRE_TIMEOUT)
         // Data of a revoked stream is overwritten, not only unlinked.
         .pragma("secure_delete", "ON")
+        // Temporary files would keep what people said outside the data folder, and need a folder that may be written.
+        .pragma("temp_store", "MEMORY")
         // Zoom does not repeat a webhook that was answered 200 (section 13.5), so a power cut must not lose its commit.
         .synchronous(SqliteSynchronous::Full)
 }
@@ -136,7 +138,8 @@ async fn sqlite_pool(
         .await
 }
 
-fn lock_folder(database: &Path) -> Result<File, StoreError> {
+/// Locks the folder of a SQLite file, which is created if it is missing, until the returned file is dropped.
+pub(super) fn lock_folder(database: &Path) -> Result<File, StoreError> {
     let folder = match database.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         // A bare file name has an empty parent.
@@ -166,4 +169,21 @@ fn create_private(path: &Path) -> Result<File, StoreError> {
         .mode(0o600)
         .open(path)
         .map_err(|error| StoreError::file(path, error))
+}
+
+#[cfg(test)]
+mod tests {
+    use sqlx::ConnectOptions;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn temporary_files_of_sqlite_are_in_memory() {
+        let folder = tempfile::tempdir().unwrap();
+        let options = sqlite_options(&folder.path().join("rtmsd.db")).create_if_missing(true);
+        let mut connection = options.connect().await.unwrap();
+        let place: i64 =
+            sqlx::query_scalar("PRAGMA temp_store").fetch_one(&mut connection).await.unwrap();
+        assert_eq!(place, 2);
+    }
 }

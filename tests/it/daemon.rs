@@ -2,6 +2,7 @@
 
 mod announcements;
 mod apps;
+mod backup;
 mod binary;
 mod capture;
 mod chaos;

@@ -2,6 +2,7 @@
 
 mod api_tokens;
 mod apps;
+mod backup;
 mod dashboard_sessions;
 mod deliveries;
 pub(crate) mod entries;

@@ -1,0 +1,101 @@
+//! `rtmsd backup` and `rtmsd restore`: copies of the embedded store.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::Args;
+use jiff::Timestamp;
+use tokio_util::sync::CancellationToken;
+
+use super::print_error;
+use super::private::keep_files_private;
+use crate::config::Config;
+use crate::seal::key_file;
+use crate::sinks::record::target::Place;
+use crate::store::{self, BackupError, Copied, Location, Restored};
+
+/// The name of a store that another one has replaced, behind its own.
+const ASIDE: &str = ".before-restore-%Y%m%dT%H%M%SZ";
+
+#[derive(Debug, Args)]
+pub(super) struct FileArgs {
+    /// The file of the backup
+    file: PathBuf,
+}
+
+/// Copies the embedded store while a daemon may use it, and prints what else a backup needs.
+pub(super) async fn back_up(args: FileArgs, config: Config, stop: CancellationToken) -> ExitCode {
+    let Location::Sqlite(path) = &config.database else {
+        let dump = "pg_dump --format=custom --file=FILE \"$DATABASE_URL\"";
+        return refuse_postgres(&format!("back it up with: {dump}"));
+    };
+    keep_files_private();
+    let done = stop.run_until_cancelled(store::back_up(path, &args.file)).await;
+    finish(done, |Copied { bytes, schema }| {
+        let file = args.file.display();
+        println!("backed up the store to {file} ({bytes} bytes, schema {schema})");
+        print_missing(&config, path);
+    })
+}
+
+/// Puts a backup in the place of the embedded store. Fails while a daemon uses it.
+pub(super) async fn restore(
+    args: FileArgs,
+    config: Config,
+    now: Timestamp,
+    stop: CancellationToken,
+) -> ExitCode {
+    let Location::Sqlite(path) = &config.database else {
+        let restore = "pg_restore --clean --if-exists --dbname=\"$DATABASE_URL\" FILE";
+        return refuse_postgres(&format!("stop every daemon, and restore it with: {restore}"));
+    };
+    keep_files_private();
+    let suffix = now.strftime(ASIDE).to_string();
+    let done = stop.run_until_cancelled(store::restore(path, &args.file, &suffix)).await;
+    finish(done, |Restored { copied, aside }| {
+        let (path, schema) = (path.display(), copied.schema);
+        println!("restored {path} ({} bytes, schema {schema})", copied.bytes);
+        if let Some(aside) = aside {
+            println!("the store that was there before is now {}", aside.display());
+        }
+        println!(
+            "start the daemon: streams that Zoom still has go on, with the number after the last one in the backup"
+        );
+    })
+}
+
+fn finish<T>(done: Option<Result<T, BackupError>>, print: impl FnOnce(T)) -> ExitCode {
+    match done {
+        Some(Ok(done)) => {
+            print(done);
+            ExitCode::SUCCESS
+        }
+        Some(Err(error)) => print_error(1, &error.to_string()),
+        None => print_error(1, "stopped; nothing was changed, and no file is left"),
+    }
+}
+
+fn refuse_postgres(advice: &str) -> ExitCode {
+    print_error(1, &format!("the store is in Postgres (DATABASE_URL): {advice}"))
+}
+
+/// Prints what a restored daemon needs and the backup of its store does not have.
+fn print_missing(config: &Config, store: &Path) {
+    println!("Not in it:");
+    let folder = store.parent().unwrap_or(Path::new("."));
+    match config.install.token_keys {
+        Some(_) => println!("  TOKEN_ENCRYPTION_KEYS, as they are in your settings"),
+        None => println!("  the key: {}", folder.join(key_file::TOKEN_KEY).display()),
+    }
+    println!(
+        "    (keep a copy apart from the backup: without the key, users must install the app again)"
+    );
+    if config.api_tokens.is_empty() {
+        println!("  the token for the REST API: {}", folder.join(key_file::API_TOKEN).display());
+    }
+    match &config.recordings.place {
+        Place::Folder(folder) => println!("  recordings: {}", folder.display()),
+        _ => println!("  recordings: they are in the object store of RECORDINGS_URL"),
+    }
+    println!("  recordings that are not stored yet: {}", config.recordings.spools.display());
+}
