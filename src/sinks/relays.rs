@@ -1,9 +1,8 @@
-//! Relays: streams served on to other programs in Zoom's own protocol. A program that was written against Zoom's SDK
-//! changes nothing but where its webhooks come from.
+//! Relays serve streams to other programs in Zoom's own protocol. A program that was written for Zoom's SDK changes
+//! only its credentials and the sender of its webhooks.
 //!
-//! Relays are rows of the store. The daemon that runs a stream announces it to the program of every relay that matches,
-//! and serves it while it runs there. A program that is away can come back at any time; one that is slow loses frames,
-//! and nobody else does.
+//! Relays are rows of the store. The daemon that runs a stream announces it to the program of every matching relay, and
+//! serves it while it runs there. A program can come back at any time. A slow program loses frames; the others do not.
 
 mod deliver;
 mod dispatch;
@@ -64,10 +63,10 @@ pub struct Settings {
     pub timings: Timings,
 }
 
-/// The waits of relays.
+/// The intervals and limits of relays.
 #[derive(Debug, Clone)]
 pub struct Timings {
-    /// How often a program is asked whether it is alive, and how many requests it may leave unanswered.
+    /// The interval of keep-alives, and how many in a row a program may leave unanswered.
     pub keep_alive: Duration,
     pub missed_keep_alives: u32,
     /// How long a program may take to answer a webhook, and when it is sent again if it did not (section 13.5).
@@ -103,7 +102,7 @@ impl Timings {
 /// A relay of `RTMS_RELAYS`.
 #[derive(Debug, Clone)]
 pub struct ConfiguredRelay {
-    /// The id is derived from it.
+    /// Determines the id.
     pub name: String,
     pub asked: AskedRelay,
 }
@@ -127,7 +126,7 @@ pub enum RelayError {
     Store(#[from] StoreError),
 }
 
-/// How far a program is with a stream, and what it is doing on this daemon.
+/// A program's position in a stream, and its state on this daemon.
 #[derive(Debug, Clone, Serialize)]
 pub struct ShownStream {
     #[serde(skip)]
@@ -187,7 +186,7 @@ pub fn build(settings: Settings, context: &Context) -> (Relays, Box<dyn Runner>)
 }
 
 impl Relays {
-    /// Creates a relay, the subject of the audit row.
+    /// Creates a relay and records it in the audit trail.
     ///
     /// # Panics
     /// When the description lacks a field that [`AskedRelay::read_new`] requires.
@@ -329,7 +328,7 @@ impl Relays {
         }
     }
 
-    /// The URL of message 1, which announcements to a relay's program name.
+    /// The signaling URL in the announcements to a relay's program.
     fn signaling_url(&self, id: RelayId) -> String {
         format!("{}/relay/{id}/signaling", self.0.settings.public_url)
     }
@@ -350,8 +349,8 @@ impl Relays {
         self.0.programs.lock().expect("nothing panics while holding the programs")
     }
 
-    /// Merges what programs want of individual video: Zoom sends one participant at a time, so the newest choice counts,
-    /// and after it the one before. Returns the participant to request, if another one is wanted now.
+    /// Combines the choices of individual video: Zoom sends one participant at a time, so the newest choice counts, and
+    /// when it ends, the one before. Returns the participant to request, if that changes.
     fn choose_video(&self, relay: RelayId, stream: &StreamId, user_id: Option<u32>) -> Option<u32> {
         let mut video = self.0.video.lock().expect("nothing panics while holding the choices");
         let choices = video.entry(stream.clone()).or_default();
@@ -377,7 +376,7 @@ impl Relays {
     }
 }
 
-/// The same at every start and on every daemon.
+/// The id of a configured relay: the same at every start and on every daemon.
 fn configured_id(name: &str) -> RelayId {
     // The prefix keeps these ids apart from hashes for other purposes.
     let hash = Sha256::new().chain_update("rtmsd relay ").chain_update(name).finalize();

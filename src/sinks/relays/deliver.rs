@@ -16,7 +16,7 @@ use crate::zoom::signature::{PlainToken, SIGNATURE_HEADER, TIMESTAMP_HEADER};
 
 /// How many events are sent at a time.
 const MAX_SENDING: usize = 32;
-/// How long a claimed event is not claimed by another daemon.
+/// How long a claim keeps other daemons from sending the same event.
 const CLAIM_MS: i64 = 60 * 1000;
 /// How long a successful URL validation counts (section 13.3).
 const VALID_MS: i64 = 72 * 60 * 60 * 1000;
@@ -38,12 +38,12 @@ pub(super) async fn deliver_all(relays: &Relays, client: &Client, stop: Cancella
             () = sleep(relays.inner().settings.timings.poll) => {}
             Some(sent) = sending.join_next() => {
                 if sent.is_err() {
-                    tracing::error!("sending a webhook to a program panicked; it is tried again");
+                    tracing::error!("the task that sends a webhook to a program panicked; the webhook is sent again");
                 }
             }
         }
     }
-    // What is not answered yet is claimed, and due again after the claim.
+    // Webhooks without an answer stay claimed, and are sent again when the claim expires.
     sending.shutdown().await;
 }
 
@@ -68,9 +68,9 @@ async fn start_due(
 }
 
 async fn send_claimed(relays: &Relays, client: &Client, event: &ClaimedRelayEvent) {
-    // Deleted meanwhile: the event goes with it.
+    // The relay was deleted meanwhile, and its events with it.
     let Some(relay) = relays.known(event.relay_id) else { return };
-    // Its failure is shown and holds nothing back.
+    // The relay shows a failure; the webhook is sent anyway.
     validate_if_due(relays, client, &relay).await;
     let answer = post(relays, client, &relay, event.body.clone()).await;
     let attempt = outcome(&answer, event.attempts, relays);
@@ -79,14 +79,14 @@ async fn send_claimed(relays: &Relays, client: &Client, event: &ClaimedRelayEven
         let (status, error) = (attempt.status, attempt.error.as_deref());
         let is_retried = attempt.due_at_ms.is_some();
         tracing::warn!(relay = %relay.relay.id, event_id, status, error, is_retried,
-            "a program did not take a webhook");
+            "a program did not accept a webhook; is_retried says whether it is sent again");
     }
     if let Err(error) = relays.inner().store.settle_relay_event(event, &attempt).await {
-        tracing::warn!(%error, event_id, "cannot record a webhook to a program; it is sent again");
+        tracing::warn!(%error, event_id, "cannot record the outcome of a webhook to a program; it is sent again");
     }
 }
 
-/// What follows from an answer (section 13.5): only a 5xx and no answer are retried.
+/// The outcome of an attempt (section 13.5): it is repeated only after a 5xx or without an answer.
 fn outcome(answer: &Result<Answer, String>, attempts: u32, relays: &Relays) -> RelayAttempt {
     let at_ms = relays.now_ms();
     let (status, error) = match answer {
@@ -101,7 +101,7 @@ fn outcome(answer: &Result<Answer, String>, attempts: u32, relays: &Relays) -> R
     RelayAttempt { is_delivered, due_at_ms, at_ms, status, error }
 }
 
-/// Validates the URL unless that succeeded lately (section 13.3).
+/// Validates the URL, unless it was validated within 72 hours (section 13.3).
 pub(super) async fn validate_if_due(relays: &Relays, client: &Client, relay: &Arc<OpenRelay>) {
     let now_ms = relays.now_ms();
     let is_valid = |(at_ms, error): &(i64, Option<String>)| {
@@ -113,7 +113,7 @@ pub(super) async fn validate_if_due(relays: &Relays, client: &Client, relay: &Ar
     let error = challenge(relays, client, relay).await.err();
     if let Some(error) = &error {
         tracing::warn!(relay = %relay.relay.id, error,
-            "the URL validation of a program failed; its webhooks are sent all the same");
+            "the URL validation of a program failed; webhooks are sent anyway");
     }
     relay.note_validation(now_ms, error.clone());
     let store = &relays.inner().store;
@@ -134,7 +134,7 @@ async fn challenge(relays: &Relays, client: &Client, relay: &OpenRelay) -> Resul
     let expected = relay.webhook_key.encrypted_token(&plain_token);
     let is_right =
         said["plainToken"] == *plain_token.as_str() && said["encryptedToken"] == *expected;
-    let wrong = "the URL gave a wrong answer: is secret_token the one that the program uses?";
+    let wrong = "the URL gave a wrong answer: check that the program uses this secret_token";
     if is_right { Ok(()) } else { Err(wrong.to_owned()) }
 }
 
@@ -153,7 +153,7 @@ async fn post(
     body: String,
 ) -> Result<Answer, String> {
     let settings = &relays.inner().settings;
-    // Judged again: WEBHOOKS_ALLOWED_HOSTS may have changed.
+    // Checked again: WEBHOOKS_ALLOWED_HOSTS may have changed.
     let url = settings.policy.read(&relay.relay.webhook_url);
     let url = url.map_err(|error| format!("the URL {error}"))?;
     let timestamp_s = relays.now_ms().div_euclid(1000);

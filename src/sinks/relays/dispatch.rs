@@ -1,4 +1,4 @@
-//! Follows the streams that run here: each is served to the program of every relay that matches.
+//! Serves each stream that runs here to the program of every matching relay.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -21,7 +21,7 @@ use crate::sinks::Runner;
 use crate::store::StoreError;
 use crate::telemetry::stream_span_of;
 
-/// How often ended streams are looked for whose programs were not notified, because no daemon ran them to the end.
+/// How often the store is searched for ended streams with programs that no daemon has notified.
 const END_INTERVAL: Duration = Duration::from_secs(60);
 /// How long ago such a stream may have ended.
 const RECENTLY_MS: i64 = 24 * 60 * 60 * 1000;
@@ -32,7 +32,7 @@ const MAX_ENDED: u32 = 100;
 pub(super) struct Begun {
     relay: Arc<OpenRelay>,
     stream: Arc<StreamInfo>,
-    /// The media and parameters that are asked of Zoom.
+    /// The media and parameters that are requested from Zoom.
     params: Params,
     taps: Taps,
 }
@@ -86,7 +86,7 @@ impl RelayRunner {
     }
 
     async fn reconcile(&mut self, stop: &CancellationToken) -> Result<(), StoreError> {
-        // Before the streams that run: a stream that has just begun comes with its taps.
+        // New streams first: they bring taps that already hold their first frames.
         while let Ok(begun) = self.begins.try_recv() {
             self.begin(begun, stop).await;
         }
@@ -173,7 +173,7 @@ impl Runner for RelayRunner {
         "relays"
     }
 
-    /// At the stop, programs are disconnected in a way after which they connect again.
+    /// At the stop, sockets end without a Close frame, so that programs connect again.
     fn run(&mut self, stop: CancellationToken) -> BoxFuture<'_, ()> {
         let (relays, client) = (self.relays.clone(), self.client.clone());
         Box::pin(async move {
@@ -206,7 +206,7 @@ impl Relays {
         }
     }
 
-    /// A stream that runs here already, for a relay that may serve it.
+    /// Opens the taps of a stream that already runs here, if the relay may serve it.
     async fn offered(
         &self,
         relay: &Arc<OpenRelay>,
@@ -225,7 +225,7 @@ impl Relays {
         Ok(Some(Begun { relay, stream, params, taps }))
     }
 
-    /// What is asked of Zoom for a stream; `None` if its app is gone.
+    /// The parameters that are requested from Zoom for a stream; `None` if its app is gone.
     fn params_of(&self, record: &StreamRecord) -> Option<Params> {
         let own = record.media.as_ref().map(|plan| plan.params.clone());
         own.or_else(|| Some(self.0.settings.apps.for_stream(record)?.params.clone()))
@@ -252,7 +252,7 @@ impl Relays {
         }
     }
 
-    /// Notifies the tasks of streams that do not run here any longer.
+    /// Notifies the tasks of streams that have left this daemon.
     fn notify_of_moves(&self) {
         let running = self.0.hub.running_all();
         let here: HashSet<&StreamId> =

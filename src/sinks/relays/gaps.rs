@@ -3,9 +3,9 @@
 use crate::hub::LeftOut;
 use crate::model::{Medium, RelayGap, RelayGapCause};
 
-/// Gaps at most this far apart are one.
+/// Gaps with one cause that are at most this far apart become one.
 const NEAR_MS: i64 = 1_000;
-/// The most gaps that are kept; after that, the last one of a medium grows.
+/// The most gaps of a program. Beyond that, further ones extend the last gap of their medium.
 const MAX_GAPS: usize = 256;
 
 /// Adds a gap; it joins the last one of its medium if it has the same cause and is near.

@@ -11,7 +11,7 @@ use crate::secret::Secret;
 use crate::store::{StoreError, StoredRelay};
 use crate::zoom::signature::{HandshakeKey, WebhookKey};
 
-/// A relay, ready to be served.
+/// A relay with its decrypted keys.
 pub(in crate::sinks) struct OpenRelay {
     pub relay: Relay,
     pub webhook_key: WebhookKey,
@@ -56,13 +56,13 @@ impl OpenRelay {
 }
 
 impl Relays {
-    /// Reads the relays of the store. One whose secrets cannot be opened is left out.
+    /// Reads the relays from the store, except those with secrets that cannot be decrypted.
     pub(super) async fn refresh(&self) -> Result<(), StoreError> {
         let stored = self.0.store.relays().await?;
         let before = self.all();
         let mut known = Vec::with_capacity(stored.len());
         for stored in stored {
-            // The same object as long as it is the same relay: programs compare it.
+            // An unchanged relay stays the same object, because programs are compared by it.
             let same = before.iter().find(|relay| {
                 relay.relay.id == stored.relay.id
                     && relay.relay.updated_at_ms == stored.relay.updated_at_ms
@@ -85,7 +85,7 @@ impl Relays {
         opened.inspect_err(failed).ok().map(Arc::new)
     }
 
-    /// Every relay of which the secrets can be opened.
+    /// Every relay that can be served.
     pub(super) fn all(&self) -> Arc<[Arc<OpenRelay>]> {
         Arc::clone(&*self.0.known.read().expect("nothing panics while holding the relays"))
     }

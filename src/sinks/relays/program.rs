@@ -46,13 +46,13 @@ pub(super) enum Input {
         socket: u64,
     },
     Missed(Vec<RelayGap>),
-    /// Something was sent that the program is not known to have.
+    /// Lines or frames were sent that the program has not acknowledged.
     ReceiptDue {
         socket: u64,
     },
 }
 
-/// What a program is doing.
+/// The state of a program.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ProgramStatus {
     /// Whether its signaling socket is connected.
@@ -62,11 +62,11 @@ pub struct ProgramStatus {
     /// What it missed so far.
     #[serde(skip)]
     pub gaps: Arc<[RelayGap]>,
-    /// The number of the last entry that it is known to have.
+    /// The number of the last entry that it acknowledged.
     pub acknowledged: u64,
 }
 
-/// The way to a program's task.
+/// The handle of a program's task.
 #[derive(Clone)]
 pub(super) struct ProgramHandle {
     pub relay: Arc<OpenRelay>,
@@ -102,7 +102,7 @@ impl Taps {
     }
 }
 
-/// What a program's task is made of.
+/// What a program's task needs.
 pub(super) struct ProgramTask {
     pub relays: Relays,
     pub relay: Arc<OpenRelay>,

@@ -1,4 +1,4 @@
-//! The description of a relay, as a client of the API and the configuration give it.
+//! The description of a relay, in a request to the API or in the configuration.
 
 use serde_json::{Map, Value};
 
@@ -28,14 +28,14 @@ pub const FIELDS: [&str; 11] = [
     "catch_up",
 ];
 
-/// A field that is missing or wrong, and what it must be. Holds no value.
+/// A field that is missing or wrong, and what it must be. Never contains the value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FieldProblem {
     pub name: &'static str,
     pub problem: &'static str,
 }
 
-/// A described relay. In a change, `None` leaves a field as it is.
+/// A description of a relay. In a change, `None` leaves a field as it is.
 #[derive(Debug, Clone, Default)]
 pub struct AskedRelay {
     pub name: Option<String>,
@@ -44,7 +44,7 @@ pub struct AskedRelay {
     pub client_secret: Option<Secret<String>>,
     pub secret_token: Option<Secret<String>>,
     pub media: Option<MediaSet>,
-    /// `Some(None)` takes the condition away.
+    /// `Some(None)` removes the condition.
     pub product: Option<Option<Product>>,
     pub host_ids: Option<Vec<String>>,
     pub metadata: Option<Metadata>,
@@ -53,7 +53,7 @@ pub struct AskedRelay {
 }
 
 impl AskedRelay {
-    /// Reads the fields that are there. Does not judge the URL.
+    /// Reads the fields that are present. Does not check the URL.
     ///
     /// # Errors
     /// A field has a wrong value.
@@ -92,7 +92,7 @@ impl AskedRelay {
         }
     }
 
-    /// The streams to serve, where the description does not say it those of `before`.
+    /// The streams to serve. A field that is not described is taken from `before`.
     pub fn filter(&self, before: RelayFilter) -> RelayFilter {
         RelayFilter {
             media: self.media.unwrap_or(before.media),
@@ -107,7 +107,7 @@ impl AskedRelay {
 const CREDENTIAL: &str = "must be a text of 1 to 256 printable ASCII characters without comma";
 const MEDIA: &str = "must be an array of audio, video, share, transcript and chat";
 const PRODUCT: &str =
-    "must be meeting, webinar, video_sdk or contact_center, or an empty text for all";
+    "must be meeting, webinar, video_sdk, contact_center or phone, or an empty string for all";
 const HOSTS: &str = "must be an array of at most 200 Zoom user ids";
 const METADATA: &str = "must be an object of at most 16 fields and 4096 bytes";
 const APPS: &str = "must be an array of at most 50 names of Zoom apps; empty for all";

@@ -1,5 +1,5 @@
-//! The WebSockets of programs: one task for each reads the program's messages and writes what it is to be sent. Frames
-//! come from the hub straight to the socket's task, as Zoom sent them.
+//! The WebSockets of programs. Each has a task that reads the program's messages and writes those to it. Frames come
+//! from the hub directly to this task, as Zoom sent them.
 
 mod door;
 mod flow;
@@ -47,16 +47,16 @@ pub fn websocket_config() -> WebSocketConfig {
         .max_frame_size(Some(MAX_MESSAGE_BYTES))
 }
 
-/// What the owner of a socket tells it to do.
+/// A command from the owner of a socket.
 pub(super) enum Command {
     Send(String),
     /// Sends media from now on.
     Flow(Box<Flow>),
     /// Sends no media until it flows again.
     Hold,
-    /// Sends what there is of the ended stream, and reports when the program has read it.
+    /// Sends the rest of the ended stream, and reports when the program has read it.
     Finish,
-    /// Closes after what was sent, unless the program closes within this time.
+    /// Closes after everything was sent, unless the program closes within this time.
     Close(Duration),
 }
 
@@ -80,7 +80,7 @@ impl Drop for Outbox {
 }
 
 impl Outbox {
-    /// Lets the socket close by itself after what was sent. The program has `patience` to close first.
+    /// Closes the socket after everything was sent. The program has the time `patience` to close first.
     pub(super) fn close(mut self, patience: Duration) {
         self.send(Command::Close(patience));
         // The drop below must not cut the closing handshake.
@@ -139,7 +139,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> SocketTask<S> {
         }
     }
 
-    /// Asks whether the program has read everything: Zoom's own client drops what it has not handled when the stream ends.
+    /// Requests a keep-alive before the end: Zoom's own client drops what it has not handled when the stream ends.
     async fn confirm(&mut self) {
         match &mut self.flow {
             Some(flow) => {
@@ -268,7 +268,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> SocketTask<S> {
         self.flow.as_mut()?.lines.as_mut()?.receipts.as_mut()
     }
 
-    /// Asks the program's task for a keep-alive, whose answer says which lines the program has.
+    /// Requests a keep-alive from the program's task: its answer acknowledges the lines.
     async fn ask_for_receipt(&mut self) {
         if self.receipts().is_some_and(|receipts| receipts.are_due()) {
             self.report(Input::ReceiptDue { socket: self.id }).await;
@@ -292,7 +292,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> SocketTask<S> {
         }
         match self.finish {
             Some(Finish::Asked(asked_ms)) if asked_ms == at_ms => self.finished().await,
-            // This answer was to an earlier keep-alive, during which the program's task asks for no other.
+            // This answers an earlier keep-alive. The program's task sends only one at a time.
             Some(Finish::Asking) => self.report(Input::ReceiptDue { socket: self.id }).await,
             _ => self.ask_for_receipt().await,
         }
@@ -368,7 +368,7 @@ fn answered_ms(text: &str) -> Option<i64> {
 fn frame_message(wire: &Bytes) -> Message {
     match Utf8Bytes::try_from(wire.clone()) {
         Ok(text) => Message::Text(text),
-        // Cannot happen: the codec mends what is not UTF-8.
+        // Cannot happen: the codec replaces what is not UTF-8.
         Err(_) => Message::Binary(wire.clone()),
     }
 }

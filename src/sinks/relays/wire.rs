@@ -79,7 +79,7 @@ fn named(who: &Participant) -> Value {
     json!({"user_id": who.user_id, "user_name": who.user_name.as_deref().unwrap_or_default()})
 }
 
-/// Leaves and cameras have no names (section 7).
+/// Zoom sends leaves and camera changes without names (section 7).
 fn participants(who: &Participant) -> Value {
     json!({"participants": [{"user_id": who.user_id}]})
 }

@@ -14,15 +14,15 @@ use crate::store::NewRelayEvent;
 
 /// The stop reason of a stream that the daemon could not continue (section 10.6).
 const INTERNAL_EXCEPTION: u16 = 10;
-/// The stop reason of a program that asked for the end.
+/// The stop reason after a program asked for the end of its stream.
 const RECEIVER_CLOSED: u16 = 20;
-/// How long an announcement waits for Zoom to grant the media: the program asks for their parameters.
+/// How long an announcement waits for Zoom to grant the media: a handshake is answered with their parameters.
 const GRANT_LIMIT: Duration = Duration::from_millis(1_500);
-/// How often it looks.
+/// How often the grant is checked.
 const GRANT_INTERVAL: Duration = Duration::from_millis(50);
 /// The longest wait between two announcements to a program that is away.
 const MAX_AWAY: Duration = Duration::from_secs(5 * 60);
-/// How often a stream is announced to a program that takes the webhooks and does not connect.
+/// How often a stream is announced to a program that accepts the webhooks and does not connect.
 const MAX_REPEATS: u32 = 20;
 
 /// When the stream is announced.
@@ -62,7 +62,7 @@ impl Announcements {
         self.is_made
     }
 
-    /// Notes whether the program is connected. One that goes away is waited for.
+    /// Notes whether the program is connected. After a loss it has some time to come back by itself.
     pub(super) fn connected(&mut self, is_connected: bool) {
         if std::mem::replace(&mut self.is_connected, is_connected) && !is_connected {
             self.away = self.first_away;
@@ -93,7 +93,7 @@ impl Served {
             self.announcements.due_at = Some(Instant::now() + GRANT_INTERVAL);
             return;
         }
-        // A webhook that Zoom's schedule still retries is not sent twice.
+        // An announcement that is still being retried is not sent a second time.
         if is_first || self.last_is_delivered().await {
             self.row.server_url = url;
             self.row.announcements += 1;
@@ -202,7 +202,7 @@ impl Served {
     }
 }
 
-/// `rtms_stopped` for a program. The same stream has the same event.
+/// `rtms_stopped` for a program. Its id depends only on relay and stream, so it is stored once.
 pub(in crate::sinks::relays) fn stopped_event(
     (relay_id, stream_id): (RelayId, &StreamId),
     session: &Session,
@@ -230,7 +230,7 @@ fn ids_of<'a>(session: &'a Session, stream_id: &'a StreamId) -> StreamIds<'a> {
     }
 }
 
-/// The reason as a program is given it.
+/// The stop reason that a program gets.
 pub(in crate::sinks::relays) fn stop_reason(reason: Option<StopReason>) -> u16 {
     let reason = reason.and_then(|reason| reason.0.try_into().ok());
     reason.unwrap_or(INTERNAL_EXCEPTION)

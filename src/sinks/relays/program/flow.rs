@@ -1,4 +1,4 @@
-//! The media of a program's sockets: what flows on which, and from where on.
+//! Which media flow on a program's sockets, and from which position.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use crate::model::{Cursor, EntryKind, Medium};
 use crate::sinks::relays::gaps::gap_while_away;
 use crate::sinks::relays::socket::{Command, Flow, Lines, Receipts};
 
-/// How long the last socket with a medium may take to give it up.
+/// How long the previous socket of a medium may take to release it.
 const LOCK_LIMIT: Duration = Duration::from_secs(2);
 
 impl Served {
@@ -21,8 +21,8 @@ impl Served {
         for medium in media.iter().filter(|medium| medium.has_frames()) {
             let Some(tap) = &self.task.taps.0[*medium as usize] else { continue };
             let Ok(tap) = timeout(LOCK_LIMIT, Arc::clone(tap).lock_owned()).await else {
-                // Its old socket hangs in a write: the program connects again after it.
-                tracing::warn!(%medium, "a socket of a program does not give a medium up; the new one is dropped");
+                // The previous socket hangs in a write. The program can connect again when it has ended.
+                tracing::warn!(%medium, "the previous socket of a medium does not release it; the program's new socket is dropped");
                 drop(self.sockets.remove(&socket));
                 return;
             };
@@ -40,7 +40,7 @@ impl Served {
         self.command(socket, Command::Flow(Box::new(flow)));
     }
 
-    /// Notes the pictures that a program missed while it was away. Sound waits for it, and its loss is counted.
+    /// Notes the pictures that a program missed while it was away. Audio waits for it, and its tap counts losses.
     fn note_absence(&mut self, media: &[Medium]) {
         let now_ms = self.now_ms();
         let Some(since_ms) = self.away_since_ms.take() else { return };
@@ -49,7 +49,7 @@ impl Served {
         self.missed(pictures.map(|medium| gap_while_away(*medium, (since_ms, now_ms))).collect());
     }
 
-    /// The lines for a socket with transcript or chat: from behind those that the program has, or new ones only.
+    /// The lines for a socket with transcript or chat: those after the last acknowledged one, or new ones only.
     async fn lines(&self, media: &[Medium]) -> Option<Lines> {
         let media: Vec<Medium> =
             media.iter().copied().filter(|medium| !medium.has_frames()).collect();

@@ -1,4 +1,4 @@
-//! Does what the state machine of a program asks for.
+//! Carries out the outputs of a program's state machine.
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -15,7 +15,7 @@ use crate::sinks::relays::wire;
 const CLOSE_PATIENCE: Duration = Duration::from_secs(1);
 
 impl Served {
-    /// Does what the program's state machine asks for.
+    /// Carries out the outputs that are queued.
     pub(super) async fn carry_out(&mut self) {
         let now_ms = self.now_ms();
         while let Some(output) = self.program.output() {
@@ -46,7 +46,7 @@ impl Served {
         self.publish_status();
     }
 
-    /// A socket whose program does not read is given up.
+    /// Sends a command to a socket. If the program does not read, the socket is dropped.
     pub(super) fn command(&mut self, socket: u64, command: Command) {
         if self.sockets.get(&socket).is_some_and(|outbox| !outbox.send(command)) {
             self.sockets.remove(&socket);
@@ -74,7 +74,7 @@ impl Served {
         });
     }
 
-    /// Who is there, for a program that has just subscribed to joins (section 3.2).
+    /// Sends the present participants to a program that has just subscribed to joins (section 3.2).
     fn send_roster(&mut self, events: &[u64]) {
         if !events.contains(&u64::from(event_type::PARTICIPANT_JOIN)) {
             return;

@@ -1,4 +1,4 @@
-//! A stream that is being served: what its program's sockets and its log bring.
+//! A stream that is served to a program: handles what the program's sockets and the stream's log bring.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -30,7 +30,7 @@ const REREAD_INTERVAL: Duration = Duration::from_secs(5);
 const STORE_INTERVAL: Duration = Duration::from_secs(1);
 /// How long a program may take to read the rest of an ended stream.
 const FINISH_LIMIT: Duration = Duration::from_secs(15);
-/// How long after a stream its last entry may come.
+/// How long the last entry of a stream is awaited after the stream has left this daemon.
 const LAST_ENTRY_LIMIT: Duration = Duration::from_secs(5);
 
 /// A stream that is being served to a program.
@@ -41,18 +41,18 @@ pub(super) struct Served {
     pub row: RelayStream,
     pub announcements: Announcements,
     pub status: watch::Sender<ProgramStatus>,
-    /// The lines that the program is known to have.
+    /// The lines that the program acknowledged.
     pub delivered: watch::Sender<Cursor>,
     pub video_of: Arc<AtomicU32>,
     /// Entries up to here are from before this task.
     history: u64,
-    /// Since when pictures are not sent, for want of a socket; Unix milliseconds.
+    /// Since when no socket takes pictures, Unix milliseconds.
     pub away_since_ms: Option<i64>,
     pub ending: Option<Ending>,
     /// Whether the row differs from the stored one.
     pub is_changed: bool,
     store_at: Instant,
-    /// Until when the last entry of a stream that does not run here any longer is waited for.
+    /// Until when the last entry of a stream that has left this daemon is awaited.
     gone_until: Option<Instant>,
     /// Whether another daemon runs the stream.
     is_elsewhere: bool,
@@ -75,7 +75,7 @@ impl Served {
         let row = match store.relay_stream(relay_id, &stream_id).await {
             Ok(row) => row,
             Err(error) => {
-                tracing::warn!(%error, "cannot read how far a program is; it may get lines again");
+                tracing::warn!(%error, "cannot read the position of a program; it may get lines again");
                 None
             }
         };
@@ -116,7 +116,7 @@ impl Served {
         }
     }
 
-    /// The entries behind `after` that a reader wants, read by a task of their own.
+    /// Starts a task that reads the entries of these kinds after `after`. Dropping the set ends it.
     pub(super) fn follow(
         &self,
         after: Cursor,
@@ -222,7 +222,7 @@ impl Served {
         due.into_iter().flatten().fold(far, Instant::min)
     }
 
-    /// Passes an entry of the stream on.
+    /// Passes an entry of the stream on to the program.
     pub(super) async fn entry(&mut self, entry: &Entry) {
         if entry.stream_ordinal != self.task.stream.ordinal {
             return;
@@ -300,7 +300,7 @@ impl Served {
         self.is_elsewhere || self.ending.as_ref().is_some_and(|ending| ending.is_done)
     }
 
-    /// The stream does not run here any longer: it has ended, and its last entry follows, or another daemon runs it.
+    /// The stream has left this daemon: it has ended, and its last entry follows, or another daemon runs it.
     pub(super) fn gone(&mut self) {
         self.gone_until.get_or_insert(Instant::now() + LAST_ENTRY_LIMIT);
     }
@@ -331,12 +331,12 @@ impl Served {
         match self.task.relays.inner().store.put_relay_stream(&self.row).await {
             Ok(()) => self.is_changed = false,
             Err(error) => {
-                tracing::warn!(%error, "cannot store how far a program is; it may get lines again");
+                tracing::warn!(%error, "cannot store the position of a program; it may get lines again");
             }
         }
     }
 
-    /// Disconnects a program whose stream goes on elsewhere, and stores how far it is.
+    /// Disconnects the program of a stream that continues elsewhere, and stores its position.
     pub(super) async fn leave(&mut self) {
         let has_ended = self.ending.as_ref().is_some_and(|ending| ending.is_done);
         if !has_ended {

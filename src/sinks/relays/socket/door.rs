@@ -1,4 +1,4 @@
-//! From the first message of a socket to its program's task.
+//! Accepts a socket: reads its first message and hands it to its program's task.
 
 use std::time::Duration;
 
@@ -22,12 +22,12 @@ use crate::sinks::relays::program::{Input, ProgramHandle};
 const HANDSHAKE_LIMIT: Duration = Duration::from_secs(10);
 /// How long a handshake waits for a stream that is announced and does not run here yet, as after a restart.
 const STREAM_LIMIT: Duration = Duration::from_secs(8);
-/// How often it looks for the stream.
+/// How often the stream is looked up.
 const STREAM_INTERVAL: Duration = Duration::from_millis(50);
 /// The most messages that wait for a program that does not read.
 const MAX_COMMANDS: usize = 1024;
 
-/// A socket's way to a relay.
+/// The relay and the route at which a socket was opened.
 pub struct Door {
     relays: Relays,
     relay: RelayId,
@@ -35,7 +35,7 @@ pub struct Door {
 }
 
 impl Relays {
-    /// The way to a relay, by the part of the path behind its id; `None` if there is no such relay.
+    /// The door of a path. `rest` is the part after the relay's id; `None` if there is no such relay or route.
     pub fn door(&self, relay: RelayId, rest: &str) -> Option<Door> {
         self.known(relay)?;
         let route = match rest {
@@ -66,7 +66,7 @@ impl Door {
         }
     }
 
-    /// The program's task. After a restart, the stream may be announced and not run here yet; `None` if that lasts.
+    /// Waits for the program's task: after a restart a stream may not run here yet. `None` if that takes too long.
     async fn program(&self, handshake: &Handshake) -> Option<Result<ProgramHandle, Refusal>> {
         let Ok(stream_id) = StreamId::parse(&handshake.stream_id) else {
             return Some(Err(Refusal::STREAM_ID));
@@ -114,7 +114,7 @@ impl Door {
         let inbox = program.inbox.clone();
         let mut task = SocketTask { socket, id, commands, inbox, flow: None, finish: None };
         let code = kill.run_until_cancelled(task.run()).await.flatten();
-        // The taps are free before the program learns of the loss.
+        // First releases the taps, which the program's next socket needs.
         drop(task);
         let _ = program.inbox.send(Input::Lost { socket: id, code }).await;
     }

@@ -1,4 +1,4 @@
-//! The media of a socket while they flow.
+//! The media that flow on a socket.
 
 use std::collections::VecDeque;
 use std::future::pending;
@@ -14,20 +14,20 @@ use crate::model::{Cursor, Entry, EntryBody, Medium, RelayGap, RelayGapCause};
 use crate::sinks::relays::gaps::gap_of;
 use crate::sinks::relays::wire;
 
-/// How many keep-alives may wait for an answer that is a receipt.
+/// How many unanswered keep-alives are remembered.
 const MAX_ASKED: usize = 8;
 
-/// The media of a socket while they flow.
+/// The media that flow on a socket.
 pub(in crate::sinks::relays) struct Flow {
     /// By the order of [`Medium::ALL`]: audio, video and share.
     pub taps: [Option<OwnedMutexGuard<Tap>>; 3],
     /// Transcript and chat.
     pub lines: Option<Lines>,
-    /// The participant whose video the program chose; 0 for none.
+    /// The participant that the program chose for individual video; 0 for none.
     pub video_of: Arc<AtomicU32>,
     /// Whether only that participant's video is sent.
     pub is_individual: bool,
-    /// Whether frames were sent since it began to flow: what was dropped before, was dropped while the program was away.
+    /// Whether frames were sent on this socket. Those that were dropped before are lost because the program was away.
     pub has_sent: bool,
 }
 
@@ -44,8 +44,8 @@ pub(in crate::sinks::relays) struct Lines {
     pub _follower: JoinSet<()>,
 }
 
-/// Which lines a program has: its answer to a keep-alive shows that it has read everything before the request. Zoom's own
-/// client takes the payload of a WebSocket ping for a message, so that pings are no way to ask.
+/// Acknowledgements of lines: the answer to a keep-alive shows that the program has read everything before the request.
+/// A WebSocket ping cannot replace it, because Zoom's own client takes the payload of a ping for a message.
 pub(in crate::sinks::relays) struct Receipts {
     delivered: watch::Sender<Cursor>,
     sent: Cursor,
@@ -60,7 +60,7 @@ impl Receipts {
         Self { delivered, sent, asked: VecDeque::new() }
     }
 
-    /// Whether lines were sent that nobody has asked about.
+    /// Whether lines were sent that no keep-alive has followed yet.
     pub(super) fn are_due(&self) -> bool {
         self.asked.is_empty() && self.sent != *self.delivered.borrow()
     }
@@ -104,7 +104,7 @@ impl Flow {
 }
 
 impl Drop for Flow {
-    /// Sound waits for a program that is away; pictures do not, as with Zoom (section 3.6).
+    /// Audio waits for a program that is away; video and share do not, as with Zoom (section 3.6).
     fn drop(&mut self) {
         for tap in self.taps[1..].iter_mut().flatten() {
             tap.refuse(true);
