@@ -1,6 +1,6 @@
-//! Zoom's side of a stream's protocol, as far as the simulator and relays have it in common: the messages and webhooks
-//! that Zoom sends, the handshakes that it accepts, the parameters that it grants, and its keep-alives. Faults and
-//! scripts belong to the simulator.
+//! Zoom's side of a stream's protocol, shared by the simulator and relays: the messages and webhooks that Zoom sends,
+//! the handshakes that it accepts, the parameters that it grants, and its keep-alives. Faults and scripts belong to the
+//! simulator.
 
 // Which media sockets may be open at the same time.
 pub(crate) mod admission;

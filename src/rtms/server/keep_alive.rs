@@ -8,7 +8,7 @@ use super::message;
 /// How many recent requests an answer may still name.
 const REMEMBERED: usize = 8;
 
-/// How often a client is asked, and how many requests in a row it may leave unanswered.
+/// The interval of keep-alives, and how many in a row a client may leave unanswered.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct KeepAliveTimings {
     pub every: Duration,

@@ -1,7 +1,7 @@
 //! One program's view of a stream that a relay serves: its sockets, its event subscriptions and the states that it was
 //! sent (rtms-protocol.md sections 3 to 7). Time is an argument; what is to be sent comes out as [`Output`].
 //!
-//! Unlike Zoom, it gives a program that is away any time to come back.
+//! Unlike Zoom, it lets a program come back after an absence of any length.
 
 mod sockets;
 
@@ -29,7 +29,7 @@ const RECEIVER_CLOSED: u16 = 20;
 const DATA_CLOSED: u16 = 16;
 /// The Close code with which a program leaves the stream (section 22).
 const NORMAL_CLOSE: u16 = 1000;
-/// The most sessions inside a stream whose states are kept.
+/// The most sessions inside a stream with a stored state.
 const MAX_SESSIONS: usize = 64;
 
 /// What the owner of the program's sockets must do.
@@ -48,15 +48,15 @@ pub(crate) enum Output {
     Drop(u64),
     /// The program subscribed to these event types: it expects the present state.
     Subscribed(Vec<u64>),
-    /// The participant whose video the program wants.
+    /// The participant that the program wants as individual video.
     Video(Option<u32>),
-    /// The signaling socket was lost, and the program did not want that.
+    /// The signaling socket was lost without a normal close by the program.
     Interrupted,
     /// The program asked for the end of its stream.
     Left,
 }
 
-/// What the stream has for a handshake.
+/// What a handshake can be granted.
 pub(crate) struct Grant<'a> {
     /// Whether the signature is right and names the stream's conversation.
     pub is_signed: bool,
@@ -108,7 +108,7 @@ impl Program {
         }
     }
 
-    /// What is to be done next.
+    /// The next output for the owner of the sockets.
     pub(crate) fn output(&mut self) -> Option<Output> {
         self.outputs.pop_front()
     }
@@ -152,7 +152,7 @@ impl Program {
         }
     }
 
-    /// Handles a message that follows the handshake. Messages that mean nothing are ignored.
+    /// Handles a message that follows the handshake. Unknown and malformed messages are ignored.
     pub(crate) fn message(&mut self, now: Instant, now_ms: i64, socket: u64, text: &str) {
         let Ok(request) = Request::parse(text) else { return };
         if let Request::KeepAliveAnswer { timestamp } = &request {
@@ -263,7 +263,7 @@ impl Program {
         Ok(())
     }
 
-    /// Ends the individual video of a participant whose camera went off, until the program subscribes again
+    /// Ends the individual video of a participant when the camera goes off, until the program subscribes again
     /// (section 6.19).
     pub(crate) fn camera_off(&mut self, user_id: u64) {
         if self.video_of.take_if(|chosen| u64::from(*chosen) == user_id).is_some() {

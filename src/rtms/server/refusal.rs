@@ -52,7 +52,7 @@ impl Refusal {
     pub(crate) const SOURCE_LANGUAGE: Self = refusal(43, "Invalid transcript source language");
     pub(crate) const DUPLICATE_VIDEO: Self = refusal(44, "Duplicate video subscription");
 
-    /// The refusal that a fault plans. Codes that clients recognise keep their usual text.
+    /// The refusal with this status code, for a planned fault. Codes that clients recognise keep their usual text.
     pub(crate) fn planned(status: u16) -> Self {
         match status {
             3 => Self::SIGNATURE,

@@ -12,7 +12,7 @@ const MAX_EVENTS: usize = 64;
 pub(crate) enum Request {
     /// 1: a second handshake on one socket.
     Handshake,
-    /// 5: the event types that the program wants or no longer wants; the entries that cannot be read are counted.
+    /// 5: event types, and whether the program subscribes to them. Entries that cannot be read are counted.
     Subscribe { events: Vec<(u64, bool)>, malformed: usize },
     /// 7: media may be sent.
     Ready { stream: Value },
@@ -24,7 +24,7 @@ pub(crate) enum Request {
     StreamState,
     /// 21: asks for the end of the stream.
     Close { stream: Value },
-    /// 28: wants the video of one participant, or no longer; `None` for a field that cannot be read.
+    /// 28: subscribes to the video of one participant, or unsubscribes; `None` for a field that cannot be read.
     Video { user_id: Value, subscribe: Option<bool> },
     /// Any other type.
     Unknown(u64),
@@ -34,7 +34,7 @@ impl Request {
     /// Parses a message.
     ///
     /// # Errors
-    /// What is wrong with a message that says nothing.
+    /// A text says what is wrong with the message.
     pub(crate) fn parse(text: &str) -> Result<Self, &'static str> {
         // Invalid JSON becomes null, which has no `msg_type`.
         let mut message: Value = serde_json::from_str(text).unwrap_or_default();

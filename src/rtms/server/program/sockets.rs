@@ -14,10 +14,10 @@ use crate::rtms::server::message;
 use crate::rtms::server::params::negotiate;
 use crate::rtms::server::refusal::Refusal;
 
-/// How long the old connection of a program that connects again may take to show that it is still there.
+/// How long the old connection of a reconnecting program may take to answer a keep-alive.
 const PROBE_LIMIT: Duration = Duration::from_secs(1);
 
-/// A socket whose handshake was accepted.
+/// A socket with an accepted handshake.
 #[derive(Debug)]
 pub(super) struct Socket {
     pub id: u64,
@@ -52,8 +52,8 @@ impl Program {
         grant: Grant<'_>,
     ) -> Result<(), Refusal> {
         if let Some(signaling) = &mut self.signaling {
-            // The old connection of a program that was killed, or whose network changed, may look alive for a while. It
-            // is asked at once, and the program tries again after this refusal (section 3.4).
+            // The old connection of a killed program, or from an earlier network, may look alive for a while. It gets a
+            // keep-alive at once, and the program tries again after this refusal (section 3.4).
             if !signaling.keep_alives.is_unresponsive(now, PROBE_LIMIT) {
                 signaling.keep_alives.ask_now(now);
                 return Err(Refusal::DUPLICATE_SIGNALING);
@@ -88,7 +88,7 @@ impl Program {
         let is_all = media_type == i64::from(MEDIA_TYPE_ALL);
         let open = self.media.iter().map(|open| (&*open.media, open.is_all));
         check_duplicates(&media, is_all, open)?;
-        // Only checked: the stream's parameters are what they are. Lenient, as a refusal would end the program's join.
+        // Only checked, because the stream's parameters are fixed. Lenient: a refusal would end the program's join.
         let asked = negotiate(&media, requested, true)?;
         let media_params = (grant.media_params)(&media);
         let asked_individual = is_individual(&serde_json::to_value(asked).unwrap_or_default());
@@ -107,7 +107,7 @@ impl Program {
         media.any(|media| media.socket.id == socket && media.has_individual_video)
     }
 
-    /// Ends every connection in a way after which programs connect again.
+    /// Drops every connection without a Close frame, so that the program connects again.
     pub(crate) fn drop_sockets(&mut self) {
         for socket in self.sockets().map(|socket| socket.id).collect::<Vec<_>>() {
             self.outputs.push_back(Output::Drop(socket));
@@ -162,8 +162,8 @@ impl Program {
         }
     }
 
-    /// Asks the program on a socket whether it is alive, unless it is being asked: its answer is a receipt for everything
-    /// that was sent before.
+    /// Makes a keep-alive due on a socket, unless one is unanswered. The answer acknowledges everything that was sent
+    /// before it.
     pub(crate) fn ask(&mut self, now: Instant, socket: u64) {
         let asked = self.sockets().find(|other| other.id == socket);
         if let Some(asked) = asked.filter(|socket| !socket.keep_alives.is_waiting()) {
