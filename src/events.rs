@@ -1,5 +1,5 @@
-//! Zoom's events. Whether they come by webhook or over the event socket, each is recorded with its effects in one way.
-//! The event sockets are held here: one daemon of those that share a store is connected for each app.
+//! Zoom's events, by webhook or over an event socket: records each with its effects. For each app, one of the daemons
+//! that share a store holds the event socket.
 
 mod changes;
 mod holder;
@@ -21,7 +21,7 @@ pub use self::sockets::{EventSockets, Settings};
 #[derive(Debug, Clone, Copy)]
 pub struct Timings {
     pub socket: event_socket::Timings,
-    /// How long an event socket stays this daemon's without a renewal. After that another daemon takes it.
+    /// How long a lease lasts without a renewal. Then another daemon takes the event socket.
     pub lease: Duration,
     /// How often a lease is renewed, and how often a daemon without it tries to get it.
     pub poll_interval: Duration,
@@ -33,7 +33,7 @@ pub struct Timings {
     pub stable: Duration,
     /// How long after its start a meeting may still be unknown to Zoom's REST API (section 14.1).
     pub new_meeting: Duration,
-    /// How long a connection whose place another takes is still read, at most.
+    /// How long a replaced connection is still read, at most.
     pub overlap: Duration,
 }
 

@@ -7,8 +7,8 @@ use tokio::sync::mpsc;
 use crate::control::Control;
 use crate::model::StreamId;
 
-/// Notifies the control and the supervisor of changes that a request made. Never waits. Both also poll the store, so
-/// that a notice that finds no room only comes later.
+/// Notifies the control and the supervisor of changes that a request made. Never waits. Both also poll the store, so a
+/// notice that finds the queue full only causes a delay.
 #[derive(Clone)]
 pub struct Changes {
     control: Arc<Control>,

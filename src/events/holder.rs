@@ -20,11 +20,11 @@ use crate::zoom::event_socket::{
     EventSocket, EventsUrl, Failure, LastSeen, Problem, SocketToken, request_token,
 };
 
-/// A token is replaced when this part of its life is left.
+/// A token is replaced when one part in this many of its life is left.
 const AHEAD: u32 = 10;
-/// So many connections in a row that Zoom closed soon mean that another program uses the subscription.
+/// After this many short connections in a row that Zoom closed, another program is using the subscription.
 const CONTESTED_AFTER: u32 = 3;
-/// How long recorded events may take to be stored after the stop.
+/// How long the last events may take to be stored after the stop.
 const FINISH_LIMIT: std::time::Duration = std::time::Duration::from_secs(5);
 
 /// The event socket of one app.
@@ -57,7 +57,7 @@ impl Holder {
         }
         drop(intake);
         if timeout(FINISH_LIMIT, recording).await.is_err() {
-            tracing::error!(app = %self.app.name, "the store did not take the last events in time; they are lost");
+            tracing::error!(app = %self.app.name, "the store did not accept the last events in time; they are lost");
         }
     }
 
@@ -68,7 +68,7 @@ impl Holder {
             let claimed = store.claim_event_socket(&self.app.name, *node, ms(timings.lease)).await;
             match claimed {
                 Ok(Some(claim)) => return claim,
-                // An unavailable store is reported by the parts that need it more.
+                // Other parts report an unavailable store.
                 Ok(None) | Err(_) => sleep(timings.poll_interval).await,
             }
         }
@@ -91,7 +91,7 @@ impl Holder {
         let stays_ms = if hands_over { ms(overlap) } else { 0 };
         if let Err(error) = self.settings.store.release_event_socket(claim, stays_ms).await {
             tracing::warn!(app = %self.app.name, %error,
-                "the event socket could not be released; another daemon takes it when the lease ends");
+                "cannot release the event socket; another daemon takes it when the lease ends");
         }
         if hands_over {
             let mut changed = status.subscribe();
@@ -103,7 +103,7 @@ impl Holder {
         }
     }
 
-    /// Connects again and again. Never returns.
+    /// Connects, and connects again after every loss. Never returns.
     async fn stay_connected(&self, status: &watch::Sender<Status>, intake: &Intake) {
         let timings = &self.settings.timings;
         let mut waits = Doubling::new(timings.first_wait, timings.longest_wait);
@@ -142,7 +142,7 @@ impl Holder {
         let before = *status.borrow();
         let seen = match before {
             Status::Down { seen, .. } => seen,
-            // What Zoom sent before it closed the connection has come.
+            // Zoom closed the connection itself, so everything that it sent before has arrived.
             _ if failure.problem == Problem::Closed => Instant::now(),
             _ => self.seen.get(),
         };
@@ -188,7 +188,7 @@ impl Holder {
                         continue;
                     }
                     (Err(failure), None) => return (failure, token),
-                    // Zoom ends the old connection for the new one, perhaps before it answers that.
+                    // Zoom ends the old connection for the new one, perhaps before it accepts the new one.
                     (Err(failure), Some(running)) => match running.await {
                         Ok(opened) => Ok(opened),
                         Err(_) => return (failure, token),
@@ -221,7 +221,7 @@ impl Holder {
                     let app = self.app.name.as_str();
                     self.settings.metrics.socket_losses.inc([app, failure.problem.as_str()]);
                     tracing::warn!(app, error = %failure,
-                        "no new connection before the token ends; trying again, and the old one stays");
+                        "cannot connect with a fresh token; the old connection stays, and it is tried again");
                     renew_at = Instant::now() + self.settings.timings.longest_wait;
                 }
             }
@@ -254,7 +254,7 @@ async fn wait_for(opening: &mut Option<BoxFuture<'_, Opened>>) -> Opened {
     }
 }
 
-/// Takes the events of a connection that another has replaced, until it ends or its time is over.
+/// Takes the events of a replaced connection, until it ends or its time is over.
 async fn read_on(retiring: &mut Option<(EventSocket, Instant)>, intake: &Intake) {
     let Some((socket, until)) = retiring else { return std::future::pending().await };
     loop {

@@ -58,7 +58,7 @@ impl Intake {
         (Self { queue, room, app: app.clone(), metrics, now_ms }, recorder.run(arrived))
     }
 
-    /// Takes an event. If too many wait, because the store is away for long, the event is dropped and counted.
+    /// Takes an event. If too many wait, because the store is unavailable for long, the event is dropped and counted.
     pub(super) fn push(&self, text: String) {
         let bytes = u32::try_from(text.len()).unwrap_or(u32::MAX);
         let room = Arc::clone(&self.room).try_acquire_many_owned(bytes);
@@ -71,7 +71,7 @@ impl Intake {
             self.metrics.socket_events.inc([app, "", "failed"]);
             tracing::error!(
                 app,
-                "too many events of Zoom wait for the store; an event is dropped, and Zoom does not repeat it"
+                "too many events wait for the store; this one is dropped, and Zoom does not repeat it"
             );
         }
     }
@@ -87,7 +87,7 @@ struct Recorder {
 impl Recorder {
     async fn run(self, mut arrived: mpsc::Receiver<Arrived>) {
         while let Some(arrived) = arrived.recv().await {
-            // As it is now: its products and what is kept of it may have changed. Of a removed app nothing is recorded.
+            // The app as it is now: products and retention may have changed. Events of a removed app are not recorded.
             if let Some(app) = self.apps.get(&self.app) {
                 self.record(&app, &arrived).await;
             }

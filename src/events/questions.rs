@@ -1,5 +1,5 @@
-//! Asks Zoom, after a gap, about what its lost events would have said: whether the meetings of known sessions still run,
-//! and which meetings run that a policy would have started. What Zoom cannot tell stays as it is.
+//! After a gap, asks Zoom what the lost events would have said: whether the meetings of known sessions still run, and
+//! which meetings run that a policy would have started. Where Zoom gives no answer, nothing changes.
 
 use std::sync::Arc;
 
@@ -17,14 +17,14 @@ const FORGOTTEN_AFTER_MS: i64 = 48 * 60 * 60 * 1000;
 /// The most sessions that are asked about.
 const MAX_SESSIONS: u32 = 500;
 
-/// What Zoom said, by number of meetings.
+/// Zoom's answers: how many meetings have each.
 #[derive(Debug, Default)]
 struct Answers {
     running: u32,
     over: u32,
     found: u32,
     unknown: u32,
-    /// Why Zoom did not say, the first time.
+    /// Why the first of the unknown ones is unknown.
     reason: Option<String>,
 }
 
@@ -50,14 +50,14 @@ pub(super) async fn ask(
     match asked {
         Ok(()) => {
             tracing::info!(app = %name, running, over, found, unknown, reason,
-                "asked Zoom about the app's meetings after a gap in its events; what is unknown stays as it is");
+                "asked Zoom about the app's meetings after a gap in its events; nothing changes for the unknown ones");
             // If this fails, the next connection asks again, which is harmless.
             if let Err(error) = settings.store.event_socket_asked(claim, gap).await {
-                tracing::debug!(app = %name, %error, "could not note that Zoom was asked; it is asked again");
+                tracing::debug!(app = %name, %error, "cannot record that Zoom was asked; it is asked again");
             }
         }
         Err(error) => tracing::warn!(app = %name, %error,
-            "could not ask Zoom about the app's meetings after a gap in its events; it is asked after the next connection"),
+            "cannot ask Zoom about the app's meetings after a gap in its events; trying again after the next connection"),
     }
 }
 
@@ -115,7 +115,7 @@ impl Asker<'_> {
         age_ms < ms(self.settings.timings.new_meeting)
     }
 
-    /// Records that meetings run, unless that is known.
+    /// Records running meetings, and counts those that were unknown.
     async fn record_live(
         &self,
         user: &PolicyUser,

@@ -1,5 +1,5 @@
-//! Records Zoom's events with their effects, whether they come by webhook or over the event socket, and notifies those
-//! who act on them.
+//! Records Zoom's events with their effects, whether they come by webhook or over the event socket, and notifies the
+//! parts that act on them.
 
 use std::time::Duration;
 
@@ -46,11 +46,11 @@ impl Receiver {
         Self { store, changes, metrics }
     }
 
-    /// Records an event and its effect, in bounded time, and notifies those who act on it. Returns what came of it, for
-    /// metrics.
+    /// Records an event and its effect, in bounded time, and notifies the parts that act on it. Returns the outcome,
+    /// for metrics.
     ///
     /// # Errors
-    /// The app does not have the product of the event, or the store did not take it. After
+    /// The app does not have the product of the event, or the store did not accept it. After
     /// [`StoreError::Unavailable`] it may be recorded; receiving it again is harmless.
     pub async fn receive(
         &self,
@@ -82,8 +82,8 @@ impl Receiver {
         }
     }
 
-    /// Logs a recorded event, and notifies those who act on it, also if it was processed again. Returns what came of it,
-    /// for metrics.
+    /// Logs a recorded event, and notifies the parts that act on it, also if it was processed again. Returns the
+    /// outcome, for metrics.
     pub async fn follow_up(&self, delivery: &Delivery, recorded: Recorded) -> &'static str {
         let outcome = match &recorded {
             Recorded::Repeat => "repeated",
@@ -105,12 +105,12 @@ impl Receiver {
         outcome
     }
 
-    /// Records an event without an effect, unless a copy of it is recorded. Nothing depends on it.
+    /// Records an event without an effect, unless a copy of it is recorded. A failure is only logged.
     pub async fn record_unprocessed(&self, webhook: Unprocessed) {
         let recorded = timeout(RECORD_DEADLINE, self.store.record_unprocessed(&webhook)).await;
         if let Err(error) = recorded.unwrap_or_else(|_| Err(StoreError::timed_out())) {
             tracing::warn!(app = %webhook.app, event = webhook.event, reason = webhook.reason.as_str(), %error,
-                "an event without an effect could not be written to the log of webhooks; it is missing there");
+                "cannot write an event without an effect to the log of webhooks; it is missing there");
         }
     }
 
@@ -139,7 +139,7 @@ impl Receiver {
         self.record_unprocessed(unreadable).await;
     }
 
-    /// Records a webhook that was signed too long ago: it can be processed when the clock is right.
+    /// Records a webhook that was signed too long ago. It can be processed again when the clock is right.
     pub async fn record_late(&self, app: &App, delivery: Delivery) {
         let delivery = without_unkept(app, delivery);
         let (outcome, reason) = (WebhookOutcome::Refused, WebhookReason::OutOfWindow);

@@ -64,7 +64,7 @@ impl EventSockets {
         Self { settings, running: HashMap::new() }
     }
 
-    /// Runs until `stop`. Then another daemon takes the event sockets over, without a gap if there is one.
+    /// Runs until `stop`. Then another daemon, if there is one, takes the event sockets over without a gap.
     pub async fn run(&mut self, stop: CancellationToken) {
         let mut due = interval(APPS_INTERVAL);
         due.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -81,7 +81,7 @@ impl EventSockets {
         }
     }
 
-    /// Starts what is missing, and stops what is no longer wanted or differs. What was stopped is replaced when it has
+    /// Starts missing tasks, and stops those of removed and changed apps. A stopped task is replaced only when it has
     /// ended: two connections of one subscription would end each other.
     fn follow_apps(&mut self) {
         let apps = self.settings.apps.all();

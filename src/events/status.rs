@@ -1,4 +1,4 @@
-//! Keeps the claim of an event socket, and writes what becomes of its connection to the store. While the store is
+//! Keeps the claim of an event socket, and writes the state of its connection to the store. While the store is
 //! unavailable, the connection stays as it is.
 
 use std::time::Duration;
@@ -18,14 +18,14 @@ use crate::zoom::event_socket::{LastSeen, Problem};
 /// The state of the connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Status {
-    /// None was up since the claim.
+    /// No connection was up since the claim.
     New,
     Up {
         since: Instant,
     },
     Down {
         problem: Problem,
-        /// Until when the last connection is known to have been up.
+        /// When the last connection was last known to be up.
         seen: Instant,
     },
 }
@@ -76,7 +76,7 @@ impl Keeper<'_> {
         }
     }
 
-    /// Notes the status, if it has changed, and renews the claim. None if another daemon has the claim.
+    /// Writes the status, if it has changed, and renews the claim. `None` if another daemon has the claim.
     async fn write(
         &self,
         noted: Status,
@@ -105,7 +105,7 @@ impl Keeper<'_> {
         Ok(is_kept.then_some(up))
     }
 
-    /// Counts and logs the gap before a connection. Returns the time about which Zoom is to be asked.
+    /// Counts and logs the gap before a connection. Returns the gap that Zoom must be asked about.
     fn note_gap(&self, up: EventSocketUp) -> Option<crate::store::EventSocketGap> {
         let app = self.app.name.as_str();
         if let Some(gap) = up.gap {
