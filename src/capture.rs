@@ -1,8 +1,8 @@
-//! Captures of streams: what came and went on the wire, as one compressed file that can be replayed. docs/capture.md
-//! describes the file.
+//! Captures of streams: everything on the wire, in both directions, as one compressed file that can be replayed.
+//! docs/capture.md describes the file.
 //!
-//! A stream's driver puts events into a bounded queue ([`Capturer`]); whoever keeps the file takes them out
-//! ([`Events`]), removes secrets and, if it is so configured, what people say and show ([`redact`]), and writes them as
+//! A stream's driver puts events into a bounded queue ([`Capturer`]). The sink that writes the file takes them out
+//! ([`Events`]), removes secrets and, depending on the mode, what people say and show ([`redact`]), and writes them as
 //! lines ([`block`]). A [`reader`] reads them back.
 
 // Lines to compressed blocks (pure).

@@ -1,5 +1,5 @@
-//! Lines to compressed blocks (pure). A block is a whole member of a gzip file: what follows the last whole one was being
-//! written when the process died.
+//! Compresses lines to blocks (pure). A block is one member of a gzip file. Bytes behind the last whole block come from
+//! a process that was killed while it wrote.
 
 use std::io::{self, BufRead, Read, Write};
 

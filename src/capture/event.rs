@@ -108,7 +108,7 @@ pub enum Event {
     Run(Box<Run>),
     /// Another daemon may still have the stream.
     Contested {},
-    /// A link is to be connected.
+    /// The daemon dials a link.
     Dial {
         /// `signaling`, `all`, or a medium.
         link: String,
@@ -159,7 +159,7 @@ pub enum Event {
         /// Whether with a Close frame.
         politely: bool,
     },
-    /// The time of something has come.
+    /// A timeout expired.
     Timer {},
     /// Zoom announced the stream again.
     Moved {
@@ -178,7 +178,7 @@ pub enum Event {
         /// The participant.
         user_id: UserId,
     },
-    /// The daemon is to end the stream.
+    /// The daemon was asked to end the stream.
     Close {},
     /// The daemon wrote the stream's figures, which settles what the ledger knows.
     Figures {},
@@ -212,7 +212,7 @@ pub enum Event {
         /// Its body.
         #[serde(flatten)]
         body: Body,
-        /// What came of it.
+        /// Its effect.
         effect: String,
     },
     /// The daemon asked Zoom's REST API to start, stop, pause or resume.
@@ -240,7 +240,7 @@ pub enum CutReason {
     Disk,
 }
 
-/// With what a run begins.
+/// The state at the beginning of a run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Run {
     /// The seed of the waits between dials.

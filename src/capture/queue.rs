@@ -60,7 +60,7 @@ pub struct Capturer {
 #[derive(Debug)]
 pub struct Events(Arc<Queue>);
 
-/// How much the queues of all streams may hold, and each of them.
+/// The limits of the queues, in bytes: of all streams together, and of each.
 #[derive(Debug)]
 pub struct CaptureRoom {
     bytes: AtomicUsize,
@@ -80,8 +80,7 @@ impl CaptureRoom {
         (Capturer { queue: Arc::clone(&queue), began: now }, Events(queue))
     }
 
-    /// Takes room for so many bytes beside those that the stream has. The count guards no memory, and a moment above it
-    /// is harmless.
+    /// Reserves `bytes` beside the `own` bytes of the stream. The limit is approximate: a moment above it is harmless.
     fn take(&self, own: usize, bytes: usize) -> bool {
         let has_room = own + bytes <= self.max_each_bytes
             && self.bytes.load(Ordering::Relaxed) + bytes <= self.max_bytes;
@@ -119,7 +118,7 @@ impl Queue {
 }
 
 impl Capturer {
-    /// Adds texts that the file must not have.
+    /// Adds texts that the file must not contain.
     pub fn hide(&self, secrets: impl IntoIterator<Item = Secret<String>>) {
         self.queue.lock().secrets.extend(secrets);
     }
@@ -165,7 +164,7 @@ impl Events {
         std::mem::take(&mut waiting.items)
     }
 
-    /// Takes the texts that the file must not have and that were added since the last call.
+    /// Takes the texts that the file must not contain and that were added since the last call.
     pub fn take_secrets(&self) -> Vec<Secret<String>> {
         std::mem::take(&mut self.0.lock().secrets)
     }

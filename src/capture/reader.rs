@@ -1,4 +1,4 @@
-//! Reads a capture line by line. Memory is bounded whatever the file holds: it comes from other people.
+//! Reads a capture line by line. Memory is bounded for every file, because files come from other people.
 
 use std::io::{self, BufRead, BufReader, Read};
 
@@ -18,7 +18,7 @@ pub enum CaptureError {
     /// The file cannot be opened or read.
     #[error("cannot read the file: {0}")]
     Io(#[from] io::Error),
-    /// The first line is missing or something else.
+    /// The first line is missing, or is no header.
     #[error("the file is not a capture of rtmsd: it must be gzip, with a header in its first line")]
     NotACapture,
     /// Another version of the format.
@@ -67,7 +67,7 @@ impl<R: Read> Reader<R> {
         Ok(Self { lines, line, number: 1, header, is_truncated: false })
     }
 
-    /// What the file says of itself.
+    /// The header.
     pub fn header(&self) -> &Header {
         &self.header
     }

@@ -1,6 +1,6 @@
-//! Removes from a message what a capture must not have (pure): secrets always, and with the mode `signaling` everything
-//! that people said, wrote, showed and are called. A byte is replaced by a byte, so that a message keeps its size, and
-//! nothing is parsed, so that a message that cannot be read is treated like any other.
+//! Removes from a message what a capture must not contain (pure): secrets always, and with the mode `signaling` also
+//! names and everything that people said, wrote and showed. A byte is replaced by a byte, so that a message keeps its
+//! size, and nothing is parsed, so that a message that cannot be read is treated like any other.
 
 use bytes::Bytes;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
@@ -14,7 +14,7 @@ use crate::secret::Secret;
 const MASK: u8 = b'*';
 /// A shorter text is no secret: it would occur in every message by chance.
 const SHORTEST_SECRET: usize = 4;
-/// The value of a key with one of these in it is a secret.
+/// The value of a key that contains one of these is a secret.
 const SECRET_KEYS: [&str; 6] =
     ["signature", "secret", "token", "passphrase", "password", "authorization"];
 /// The value of a key that ends with one of these is about the protocol and not about people. Every other text is
@@ -43,7 +43,7 @@ const OUTSIDE: &[u8] = b"{}[]:,+-.0123456789eEtrufalsn \t\r\n";
 #[derive(Debug)]
 pub struct Redactor {
     mode: CaptureMode,
-    /// The texts that no line may have, in each form that a line could have them in; the longest first.
+    /// The texts that no line may contain, in each form that they could have there; the longest first.
     secrets: Vec<Secret<String>>,
 }
 
@@ -58,7 +58,7 @@ impl Redactor {
         self.mode
     }
 
-    /// Adds texts that no line may have.
+    /// Adds texts that no line may contain.
     pub fn hide(&mut self, secrets: impl IntoIterator<Item = Secret<String>>) {
         for secret in secrets {
             let plain = secret.expose();
