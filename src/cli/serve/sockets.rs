@@ -13,7 +13,7 @@ use crate::http::server;
 
 /// The number of the first socket that is passed.
 const FIRST: RawFd = 3;
-/// One for each purpose.
+/// One socket for each purpose.
 const MAX_PASSED: RawFd = 3;
 
 /// What the daemon listens on.
@@ -89,10 +89,10 @@ fn warn_of_other_port(listener: &TcpListener, address: SocketAddr) {
     }
 }
 
-/// The error ends a sentence that begins with "the service manager passed".
+/// Takes over the passed sockets. The error ends a sentence that begins with "the service manager passed".
 fn take_passed(lookup: impl Fn(&str) -> Option<String>, pid: u32) -> Result<Passed, String> {
     let mut passed = Passed::default();
-    // Another process's are no concern of ours: a program that started this one may have got them.
+    // Sockets of another process are ignored: a parent may have passed its variables on.
     let is_ours = lookup("LISTEN_PID").is_some_and(|text| text.parse() == Ok(pid));
     let Some(count) = lookup("LISTEN_FDS").filter(|_| is_ours) else { return Ok(passed) };
     let count = match count.parse::<RawFd>() {
