@@ -9,15 +9,15 @@ use crate::model::params::FILMED_SOUND;
 use crate::model::{MediaSet, Medium};
 use crate::sinks::record::track::{MeetingFormat, TrackKind};
 
-/// How long the first frames wait until Zoom has announced the formats of sound and picture, whose links are ready one
-/// after the other; and the most of them, which is as much as their queue holds.
+/// How long the first frames wait until Zoom has announced the formats of sound and picture, because the links become
+/// ready one after the other; and the most bytes that wait, which is as much as their queue holds.
 const WAIT_MS: i64 = 10_000;
 const MAX_EARLY_BYTES: usize = 16 << 20;
 
-/// What the film of everything is to have.
+/// What the film of everything should contain.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Filming {
-    /// The media that Zoom is asked for.
+    /// The media that are requested from Zoom.
     pub expected: MediaSet,
     /// Whether a shared screen comes before cameras.
     pub shows_screen: bool,
@@ -67,7 +67,7 @@ impl TrackSet {
             || self.early.bytes >= MAX_EARLY_BYTES
     }
 
-    /// The media of the film whose format is not announced yet.
+    /// The media of the film without an announced format.
     fn unanswered(&self, frame: &Frame) -> MediaSet {
         let effective = &frame.stream.effective;
         let is_open = |medium: &Medium| match medium {

@@ -1,8 +1,8 @@
 //! Writes a whole meeting as one film that people play: one picture at a time, everybody's sound, and the transcript.
 //!
 //! While the meeting lasts, the film grows by fragments: a killed process leaves a file that plays. When it is over,
-//! [`complete`] adds what was heard late, the text, and an index. Nothing is transcoded but sound that players do not
-//! know in this format.
+//! [`complete`] adds voices that came late, the text, and an index. Only sound in a format that players do not support
+//! is transcoded.
 
 mod black;
 mod complete;

@@ -1,5 +1,5 @@
-//! Completes a film when its stream has ended: the sound of voices that were heard late, the text, and an index with
-//! which a player finds every place at once. The samples stay where they are in the file.
+//! Completes a film when its stream has ended: adds voices that came late, the text, and an index, with which a player
+//! can seek at once. The samples stay where they are in the file.
 
 use std::fs::File;
 use std::io;

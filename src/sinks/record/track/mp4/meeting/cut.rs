@@ -1,4 +1,4 @@
-//! Decides whose picture a film shows (pure). Pictures depend on the ones before them, so every cut is at a key frame.
+//! Decides which picture a film shows (pure). Pictures depend on the ones before them, so every cut is at a key frame.
 
 use std::collections::HashMap;
 
@@ -8,13 +8,13 @@ use crate::model::SpeakerKey;
 pub(super) const CAMERA_STAYS_MS: u64 = 3_000;
 pub(super) const SCREEN_STAYS_MS: u64 = 5_000;
 
-/// A camera that sends beside the shown one within this time is another picture at the same time, and no change of
-/// speaker.
+/// A camera that sent within this time sends at the same time as the shown one. A camera that did not is the new one of
+/// Zoom's active speaker.
 const BESIDE_MS: u64 = 1_000;
-/// The most cameras beside the shown one.
+/// The most cameras that are remembered beside the shown one.
 const MAX_BESIDE: usize = 64;
 
-/// Where a picture comes from. Without a speaker: whoever Zoom chooses.
+/// Where a picture comes from. `None`: Zoom names no participant.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) enum Source {
     Camera(Option<SpeakerKey>),
@@ -39,7 +39,7 @@ pub(super) struct Cut {
     shown: Option<(Source, u64)>,
     /// The last picture of cameras that are not shown.
     beside: HashMap<Option<SpeakerKey>, u64>,
-    /// Who was heard last.
+    /// The participant that was heard last.
     voice: Option<SpeakerKey>,
 }
 
@@ -48,7 +48,7 @@ impl Cut {
         Self { prefers_screen, shown: None, beside: HashMap::new(), voice: None }
     }
 
-    /// Notes who speaks.
+    /// Notes that a participant speaks.
     pub(super) fn hear(&mut self, who: &SpeakerKey) {
         if self.voice.as_ref() != Some(who) {
             self.voice = Some(who.clone());
@@ -109,7 +109,7 @@ impl Cut {
         self.shown.as_ref().map(|(source, _)| source)
     }
 
-    /// Goes on with a picture whose predecessors are in the film.
+    /// Continues with a source that has all its pictures in the film.
     pub(super) fn go_on(&mut self, source: Source, at_ms: u64) {
         self.shown = Some((source, at_ms));
     }

@@ -1,4 +1,4 @@
-//! The pictures of a film: whose they are, and black where there are none. Every picture is the frame that came.
+//! The pictures of a film: frames of one source at a time as Zoom sent them, and black where there are none.
 
 use std::collections::HashMap;
 
@@ -37,7 +37,7 @@ pub(super) struct Film {
     /// When the film goes black, or the next black picture is due.
     due_ms: u64,
     samples: Vec<Sample>,
-    /// The newest picture, whose duration is not known yet.
+    /// The newest picture. Its duration is not known yet.
     newest: Option<Sample>,
     /// The end of what is in the file.
     end_ms: u64,
@@ -69,7 +69,7 @@ impl Film {
         Some(NowShown { source, sets, size: self.size })
     }
 
-    /// Goes on with what was shown, whose pictures are all in the file.
+    /// Continues with what was shown; all its pictures are in the file.
     pub(super) fn go_on(&mut self, shown: NowShown) {
         let NowShown { source, sets, size } = shown;
         self.size = size;
@@ -78,7 +78,7 @@ impl Film {
         self.cut.go_on(source, self.end_ms);
     }
 
-    /// Shows a picture, if it is its turn.
+    /// Takes a picture, and shows it if the cut is on its source.
     pub(super) fn take(&mut self, at_ms: u64, source: &Source, payload: &[u8]) {
         let units = annexb::nal_units(payload);
         let has = |kind| units.iter().any(|unit| annexb::unit_type(unit) == kind);
@@ -117,7 +117,7 @@ impl Film {
         self.counts.written += 1;
     }
 
-    /// Lets the film be black up to this time, where no picture is shown.
+    /// Fills the film with black up to this time, where no picture is shown.
     pub(super) fn fill(&mut self, until_ms: u64) {
         while self.due_ms < until_ms {
             self.cut.go_black();
@@ -151,7 +151,7 @@ impl Film {
         self.bytes
     }
 
-    /// Takes the pictures whose duration is known.
+    /// Takes the pictures with a known duration.
     pub(super) fn take_whole(&mut self) -> Vec<Sample> {
         let samples = std::mem::take(&mut self.samples);
         self.bytes = self.newest.as_ref().map_or(0, |newest| newest.data.len());

@@ -1,5 +1,5 @@
-//! The sound of a film: packets of Opus as they came, or all voices together as FLAC. Voices are added up in a file
-//! beside the film, because some are heard later than they spoke.
+//! The sound of a film: packets of Opus as Zoom sent them, or all voices together as FLAC. Voices are mixed in a file
+//! beside the film, because some arrive late.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -15,11 +15,11 @@ use crate::sinks::record::track::order::{self, ReorderBuffer, Timed, Turn};
 use crate::sinks::record::track::wav::{Coding, WavFile, WavFormat};
 use crate::sinks::record::track::{Counts, Mix};
 
-/// How far the film's sound is behind the newest one, which may still be added to.
+/// How far the film's sound stays behind the newest sound: another voice may still be mixed in there.
 const BEHIND_MS: u64 = 2_000;
-/// How far it is behind the newest picture, while nobody speaks.
+/// How far it stays behind the newest picture, while nobody speaks.
 const QUIET_MS: u64 = 5_000;
-/// Opus cannot be added to, and Zoom buffers so much of it.
+/// How long Opus is awaited before silence is written: Zoom buffers so much, and silence cannot be replaced later.
 const BUFFERED_MS: u64 = 60_000;
 /// The most packets of a fragment.
 const MAX_PACKETS: u64 = 500;
@@ -56,7 +56,7 @@ pub(super) struct OpusSound {
 }
 
 impl Sound {
-    /// Continues a film whose sound ends at `end`, in ticks since the origin.
+    /// Continues a film. Its sound ends at `end`, in ticks since the origin.
     pub(super) fn open(
         film: &Path,
         format: SoundFormat,
@@ -170,7 +170,7 @@ impl Sound {
     }
 }
 
-/// The file of all voices beside a film. A file whose name begins with a dot is no recording.
+/// The file of all voices beside a film. A file with a name that begins with a dot is not stored.
 pub(in crate::sinks::record::track) fn voices_path(film: &Path) -> PathBuf {
     let name = film.file_name().unwrap_or_default().to_string_lossy();
     film.with_file_name(format!(".{name}.wav"))
