@@ -22,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 use crate::config::{self, Config, ConfigErrors, Source, log_settings};
 use crate::http::{app_webhook_path, install_path};
 use crate::simulator::{SimulateArgs, Verdict};
-use crate::store::Store;
+use crate::store::{Location, Store};
 use crate::{simulator, telemetry};
 
 /// A daemon for Zoom Realtime Media Streams. Reads its settings from the environment and from `.env` in the working
@@ -84,11 +84,11 @@ pub async fn run(cli: Cli) -> ExitCode {
         Command::Serve => to_serve(async |config| serve::run(config, stop.clone()).await).await,
         Command::Migrate => with_config(run_migrations).await,
         Command::Backup(args) => {
-            with_config(async |config| backup::back_up(args, config, stop.clone()).await).await
+            with_store(async |store| backup::back_up(args, store, stop).await).await
         }
         Command::Restore(args) => {
             let now = Timestamp::now();
-            with_config(async |config| backup::restore(args, config, now, stop.clone()).await).await
+            with_store(async |store| backup::restore(args, store, now, stop).await).await
         }
         Command::Check => to_serve(print_check).await,
         Command::Manifest(args) => with_config(async |config| manifest::run(&args, &config)).await,
@@ -140,6 +140,15 @@ async fn with_settled(
 fn reread_settings() -> Result<Config, ConfigErrors> {
     let source = settings_source();
     source.settle(Config::to_serve(|name| source.lookup(name)))
+}
+
+/// Runs a command that needs to know where the store is, and no other setting.
+async fn with_store(work: impl AsyncFnOnce(Location) -> ExitCode) -> ExitCode {
+    let source = settings_source();
+    match source.settle(config::store_location(|name| source.lookup(name))) {
+        Ok(location) => work(location).await,
+        Err(errors) => wrong_settings(&errors),
+    }
 }
 
 async fn ask_health() -> ExitCode {

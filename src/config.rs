@@ -220,6 +220,13 @@ pub fn health_address(lookup: impl Fn(&str) -> Option<String>) -> Result<SocketA
     read.finish(main.zip(admin).map(|(main, admin)| admin.unwrap_or(main)))
 }
 
+/// Where the store is. Reads no other setting, so that a backup needs no credentials of Zoom's.
+pub fn store_location(lookup: impl Fn(&str) -> Option<String>) -> Result<Location, ConfigErrors> {
+    let mut read = Reader::new(&lookup);
+    let location = read_database(&mut read);
+    read.finish(location)
+}
+
 /// Reads only the settings of the log, so that mistakes in the others can be logged.
 pub fn log_settings(lookup: impl Fn(&str) -> Option<String>) -> LogSettings {
     // `Config` reports the mistakes.

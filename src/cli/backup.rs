@@ -9,9 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::print_error;
 use super::private::keep_files_private;
-use crate::config::Config;
 use crate::seal::key_file;
-use crate::sinks::record::target::Place;
 use crate::store::{self, BackupError, Copied, Location, Restored};
 
 /// The name of a store that another one has replaced, behind its own.
@@ -24,8 +22,12 @@ pub(super) struct FileArgs {
 }
 
 /// Copies the embedded store while a daemon may use it, and prints what else a backup needs.
-pub(super) async fn back_up(args: FileArgs, config: Config, stop: CancellationToken) -> ExitCode {
-    let Location::Sqlite(path) = &config.database else {
+pub(super) async fn back_up(
+    args: FileArgs,
+    location: Location,
+    stop: CancellationToken,
+) -> ExitCode {
+    let Location::Sqlite(path) = &location else {
         let dump = "pg_dump --format=custom --file=FILE \"$DATABASE_URL\"";
         return refuse_postgres(&format!("back it up with: {dump}"));
     };
@@ -34,18 +36,18 @@ pub(super) async fn back_up(args: FileArgs, config: Config, stop: CancellationTo
     finish(done, |Copied { bytes, schema }| {
         let file = args.file.display();
         println!("backed up the store to {file} ({bytes} bytes, schema {schema})");
-        print_missing(&config, path);
+        print_missing(path);
     })
 }
 
 /// Puts a backup in the place of the embedded store. Fails while a daemon uses it.
 pub(super) async fn restore(
     args: FileArgs,
-    config: Config,
+    location: Location,
     now: Timestamp,
     stop: CancellationToken,
 ) -> ExitCode {
-    let Location::Sqlite(path) = &config.database else {
+    let Location::Sqlite(path) = &location else {
         let restore = "pg_restore --clean --if-exists --dbname=\"$DATABASE_URL\" FILE";
         return refuse_postgres(&format!("stop every daemon, and restore it with: {restore}"));
     };
@@ -80,22 +82,15 @@ fn refuse_postgres(advice: &str) -> ExitCode {
 }
 
 /// Prints what a restored daemon needs and the backup of its store does not have.
-fn print_missing(config: &Config, store: &Path) {
-    println!("Not in it:");
+fn print_missing(store: &Path) {
     let folder = store.parent().unwrap_or(Path::new("."));
-    match config.install.token_keys {
-        Some(_) => println!("  TOKEN_ENCRYPTION_KEYS, as they are in your settings"),
-        None => println!("  the key: {}", folder.join(key_file::TOKEN_KEY).display()),
+    let key = folder.join(key_file::TOKEN_KEY);
+    println!("A restored daemon also needs, and the backup does not have:");
+    match key.exists() {
+        true => println!("  the key {}, unless TOKEN_ENCRYPTION_KEYS is set", key.display()),
+        false => println!("  the value of TOKEN_ENCRYPTION_KEYS"),
     }
-    println!(
-        "    (keep a copy apart from the backup: without the key, users must install the app again)"
-    );
-    if config.api_tokens.is_empty() {
-        println!("  the token for the REST API: {}", folder.join(key_file::API_TOKEN).display());
-    }
-    match &config.recordings.place {
-        Place::Folder(folder) => println!("  recordings: {}", folder.display()),
-        _ => println!("  recordings: they are in the object store of RECORDINGS_URL"),
-    }
-    println!("  recordings that are not stored yet: {}", config.recordings.spools.display());
+    println!("    (keep it apart from the backup: without it, users must install the app again)");
+    println!("  the other settings, and {} if API_TOKENS is not set", key_file::API_TOKEN);
+    println!("  recordings: what is in RECORDINGS_URL, and in {}", folder.join("spool").display());
 }

@@ -14,9 +14,13 @@ use crate::support::raw::Raw;
 
 const LINE_MS: u32 = 50;
 
+/// Without the settings that only the daemon needs: under systemd they may be credentials.
 async fn command(home: &Home, command: &str, file: &Path) -> Ended {
+    let is_needed = |name: &str| ["DATA_DIR", "DATABASE_URL"].contains(&name);
+    let variables: Vec<_> =
+        home.variables().iter().filter(|(name, _)| is_needed(name)).cloned().collect();
     let file = file.to_str().unwrap();
-    Process::spawn(&[command, file], home.variables(), home.folder()).ended().await
+    Process::spawn(&[command, file], &variables, home.folder()).ended().await
 }
 
 async fn count_entries(store: &Path) -> i64 {
