@@ -36,6 +36,9 @@ pub mod retry;
 // Retries of OAuth calls and of storing their tokens.
 #[doc(hidden)]
 pub mod retry_policy;
+// The OAuth scopes that an app needs (pure).
+#[doc(hidden)]
+pub mod scopes;
 // Webhook, URL-validation and handshake signatures (pure).
 pub mod signature;
 // The `state` of an install: signed, expiring, bound to a browser (pure).

@@ -55,7 +55,12 @@ fn print_json(app: &App, config: &Config) -> ExitCode {
 fn print_list(app: &App, config: &Config) {
     let manifest = manifest_of(app, config);
     println!("app {}", app.name);
-    println!("  event notification endpoint\n    {}", manifest.webhook_url);
+    match &manifest.webhook_url {
+        Some(url) => println!("  event notification endpoint\n    {url}"),
+        None => println!(
+            "  event subscription\n    with the method WebSocket: its URL is ZOOM_EVENTS_URL"
+        ),
+    }
     if let Some(redirect_url) = &manifest.redirect_url {
         println!("  OAuth redirect URL\n    {redirect_url}");
         let install = install_path(&app.name);

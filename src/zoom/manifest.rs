@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 
 use super::app::{App, AutoStart};
-use crate::model::{Medium, Product};
+use super::scopes::needs;
+use crate::model::Product;
 
 /// What the app's pages in the Marketplace ask for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,20 +15,21 @@ pub struct Manifest {
     pub scopes: BTreeSet<String>,
     /// The events to subscribe to (section 13.6).
     pub events: Vec<String>,
-    /// Where Zoom sends them.
-    pub webhook_url: String,
+    /// Where Zoom sends them; none if the app gets them over its event socket alone.
+    pub webhook_url: Option<String>,
     /// The OAuth redirect URL; none for an app without users.
     pub redirect_url: Option<String>,
     products: Vec<&'static str>,
 }
 
 impl Manifest {
-    /// What `app` needs when Zoom sends its events to `webhook_url`.
+    /// What `app` needs when Zoom sends its events to `webhook_url`. Without a secret token no webhook is accepted, so that
+    /// the app has an event socket instead.
     pub fn of(app: &App, webhook_url: String) -> Self {
         Self {
-            scopes: scopes(app),
+            scopes: needs(app).into_iter().map(|need| need.scope).collect(),
             events: events(app),
-            webhook_url,
+            webhook_url: (!app.secret_tokens.is_empty()).then_some(webhook_url),
             redirect_url: app.has_users().then(|| app.redirect_url.clone()),
             products: app
                 .products
@@ -39,7 +41,8 @@ impl Manifest {
 
     /// The same as the Marketplace's manifest, from which it creates a General App
     /// (<https://developers.zoom.us/docs/build-flow/manifests/schema/>). Its URLs are those of the app's development
-    /// version. `None` for an app that only has the Video SDK, for which there is no manifest.
+    /// version. The schema has no subscription over a WebSocket: without a webhook URL the manifest has none at all.
+    /// `None` for an app that only has the Video SDK, for which there is no manifest.
     pub fn to_marketplace(&self, name: &str) -> Option<Value> {
         let redirect_url = self.redirect_url.as_ref()?;
         let scope = |scope| json!({"scope": scope, "optional": false});
@@ -54,52 +57,25 @@ impl Manifest {
                 "subdomain_strict_mode": false,
                 "scopes": self.scopes.iter().map(scope).collect::<Vec<_>>(),
             },
-            "features": {
-                "products": self.products,
-                "event_subscription": {
-                    "enable": true,
-                    "events": [{
-                        "subscription_name": "rtmsd",
-                        "event_types": self.events,
-                        "development_webhook_url": self.webhook_url,
-                        "production_webhook_url": "",
-                    }],
-                },
-            },
+            "features": self.features(),
         }))
     }
-}
 
-fn scopes(app: &App) -> BTreeSet<String> {
-    let media = || Medium::ALL.into_iter().filter(|medium| app.params.media.contains(*medium));
-    let of_product = |product: &Product| -> Vec<String> {
-        match product {
-            Product::Meeting => media().map(|medium| reads("meeting", medium)).collect(),
-            Product::Webinar => media().map(|medium| reads("webinar", medium)).collect(),
-            Product::ContactCenter => vec!["contact_center:read:zcc_voice_audio".to_owned()],
-            Product::Phone => {
-                ["phone:read:rtms_session", "phone:write:rtms_session"].map(str::to_owned).to_vec()
-            }
-            // Its key and secret are enough.
-            Product::VideoSdk => Vec::new(),
+    fn features(&self) -> Value {
+        let mut features = json!({"products": self.products});
+        if let Some(webhook_url) = &self.webhook_url {
+            features["event_subscription"] = json!({
+                "enable": true,
+                "events": [{
+                    "subscription_name": "rtmsd",
+                    "event_types": self.events,
+                    "development_webhook_url": webhook_url,
+                    "production_webhook_url": "",
+                }],
+            });
         }
-    };
-    let mut scopes: BTreeSet<String> = app.products.iter().flat_map(of_product).collect();
-    if app.serves(Product::Meeting) || app.serves(Product::Webinar) {
-        scopes.insert("meeting:update:participant_rtms_app_status".to_owned());
+        features
     }
-    if app.has_users() {
-        scopes.insert("user:read:user".to_owned());
-    }
-    scopes
-}
-
-fn reads(product: &str, medium: Medium) -> String {
-    let medium = match medium {
-        Medium::Share => "screenshare",
-        other => other.as_str(),
-    };
-    format!("{product}:read:{product}_{medium}")
 }
 
 fn events(app: &App) -> Vec<String> {
@@ -146,7 +122,7 @@ fn marketplace_name(product: Product) -> Option<&'static str> {
 mod tests {
     use super::super::app::tests::app;
     use super::*;
-    use crate::model::MediaSet;
+    use crate::model::{MediaSet, Medium};
 
     const WEBHOOK: &str = "https://rtms.example.com/webhook";
 
@@ -197,6 +173,19 @@ mod tests {
         let oauth = &json["oauth_information"];
         assert_eq!(oauth["oauth_allow_list"], json!([oauth["development_redirect_uri"]]));
         assert_eq!(oauth["scopes"].as_array().unwrap().len(), manifest.scopes.len());
+    }
+
+    #[test]
+    fn without_a_secret_token_no_webhook_is_subscribed() {
+        let mut app = app("acme");
+        app.products = vec![Product::Meeting];
+        app.secret_tokens.clear();
+        let manifest = Manifest::of(&app, WEBHOOK.to_owned());
+        assert_eq!(manifest.webhook_url, None);
+        assert!(manifest.events.contains(&"meeting.rtms_started".to_owned()));
+        let json = manifest.to_marketplace("acme").unwrap();
+        assert!(json["features"].get("event_subscription").is_none(), "{json}");
+        assert!(!json.to_string().contains(WEBHOOK));
     }
 
     #[test]

@@ -78,6 +78,7 @@ const PURE: &[&str] = &[
     "zoom/signature",
     "zoom/event",
     "zoom/manifest",
+    "zoom/scopes",
     "zoom/error",
     "zoom/event_socket/message",
     "zoom/retry",

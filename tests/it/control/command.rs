@@ -16,12 +16,16 @@ fn run(command: &str) -> Output {
 }
 
 fn run_with(args: &[&str]) -> Output {
+    run_in(&SETTINGS, args)
+}
+
+fn run_in(settings: &[(&str, &str)], args: &[&str]) -> Output {
     let folder = tempfile::tempdir().unwrap();
     Command::new(env!("CARGO_BIN_EXE_rtmsd"))
         .args(args)
         .current_dir(folder.path())
         .env_clear()
-        .envs(SETTINGS)
+        .envs(settings.iter().copied())
         .env("PORT", "0")
         .env("TOKEN_ENCRYPTION_KEYS", "07".repeat(32))
         .output()
@@ -54,6 +58,30 @@ fn the_manifest_lists_what_the_app_in_the_marketplace_needs() {
         assert!(lines.lines().any(|line| line.trim() == needed), "{needed} in\n{lines}");
     }
     assert!(!lines.contains("meeting_audio"), "audio is not received: {lines}");
+}
+
+#[test]
+fn the_manifest_of_an_app_with_an_event_socket_has_no_webhook_and_what_gaps_need() {
+    let settings = [
+        ("ZOOM_CLIENT_ID", "id"),
+        ("ZOOM_CLIENT_SECRET", "secret"),
+        ("ZOOM_EVENTS_URL", "wss://ws.zoom.us/ws?subscriptionId=x"),
+        ("RTMS_AUTO_START", "all"),
+    ];
+    let output = run_in(&settings, &["manifest"]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let lines = String::from_utf8(output.stdout).unwrap();
+    for needed in
+        ["meeting:read:meeting", "meeting:read:list_meetings", "meeting.started", "app default"]
+    {
+        assert!(lines.lines().any(|line| line.trim() == needed), "{needed} in\n{lines}");
+    }
+    assert!(lines.contains("method WebSocket") && !lines.contains("/webhook"), "{lines}");
+    let output = run_in(&settings, &["manifest", "--json"]);
+    let manifest: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert!(manifest["features"].get("event_subscription").is_none(), "{manifest}");
+    let scopes = manifest["oauth_information"]["scopes"].to_string();
+    assert!(scopes.contains("meeting:read:list_meetings"), "{scopes}");
 }
 
 #[test]
