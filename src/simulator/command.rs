@@ -16,6 +16,9 @@ use super::{
 };
 use crate::secret::Secret;
 
+/// The most that Zoom's clock may differ: a year.
+const MAX_CLOCK_S: i64 = 366 * 24 * 3600;
+
 /// Plays Zoom's side: webhooks, OAuth, REST, signaling and media on one port.
 #[derive(Debug, Clone, Args)]
 #[command(after_long_help = CONTROL_HELP)]
@@ -70,6 +73,11 @@ pub struct SimulateArgs {
     // Boxed, because the other commands have few arguments (clippy's large_enum_variant).
     #[command(flatten)]
     app: Box<AppArgs>,
+    /// How far Zoom's clock is ahead of this machine's; negative if it is behind. Shifts the dates of answers and the
+    /// timestamps of webhooks
+    #[arg(long, value_name = "SECONDS", default_value_t = 0, allow_negative_numbers = true,
+          value_parser = clap::value_parser!(i64).range(-MAX_CLOCK_S..=MAX_CLOCK_S))]
+    clock_ahead_seconds: i64,
     /// Keep a log of every frame, for GET /simulator/streams/{id}/frames
     #[arg(long)]
     remember_frames: bool,
@@ -228,6 +236,7 @@ impl SimulateArgs {
             tls_host: self.tls_host,
             // 32 bits: a JSON parser may keep only 53 bits of the number in the ready line.
             seed: self.seed.unwrap_or_else(|| rand::random::<u32>().into()),
+            clock_ahead_ms: self.clock_ahead_seconds * 1000,
             remembers_frames: self.remember_frames,
             ..Settings::default()
         };

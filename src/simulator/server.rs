@@ -10,11 +10,14 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::{Path, Query, Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::middleware::map_response;
 use axum::response::{IntoResponse, Response};
 use axum::routing::any;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use jiff::Timestamp;
+use jiff::fmt::rfc2822::DateTimePrinter;
 use serde::Deserialize;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -104,6 +107,7 @@ async fn serve_connection(
 }
 
 fn router(state: &Arc<SimulatorState>) -> Router<Arc<SimulatorState>> {
+    let ahead_ms = state.settings.clock_ahead_ms;
     Router::new()
         // A client may dial the bare host and port of `server_urls`.
         .route("/", any(|state, request| upgrade_socket(state, Route::Any, request)))
@@ -113,6 +117,18 @@ fn router(state: &Arc<SimulatorState>) -> Router<Arc<SimulatorState>> {
         .merge(console::router(state))
         .merge(oauth::router(state))
         .merge(rest::router(state))
+        .layer(map_response(move |response: Response| async move { dated(response, ahead_ms) }))
+}
+
+/// Dates an answer by Zoom's clock. Without a difference, hyper dates it.
+fn dated(mut response: Response, ahead_ms: i64) -> Response {
+    if ahead_ms != 0 {
+        let at = Timestamp::from_millisecond(clock::now_ms() + ahead_ms).unwrap_or_default();
+        let date = DateTimePrinter::new().timestamp_to_rfc9110_string(&at);
+        let date = date.ok().and_then(|date| HeaderValue::try_from(date).ok());
+        response.headers_mut().extend(date.map(|date| (header::DATE, date)));
+    }
+    response
 }
 
 async fn upgrade_signaling(

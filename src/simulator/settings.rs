@@ -91,6 +91,9 @@ pub struct Settings {
     pub rest_stop_reason: u16,
     /// The most open TCP connections; further ones are dropped.
     pub max_connections: usize,
+    /// How far Zoom's clock is ahead of this machine's, in milliseconds: in the `Date` of answers and in the timestamps of
+    /// webhooks.
+    pub clock_ahead_ms: i64,
     /// Logs every frame of every stream, for `GET /simulator/streams/{id}/frames`.
     pub remembers_frames: bool,
 }
@@ -126,6 +129,7 @@ impl Default for Settings {
             hosts_only: false,
             rest_stop_reason: 2,
             max_connections: 20_000,
+            clock_ahead_ms: 0,
             remembers_frames: false,
         }
     }

@@ -35,6 +35,8 @@ pub(super) struct WebhookSender {
     client_id: String,
     secret_token: Secret<String>,
     timings: Timings,
+    /// How far Zoom's clock is ahead.
+    clock_ahead_ms: i64,
     validation: watch::Sender<Option<Validation>>,
     report: Mutex<WebhookReport>,
     rng: Mutex<StdRng>,
@@ -91,6 +93,7 @@ impl WebhookSender {
             client_id: app.client_id.clone(),
             secret_token: app.secret_token.clone(),
             timings: settings.timings.clone(),
+            clock_ahead_ms: settings.clock_ahead_ms,
             validation: watch::Sender::new(
                 settings.skip_url_validation.then_some(Validation::Skipped),
             ),
@@ -280,7 +283,7 @@ impl WebhookSender {
 
     /// Posts an event. Each attempt has the same body but its own timestamp and signature (section 13.2).
     async fn post(&self, url: &str, event: &Event, request_id: &str) -> reqwest::Result<Response> {
-        let timestamp = (clock::now_ms() / 1000).to_string();
+        let timestamp = ((clock::now_ms() + self.clock_ahead_ms) / 1000).to_string();
         let signature = signature::webhook(self.secret_token.expose(), &timestamp, &event.body);
         self.client
             .post(url)
