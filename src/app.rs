@@ -22,6 +22,7 @@ use uuid::Uuid;
 use crate::clock;
 use crate::config::Config;
 use crate::control::Control;
+use crate::doctor::Doctor;
 use crate::events::{self, Changes, EventSockets, Receiver};
 use crate::http::auth::{Browsers, Failures, OneTimeCodes, TokenRegistry};
 use crate::http::download;
@@ -57,7 +58,7 @@ use crate::zoom::retry::Pauses;
 use crate::zoom::retry_policy;
 use crate::zoom::token::Tokens;
 
-pub(crate) use self::settings::app_sources;
+pub(crate) use self::settings::{app_sources, doctor_settings};
 
 use self::listeners::{Listeners, serve_http};
 use self::parts::Parts;
@@ -109,6 +110,7 @@ pub struct App {
     ticket_keys: TicketKeys,
     answer_keys: KeyRing,
     control: Arc<Control>,
+    doctor: Doctor,
     config: Config,
     node: NodeId,
     broker: Option<nats::Handle>,
@@ -154,6 +156,8 @@ impl App {
             sinks::build(&config, &context, &apps, &ring, draining.clone()).await?;
         let oauth = OAuth::new(zoom.clone());
         let (tokens, installer) = grants(&oauth, &store, &ring, &apps);
+        let (own, granted) = (Some(store.clone()), Some(tokens.clone()));
+        let checked = doctor_settings(&config, &apps, own, granted, &network, &zoom);
         let streams = settings::stream_settings(
             &config,
             &apps,
@@ -205,6 +209,7 @@ impl App {
             receiver,
             event_sockets,
             control,
+            doctor: Doctor::new(checked),
             config,
             node,
             broker,
@@ -325,6 +330,7 @@ impl App {
             hub: Arc::clone(&self.hub),
             recordings: self.recordings.clone(),
             control: Arc::clone(&self.control),
+            doctor: self.doctor.clone(),
             webhooks: self.webhooks.clone(),
             api_tokens: self.api_tokens.clone(),
             log: telemetry::log_control(),

@@ -2,6 +2,7 @@
 
 mod backup;
 mod demo;
+mod doctor;
 mod first_start;
 mod health;
 mod manifest;
@@ -52,6 +53,8 @@ enum Command {
     Restore(backup::FileArgs),
     /// Check the settings, then exit
     Check,
+    /// Check clock, store, disk, network, webhook URL, OAuth and sinks from this machine, then exit
+    Doctor(doctor::DoctorArgs),
     /// Print the scopes, events and URLs that the app in Zoom's Marketplace needs for these settings, then exit
     Manifest(manifest::ManifestArgs),
     /// Print the completions of a shell, then exit
@@ -91,6 +94,7 @@ pub async fn run(cli: Cli) -> ExitCode {
             with_store(async |store| backup::restore(args, store, now, stop).await).await
         }
         Command::Check => to_serve(print_check).await,
+        Command::Doctor(args) => doctor::run(&args, &stop).await,
         Command::Manifest(args) => with_config(async |config| manifest::run(&args, &config)).await,
         Command::Completions { shell } => print_completions(shell),
         Command::Man => print_man_page(),

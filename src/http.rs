@@ -7,6 +7,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::control::Control;
+use crate::doctor::Doctor;
 use crate::events::Receiver;
 use crate::hub::{Hub, Permits};
 use crate::metrics::Metrics;
@@ -41,6 +42,7 @@ pub mod cors;
 mod dashboard;
 mod delivery_list;
 mod docs;
+mod doctor;
 // Bounds on streamed answers.
 pub mod download;
 mod envelope;
@@ -130,6 +132,8 @@ pub struct AppState {
     pub hub: Arc<Hub>,
     pub recordings: Recordings,
     pub control: Arc<Control>,
+    /// Checks the surroundings of the daemon on request.
+    pub doctor: Doctor,
     pub webhooks: Webhooks,
     pub api_tokens: auth::TokenRegistry,
     pub ticket_keys: tickets::TicketKeys,

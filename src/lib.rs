@@ -23,6 +23,9 @@ pub mod config;
 // What the daemon asks Zoom for, and when.
 #[doc(hidden)]
 pub mod control;
+// Checks of the daemon's surroundings, and what to do about each finding.
+#[doc(hidden)]
+pub mod doctor;
 // Zoom's events, by webhook and by event socket.
 #[doc(hidden)]
 pub mod events;

@@ -1,6 +1,7 @@
 //! Network parts that several modules share: name resolution, address racing, proxies, WebSocket and HTTP clients,
 //! retries, and the check for public addresses.
 
+mod certificate;
 mod dial;
 mod http_client;
 pub mod proxy;
@@ -16,6 +17,7 @@ use std::sync::Arc;
 
 use rustls::ClientConfig;
 
+pub use self::certificate::{Presented, Trust, Verifiers};
 pub use self::dial::{DialError, Target, Transport, WebSocket, delay_acks, describe};
 use self::proxy::ProxyRules;
 pub use self::resolver::{Limits, ResolveError, Resolver};
@@ -60,5 +62,15 @@ impl Network {
 
     pub fn resolver(&self) -> &Resolver {
         &self.resolver
+    }
+
+    /// Whether connections to this host go through the proxy.
+    pub fn is_proxied(&self, host: &str, port: u16) -> bool {
+        self.proxy.proxy_for(host, port).is_some()
+    }
+
+    /// The host and port of the proxy, if there is one.
+    pub fn proxy_address(&self) -> Option<(&str, u16)> {
+        self.proxy.proxy().map(|proxy| (&*proxy.host, proxy.port))
     }
 }

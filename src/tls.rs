@@ -4,6 +4,8 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use rustls::client::WebPkiServerVerifier;
+use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{self, CertificateDer};
 use rustls::{ClientConfig, RootCertStore};
@@ -22,17 +24,32 @@ pub enum TlsError {
 
 /// The configuration for `wss://` and `https://`. It trusts Mozilla's list and the authorities in `extra_ca` (PEM).
 pub fn client_config(extra_ca: Option<&Path>) -> Result<Arc<ClientConfig>, TlsError> {
+    let config = ClientConfig::builder_with_provider(provider())
+        .with_safe_default_protocol_versions()?
+        .with_root_certificates(roots(extra_ca)?)
+        .with_no_client_auth();
+    Ok(Arc::new(config))
+}
+
+/// What [`client_config`] checks certificates with.
+pub fn server_verifier(extra_ca: Option<&Path>) -> Result<Arc<WebPkiServerVerifier>, TlsError> {
+    let roots = Arc::new(roots(extra_ca)?);
+    let verifier = WebPkiServerVerifier::builder_with_provider(roots, provider()).build();
+    Ok(verifier.expect("there are authorities, and no revocation lists that could be wrong"))
+}
+
+/// The only provider of cryptography.
+pub fn provider() -> Arc<CryptoProvider> {
+    Arc::new(rustls::crypto::ring::default_provider())
+}
+
+fn roots(extra_ca: Option<&Path>) -> Result<RootCertStore, TlsError> {
     let mut roots = RootCertStore::empty();
     roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
     if let Some(path) = extra_ca {
         add_file(&mut roots, path)?;
     }
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    Ok(Arc::new(config))
+    Ok(roots)
 }
 
 fn add_file(roots: &mut RootCertStore, path: &Path) -> Result<(), TlsError> {

@@ -47,6 +47,9 @@ pub mod state;
 // Valid access tokens on demand.
 #[doc(hidden)]
 pub mod token;
+// A URL validation from the daemon to itself.
+#[doc(hidden)]
+pub mod own_validation;
 // The token of the Video SDK's REST API (pure).
 #[doc(hidden)]
 pub mod video_jwt;

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use crate::clock;
 use crate::config::Config;
+use crate::doctor;
+use crate::http::app_webhook_path;
 use crate::hub::WriterSettings;
 use crate::metrics::Metrics;
 use crate::model::{Keep, NodeId};
@@ -13,7 +15,10 @@ use crate::rtms::stream::Timings;
 use crate::seal::KeyRing;
 use crate::sessions::Leases;
 use crate::sinks::{relays, webhooks};
+use crate::store::Store;
 use crate::zoom::app::{AppSources, Apps, Occupancy};
+use crate::zoom::client::ZoomClient;
+use crate::zoom::token::Tokens;
 use crate::{control, sessions};
 
 /// What the settings say of apps.
@@ -80,6 +85,37 @@ pub(super) fn relay_settings(config: &Config, ring: &KeyRing, apps: &Apps) -> re
         buffer_bytes: config.relays.buffer_bytes,
         apps: apps.clone(),
         timings: config.relays.timings.clone(),
+    }
+}
+
+/// What the doctor checks, over this network and with this store and its tokens, if it is open.
+pub(crate) fn doctor_settings(
+    config: &Config,
+    apps: &Apps,
+    store: Option<Store>,
+    tokens: Option<Tokens>,
+    network: &Network,
+    zoom: &ZoomClient,
+) -> doctor::Settings {
+    let (public_url, path) = (config.install.public_url.clone(), config.webhook_path.clone());
+    doctor::Settings {
+        webhook_url: Arc::new({
+            let public_url = public_url.clone();
+            move |app| format!("{public_url}{}", app_webhook_path(&path, app.name.as_str()))
+        }),
+        public_url,
+        webhook_tolerance_s: config.webhook_tolerance_s,
+        apps: apps.clone(),
+        database: config.database.clone(),
+        store,
+        tokens,
+        recordings: config.recordings.clone(),
+        nats: config.nats.clone(),
+        network: network.clone(),
+        zoom: zoom.clone(),
+        ca_file: config.ca_file.clone(),
+        notes: Vec::new(),
+        now_ms: clock::now_ms,
     }
 }
 

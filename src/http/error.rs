@@ -50,7 +50,7 @@ pub enum ApiError {
          /webhook/video for the app video"
     )]
     OtherApp,
-    #[error("{0} needs a token of all apps: what it sets reaches beyond the app")]
+    #[error("{0} needs a token of all apps: it concerns more than the app")]
     OperatorOnly(&'static str),
     #[error("the session has no recorded file of this name")]
     UnknownRecording,

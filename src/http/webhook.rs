@@ -17,7 +17,7 @@ use super::{AppState, body};
 use crate::model::{AppName, DeliveryMethod, WebhookReason};
 use crate::store::{StoreError, Validation};
 use crate::zoom::app::App;
-use crate::zoom::event::{self, Event};
+use crate::zoom::event::{self, Event, URL_VALIDATION};
 use crate::zoom::signature::{
     PlainToken, SIGNATURE_HEADER, SignatureError, SignatureHeaders, TIMESTAMP_HEADER, WebhookKey,
 };
@@ -32,8 +32,6 @@ const RECORD_DEADLINE: Duration = Duration::from_millis(2500);
 const WARNING_INTERVAL_MS: i64 = 60_000;
 
 const METHOD: DeliveryMethod = DeliveryMethod::Webhook;
-/// The event with which Zoom checks the address.
-const VALIDATION: &str = "endpoint.url_validation";
 
 /// Paths that a webhook cannot have.
 const TAKEN: [&str; 7] =
@@ -187,8 +185,11 @@ async fn answer_of_app(
             Err(ApiError::Event(error))
         }
         Ok(Event::UrlValidation { plain_token }) => {
-            *noted = Noted { event: VALIDATION.to_owned(), outcome: "validated" };
-            note_validation(state, app, &key, now_ms).await;
+            *noted = Noted { event: URL_VALIDATION.to_owned(), outcome: "validated" };
+            // A check by a daemon itself does not show that Zoom knows the URL.
+            if !plain_token.is_of_daemon() {
+                note_validation(state, app, &key, now_ms).await;
+            }
             Ok(validation_response(app, &key, &plain_token))
         }
         Ok(Event::Delivery(delivery)) => {
@@ -243,7 +244,10 @@ fn signature_headers(headers: &HeaderMap) -> SignatureHeaders<'_> {
 }
 
 fn validation_response(app: &App, key: &WebhookKey, plain_token: &PlainToken) -> Response {
-    tracing::info!(app = %app.name, "Zoom validated the webhook URL");
+    match plain_token.is_of_daemon() {
+        false => tracing::info!(app = %app.name, "Zoom validated the webhook URL"),
+        true => tracing::debug!(app = %app.name, "the doctor checked the webhook URL"),
+    }
     Json(json!({
         "plainToken": plain_token.as_str(),
         "encryptedToken": key.encrypted_token(plain_token),

@@ -140,7 +140,7 @@ impl Network {
     }
 
     /// Connects to the host, through the proxy and with TLS where they apply.
-    async fn transport(
+    pub(super) async fn transport(
         &self,
         tcp: TcpStream,
         proxy: Option<&Proxy>,

@@ -5,6 +5,7 @@
 //! subscribers.
 
 mod link;
+mod probe;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -22,6 +23,7 @@ use rustls::ClientConfig;
 use thiserror::Error;
 
 use self::link::Link;
+pub use self::probe::{BrokerSeen, probe};
 use super::broker::{Broker, FrameSettings, runner};
 use super::message::{DELETED, ENTRIES, Message};
 use super::{Context, Runner};
@@ -66,6 +68,8 @@ pub enum NatsError {
     Connect(#[from] ConnectError),
     #[error("NATS is disconnected")]
     Away,
+    #[error("NATS has no JetStream")]
+    NoJetStream,
     #[error("the JetStream stream {0} is unavailable: {1}")]
     Stream(String, #[source] CreateStreamError),
     #[error("JetStream rejected an entry: {0}")]

@@ -172,6 +172,15 @@ pub fn build(
     Ok((Recordings(Arc::clone(&shared)), Box::new(Recorder::new(shared, streams))))
 }
 
+/// How full the spools of this machine are, by the files in them. Queries the file system, which blocks.
+pub fn spools_load(settings: &Settings) -> SpoolLoad {
+    SpoolLoad {
+        bytes: disk_quota::bytes_in(&settings.spools),
+        max_bytes: settings.spool_bytes,
+        free_bytes: disk_quota::free_bytes(&settings.spools),
+    }
+}
+
 impl Recordings {
     /// Requests the deletion of all recordings of a session: they are no longer listed, and their files are removed
     /// soon, on any machine. Returns how many there were.

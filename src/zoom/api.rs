@@ -159,7 +159,8 @@ impl Api {
             http.request.method = %method, url.template = template, app = %granted.app.name,
             http.response.status_code = field::Empty, "error.type" = field::Empty,
         );
-        let answer = self.send(granted, change, method, template).instrument(span.clone()).await;
+        let sending = send(&self.client, granted, change, method, template);
+        let answer = sending.instrument(span.clone()).await;
         let status = match &answer {
             Ok(accepted) => Some(accepted.status),
             Err(error) => {
@@ -170,28 +171,37 @@ impl Api {
         span.record("http.response.status_code", status.map(i64::from));
         answer
     }
+}
 
-    async fn send(
-        &self,
-        granted: &Granted,
-        change: &StatusChange<'_>,
-        method: Method,
-        template: &str,
-    ) -> Result<Accepted, ZoomError> {
-        let path = status_path(template, change.product, change.target);
-        let url = format!("{}{path}", granted.api_base_url);
-        let request =
-            self.client.request(method, &url).bearer_auth(granted.access_token.expose()).json(
-                &status_body(&granted.app.client.id, change, participant_id(granted, change)),
-            );
-        let answer = self.client.start(&granted.app.name, ZoomApi::Rest, request).await;
-        let answer = answer.map_err(|error| {
-            let cause = request_failure(&error);
-            tracing::debug!(%cause, "a request to Zoom got no answer; it is reported as such to the caller");
-            ZoomError::no_answer()
-        })?;
-        read_answer(answer).await
-    }
+/// Sends a request once, without retries, with a token that the caller has.
+pub async fn change_status_once(
+    client: &ZoomClient,
+    granted: &Granted,
+    change: &StatusChange<'_>,
+) -> Result<Accepted, ZoomError> {
+    let (method, template) = status_endpoint(change.product);
+    send(client, granted, change, method, template).await
+}
+
+async fn send(
+    client: &ZoomClient,
+    granted: &Granted,
+    change: &StatusChange<'_>,
+    method: Method,
+    template: &str,
+) -> Result<Accepted, ZoomError> {
+    let path = status_path(template, change.product, change.target);
+    let url = format!("{}{path}", granted.api_base_url);
+    let body = status_body(&granted.app.client.id, change, participant_id(granted, change));
+    let request =
+        client.request(method, &url).bearer_auth(granted.access_token.expose()).json(&body);
+    let answer = client.start(&granted.app.name, ZoomApi::Rest, request).await;
+    let answer = answer.map_err(|error| {
+        let cause = request_failure(&error);
+        tracing::debug!(%cause, "a request to Zoom got no answer; it is reported as such to the caller");
+        ZoomError::no_answer()
+    })?;
+    read_answer(answer).await
 }
 
 async fn read_answer(mut answer: Response) -> Result<Accepted, ZoomError> {

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use reqwest::header::HeaderMap;
+use reqwest::header::{DATE, HeaderMap};
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use thiserror::Error;
 
@@ -104,11 +104,28 @@ impl ZoomClient {
         app: &AppName,
         request: RequestBuilder,
     ) -> Result<Answer, ClientError> {
-        let sent = self.start(app, ZoomApi::OAuth, request).await;
-        let response = sent.map_err(|error| request_failure(&error))?;
-        let (status, headers) = (response.status(), response.headers().clone());
-        Ok(Answer { status, headers, body: read_bounded(response).await? })
+        read_whole(self.start(app, ZoomApi::OAuth, request).await).await
     }
+
+    /// Sends a request that serves no app, does not count it, and reads the whole answer.
+    pub async fn send_uncounted(&self, request: RequestBuilder) -> Result<Answer, ClientError> {
+        read_whole(request.send().await).await
+    }
+
+    /// The `Date` of an answer of the REST API at this address.
+    pub async fn date(&self, api_base_url: &str) -> Result<Option<String>, ClientError> {
+        // Without a token: the refusal has a date as well.
+        let request = self.request(Method::GET, &format!("{api_base_url}/v2/users/me"));
+        let answer = self.send_uncounted(request).await?;
+        let date = answer.headers.get(DATE).and_then(|date| date.to_str().ok());
+        Ok(date.map(str::to_owned))
+    }
+}
+
+async fn read_whole(sent: Result<Response, reqwest::Error>) -> Result<Answer, ClientError> {
+    let response = sent.map_err(|error| request_failure(&error))?;
+    let (status, headers) = (response.status(), response.headers().clone());
+    Ok(Answer { status, headers, body: read_bounded(response).await? })
 }
 
 async fn read_bounded(mut response: Response) -> Result<Vec<u8>, ClientError> {

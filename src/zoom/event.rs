@@ -20,6 +20,9 @@ const MAX_SERVER_URLS_BYTES: usize = 4096;
 /// The last millisecond that RFC 3339 can express: the end of the year 9999.
 const MAX_EVENT_TS_MS: i64 = 253_402_300_799_999;
 
+/// The event with which Zoom checks a webhook URL (section 13.3).
+pub const URL_VALIDATION: &str = "endpoint.url_validation";
+
 /// Notices about starts and limits of an account or a conversation (section 13.6).
 const NOTICES: [&str; 4] = [
     "rtms.concurrency_near_limit",
@@ -77,7 +80,7 @@ pub fn parse(raw: &[u8], app: &AppName, received_at_ms: i64) -> Result<Event, Ev
     let event = short_text(envelope.get("event"), MAX_TEXT_BYTES)
         .ok_or_else(|| wrong_field("event", "must be a short text"))?;
     let payload = Payload::of(&envelope);
-    if event == "endpoint.url_validation" {
+    if event == URL_VALIDATION {
         return payload.plain_token().map(|plain_token| Event::UrlValidation { plain_token });
     }
     let rtms = rtms_event(&event);

@@ -5,7 +5,7 @@ mod answer;
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use reqwest::Method;
-use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
+use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, LOCATION};
 use sha2::{Digest, Sha256};
 use thiserror::Error;
 use url::{Host, Url, form_urlencoded};
@@ -18,6 +18,20 @@ use crate::secret::Secret;
 
 /// The domains at which a token's own REST API may be (section 15: `api_url`).
 const API_HOSTS: [&str; 3] = ["zoom.us", "zoom.com", "zoomgov.com"];
+
+/// Why an app gets no token, although its credentials may be right: a General App without a bot has no token of its own.
+pub const UNSUPPORTED_GRANT: &str = "an app of its type may not ask for such a token";
+
+/// What Zoom says of an app's redirect URL.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RedirectAnswer {
+    /// As far as can be seen before somebody signs in.
+    Accepted,
+    Mismatch,
+    UnknownClient,
+    /// The HTTP status of an answer that says neither.
+    Unclear(u16),
+}
 
 /// The answer of the token endpoint.
 #[derive(Debug, Clone)]
@@ -95,6 +109,21 @@ impl OAuth {
             ("code_challenge_method", "S256"),
         ]);
         format!("{}/oauth/authorize?{query}", app.oauth_base_url)
+    }
+
+    /// Asks for the consent page, as a browser does that nobody is signed in with, to see whether Zoom accepts the redirect
+    /// URL. Follows no redirect, so that nothing is granted.
+    pub async fn ask_for_consent(
+        &self,
+        app: &App,
+        state: &str,
+        verifier: &Secret<String>,
+    ) -> Result<RedirectAnswer, ClientError> {
+        let url = Self::authorize_url(app, state, verifier);
+        let answer = self.http.send(&app.name, self.http.request(Method::GET, &url)).await?;
+        let location = answer.headers.get(LOCATION).and_then(|value| value.to_str().ok());
+        let status = answer.status.as_u16();
+        Ok(answer::read_redirect(status, location.unwrap_or_default(), &answer.body))
     }
 
     /// Exchanges a code, which works once, for the first tokens.

@@ -15,6 +15,8 @@ const TAG_BYTES: usize = 32;
 const FINGERPRINT_BYTES: usize = 8;
 /// The most digits of a timestamp: enough for the year 33658.
 const MAX_TIMESTAMP_DIGITS: usize = 12;
+/// The start of the plain token of a validation that comes from a daemon itself.
+const OWN_TOKEN: &str = "rtmsd-doctor-";
 /// The longest plain token that is accepted (section 13.3).
 const MAX_PLAIN_TOKEN_BYTES: usize = 128;
 
@@ -131,6 +133,16 @@ impl PlainToken {
         let harmless = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
         let fits = (1..=MAX_PLAIN_TOKEN_BYTES).contains(&text.len());
         (fits && text.bytes().all(harmless)).then(|| Self(text.to_owned()))
+    }
+
+    /// The token of a validation with which a daemon checks its own URL.
+    pub fn of_daemon(random: [u8; 16]) -> Self {
+        Self(format!("{OWN_TOKEN}{}", hex::encode(random)))
+    }
+
+    /// Whether a daemon sent the validation to check its own URL, and not Zoom.
+    pub fn is_of_daemon(&self) -> bool {
+        self.0.starts_with(OWN_TOKEN)
     }
 
     /// The token as Zoom sent it.

@@ -5,6 +5,7 @@ mod control;
 mod daemon;
 mod deploy;
 mod docs;
+mod doctor;
 mod http;
 mod hub;
 mod install;

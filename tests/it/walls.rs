@@ -84,6 +84,9 @@ const PURE: &[&str] = &[
     "zoom/retry",
     "control/policy",
     "control/timeline",
+    "doctor/judge",
+    "doctor/report",
+    "cli/doctor/table",
     "sinks/message",
     "rtms",
 ];
@@ -100,7 +103,7 @@ const IMPURE: [&str; 9] = [
 ];
 
 /// A module, and those of ours that it must not name: arrows never point up.
-const ARROWS: [(&str, &[&str]); 15] = [
+const ARROWS: [(&str, &[&str]); 16] = [
     (
         "capture",
         &[
@@ -196,6 +199,10 @@ const ARROWS: [(&str, &[&str]); 15] = [
     ("hub", &["app", "cli", "http", "sessions", "simulator", "zoom"]),
     ("sessions", &["app", "cli", "http", "simulator"]),
     ("control", &["app", "cli", "events", "http", "hub", "sessions", "simulator"]),
+    (
+        "doctor",
+        &["app", "cli", "config", "control", "events", "http", "hub", "sessions", "simulator"],
+    ),
     ("events", &["app", "cli", "config", "http", "hub", "sessions", "simulator", "sinks"]),
     ("http", &["app", "cli", "rtms", "simulator"]),
     ("sinks", &["app", "cli", "config", "http", "sessions", "simulator"]),
@@ -203,11 +210,12 @@ const ARROWS: [(&str, &[&str]); 15] = [
 ];
 
 /// The modules that answer HTTP requests. Only the table of routes names them: what two of them need is a module of its own.
-const HANDLERS: [&str; 23] = [
+const HANDLERS: [&str; 24] = [
     "apps",
     "audit_rows",
     "control",
     "docs",
+    "doctor",
     "events",
     "forwards",
     "home",

@@ -7,12 +7,13 @@ use axum::response::Response;
 
 use super::html;
 use super::viewer::Viewer;
+use crate::doctor::{self, Status};
 use crate::http::AppState;
 use crate::http::error::ApiError;
 use crate::http::health_report::{self, HealthReport, Severity, read_health};
 use crate::web::dashboard::Section;
-use crate::web::dashboard::health::{Finding, Health, Replica};
-use crate::web::dashboard::marks;
+use crate::web::dashboard::health::{Check, Doctor, Finding, Health, Replica};
+use crate::web::dashboard::marks::{self, Mark};
 
 /// The page, which reads itself again every few seconds.
 pub(in crate::http) async fn page(
@@ -37,8 +38,37 @@ pub(in crate::http) async fn page(
             })
             .collect(),
         started: report.daemon.started_at.clone(),
+        // The checks concern every app.
+        doctor: viewer.caller.apps.names().is_none().then(|| doctor(&state.doctor)),
     };
     Ok(html(page.html()))
+}
+
+/// The last checks, what is wrong first.
+fn doctor(doctor: &doctor::Doctor) -> Doctor {
+    let is_running = doctor.is_running();
+    let Some(report) = doctor.last() else { return Doctor { is_running, ..Doctor::default() } };
+    let rank = |status| match status {
+        Status::Fail => 0,
+        Status::Warn => 1,
+        Status::Ok => 2,
+        Status::Skipped => 3,
+    };
+    let mut checks: Vec<&doctor::Check> = report.checks.iter().collect();
+    checks.sort_by_key(|check| rank(check.status));
+    let (checked_at, summary) = (report.checked_at.clone(), report.summary());
+    Doctor { is_running, checked_at, summary, checks: checks.into_iter().map(check).collect() }
+}
+
+fn check(check: &doctor::Check) -> Check {
+    let (word, tone) = match check.status {
+        Status::Ok => ("ok", "good"),
+        Status::Warn => ("warning", "warn"),
+        Status::Fail => ("failed", "bad"),
+        Status::Skipped => ("skipped", ""),
+    };
+    let (subject, seen, todo) = (check.subject.clone(), check.seen.clone(), check.todo.clone());
+    Check { mark: Mark { word, tone }, id: check.id, subject, seen, todo }
 }
 
 fn finding(finding: &health_report::Finding) -> Finding {

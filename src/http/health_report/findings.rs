@@ -3,17 +3,10 @@
 use serde::Serialize;
 
 use super::HealthReport;
+use crate::doctor::{self, Fault};
 use crate::http::zoom_urls::ZoomEndpoint;
 use crate::zoom::event_socket::Problem;
 
-/// From this latency on, the store is slow.
-const SLOW_STORE_MS: u64 = 250;
-/// Recordings stop when less than a quarter of this is free.
-const LITTLE_DISK_BYTES: u64 = 256 * 1024 * 1024;
-/// From this share on, in percent, the spool fills.
-const FULL_SPOOL_PERCENT: u128 = 80;
-/// From this difference on, the clock needs attention before webhooks are refused.
-const CLOCK_OFF_S: u64 = 30;
 /// From this age on, a waiting outgoing webhook is late: it has failed several times.
 const LATE_DELIVERY_S: i64 = 15 * 60;
 /// How long after a refused request it is reported as a finding.
@@ -82,16 +75,20 @@ impl Findings {
         self.0.push(Finding { severity, code, app: None, what: what.into(), todo });
     }
 
+    /// Adds a fault that the doctor finds as well.
+    fn add_fault(&mut self, code: &'static str, fault: Option<Fault>) {
+        let Some(Fault { is_error, what, todo }) = fault else { return };
+        let severity = if is_error { Severity::Error } else { Severity::Warning };
+        self.add(severity, code, what, todo);
+    }
+
     fn of_store(&mut self, report: &HealthReport) {
         let store = &report.store;
         if !store.ok {
             let todo = "See that the database runs and that DATABASE_URL or the disk of DATA_DIR is right. Zoom repeats what it sends meanwhile, for 85 minutes.";
             self.add(Severity::Error, "store_unavailable", "The store does not answer.", todo);
-        } else if let Some(latency_ms) = store.latency_ms.filter(|ms| *ms >= SLOW_STORE_MS) {
-            let what = format!("The store takes {latency_ms} ms to answer.");
-            let todo =
-                "See what loads the database or its disk. Webhooks have to be answered within 3 s.";
-            self.add(Severity::Warning, "store_slow", what, todo);
+        } else {
+            self.add_fault("store_slow", store.latency_ms.and_then(doctor::store_latency));
         }
         if store.unreadable_rows > 0 {
             let what = format!(
@@ -152,19 +149,8 @@ impl Findings {
                 todo,
             );
         };
-        if disk.disk_free_bytes.is_some_and(|free| free < LITTLE_DISK_BYTES) {
-            let todo = "Free space on the disk of DATA_DIR: recordings stop, and with SQLite everything does.";
-            self.add(Severity::Error, "disk_full", "The disk of the spool is almost full.", todo);
-        }
-        if u128::from(bytes) * 100 >= u128::from(max_bytes) * FULL_SPOOL_PERCENT {
-            let todo = "See why recordings are not uploaded (RECORDINGS_URL), or raise RECORDINGS_SPOOL_BYTES.";
-            self.add(
-                Severity::Error,
-                "spool_full",
-                "The spool of recordings is almost full.",
-                todo,
-            );
-        }
+        self.add_fault("disk_full", disk.disk_free_bytes.and_then(doctor::free_disk));
+        self.add_fault("spool_full", doctor::spool(bytes, max_bytes));
         let failed = disk.by_status.as_ref().and_then(|counts| counts.get("failed"));
         if let Some(failed) = failed.filter(|count| **count > 0) {
             let what = format!("{failed} recordings were lost before they were stored.");
@@ -198,16 +184,9 @@ impl Findings {
 
     fn of_clock(&mut self, report: &HealthReport) {
         let Some(difference_s) = report.clock.difference_seconds else { return };
-        let seconds = difference_s.unsigned_abs();
-        let direction = if difference_s > 0 { "ahead of" } else { "behind" };
-        let what = format!("The clock is {seconds} s {direction} Zoom’s.");
-        if seconds > u64::from(report.clock.tolerance_seconds) {
-            let todo = "Set the clock of this machine (NTP), then process the refused webhooks again: they are in the log of Zoom’s webhooks.";
-            self.add(Severity::Error, "clock_wrong", what, todo);
-        } else if seconds >= CLOCK_OFF_S {
-            let todo = "Set the clock of this machine (NTP) before webhooks are refused.";
-            self.add(Severity::Warning, "clock_off", what, todo);
-        }
+        let fault = doctor::clock(difference_s, report.clock.tolerance_seconds);
+        let is_refused = fault.as_ref().is_some_and(|fault| fault.is_error);
+        self.add_fault(if is_refused { "clock_wrong" } else { "clock_off" }, fault);
     }
 
     fn of_others(&mut self, report: &HealthReport) {

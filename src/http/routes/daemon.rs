@@ -3,8 +3,8 @@
 use super::{Access, Route};
 use crate::http::openapi::Operation;
 use crate::http::{
-    api_tokens, app_webhook_path, assets, audit_rows, docs, health, home, log_level, metrics,
-    openapi, ops, webhook,
+    api_tokens, app_webhook_path, assets, audit_rows, docs, doctor, health, home, log_level,
+    metrics, openapi, ops, webhook,
 };
 
 /// Routes for Zoom's webhooks, health, tokens and documents.
@@ -45,6 +45,20 @@ fn other_routes() -> Vec<Route> {
             about("health", "What is wrong with the daemon, what to do about it, and figures")
                 .answer(200, "The health, whatever it is", Some("Health")),
         ),
+        Route::new(Access::Admin, "/api/v1/doctor")
+            .get(
+                doctor::last,
+                about("showDoctor", "The last checks of the daemon’s surroundings").answer(
+                    200,
+                    "The checks, unless they are older than 15 minutes",
+                    Some("Doctor"),
+                ),
+            )
+            .post(
+                doctor::run,
+                about("runDoctor", "Check what can be checked from here, and what to do about it")
+                    .answer(200, "The checks, whatever they found", Some("Doctor")),
+            ),
         Route::new(Access::Admin, "/api/v1/audit").get(
             audit_rows::list,
             about("listAudit", "Audit trail: actions and refused requests, newest first")

@@ -25,31 +25,39 @@ impl Link {
         tls: &ClientConfig,
     ) -> Result<Self, NatsError> {
         let log = Log::default();
-        let options = ConnectOptions::new()
-            .name("rtmsd")
+        let options = options(settings, tls)
+            .await?
             .retry_on_initial_connect()
             .client_capacity(CLIENT_QUEUE)
             .ping_interval(PING_INTERVAL)
-            .tls_client_config(tls.clone())
             .event_callback(move |event| {
                 log.note(&event);
                 std::future::ready(())
             });
-        let mut options = match &settings.login {
-            None => options,
-            Some(Login::User { name, password }) => {
-                options.user_and_password(name.clone(), password.expose().clone())
-            }
-            Some(Login::Token(token)) => options.token(token.expose().clone()),
-        };
-        if let Some(file) = &settings.credentials {
-            options = options.credentials_file(file).await.map_err(NatsError::Credentials)?;
-        }
         Ok(Self { client: options.connect(&settings.servers).await? })
     }
 
     pub(super) fn is_up(&self) -> bool {
         is_connected(&self.client)
+    }
+}
+
+/// Who connects to the broker, and how.
+pub(super) async fn options(
+    settings: &Settings,
+    tls: &ClientConfig,
+) -> Result<ConnectOptions, NatsError> {
+    let options = ConnectOptions::new().name("rtmsd").tls_client_config(tls.clone());
+    let options = match &settings.login {
+        None => options,
+        Some(Login::User { name, password }) => {
+            options.user_and_password(name.clone(), password.expose().clone())
+        }
+        Some(Login::Token(token)) => options.token(token.expose().clone()),
+    };
+    match &settings.credentials {
+        None => Ok(options),
+        Some(file) => options.credentials_file(file).await.map_err(NatsError::Credentials),
     }
 }
 

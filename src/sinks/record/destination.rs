@@ -102,11 +102,7 @@ impl Destinations {
     fn open_own(&self, own: &OwnRecordings) -> Result<Destination, PlaceError> {
         let mut destination = Destination::clone(&self.daemon);
         if let Some(place) = &own.place {
-            let option = |name: &str| {
-                let found = place.options.iter().find(|(option, _)| *option == name);
-                found.map(|(_, value)| value.expose().clone())
-            };
-            let opened = Place::parse(place.url.expose(), &option)?;
+            let opened = Place::of_app(place)?;
             destination.target = Target::open(&opened, self.access, &self.network)?;
             destination.name.clone_from(&place.name);
             destination.uploads = Arc::new(Semaphore::new(UPLOADS_AT_ONCE));

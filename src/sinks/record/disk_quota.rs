@@ -1,13 +1,17 @@
 //! Limits the disk space of recordings that are not stored yet.
 
 use std::collections::HashMap;
-use std::path::PathBuf;
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use crate::model::RecordingId;
 
 /// The disk space that is left free: headers, texts and the store itself still have to be written.
 const RESERVE_BYTES: u64 = 64 * 1024 * 1024;
+
+/// The most files and folders that are looked at to measure a spool.
+const MAX_ENTRIES: u32 = 100_000;
 
 /// The space used by recordings in this daemon's spool, each and in total: running ones, waiting ones, and uploads.
 /// Silence counts, even as a hole that takes no space, because it is hashed, copied and uploaded.
@@ -77,17 +81,40 @@ impl DiskQuota {
         SpoolLoad { bytes, max_bytes: self.max_bytes, free_bytes: self.free_bytes() }
     }
 
-    /// `None` if the file system does not report it.
     fn free_bytes(&self) -> Option<u64> {
-        // Before the first recording there is no spool, and its parent is on the same disk.
-        let mut folders = self.folder.ancestors();
-        let disk = folders.find_map(|folder| rustix::fs::statvfs(folder).ok())?;
-        Some(disk.f_bavail.saturating_mul(disk.f_frsize))
+        free_bytes(&self.folder)
     }
 
     fn used(&self) -> MutexGuard<'_, HashMap<RecordingId, u64>> {
         self.used.lock().expect("nothing panics while holding the sizes")
     }
+}
+
+/// How much is free on the disk of a folder, which need not exist; `None` if the file system does not report it.
+pub(super) fn free_bytes(folder: &Path) -> Option<u64> {
+    // Before the first recording there is no spool, and its parent is on the same disk.
+    let disk = folder.ancestors().find_map(|folder| rustix::fs::statvfs(folder).ok())?;
+    Some(disk.f_bavail.saturating_mul(disk.f_frsize))
+}
+
+/// The size of all files below a folder; 0 without the folder. Reads at most [`MAX_ENTRIES`] of them.
+pub(super) fn bytes_in(folder: &Path) -> u64 {
+    let (mut folders, mut bytes, mut left) = (vec![folder.to_owned()], 0_u64, MAX_ENTRIES);
+    while let Some(folder) = folders.pop() {
+        let Ok(entries) = fs::read_dir(folder) else { continue };
+        for entry in entries.flatten() {
+            let Ok(metadata) = entry.metadata() else { continue };
+            if left == 0 {
+                return bytes;
+            }
+            left -= 1;
+            match metadata.is_dir() {
+                true => folders.push(entry.path()),
+                false => bytes = bytes.saturating_add(metadata.len()),
+            }
+        }
+    }
+    bytes
 }
 
 fn sum(used: &HashMap<RecordingId, u64>) -> u64 {
@@ -121,6 +148,16 @@ mod tests {
     fn the_free_space_of_the_disk_is_known_before_the_spool_exists() {
         let folder = std::env::temp_dir().join("rtmsd-never-made/spool");
         assert!(DiskQuota::new(folder, 100, 100).free_bytes().is_some_and(|bytes| bytes > 0));
+    }
+
+    #[test]
+    fn the_files_in_a_spool_are_measured() {
+        let folder = tempfile::tempdir().unwrap();
+        assert_eq!(bytes_in(&folder.path().join("none")), 0);
+        fs::create_dir_all(folder.path().join("0/x/files")).unwrap();
+        fs::write(folder.path().join("0/id"), "12345").unwrap();
+        fs::write(folder.path().join("0/x/files/audio.wav"), vec![0; 1000]).unwrap();
+        assert_eq!(bytes_in(folder.path()), 1005);
     }
 
     #[test]

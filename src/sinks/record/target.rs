@@ -20,7 +20,10 @@ use url::Url;
 use self::objects::Objects;
 use crate::model::RecordingId;
 use crate::net::Network;
+use crate::zoom::app::OwnPlace;
 
+/// What a probe writes.
+const PROBE: &[u8] = b"rtmsd checks this place";
 /// The size of one read of a file.
 const READ_BYTES: usize = 64 * 1024;
 
@@ -58,6 +61,22 @@ pub enum TargetError {
     File(#[from] io::Error),
     #[error("{0}")]
     Objects(object_store::Error),
+}
+
+impl TargetError {
+    /// The kind of the error, in words without addresses or anything that the store said.
+    pub fn kind(&self) -> &'static str {
+        use object_store::Error as E;
+        match self {
+            Self::Missing => "what was written is not there",
+            Self::Taken => "another file has its name",
+            Self::File(_) => "the file system refuses it",
+            Self::Objects(E::NotFound { .. }) => "there is no such bucket or object",
+            Self::Objects(E::PermissionDenied { .. }) => "the credentials lack the permission",
+            Self::Objects(E::Unauthenticated { .. }) => "the credentials are refused",
+            Self::Objects(_) => "the store does not answer, or answers with an error",
+        }
+    }
 }
 
 /// A file's bytes.
@@ -118,6 +137,15 @@ impl Place {
         // Built once to find mistakes now, and again where TLS is set up.
         let tls = crate::tls::client_config(None).map_err(|_| PlaceError::Store)?;
         Target::open(&place, Access::Owner, &Network::direct(tls)).map(|_| place)
+    }
+
+    /// The place that an app sets for its recordings.
+    pub fn of_app(own: &OwnPlace) -> Result<Self, PlaceError> {
+        let option = |name: &str| {
+            let found = own.options.iter().find(|(option, _)| *option == name);
+            found.map(|(_, value)| value.expose().clone())
+        };
+        Self::parse(own.url.expose(), &option)
     }
 
     /// What names it in the store and in messages: the absolute folder, or the URL without credentials and query.
@@ -195,6 +223,18 @@ impl Target {
                 blocking(move || Ok(folder::is_free(&folder)?)).await
             }
             Self::Objects(objects) => objects.is_free(path).await,
+        }
+    }
+
+    /// Writes a small file, reads it back and deletes it. In a folder that does not exist yet, looks at the one in which it
+    /// would be made.
+    pub async fn probe(&self, name: &str) -> Result<(), TargetError> {
+        match self {
+            Self::Folder(folder, _) => {
+                let (folder, name) = (folder.clone(), name.to_owned());
+                blocking(move || Ok(folder::probe(&folder, &name)?)).await
+            }
+            Self::Objects(objects) => objects.probe(name).await,
         }
     }
 

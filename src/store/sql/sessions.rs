@@ -4,6 +4,9 @@ statements! {
     /// The newest applied migration.
     SCHEMA_VERSION = "SELECT MAX(version) FROM _sqlx_migrations";
 
+    /// Needs no table.
+    ONE = "SELECT CAST(1 AS BIGINT)";
+
     /// Finds or creates a session and locks it until the transaction ends.
     UPSERT_SESSION = "
         INSERT INTO sessions (id, product, id_key, instance_id, account_id, meeting_id, operator_id,

@@ -17,6 +17,8 @@ pub struct Health {
     pub groups: Vec<(&'static str, Vec<(&'static str, String)>)>,
     pub replicas: Vec<Replica>,
     pub started: Option<String>,
+    /// `None` for a viewer who may not run it.
+    pub doctor: Option<Doctor>,
 }
 
 impl Health {
@@ -41,6 +43,27 @@ pub struct Finding {
     pub app: Option<String>,
     pub what: String,
     pub todo: &'static str,
+}
+
+/// The checks of the daemon's surroundings.
+#[derive(Default)]
+pub struct Doctor {
+    pub is_running: bool,
+    /// When the last run began; `None` before the first one.
+    pub checked_at: Option<String>,
+    /// How many checks passed and failed, in words.
+    pub summary: String,
+    /// Findings first.
+    pub checks: Vec<Check>,
+}
+
+/// One check.
+pub struct Check {
+    pub mark: Mark,
+    pub id: &'static str,
+    pub subject: Option<String>,
+    pub seen: String,
+    pub todo: Option<String>,
 }
 
 /// A daemon that runs streams.

@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use super::{OAuthError, Tokens, User};
+use super::{OAuthError, RedirectAnswer, Tokens, UNSUPPORTED_GRANT, User};
 use crate::json::{self, Number};
 use crate::secret::Secret;
 
@@ -108,7 +108,7 @@ pub(super) fn read_refusal(status: u16, body: &[u8]) -> OAuthError {
         }
         "invalid_client" => OAuthError::Misconfigured("its client id or client secret is wrong"),
         "unsupported_grant_type" | "unauthorized_client" => {
-            OAuthError::Misconfigured("an app of its type may not ask for such a token")
+            OAuthError::Misconfigured(UNSUPPORTED_GRANT)
         }
         "invalid_grant" => OAuthError::Dead,
         "invalid_request" if reason.contains("token") || reason.contains("code") => {
@@ -118,6 +118,27 @@ pub(super) fn read_refusal(status: u16, body: &[u8]) -> OAuthError {
             OAuthError::Misconfigured("it does not understand the request")
         }
         _ => OAuthError::Failing(status),
+    }
+}
+
+/// What Zoom says of a redirect URL before it asks who the user is, as far as its answer can be understood. A refusal
+/// is JSON or a page with Zoom's words for it; anything else leads on to the sign-in.
+pub(super) fn read_redirect(status: u16, location: &str, body: &[u8]) -> RedirectAnswer {
+    let body = String::from_utf8_lossy(body);
+    // Spaces are %20 or + in an address.
+    let location = location.replace('+', " ").replace("%20", " ");
+    let says = |words: &str| {
+        [&*location, &*body].iter().any(|text| text.to_ascii_lowercase().contains(words))
+    };
+    if says("invalid redirect") || says("redirect uri mismatch") {
+        return RedirectAnswer::Mismatch;
+    }
+    if says("invalid client_id") || says("invalid client id") {
+        return RedirectAnswer::UnknownClient;
+    }
+    match status {
+        200..400 => RedirectAnswer::Accepted,
+        _ => RedirectAnswer::Unclear(status),
     }
 }
 
@@ -207,6 +228,26 @@ mod tests {
         for reason in ["Invalid authorization code s3cret", "s3cret token", "redirect s3cret"] {
             assert!(!refused(400, "invalid_request", reason).to_string().contains("s3cret"));
         }
+    }
+
+    #[test]
+    fn a_refused_redirect_url_is_recognized_by_zooms_words() {
+        let of = |status, location, body: &str| read_redirect(status, location, body.as_bytes());
+        let api = r#"{"status":false,"errorCode":4700, "errorMessage":"Invalid redirect url","result":null}"#;
+        for body in
+            [api, "<p>Invalid redirect: https://x.example/ (4,700)</p>", "Redirect URI mismatch."]
+        {
+            assert_eq!(of(200, "", body), RedirectAnswer::Mismatch, "{body}");
+        }
+        let elsewhere = "https://zoom.us/error?message=Invalid+redirect+url";
+        assert_eq!(of(302, elsewhere, ""), RedirectAnswer::Mismatch);
+        assert_eq!(of(400, "", "<h1>Invalid client_id</h1>"), RedirectAnswer::UnknownClient);
+        assert_eq!(
+            of(302, "https://zoom.us/oauth/signin?client_id=a", ""),
+            RedirectAnswer::Accepted
+        );
+        assert_eq!(of(200, "", "<h1>Sign in</h1>"), RedirectAnswer::Accepted);
+        assert_eq!(of(503, "", "<html>"), RedirectAnswer::Unclear(503));
     }
 
     #[test]

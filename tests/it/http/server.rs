@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use rtmsd::config::AppDefaults;
 use rtmsd::control::{self, Control};
+use rtmsd::doctor::{self, Doctor};
 use rtmsd::events::{Changes, Receiver};
 use rtmsd::http::auth::{
     ApiTokens, Browsers, Failures, OneTimeCodes, SessionLimits, TokenRegistry,
@@ -142,9 +143,8 @@ impl Default for Wiring {
     }
 }
 
-/// Recordings that never run.
-fn recordings(context: &Context, apps: &Apps, folder: &Path) -> Recordings {
-    let settings = record::Settings {
+fn record_settings(folder: &Path) -> record::Settings {
+    record::Settings {
         record: RecordSet::default(),
         received: MediaSet::default(),
         picture: MeetingPicture::Speaker,
@@ -156,8 +156,33 @@ fn recordings(context: &Context, apps: &Apps, folder: &Path) -> Recordings {
         access: Access::Owner,
         capture: CaptureMode::Off,
         capture_bytes: 1024 * 1024,
-    };
-    record::build(&settings, apps, context).expect("a folder").0
+    }
+}
+
+/// Recordings that never run.
+fn recordings(context: &Context, apps: &Apps, folder: &Path) -> Recordings {
+    record::build(&record_settings(folder), apps, context).expect("a folder").0
+}
+
+/// A doctor of a daemon at a URL where no server listens.
+fn doctor(store: &Store, apps: &Apps, folder: &Path, now_ms: fn() -> i64) -> Doctor {
+    let network = network();
+    Doctor::new(doctor::Settings {
+        public_url: "http://127.0.0.1:9".into(),
+        webhook_url: Arc::new(|app| format!("http://127.0.0.1:9/webhook/{}", app.name)),
+        webhook_tolerance_s: 300,
+        apps: apps.clone(),
+        database: Location::Sqlite(folder.join("rtmsd.sqlite")),
+        store: Some(store.clone()),
+        tokens: None,
+        recordings: record_settings(folder),
+        nats: None,
+        zoom: ZoomClient::new(&network, Metrics::default()),
+        network,
+        ca_file: None,
+        notes: Vec::new(),
+        now_ms,
+    })
 }
 
 fn live(context: &Context, stop: &CancellationToken) -> Live {
@@ -216,6 +241,7 @@ impl Server {
         let (control, installer) = zoom_side(&store, &wiring, &apps);
         let context = Context { now_ms, ..context(&store, Arc::clone(&hub), 1) };
         let recordings = recordings(&context, &apps, folder.path());
+        let doctor = doctor(&store, &apps, folder.path(), now_ms);
         let draining = CancellationToken::new();
         let live = live(&context, &draining);
         let targets = Targets::new(vec!["127.0.0.1".into()], true);
@@ -234,6 +260,7 @@ impl Server {
                 metrics.clone(),
             ),
             control,
+            doctor,
             webhooks,
             api_tokens: TokenRegistry::new(ApiTokens::parse(tokens).expect("tokens")),
             ticket_keys: TicketKeys::new(&ring()),

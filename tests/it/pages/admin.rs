@@ -201,6 +201,27 @@ async fn a_token_is_made_used_and_revoked() {
 }
 
 #[tokio::test]
+async fn an_administrator_runs_the_doctor_and_reads_what_to_do() {
+    let stage = Stage::without_zoom().await;
+    stage.sign_in(Scope::Admin).await;
+    stage.visit("/dashboard/health").await;
+    until(&stage, "the button is there", "document.querySelector('#doctor button')").await;
+    assert!(!seen(&stage, "document.querySelector('#doctor table')").await);
+    stage.browser.click("#doctor button").await;
+    until(
+        &stage,
+        "the checks are listed",
+        "document.querySelectorAll('#doctor tbody tr').length > 15",
+    )
+    .await;
+    // What is broken comes first, with what to do.
+    let first = "document.querySelector('#doctor tbody tr .mark').textContent === 'failed'";
+    assert!(seen(&stage, first).await);
+    assert!(seen(&stage, "document.querySelector('#doctor tbody strong')").await);
+    stage.check_here("health-doctor").await;
+}
+
+#[tokio::test]
 async fn the_page_of_the_health_finds_a_new_fault_by_itself() {
     let stage = Stage::open().await;
     stage.sign_in(Scope::Admin).await;

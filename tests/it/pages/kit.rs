@@ -46,6 +46,12 @@ impl Stage {
         Self::play(meeting(), &[]).await
     }
 
+    /// The same, and nothing answers in Zoom's place but the servers of the meeting.
+    pub(super) async fn without_zoom() -> Self {
+        let dead = "http://127.0.0.1:9";
+        Self::play(meeting(), &[("ZOOM_API_BASE_URL", dead), ("ZOOM_OAUTH_BASE_URL", dead)]).await
+    }
+
     /// The same, and its sound and text are recorded.
     pub(super) async fn recorded() -> Self {
         let record = [("RECORD", "audio,video,transcript")];

@@ -108,7 +108,8 @@ async fn answer(State(bucket): State<Arc<Bucket>>, request: Request) -> Response
             let keys: Vec<_> =
                 text.split("<Key>").skip(1).filter_map(|it| it.split("</Key>").next()).collect();
             keys.iter().for_each(|key| drop(objects.remove(*key)));
-            "<DeleteResult></DeleteResult>".into_response()
+            let deleted = keys.iter().map(|key| format!("<Deleted><Key>{key}</Key></Deleted>"));
+            format!("<DeleteResult>{}</DeleteResult>", deleted.collect::<String>()).into_response()
         }
         Method::DELETE => {
             objects.remove(&key);

@@ -85,7 +85,7 @@ fn a_daemon_that_is_well_has_no_finding() {
 fn each_fault_is_found_and_says_what_to_do() {
     let cases: [(&str, Fault); 20] = [
         ("store_unavailable", |it| it.store.ok = false),
-        ("store_slow", |it| it.store.latency_ms = Some(SLOW_STORE_MS)),
+        ("store_slow", |it| it.store.latency_ms = Some(250)),
         ("unreadable_rows", |it| it.store.unreadable_rows = 1),
         ("draining", |it| it.daemon.draining = true),
         ("part_restarted", |it| it.daemon.restarts = [("nats".to_owned(), 2)].into()),

@@ -1,14 +1,14 @@
 //! Recordings in a folder of this machine. All functions block. Existing files are never replaced.
 
-use std::fs::{self, DirBuilder, File, Permissions};
-use std::io::{self, Read};
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use rustix::io::Errno;
 
-use super::{Access, TargetError, missing_or_failed};
+use super::{Access, PROBE, TargetError, missing_or_failed};
 
 /// The size of one comparison of two files.
 const COMPARED_BYTES: usize = 128 * 1024;
@@ -54,6 +54,29 @@ pub(super) fn is_free(folder: &Path) -> io::Result<bool> {
         Ok(mut entries) => Ok(entries.next().is_none()),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(true),
         Err(error) => Err(error),
+    }
+}
+
+/// Writes a file in a folder, or in the nearest one above it that exists, reads it back and removes it.
+pub(super) fn probe(folder: &Path, name: &str) -> io::Result<()> {
+    let here = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+    let is_there = |folder: &&Path| folder.as_os_str().is_empty() || folder.exists();
+    let path = here.ancestors().find(is_there).unwrap_or(here).join(name);
+    let probed = write_and_read(&path);
+    // Also after an error: a part of it may be there.
+    match fs::remove_file(&path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => probed.and(Err(error)),
+        _ => probed,
+    }
+}
+
+fn write_and_read(path: &Path) -> io::Result<()> {
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+    file.write_all(PROBE)?;
+    file.sync_all()?;
+    match fs::read(path)? == PROBE {
+        true => Ok(()),
+        false => Err(io::Error::other("what was written is not what was read")),
     }
 }
 

@@ -5,6 +5,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use futures_util::stream::FuturesUnordered;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use object_store::aws::AmazonS3Builder;
@@ -183,6 +184,22 @@ impl Objects {
         let options = GetOptions { range, ..GetOptions::default() };
         let found = self.0.get_opts(&parse_path(path)?, options).await.map_err(target_error)?;
         Ok(found.into_stream().map_err(target_error).boxed())
+    }
+
+    /// Writes a small object, reads it back and deletes it.
+    pub async fn probe(&self, name: &str) -> Result<(), TargetError> {
+        let path = parse_path(name)?;
+        self.0.put(&path, super::PROBE.into()).await.map_err(target_error)?;
+        // As recordings are read.
+        let read =
+            async { self.get(name, 0..super::PROBE.len() as u64).await?.try_collect().await };
+        let read: Result<Vec<Bytes>, TargetError> = read.await;
+        // Before the result of the reading: nothing is left behind.
+        self.0.delete(&path).await.map_err(target_error)?;
+        match read?.concat() == super::PROBE {
+            true => Ok(()),
+            false => Err(TargetError::Missing),
+        }
     }
 
     pub async fn remove(&self, path: &str) -> Result<(), TargetError> {
