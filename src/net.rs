@@ -4,6 +4,7 @@
 mod certificate;
 mod dial;
 mod http_client;
+mod listen;
 pub mod proxy;
 pub mod public_addr;
 mod race;
@@ -19,6 +20,7 @@ use rustls::ClientConfig;
 
 pub use self::certificate::{Presented, Trust, Verifiers};
 pub use self::dial::{DialError, Target, Transport, WebSocket, delay_acks, describe};
+pub use self::listen::listen;
 use self::proxy::ProxyRules;
 pub use self::resolver::{Limits, ResolveError, Resolver};
 

@@ -18,7 +18,7 @@ use super::{print_error, start_logs};
 use crate::app::App;
 use crate::clock;
 use crate::config::Config;
-use crate::net::Resolver;
+use crate::net::{Resolver, listen};
 use crate::rtms::stream::Timings;
 use crate::seal::key_file;
 use crate::secret::Secret;
@@ -65,7 +65,7 @@ async fn try_run(args: DemoArgs, stop: CancellationToken) -> Result<(), String> 
     let listener = bind_listener(args.port).await?;
     let address = listener.local_addr().map_err(error_text)?;
     // Port 0: the simulator's URL is known before the daemon's settings are built, so no port is guessed.
-    let zoom = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.map_err(error_text)?;
+    let zoom = listen((Ipv4Addr::LOCALHOST, 0).into()).map_err(error_text)?;
     let zoom_url = format!("http://{}", zoom.local_addr().map_err(error_text)?);
     let secrets = Secrets::make();
     let token_key =

@@ -1,7 +1,8 @@
 //! The open connections: their limit, and which one closes to make room for a new one.
 //!
-//! A connection that holds a complete request keeps its slot while its client reads the answer. All others can lose
-//! theirs, and webhooks have slots of their own, so that no number of silent or slow clients blocks a webhook.
+//! A connection that holds a complete request keeps its slot while its client reads the answer, and a new one keeps its
+//! slot for a moment: its request may have come and not been read. All others can lose theirs, and webhooks have slots of
+//! their own, so that no number of silent or slow clients blocks a webhook.
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
@@ -14,7 +15,7 @@ use bytes::Bytes;
 use http_body_util::BodyExt;
 use hyper::body::Body as HttpBody;
 use tokio::sync::Notify;
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::watched_body::{Reading, Watched};
@@ -22,6 +23,8 @@ use super::watched_body::{Reading, Watched};
 /// What a connection is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Phase {
+    /// It has just opened, and nobody has looked for its request.
+    New,
     /// No complete request head has come since the connection opened or its last answer ended.
     Silent,
     /// The body of a request is being received.
@@ -30,10 +33,11 @@ enum Phase {
     Answering,
 }
 
-/// Slots beyond the limit for health checks only, so that a busy daemon is not mistaken for a dead one.
-const HEALTH_SLOTS: usize = 16;
-/// Slots beyond the limit for webhooks and health checks only.
-const WEBHOOK_SLOTS: usize = 64;
+/// Slots beyond the limit for webhooks and health checks only. A webhook in any slot is answered: Zoom would send a refused
+/// one again only after five minutes, and a burst waits in the kernel's backlog.
+const RESERVED_SLOTS: usize = 80;
+/// How long a connection keeps its slot without a request, when it is new and after an answer.
+const NEW_LIMIT: Duration = Duration::from_millis(250);
 /// How long a client may leave a part of its answer unread before its connection may be closed for another request. With
 /// parts of 64 KiB this is a rate of some 20 KiB a second, required only while slots are short.
 const STALL_LIMIT: Duration = Duration::from_secs(3);
@@ -43,6 +47,8 @@ pub(super) struct Connections {
     slots: usize,
     max_requests: usize,
     stall_limit: Duration,
+    /// How long a connection keeps its slot after an answer.
+    idle_limit: Duration,
     table: Mutex<Table>,
     /// Notified when a slot may have become free.
     freed: Notify,
@@ -62,6 +68,8 @@ struct Open {
     phase: Phase,
     /// The tick of its last change of phase.
     since: u64,
+    /// Until when it keeps its slot though it is silent.
+    kept_until: Instant,
     reading: Arc<Reading>,
     close: CancellationToken,
 }
@@ -69,13 +77,18 @@ struct Open {
 impl Connections {
     /// Creates slots for this many requests, plus those for webhooks and health checks.
     pub(super) fn new(max_requests: usize) -> Arc<Self> {
-        let slots = max_requests.saturating_add(WEBHOOK_SLOTS + HEALTH_SLOTS);
-        Self::with_slots(slots, max_requests, STALL_LIMIT)
+        let slots = max_requests.saturating_add(RESERVED_SLOTS);
+        Self::with_slots(slots, max_requests, STALL_LIMIT, NEW_LIMIT)
     }
 
-    fn with_slots(slots: usize, max_requests: usize, stall_limit: Duration) -> Arc<Self> {
+    fn with_slots(
+        slots: usize,
+        max_requests: usize,
+        stall_limit: Duration,
+        idle_limit: Duration,
+    ) -> Arc<Self> {
         let (table, freed) = (Mutex::default(), Notify::new());
-        Arc::new(Self { slots, max_requests, stall_limit, table, freed })
+        Arc::new(Self { slots, max_requests, stall_limit, idle_limit, table, freed })
     }
 
     /// Takes a slot for a connection from `peer`. If none is free, closes the connection with the lowest priority;
@@ -87,8 +100,8 @@ impl Connections {
             if let Some(slot) = self.try_enter(peer) {
                 return slot;
             }
-            // Nothing is notified when a client stalls.
-            let _ = timeout(self.stall_limit, freed).await;
+            // Nothing is notified when a client stalls, or has been silent for long enough.
+            let _ = timeout(self.stall_limit.min(NEW_LIMIT), freed).await;
         }
     }
 
@@ -102,14 +115,20 @@ impl Connections {
         let close = CancellationToken::new();
         let reading = Reading::new();
         let (kept, close_kept) = (Arc::clone(&reading), close.clone());
-        let entry =
-            Open { peer, phase: Phase::Silent, since: id, reading: kept, close: close_kept };
+        let entry = Open {
+            peer,
+            phase: Phase::New,
+            since: id,
+            kept_until: Instant::now(),
+            reading: kept,
+            close: close_kept,
+        };
         table.open.insert(id, entry);
         Some(Slot { id, peer, reading, close, connections: Arc::clone(self) })
     }
 
     fn set_phase(&self, id: u64, phase: Phase) {
-        self.lock().set_phase(id, phase);
+        self.lock().set_phase(id, phase, self.idle_limit);
         if phase != Phase::Answering {
             // `notify_one` keeps a permit if nobody waits, so the wake-up is not lost. The accept loop is the only
             // waiter.
@@ -117,19 +136,25 @@ impl Connections {
         }
     }
 
-    /// Which requests are still admitted. At the limit, closes the connection with the answer that has been unread longest.
-    fn overload(&self) -> Option<Overload> {
+    fn settle(&self, id: u64) {
+        let mut table = self.lock();
+        if table.open.get(&id).is_some_and(|open| open.phase == Phase::New) {
+            // It was silent all the time.
+            table.set_phase(id, Phase::Silent, Duration::ZERO);
+            self.freed.notify_one();
+        }
+    }
+
+    /// Whether as many requests as the limit are being answered. Then it closes the connection with the answer that has been
+    /// unread longest.
+    fn is_overloaded(&self) -> bool {
         let mut table = self.lock();
         if table.answering >= self.max_requests
             && let Some(victim) = longest_stalled(&table.open, self.stall_limit)
         {
             table.close(victim);
         }
-        // None below the limit. `answering` may exceed it, because webhooks and health checks are admitted beyond it.
-        match table.answering.checked_sub(self.max_requests)? {
-            0..WEBHOOK_SLOTS => Some(Overload::WebhooksOnly),
-            _ => Some(Overload::HealthOnly),
-        }
+        table.answering >= self.max_requests
     }
 
     fn lock(&self) -> MutexGuard<'_, Table> {
@@ -143,12 +168,13 @@ impl Table {
         self.ticks
     }
 
-    fn set_phase(&mut self, id: u64, phase: Phase) {
+    fn set_phase(&mut self, id: u64, phase: Phase, kept: Duration) {
         let since = self.tick();
         // The slot may have been given away already; a late change of phase must not bring it back.
         let Some(open) = self.open.get_mut(&id) else { return };
         let before = std::mem::replace(&mut open.phase, phase);
         open.since = since;
+        open.kept_until = Instant::now() + kept;
         // Subtracted first: the sum cannot underflow, because `before` was counted.
         self.answering -= usize::from(before == Phase::Answering);
         self.answering += usize::from(phase == Phase::Answering);
@@ -156,7 +182,7 @@ impl Table {
 
     fn remove(&mut self, id: u64) -> Option<Open> {
         // Through `set_phase`, so that `answering` no longer counts this connection.
-        self.set_phase(id, Phase::Silent);
+        self.set_phase(id, Phase::Silent, Duration::ZERO);
         self.open.remove(&id)
     }
 
@@ -175,15 +201,20 @@ fn longest_stalled(open: &HashMap<u64, Open>, limit: Duration) -> Option<u64> {
     stalls.filter(|(stall, _)| *stall >= limit).max().map(|(_, id)| id)
 }
 
-/// Picks the connection to close: silent ones before those with a partial request and those before stalled answers, then
-/// one from the address with the most connections, then the oldest.
+/// Picks the connection to close, which is not a new one: silent ones before those with a partial request and those before
+/// stalled answers, then one from the address with the most connections, then the oldest.
 fn least_worth(open: &HashMap<u64, Open>, stall_limit: Duration) -> Option<u64> {
     let mut shares: HashMap<IpAddr, usize> = HashMap::new();
     for connection in open.values() {
         *shares.entry(connection.peer).or_default() += 1;
     }
-    let closable = open.iter().filter(|(_, connection)| {
-        connection.phase != Phase::Answering || connection.reading.stalled_for() >= stall_limit
+    let now = Instant::now();
+    let closable = open.iter().filter(|(_, connection)| match connection.phase {
+        Phase::New => false,
+        // A client may have sent its next request before it can know that the connection closes.
+        Phase::Silent => connection.kept_until <= now,
+        Phase::Receiving => true,
+        Phase::Answering => connection.reading.stalled_for() >= stall_limit,
     });
     let worth = |(_, connection): &(&u64, &Open)| {
         // The derived order of `Phase` is the priority: silent, receiving, answering.
@@ -211,16 +242,23 @@ impl Slot {
         self.close.cancelled().await;
     }
 
+    /// Counts the connection as silent if no request comes within [`NEW_LIMIT`]. Poll this after what reads the request, so
+    /// that on a busy runtime a request that has come is read first.
+    pub(super) async fn settle(&self) {
+        sleep(NEW_LIMIT).await;
+        self.connections.settle(self.id);
+    }
+
     /// Starts a request when its head has arrived; tracks the body of the request and of its answer.
     pub(super) fn request(&self, body: &impl HttpBody) -> Request {
         let phase = if body.is_end_stream() { Phase::Answering } else { Phase::Receiving };
         // A connection may end its answer before it asks for another frame.
         self.reading.wants_frame();
         // Before `set_phase`: this request does not count towards its own limit.
-        let overload = self.connections.overload();
+        let is_overload = self.connections.is_overloaded();
         self.connections.set_phase(self.id, phase);
         let (reading, connections) = (Arc::clone(&self.reading), Arc::clone(&self.connections));
-        Request { id: self.id, overload, reading, connections }
+        Request { id: self.id, is_overload, reading, connections }
     }
 }
 
@@ -235,24 +273,20 @@ impl Drop for Slot {
 /// A request that is being received or answered. When it is dropped, its connection counts as silent again.
 pub(super) struct Request {
     id: u64,
-    overload: Option<Overload>,
+    is_overload: bool,
     reading: Arc<Reading>,
     connections: Arc<Connections>,
 }
 
-/// Marks a request that came when as many as the limit were being answered.
+/// Marks a request that came when as many as the limit were being answered: there is a slot if it is a webhook or a
+/// health check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Overload {
-    /// There is a slot if it is a webhook or a health check.
-    WebhooksOnly,
-    /// There is a slot if it is a health check.
-    HealthOnly,
-}
+pub(super) struct Overload;
 
 impl Request {
     /// None when fewer requests than the limit were being answered when this one came.
     pub(super) fn overload(&self) -> Option<Overload> {
-        self.overload
+        self.is_overload.then_some(Overload)
     }
 
     /// Wraps the request's body to notice when it is complete.
@@ -267,6 +301,13 @@ impl Request {
         let (id, connections) = (self.id, Arc::clone(&self.connections));
         let whole = move || connections.set_phase(id, Phase::Answering);
         Body::new(Watched::new(body.map_err(axum::Error::new), whole))
+    }
+
+    /// Whether the connection should end with this answer, because slots are short. A client that learns this from the
+    /// answer sends nothing more on it; one whose connection is closed later may lose its next request.
+    pub(super) fn is_last(&self) -> bool {
+        let open = self.connections.lock().open.len();
+        open >= self.connections.slots / 4 * 3
     }
 
     /// Wraps the answer's body; the request ends with it.

@@ -53,12 +53,7 @@ impl Observer {
     /// Whether there is no place for a request to this route.
     fn is_refused(&self, overload: Option<Overload>, route: &str) -> bool {
         let is_webhook = || self.webhook_paths.iter().any(|path| path == route);
-        match overload {
-            None => false,
-            Some(_) if is_probe(route) => false,
-            Some(Overload::WebhooksOnly) => !is_webhook(),
-            Some(Overload::HealthOnly) => true,
-        }
+        overload.is_some() && !is_probe(route) && !is_webhook()
     }
 }
 

@@ -1,6 +1,7 @@
 //! The accept loop, with bounds on connections, headers, waits and the shutdown.
 
 use std::convert::Infallible;
+use std::future::pending;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
@@ -8,6 +9,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::http::header::CONNECTION;
+use axum::http::{HeaderValue, StatusCode};
 use axum::response::Response;
 use hyper::Request;
 use hyper::body::Incoming;
@@ -15,7 +18,7 @@ use hyper::server::conn::http1;
 use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
-use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -29,8 +32,6 @@ const MAX_HEADERS: usize = 64;
 /// The limit of a body's buffer, and of the request line plus all headers while they are incomplete. hyper reads at most
 /// as much again before it checks, so a head of up to twice this size is admitted.
 const MAX_BUFFER_BYTES: usize = 32 * 1024;
-/// The most connections that wait to be accepted; the kernel's default limit (`net.core.somaxconn`).
-const BACKLOG: u32 = 4096;
 /// The pause when the process has no file descriptor left for another connection.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 
@@ -63,16 +64,6 @@ impl Default for Limits {
             grace: Duration::from_secs(5),
         }
     }
-}
-
-/// Binds a TCP socket with a backlog that holds a burst of connections: with tokio's default, SYNs are dropped and
-/// retried a second later.
-pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
-    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
-    // A restart can bind at once, while connections of the previous process are in TIME_WAIT.
-    socket.set_reuseaddr(true)?;
-    socket.bind(address)?;
-    socket.listen(BACKLOG)
 }
 
 /// Serves until `stop`, then lets running requests finish within the grace and cuts the rest.
@@ -139,8 +130,15 @@ async fn serve_connection(
             serve_requests(socket, &slot, router, limits, &stop).await;
         }
     };
+    let settle = async {
+        slot.settle().await;
+        pending::<()>().await;
+    };
     tokio::select! {
+        // Biased: a request that has come is read before the connection counts as silent.
+        biased;
         () = talk => {}
+        () = settle => {}
         () = slot.lost() => tracing::debug!("closed a silent or slow connection for a new request"),
     }
 }
@@ -194,7 +192,10 @@ async fn respond_bounded(
         request.extensions_mut().insert(overload);
     }
     // `call` never fails: the router's error is `Infallible`, and errors are responses.
-    let response = router.call(request).await?;
+    let mut response = router.call(request).await?;
+    if progress.is_last() && response.status() != StatusCode::SWITCHING_PROTOCOLS {
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    }
     Ok(response.map(|body| progress.answer(body)))
 }
 

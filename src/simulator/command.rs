@@ -7,13 +7,13 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 use serde::Deserialize;
 use serde_json::json;
-use tokio::net::TcpListener;
 use url::Url;
 
 use super::{
     Consent, Duplicates, Events, OAuthSettings, Quirk, Report, Script, Settings, Simulator,
     SimulatorError, Start, Timings, Validation, ZoomApp,
 };
+use crate::net::listen;
 use crate::secret::Secret;
 
 /// The most that Zoom's clock may differ: a year.
@@ -252,7 +252,7 @@ pub async fn command(
     let (settings, port) = args.settings()?;
     let seed = settings.seed;
     // Loopback only: the simulator's API needs no credentials.
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await?;
+    let listener = listen((Ipv4Addr::LOCALHOST, port).into())?;
     let simulator = super::start(settings, listener).await?;
     println!("{}", ready_line(&simulator, seed));
     tokio::select! {

@@ -28,6 +28,7 @@ use super::webhook::WebhookSender;
 use super::{Settings, SimulatorError, TlsFiles, Validation, ZoomApp, lock};
 use crate::capture::reader::{CaptureError, Reader};
 use crate::clock;
+use crate::net::listen;
 
 /// The most open connections.
 const MAX_CONNECTIONS: usize = 256;
@@ -119,8 +120,8 @@ pub async fn replay(
     if !plan.links.values().flatten().any(|life| life.answered.is_some()) {
         return Err(ReplayError::Empty);
     }
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, settings.port));
-    let listener = listener.await.map_err(SimulatorError::Io)?;
+    let listener =
+        listen((Ipv4Addr::LOCALHOST, settings.port).into()).map_err(SimulatorError::Io)?;
     let port = listener.local_addr().map_err(SimulatorError::Io)?.port();
     let tls =
         settings.tls_dir.as_deref().map(|folder| TlsFiles::ensure(folder, &settings.tls_host));

@@ -269,7 +269,15 @@ impl WebhookSender {
             Ok(response) if response.status().is_success() => Outcome::Delivered,
             Ok(response) if response.status().is_server_error() => Outcome::Failed,
             Ok(_) => Outcome::GivenUp,
-            Err(_) => Outcome::Failed,
+            Err(error) => {
+                let cause = if error.is_timeout() { "no answer in time" } else { "no connection" };
+                tracing::warn!(
+                    event = event.name,
+                    cause,
+                    "a webhook was not delivered; it is sent again later"
+                );
+                Outcome::Failed
+            }
         };
         let mut report = lock(&self.report);
         report.attempts += 1;

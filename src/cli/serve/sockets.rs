@@ -9,7 +9,7 @@ use rustix::net::sockopt::socket_acceptconn;
 use tokio::net::TcpListener;
 
 use crate::config::Config;
-use crate::http::server;
+use crate::net;
 
 /// The number of the first socket that is passed.
 const FIRST: RawFd = 3;
@@ -72,8 +72,7 @@ fn beside(
 }
 
 fn listen(address: SocketAddr, setting: &str) -> Result<TcpListener, String> {
-    server::listen(address)
-        .map_err(|error| format!("cannot listen on {address} ({setting}): {error}"))
+    net::listen(address).map_err(|error| format!("cannot listen on {address} ({setting}): {error}"))
 }
 
 /// The default of PUBLIC_URL and `rtmsd health` use PORT.

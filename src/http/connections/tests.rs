@@ -10,12 +10,15 @@ fn address(last: u8) -> IpAddr {
     Ipv4Addr::new(192, 0, 2, last).into()
 }
 
+/// A connection that has been open for a while.
 fn enter(connections: &Arc<Connections>, last: u8) -> Option<Slot> {
-    connections.try_enter(address(last))
+    let slot = connections.try_enter(address(last))?;
+    connections.settle(slot.id);
+    Some(slot)
 }
 
 fn with_slots(slots: usize, max_requests: usize) -> Arc<Connections> {
-    Connections::with_slots(slots, max_requests, STALL_LIMIT)
+    Connections::with_slots(slots, max_requests, STALL_LIMIT, Duration::ZERO)
 }
 
 fn is_lost(slot: &Slot) -> bool {
@@ -98,26 +101,61 @@ fn requests_beyond_the_limit_are_known_while_they_last() {
     let within = first.request(&Empty::<Bytes>::new());
     assert_eq!(within.overload(), None);
     let beyond = second.request(&Empty::<Bytes>::new());
-    assert_eq!(beyond.overload(), Some(Overload::WebhooksOnly));
+    assert_eq!(beyond.overload(), Some(Overload));
     drop((beyond, first, within));
     assert_eq!(second.request(&Empty::<Bytes>::new()).overload(), None);
 }
 
 #[test]
-fn webhooks_have_places_beyond_the_limit_and_health_checks_beyond_those() {
+fn webhooks_and_health_checks_have_slots_beyond_the_limit() {
     let connections = Connections::new(2);
-    let busy: Vec<_> = (0..2 + WEBHOOK_SLOTS + HEALTH_SLOTS)
+    let busy: Vec<_> = (0..2 + RESERVED_SLOTS)
         .map(|_| {
             let slot = enter(&connections, 1).unwrap();
             (slot.request(&Empty::<Bytes>::new()), slot)
         })
         .collect();
-    let count =
-        |overload| busy.iter().filter(|(request, _)| request.overload() == overload).count();
-    assert_eq!(count(None), 2);
-    assert_eq!(count(Some(Overload::WebhooksOnly)), WEBHOOK_SLOTS);
-    assert_eq!(count(Some(Overload::HealthOnly)), HEALTH_SLOTS);
+    let beyond = busy.iter().filter(|(request, _)| request.overload().is_some()).count();
+    assert_eq!(beyond, RESERVED_SLOTS);
     assert!(enter(&connections, 1).is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_new_connection_keeps_its_slot_until_its_request_could_be_read() {
+    let connections = with_slots(1, 1);
+    let new = connections.try_enter(address(1)).unwrap();
+    assert!(connections.try_enter(address(1)).is_none());
+    new.settle().await;
+    assert!(connections.try_enter(address(1)).is_some());
+    assert!(is_lost(&new));
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_an_answer_a_connection_keeps_its_slot_for_a_moment() {
+    let connections = Connections::with_slots(1, 1, STALL_LIMIT, NEW_LIMIT);
+    let idle = enter(&connections, 1).unwrap();
+    drop(idle.request(&Empty::<Bytes>::new()));
+    assert!(connections.try_enter(address(1)).is_none(), "its next request may be under way");
+    sleep(NEW_LIMIT).await;
+    assert!(connections.try_enter(address(1)).is_some());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_with_a_request_is_not_silent_after_a_while() {
+    let connections = with_slots(1, 1);
+    let busy = connections.try_enter(address(1)).unwrap();
+    let _request = busy.request(&Empty::<Bytes>::new());
+    busy.settle().await;
+    assert!(connections.try_enter(address(1)).is_none());
+}
+
+#[test]
+fn an_answer_ends_its_connection_when_slots_are_short() {
+    let connections = with_slots(8, 8);
+    let slots: Vec<_> = (0..5).map(|_| enter(&connections, 1).unwrap()).collect();
+    assert!(!slots[0].request(&Empty::<Bytes>::new()).is_last());
+    let sixth = enter(&connections, 1).unwrap();
+    assert!(sixth.request(&Empty::<Bytes>::new()).is_last());
 }
 
 /// Two frames, the first of which is taken and left unread.
@@ -131,7 +169,7 @@ async fn stalled(slot: &Slot) -> Body {
 
 #[tokio::test]
 async fn a_stalled_answer_makes_room_for_a_request_and_one_that_waits_for_us_does_not() {
-    let connections = Connections::with_slots(9, 2, Duration::from_millis(50));
+    let connections = Connections::with_slots(9, 2, Duration::from_millis(50), Duration::ZERO);
     let slot = || enter(&connections, 1).unwrap();
     let (stalls, waits, new) = (slot(), slot(), slot());
     let _unread = stalled(&stalls).await;
@@ -146,7 +184,7 @@ async fn a_stalled_answer_makes_room_for_a_request_and_one_that_waits_for_us_doe
 
 #[tokio::test]
 async fn a_request_on_a_connection_that_had_an_answer_before_is_not_stalled() {
-    let connections = Connections::with_slots(9, 1, Duration::from_millis(20));
+    let connections = Connections::with_slots(9, 1, Duration::from_millis(20), Duration::ZERO);
     let (kept_alive, new) = (enter(&connections, 1).unwrap(), enter(&connections, 1).unwrap());
     drop(stalled(&kept_alive).await);
     tokio::time::sleep(Duration::from_millis(30)).await;
@@ -157,7 +195,7 @@ async fn a_request_on_a_connection_that_had_an_answer_before_is_not_stalled() {
 
 #[tokio::test]
 async fn a_stalled_answer_makes_room_for_a_connection() {
-    let connections = Connections::with_slots(1, 1, Duration::from_millis(50));
+    let connections = Connections::with_slots(1, 1, Duration::from_millis(50), Duration::ZERO);
     let stalls = enter(&connections, 1).unwrap();
     let _unread = stalled(&stalls).await;
     assert!(enter(&connections, 2).is_none());

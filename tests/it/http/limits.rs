@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use rtmsd::http::server::Limits;
 use rtmsd::model::EntryBody;
 use rtmsd::zoom::app::Quotas;
@@ -120,6 +121,20 @@ async fn silent_connections_keep_no_webhook_out() {
     let _silent = crowd(&server, b"").await;
     assert_eq!(server.webhook(b"{\"event\":\"x\"}").await.status, 200);
     assert_eq!(server.get("/health/live").await.status, 200);
+}
+
+#[tokio::test]
+async fn a_burst_of_more_webhooks_than_slots_is_answered_whole() {
+    let server = crowded().await;
+    let posts = (0..5 * CROWD).map(|number| {
+        let server = &server;
+        async move {
+            let body = format!("{{\"event\":\"x\",\"number\":{number}}}");
+            server.webhook(body.as_bytes()).await.status
+        }
+    });
+    let statuses = join_all(posts).await;
+    assert!(statuses.iter().all(|status| *status == 200), "{statuses:?}");
 }
 
 #[tokio::test]
