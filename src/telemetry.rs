@@ -8,9 +8,10 @@ mod traces;
 use std::io::{self, IsTerminal};
 use std::sync::OnceLock;
 
-use tracing_subscriber::filter::{FilterExt, filter_fn};
+use tracing_log::AsLog;
+use tracing_subscriber::filter::{FilterExt, LevelFilter, filter_fn};
 use tracing_subscriber::fmt::format::JsonFields;
-use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::layer::{Filter, SubscriberExt};
 use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 use tracing_subscriber::{EnvFilter, Layer, fmt, reload};
 
@@ -100,18 +101,26 @@ pub fn init(settings: &LogSettings, traces: Option<&TraceSettings>) -> Result<()
         true => lines.boxed(),
         false => lines.fmt_fields(JsonFields::new()).event_format(JsonLine).boxed(),
     };
-    let is_logged = filter_fn(|metadata| metadata.target() != TRACES);
     tracing_subscriber::registry()
         .with(traces.and_then(traces::layer))
-        .with(lines.with_filter(filter.and(is_logged)))
+        .with(lines.with_filter(without_traces(filter)))
         .try_init()?;
     let control = LogControl::new(settings.clone(), move |filter| {
         // Fails only if the log has ended.
         let _ = handle.reload(filter);
+        tracing_log::log::set_max_level(LevelFilter::current().as_log());
     });
     // The log is that of the process, and was not started before.
     let _ = CONTROL.set(control);
     Ok(())
+}
+
+/// The filter without the spans and events that are only for traces. It keeps the filter's level: without one, the `log`
+/// crate would build each of the dozens of records that the WebSocket crates have for a message, only for this filter to
+/// drop it.
+fn without_traces<S>(filter: impl Filter<S>) -> impl Filter<S> {
+    let is_logged = filter_fn(|metadata| metadata.target() != TRACES);
+    filter.and(is_logged.with_max_level_hint(LevelFilter::TRACE))
 }
 
 static CONTROL: OnceLock<LogControl> = OnceLock::new();
@@ -123,7 +132,17 @@ pub fn log_control() -> LogControl {
 
 #[cfg(test)]
 mod tests {
+    use tracing_subscriber::Registry;
+
     use super::*;
+
+    #[test]
+    fn records_below_the_level_are_not_built() {
+        let settings = LogSettings { level: "warn".to_owned(), ..LogSettings::default() };
+        let (filter, _handle) = reload::Layer::<_, Registry>::new(settings.filter());
+        let hint = Filter::<Registry>::max_level_hint(&without_traces(filter));
+        assert_eq!(hint, Some(LevelFilter::WARN));
+    }
 
     #[test]
     fn no_filter_raises_the_level_of_a_crate_that_logs_connection_content() {
