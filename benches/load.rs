@@ -6,6 +6,7 @@
 //!     cargo bench --bench load -- --streams 1000 --only rtmsd
 //!     cargo bench --bench load -- --streams 20 --subscribers 10 --format binary --only rtmsd
 //!     cargo bench --bench load -- --only rtmsd --set RECORD=audio
+//!     cargo bench --bench load -- --streams 20 --programs 10 --only rtmsd
 //!
 //! A soak cuts links and lets consumers come and go, and shows whether memory stays flat:
 //!
@@ -28,6 +29,8 @@ mod bare;
 mod cost;
 #[path = "load/process.rs"]
 mod process;
+#[path = "load/programs.rs"]
+mod programs;
 #[path = "load/receiver.rs"]
 mod receiver;
 #[path = "load/round.rs"]
@@ -75,6 +78,9 @@ struct Args {
     /// What they ask for: json, binary or twilio
     #[arg(long, default_value = "binary")]
     format: String,
+    /// Programs behind relays, for each stream's audio, which read in this process; measured after the rest
+    #[arg(long, default_value_t = 0)]
+    programs: u32,
     /// Count what a message costs under callgrind, and fail if it is more than what is checked in
     #[arg(long)]
     cost: bool,
@@ -89,6 +95,9 @@ struct Args {
     bare_reader: Option<u16>,
     #[arg(long, hide = true, requires = "bare_reader")]
     folder: Option<PathBuf>,
+    /// Be the process that only writes, at this port
+    #[arg(long, hide = true)]
+    bare_writer: Option<u16>,
     /// Given by cargo bench
     #[arg(long, hide = true)]
     bench: bool,
@@ -111,6 +120,10 @@ async fn main() -> ExitCode {
     rlimit::increase_nofile_limit(u64::MAX).expect("the limit of open files can be raised");
     if let (Some(port), Some(folder)) = (args.bare_reader, &args.folder) {
         bare::run(port, folder).await;
+        return ExitCode::SUCCESS;
+    }
+    if let Some(port) = args.bare_writer {
+        programs::write_bare(&args, port).await;
         return ExitCode::SUCCESS;
     }
     if let Some(seed) = args.soak {

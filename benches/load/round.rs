@@ -4,16 +4,17 @@ use std::net::Ipv4Addr;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use rtmsd::net::listen;
 use rtmsd::secret::Secret;
 use rtmsd::simulator::{self, Report, Script, Settings, Simulator, StreamReport, ZoomApp};
 use tempfile::TempDir;
-use tokio::net::TcpListener;
 use tokio::process::Child;
 use tokio::time::sleep;
 
 use crate::Args;
 use crate::account;
 use crate::process::{cpu_us, resident_kb};
+use crate::programs::{self, Programs};
 use crate::receiver::{CLIENT_ID, CLIENT_SECRET, Receiver, SECRET_TOKEN, free_port};
 use crate::subscribers::{self, Subscribers};
 
@@ -66,10 +67,13 @@ pub(crate) struct Round {
     /// How long each answer to a keep-alive took, in order.
     pub(crate) keep_alives_us: Vec<u64>,
     pub(crate) subscribers: Option<Subscribers>,
+    pub(crate) programs: Option<Programs>,
     pub(crate) sent: u64,
     /// What the daemon counted; the other receivers count nothing.
     pub(crate) received: Option<u64>,
     pub(crate) breaches: u64,
+    /// Webhooks that the receiver refused or did not answer within 3 s. They are sent again after five minutes.
+    pub(crate) failed_webhooks: u64,
 }
 
 /// A window in which nothing changes: how much CPU the receiver took, and how many messages it was sent.
@@ -94,6 +98,13 @@ impl Round {
             }
             _ => None,
         };
+        let programs = match receiver {
+            Receiver::Daemon(_) if args.programs > 0 => {
+                let streams = zoom.report().streams;
+                Some(programs::measure(args, &streams, (port, pid), &window).await)
+            }
+            _ => None,
+        };
         let report = zoom.shutdown().await;
         let received = match receiver {
             Receiver::Daemon(_) => Some(account::received(port).await.into_values().sum()),
@@ -108,9 +119,11 @@ impl Round {
             kb_a_stream: loaded_kb.saturating_sub(idle_kb) as f64 / f64::from(args.streams),
             keep_alives_us,
             subscribers,
+            programs,
             sent: sent(&report),
             received,
             breaches: report.breaches,
+            failed_webhooks: report.webhooks.failed_attempts + report.webhooks.given_up,
         }
     }
 
@@ -149,7 +162,7 @@ async fn start_zoom(args: &Args, meetings: u32, tls_dir: &Path, webhook_url: Str
         tls_dir: Some(tls_dir.to_owned()),
         ..Settings::default()
     };
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a free port");
+    let listener = listen((Ipv4Addr::LOCALHOST, 0).into()).expect("a free port");
     simulator::start(settings, listener).await.expect("the simulator starts")
 }
 

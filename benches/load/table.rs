@@ -13,7 +13,7 @@ pub(crate) struct Column {
 type Figure = fn(&Round) -> Option<f64>;
 
 /// Name, how many decimals, and the figure. Less is better in each.
-const FIGURES: [(&str, usize, Figure); 10] = [
+const FIGURES: [(&str, usize, Figure); 13] = [
     ("all live after, s", 1, |round| round.live_after.map(|after| after.as_secs_f64())),
     ("CPU a message, µs", 1, |round| Some(round.cpu_us_a_message)),
     ("memory a stream, kB", 0, |round| Some(round.kb_a_stream)),
@@ -24,6 +24,9 @@ const FIGURES: [(&str, usize, Figure); 10] = [
     ("CPU a delivered frame, µs", 1, |round| Some(round.subscribers.as_ref()?.cpu_us_a_frame)),
     ("frame to consumer, p50, ms", 1, |round| Some(round.subscribers.as_ref()?.late_p50_ms)),
     ("frame to consumer, p99, ms", 1, |round| Some(round.subscribers.as_ref()?.late_p99_ms)),
+    ("CPU a relayed frame, µs", 1, |round| Some(round.programs.as_ref()?.cpu_us_a_frame)),
+    ("CPU a bare write, µs", 1, |round| Some(round.programs.as_ref()?.bare_us_a_frame)),
+    ("memory a program, kB", 0, |round| Some(round.programs.as_ref()?.kb_a_program)),
 ];
 
 /// Medians of the rounds, and in brackets the smallest and the largest value.
@@ -48,9 +51,10 @@ pub(crate) fn print(args: &Args, columns: &[Column]) {
 /// What one round of a receiver gave, for people who wait.
 pub(crate) fn print_round(receiver: &Receiver, round: &Round, streams: u32) {
     println!(
-        "{}: {} of {streams} live, {:.0} messages a second, {:.1} µs a message, {:.0} kB a stream, {} breaches",
+        "{}: {} of {streams} live ({} webhooks failed), {:.0} messages a second, {:.1} µs a message, {:.0} kB a stream, {} breaches",
         receiver.name(),
         round.live,
+        round.failed_webhooks,
         round.messages_a_second,
         round.cpu_us_a_message,
         round.kb_a_stream,
@@ -60,6 +64,12 @@ pub(crate) fn print_round(receiver: &Receiver, round: &Round, streams: u32) {
         println!(
             "    {} consumers, {:.0} frames a second delivered",
             subscribers.count, subscribers.delivered_a_second
+        );
+    }
+    if let Some(programs) = &round.programs {
+        println!(
+            "    {} programs a stream, {:.0} frames a second relayed",
+            programs.count, programs.relayed_a_second
         );
     }
 }
