@@ -4,7 +4,7 @@ mod announcements;
 mod apps;
 mod backup;
 mod binary;
-mod capture;
+pub(crate) mod capture;
 mod chaos;
 mod crash;
 mod crowd;

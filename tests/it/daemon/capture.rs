@@ -2,6 +2,6 @@
 
 mod check;
 mod content;
-mod kit;
+pub(crate) mod kit;
 mod reference;
 mod replay;

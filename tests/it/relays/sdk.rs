@@ -5,14 +5,19 @@ use std::net::TcpListener as StdListener;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use rtmsd::simulator::MeetingAction;
+use rtmsd::secret::Secret;
+use rtmsd::simulator::{MeetingAction, ReplaySettings, ZoomApp, replay};
 use serde_json::Value;
 use tokio::process::Command;
 use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
 
 use super::front::Front;
 use super::kit::{Print, assert_same, description, home, remembering, sent_frames};
-use crate::support::kit::{Api, Home, Scene, TIMEOUT, TestDaemon, endless, eventually, zoom};
+use crate::daemon::capture::kit::{capturing, stored, write};
+use crate::support::kit::{
+    Api, Home, Scene, TIMEOUT, TestDaemon, chatter, endless, eventually, script, zoom,
+};
 use crate::support::process::Process;
 
 const PYTHON: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/target/python/bin/python");
@@ -219,4 +224,41 @@ async fn the_sdk_comes_back_by_itself_to_a_restarted_daemon() {
     let all: BTreeSet<String> = page.texts().iter().map(|text| (*text).to_owned()).collect();
     assert_eq!(lines, all);
     zoom.close_clean().await;
+}
+
+/// A bug report's file, played by `rtmsd replay` over TLS to a program that knows nothing of rtmsd.
+#[tokio::test]
+async fn the_sdk_takes_a_replay_for_zoom() {
+    let home = capturing("all").set("MEDIA_TYPES", "audio,transcript");
+    let settings = remembering(zoom(script(chatter(20, 100), 3_000)));
+    let scene = Scene::open(home, settings).await;
+    let page = scene.log.over().await;
+    let sent = sent_frames(&scene, "audio").await;
+    let file = stored(scene.daemon.api(), scene.log.session_id()).await;
+    let path = write(scene.home.folder(), &file);
+    let tls = scene.home.folder().join("tls");
+    let program = Sdk::listen("replay", &scene.home).await;
+    let settings = ReplaySettings {
+        app: ZoomApp {
+            client_id: "replayClient".to_owned(),
+            client_secret: Secret::new("replaySecret".to_owned()),
+            secret_token: Secret::new("replayToken".to_owned()),
+            webhook_url: Some(format!("http://127.0.0.1:{}/", program.port)),
+        },
+        skip_url_validation: true,
+        speed: 1.0,
+        shifts_times: false,
+        port: 0,
+        tls_dir: Some(tls),
+        tls_host: "localhost".to_owned(),
+    };
+    let report = replay(&path, settings, CancellationToken::new(), |_| {}).await.unwrap();
+    assert_eq!(report.refused, 0, "{report:?}");
+    program.said_once("left").await;
+    assert_eq!(program.lines(), page.texts(), "{report:?}");
+    // The SDK drops what it has not handled when it learns of the end.
+    let frames = program.frames();
+    assert!(frames.len() + 25 >= sent.len(), "{} of {} frames", frames.len(), sent.len());
+    assert_same(&frames, &sent[..frames.len()]);
+    scene.zoom.close_clean().await;
 }

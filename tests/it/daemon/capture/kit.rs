@@ -15,12 +15,12 @@ use crate::support::kit::{Api, Home, Log, Page};
 pub(super) const FILE: &str = "1-capture.jsonl.gz";
 
 /// A daemon that captures and records nothing else.
-pub(super) fn capturing(mode: &str) -> Home {
+pub(crate) fn capturing(mode: &str) -> Home {
     Home::sqlite().set("CAPTURE", mode)
 }
 
 /// The capture of the session's only stream, once it is stored.
-pub(super) async fn stored(api: Api, session_id: &str) -> Vec<u8> {
+pub(crate) async fn stored(api: Api, session_id: &str) -> Vec<u8> {
     let recording = recorded(api, session_id, "stored").await;
     assert!(recording.names().contains(&FILE), "{:?}", recording.names());
     recording.checked().await.remove(FILE).unwrap()
@@ -94,7 +94,7 @@ pub(super) async fn assert_same(file: &[u8], api: Api, log: &Log) -> Page {
     page
 }
 
-pub(super) fn write(folder: &Path, file: &[u8]) -> PathBuf {
+pub(crate) fn write(folder: &Path, file: &[u8]) -> PathBuf {
     let path = folder.join("capture.jsonl.gz");
     std::fs::write(&path, file).unwrap();
     path
