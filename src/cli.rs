@@ -1,8 +1,10 @@
 //! The command line: parses the arguments, reads the settings and runs the command.
 
 mod backup;
+mod client;
 mod demo;
 mod doctor;
+mod entry_line;
 mod first_start;
 mod health;
 mod manifest;
@@ -69,12 +71,15 @@ enum Command {
     RotateKeys,
     /// Ask the daemon on this machine whether it is ready, then exit
     Health,
+    #[command(flatten)]
+    Client(client::Call),
 }
 
 /// The exit code for invalid settings.
 const EXIT_SETTINGS: u8 = 2;
 
-/// Runs the command. Prints errors; the exit code is 0 for success, 2 for invalid settings, else 1.
+/// Runs the command. Prints errors; the exit code is 0 for success, 2 for invalid settings, else 1. Those that ask a daemon
+/// exit with 3 when none answers.
 pub async fn run(cli: Cli) -> ExitCode {
     let stop = CancellationToken::new();
     // Before the command: a signal while it starts up must not kill the process halfway.
@@ -84,6 +89,10 @@ pub async fn run(cli: Cli) -> ExitCode {
         Command::Simulate(args) => run_simulator(args, stop).await,
         Command::Replay(args) => replay::run(args, stop).await,
         Command::Health => ask_health().await,
+        Command::Client(call) => {
+            let source = settings_source();
+            client::run(&call, &|name: &str| source.lookup(name), stop).await
+        }
         Command::Serve => to_serve(async |config| serve::run(config, stop.clone()).await).await,
         Command::Migrate => with_config(run_migrations).await,
         Command::Backup(args) => {

@@ -50,6 +50,7 @@ pub use self::read::{ConfigErrors, Mistake};
 pub use self::relays::RelaySettings;
 pub use self::reread::Fingerprint;
 pub use self::source::Source;
+pub use self::value_files::read_value;
 pub use self::variables::{SECTIONS, Section, Variable, variables};
 pub use self::webhooks::WebhookSettings;
 
@@ -225,6 +226,23 @@ pub fn store_location(lookup: impl Fn(&str) -> Option<String>) -> Result<Locatio
     let mut read = Reader::new(&lookup);
     let location = read_database(&mut read);
     read.finish(location)
+}
+
+/// The port and the data folder of a daemon with these settings.
+pub fn local_daemon(
+    lookup: impl Fn(&str) -> Option<String>,
+) -> Result<(u16, PathBuf), ConfigErrors> {
+    let mut read = Reader::new(&lookup);
+    let address = server::listen_address(&mut read);
+    let folder = data_dir(&mut read);
+    read.finish(address.map(|address| (address.port(), folder)))
+}
+
+/// Reads only the settings of the proxy.
+pub fn proxy_rules(lookup: impl Fn(&str) -> Option<String>) -> Result<ProxyRules, ConfigErrors> {
+    let mut read = Reader::new(&lookup);
+    let rules = read_proxy(&mut read);
+    read.finish(rules)
 }
 
 /// Reads only the settings of the log, so that mistakes in the others can be logged.

@@ -60,7 +60,7 @@ pub use ledger::{FrameCount, Gap, GapCause, MediumAccount, MediumLedger, Newest,
 pub use medium::{MediaSet, Medium};
 pub use outgoing::{Content, EventKind, OutgoingEvent};
 pub use params::{MediaError, MediaPlan};
-pub use readable::{is_joiner, one_line};
+pub use readable::{escape_json, is_joiner, one_line};
 pub use received::{DeliveryMethod, Received, Unprocessed, WebhookOutcome, WebhookReason};
 pub use record_set::{MeetingPicture, RecordSet};
 pub use recording::{CaptureMode, RecordedFile, Recording, RecordingId, RecordingStatus, SpoolId};

@@ -89,8 +89,11 @@ fn file_name(name: &str) -> Option<String> {
     variable_named(&file).is_none().then_some(file)
 }
 
-/// The text of a file, without the line break at its end.
-fn read_value(path: &Path) -> io::Result<String> {
+/// Reads the text of a file, without the line break at its end.
+///
+/// # Errors
+/// Fails if the file cannot be read, is not UTF-8 or is longer than 64 KiB.
+pub fn read_value(path: &Path) -> io::Result<String> {
     let mut text = String::new();
     File::open(path)?.take(MAX_BYTES + 1).read_to_string(&mut text)?;
     if text.len() as u64 > MAX_BYTES {

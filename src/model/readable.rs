@@ -1,6 +1,8 @@
 //! Makes text from outside safe for people to read in a file, a file name or a terminal (pure). Programs get the text
 //! as sent.
 
+use std::fmt::Write;
+
 /// Puts a text on one line. Each run of spaces and control characters becomes one space. Format characters are dropped,
 /// because they reorder or hide the text around them, except for the two joiners, which emoji, Persian and the scripts
 /// of India need. A text of only joiners becomes empty.
@@ -12,6 +14,23 @@ pub fn one_line(text: &str) -> String {
         true => String::new(),
         false => words.join(" "),
     }
+}
+
+/// Writes the control and format characters in JSON text as escapes, which mean the same to programs. Line breaks stay:
+/// inside a string of JSON they are escapes already.
+pub fn escape_json(json: &str) -> String {
+    let mut escaped = String::with_capacity(json.len());
+    for c in json.chars() {
+        if c == '\n' || !(c.is_control() || is_format(c)) {
+            escaped.push(c);
+            continue;
+        }
+        for unit in c.encode_utf16(&mut [0; 2]) {
+            // Writing to a `String` cannot fail.
+            let _ = write!(escaped, "\\u{unit:04x}");
+        }
+    }
+    escaped
 }
 
 /// Whether this is the zero width joiner or the zero width non-joiner.
@@ -41,6 +60,21 @@ mod tests {
             assert_eq!(one_line(format), "", "{}", format.escape_unicode());
         }
         assert_eq!(one_line("invoice\u{202e}fdp.exe"), "invoicefdp.exe");
+    }
+
+    #[test]
+    fn escaped_json_means_the_same_and_controls_no_terminal() {
+        for text in
+            ["plain", "a\u{9b}31m\u{7f}b", "\u{202e}fdp", "\u{e0041}\u{1d173}", "é 👩\u{200d}💻"]
+        {
+            let json = serde_json::json!({ "text": text, "more": [text] });
+            let escaped = escape_json(&format!("{json:#}"));
+            assert!(
+                !escaped.chars().any(|c| c != '\n' && (c.is_control() || is_format(c))),
+                "{escaped}"
+            );
+            assert_eq!(serde_json::from_str::<serde_json::Value>(&escaped).unwrap(), json);
+        }
     }
 
     #[test]

@@ -151,16 +151,22 @@ fn is_known(line: &str) -> Option<bool> {
 
 /// Whether `rtmsd` has this subcommand and these options.
 fn is_ours(words: &[&str]) -> bool {
-    let program = rtmsd::cli::Cli::command();
-    let (command, words) = match words {
-        [name, rest @ ..] if !name.starts_with('-') => match program.find_subcommand(name) {
-            Some(command) => (command, rest),
+    let mut program = rtmsd::cli::Cli::command();
+    // Some commands are made when they are used.
+    program.build();
+    let (mut command, mut words) = (&program, words);
+    while let [name, rest @ ..] = words
+        && !name.starts_with('-')
+        && command.has_subcommands()
+    {
+        match command.find_subcommand(name) {
+            Some(found) => (command, words) = (found, rest),
             None => return false,
-        },
-        words => (&program, words),
-    };
+        }
+    }
     let mut options = words.iter().filter_map(|word| word.strip_prefix("--"));
     options.all(|name| {
+        let name = name.split('=').next().unwrap_or(name);
         let is_built_in = ["help", "version"].contains(&name);
         is_built_in || command.get_arguments().any(|argument| argument.get_long() == Some(name))
     })

@@ -1,5 +1,6 @@
 //! Everything from the outside: the store on both databases, the simulator, the daemon over real sockets.
 
+mod cli;
 mod clients;
 mod control;
 mod daemon;

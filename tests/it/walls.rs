@@ -9,7 +9,10 @@ const CRATES: [(&str, &[&str]); 12] = [
     ("axum", &["http", "simulator"]),
     ("hyper", &["http", "simulator"]),
     ("sqlx", &["store"]),
-    ("reqwest", &["net", "zoom", "sinks/webhooks/client", "simulator", "telemetry/traces"]),
+    (
+        "reqwest",
+        &["net", "zoom", "sinks/webhooks/client", "simulator", "telemetry/traces", "cli/client"],
+    ),
     ("opentelemetry", &["telemetry/traces"]),
     ("object_store", &["sinks/record/target"]),
     (
@@ -23,6 +26,7 @@ const CRATES: [(&str, &[&str]); 12] = [
             "sinks/relays/socket",
             "simulator",
             "zoom/event_socket",
+            "cli/client/live",
         ],
     ),
     ("tokio_rustls", &["net", "simulator"]),

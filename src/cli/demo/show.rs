@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use tokio::time::{sleep, timeout};
 
+use crate::cli::entry_line::entry_line;
 use crate::hub::Hub;
 use crate::model::{
-    Cursor, Entry, EntryBody, Participant, RecordedFile, RecordingStatus, Session, SessionStatus,
-    one_line,
+    Cursor, Entry, RecordedFile, RecordingStatus, Session, SessionStatus, one_line,
 };
 use crate::simulator::Simulator;
 use crate::store::{SessionPage, Store};
@@ -158,9 +158,8 @@ impl Show {
             let Ok(entries) = entries else { return };
             for entry in &entries {
                 cursor.advance(entry.stream_ordinal, entry.seq);
-                // `one_line`: names and texts from a script must not control the terminal.
                 if let Some(line) = entry_line(&entry.body) {
-                    println!("{}  {}", self.time(entry), one_line(&line));
+                    println!("{}  {line}", self.time(entry));
                 }
             }
             if entries.len() < PAGE as usize {
@@ -175,31 +174,4 @@ impl Show {
         let seconds = (entry.at_ms - self.started_ms).max(0) / 1000;
         format!("{:02}:{:02}", seconds / 60, seconds % 60)
     }
-}
-
-fn entry_line(body: &EntryBody) -> Option<String> {
-    Some(match body {
-        EntryBody::Transcript(line) => {
-            let speaker = &line.speaker;
-            let name = speaker.name.clone().unwrap_or_else(|| speaker.placeholder());
-            format!("{name}: {}", line.text)
-        }
-        EntryBody::Chat(message) => {
-            format!("[chat] {}: {}", message.user_name.as_deref().unwrap_or("?"), message.text)
-        }
-        EntryBody::ParticipantJoined(person) => format!("-- {} joins", display_name(person)),
-        EntryBody::ParticipantLeft(person) => format!("-- {} leaves", display_name(person)),
-        EntryBody::SharingStarted(person) => {
-            format!("-- {} shares the screen", display_name(person))
-        }
-        EntryBody::SharingStopped {} => "-- the screen is no longer shared".to_owned(),
-        EntryBody::LinkDown { link, cause } => format!("-- {link} lost: {cause}"),
-        EntryBody::LinkUp { link } => format!("-- {link} connected"),
-        EntryBody::Ended { outcome, .. } => format!("-- the stream has ended: {outcome}"),
-        _ => return None,
-    })
-}
-
-fn display_name(person: &Participant) -> String {
-    person.user_name.clone().unwrap_or_else(|| person.user_id.to_string())
 }
