@@ -2,6 +2,7 @@
 
 mod backup;
 mod client;
+mod config_dump;
 mod demo;
 mod doctor;
 mod entry_line;
@@ -14,7 +15,7 @@ mod rotate_keys;
 mod serve;
 
 use std::io::{self, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
@@ -28,11 +29,14 @@ use crate::simulator::{SimulateArgs, Verdict};
 use crate::store::{Location, Store};
 use crate::{simulator, telemetry};
 
-/// A daemon for Zoom Realtime Media Streams. Reads its settings from the environment and from `.env` in the working
-/// directory.
+/// A daemon for Zoom Realtime Media Streams. Reads its settings from the environment, from `.env` in the working
+/// directory, and from the file of `--config`.
 #[derive(Debug, Parser)]
 #[command(version)]
 pub struct Cli {
+    /// A settings file (TOML): the settings' names in lower case; the environment and `.env` take precedence
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
     #[command(subcommand)]
     command: Option<Command>,
 }
@@ -57,6 +61,9 @@ enum Command {
     Check,
     /// Check clock, store, disk, network, webhook URL, OAuth and sinks from this machine, then exit
     Doctor(doctor::DoctorArgs),
+    /// Show the settings
+    #[command(subcommand)]
+    Config(config_dump::ConfigCommand),
     /// Print the scopes, events and URLs that the app in Zoom's Marketplace needs for these settings, then exit
     Manifest(manifest::ManifestArgs),
     /// Print the completions of a shell, then exit
@@ -84,53 +91,62 @@ pub async fn run(cli: Cli) -> ExitCode {
     let stop = CancellationToken::new();
     // Before the command: a signal while it starts up must not kill the process halfway.
     let signals = tokio::spawn(serve::stop_on_signals(stop.clone()));
+    let file = cli.config.as_deref();
     let done = match cli.command.unwrap_or(Command::Serve) {
         Command::Demo(args) => demo::run(args, stop).await,
         Command::Simulate(args) => run_simulator(args, stop).await,
         Command::Replay(args) => replay::run(args, stop).await,
-        Command::Health => ask_health().await,
+        Command::Health => ask_health(file).await,
         Command::Client(call) => {
-            let source = settings_source();
+            let source = settings_source(file);
             client::run(&call, &|name: &str| source.lookup(name), stop).await
         }
-        Command::Serve => to_serve(async |config| serve::run(config, stop.clone()).await).await,
-        Command::Migrate => with_config(run_migrations).await,
+        Command::Serve => {
+            to_serve(file, async |config| serve::run(config, file, stop.clone()).await).await
+        }
+        Command::Migrate => with_config(file, run_migrations).await,
         Command::Backup(args) => {
-            with_store(async |store| backup::back_up(args, store, stop).await).await
+            with_store(file, async |store| backup::back_up(args, store, stop).await).await
         }
         Command::Restore(args) => {
             let now = Timestamp::now();
-            with_store(async |store| backup::restore(args, store, now, stop).await).await
+            with_store(file, async |store| backup::restore(args, store, now, stop).await).await
         }
-        Command::Check => to_serve(print_check).await,
-        Command::Doctor(args) => doctor::run(&args, &stop).await,
-        Command::Manifest(args) => with_config(async |config| manifest::run(&args, &config)).await,
+        Command::Check => to_serve(file, print_check).await,
+        Command::Doctor(args) => doctor::run(&args, file, &stop).await,
+        Command::Config(command) => config_dump::run(&command, &settings_source(file)),
+        Command::Manifest(args) => {
+            with_config(file, async |config| manifest::run(&args, &config)).await
+        }
         Command::Completions { shell } => print_completions(shell),
         Command::Man => print_man_page(),
         Command::Openapi => print_openapi(),
-        Command::RotateKeys => with_config(rotate_keys::run).await,
+        Command::RotateKeys => with_config(file, rotate_keys::run).await,
     };
     signals.abort();
     done
 }
 
 /// Runs a command that needs the settings, but not those that only serving requires.
-async fn with_config(work: impl AsyncFnOnce(Config) -> ExitCode) -> ExitCode {
-    let source = settings_source();
+async fn with_config(file: Option<&Path>, work: impl AsyncFnOnce(Config) -> ExitCode) -> ExitCode {
+    let source = settings_source(file);
     let config = Config::from_lookup(|name| source.lookup(name));
     with_settled(source, config, work).await
 }
 
 /// Runs a command that needs every setting that serving requires.
-async fn to_serve(work: impl AsyncFnOnce(Config) -> ExitCode) -> ExitCode {
-    let source = settings_source();
+async fn to_serve(file: Option<&Path>, work: impl AsyncFnOnce(Config) -> ExitCode) -> ExitCode {
+    let source = settings_source(file);
     let config = Config::to_serve(|name| source.lookup(name));
     with_settled(source, config, work).await
 }
 
+/// The sources of settings, with the environment of this process.
+type Settings = Source<fn(&str) -> Option<String>>;
+
 /// Starts the logs, prints the notes on the settings, and runs the command unless the settings are invalid.
 async fn with_settled(
-    source: Source<fn(&str) -> Option<String>>,
+    source: Settings,
     config: Result<Config, ConfigErrors>,
     work: impl AsyncFnOnce(Config) -> ExitCode,
 ) -> ExitCode {
@@ -141,7 +157,7 @@ async fn with_settled(
         tracing::warn!("{note}");
     }
     let config = source.settle(config);
-    // The source holds every secret of `.env` in clear text and is not needed from here on.
+    // The source holds every secret of the files in clear text and is not needed from here on.
     drop(source);
     match config {
         Ok(config) => work(config).await,
@@ -150,22 +166,22 @@ async fn with_settled(
 }
 
 /// Reads the settings again while the daemon runs.
-fn reread_settings() -> Result<Config, ConfigErrors> {
-    let source = settings_source();
+fn reread_settings(file: Option<&Path>) -> Result<Config, ConfigErrors> {
+    let source = settings_source(file);
     source.settle(Config::to_serve(|name| source.lookup(name)))
 }
 
 /// Runs a command that needs to know where the store is, and no other setting.
-async fn with_store(work: impl AsyncFnOnce(Location) -> ExitCode) -> ExitCode {
-    let source = settings_source();
+async fn with_store(file: Option<&Path>, work: impl AsyncFnOnce(Location) -> ExitCode) -> ExitCode {
+    let source = settings_source(file);
     match source.settle(config::store_location(|name| source.lookup(name))) {
         Ok(location) => work(location).await,
         Err(errors) => wrong_settings(&errors),
     }
 }
 
-async fn ask_health() -> ExitCode {
-    let source = settings_source();
+async fn ask_health(file: Option<&Path>) -> ExitCode {
+    let source = settings_source(file);
     // Only HOST, PORT and ADMIN_ADDR are read: a container's health check must not fail on an unrelated setting.
     match source.settle(config::health_address(|name| source.lookup(name))) {
         Ok(address) => health::run(address).await,
@@ -173,9 +189,9 @@ async fn ask_health() -> ExitCode {
     }
 }
 
-/// The environment, with `.env` of the working directory as fallback.
-fn settings_source() -> Source<fn(&str) -> Option<String>> {
-    Source::read(Path::new(""), |name| std::env::var(name).ok())
+/// The environment, then `.env` of the working directory, then the settings file.
+fn settings_source(file: Option<&Path>) -> Settings {
+    Source::read(Path::new(""), file, |name| std::env::var(name).ok())
 }
 
 /// Runs the simulator alone. Fails if a client broke the protocol.

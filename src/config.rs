@@ -1,8 +1,10 @@
-//! Settings from the environment and `.env`: every mistake at once, by name, and never a value.
+//! Settings from the environment, `.env` and a file: every mistake at once, by name, and never a value.
 
 mod apps;
 mod credentials;
 mod dotenv;
+mod dump;
+mod file;
 mod install;
 mod media;
 mod nats;
@@ -11,6 +13,7 @@ mod products;
 mod quotas;
 mod read;
 mod record;
+mod redact;
 mod relays;
 mod reread;
 mod retention;
@@ -44,6 +47,7 @@ use crate::telemetry::{LogFormat, LogSettings, TraceSettings};
 use crate::zoom::app::App;
 
 pub use self::apps::AppDefaults;
+pub use self::dump::{Dumped, dump};
 pub use self::install::InstallSettings;
 use self::read::Reader;
 pub use self::read::{ConfigErrors, Mistake};
@@ -51,7 +55,7 @@ pub use self::relays::RelaySettings;
 pub use self::reread::Fingerprint;
 pub use self::source::Source;
 pub use self::value_files::read_value;
-pub use self::variables::{SECTIONS, Section, Variable, variables};
+pub use self::variables::{SECTIONS, Secrecy, Section, Variable, variables};
 pub use self::webhooks::WebhookSettings;
 
 /// The settings of `rtmsd serve`.

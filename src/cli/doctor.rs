@@ -3,6 +3,7 @@
 mod table;
 
 use std::io::{self, IsTerminal, Write};
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -39,14 +40,19 @@ pub(super) struct DoctorArgs {
     json: bool,
 }
 
-/// Prints every check. The exit code is 0 if nothing is broken, 1 if something is, 2 for invalid settings.
-pub(super) async fn run(args: &DoctorArgs, stop: &CancellationToken) -> ExitCode {
+/// Prints every check. `file` is the settings file. The exit code is 0 if nothing is broken, 1 if something is, 2 for
+/// invalid settings.
+pub(super) async fn run(
+    args: &DoctorArgs,
+    file: Option<&Path>,
+    stop: &CancellationToken,
+) -> ExitCode {
     // Only errors: the checks say what else would be logged.
     start_logs(&LogSettings { level: "error".to_owned(), ..LogSettings::default() }, None);
-    let source = settings_source();
+    let source = settings_source(file);
     let config = source.settle(Config::to_serve(|name| source.lookup(name)));
     let notes = source.notes();
-    // The source holds every secret of `.env` in clear text and is not needed from here on.
+    // The source holds every secret of the files in clear text and is not needed from here on.
     drop(source);
     let config = match config {
         Ok(config) => config,
@@ -71,7 +77,7 @@ pub(super) async fn run(args: &DoctorArgs, stop: &CancellationToken) -> ExitCode
 
 /// Each mistake as a check that failed.
 fn wrong_settings(ConfigErrors(mistakes): &ConfigErrors) -> Report {
-    let todo = "Correct it in the environment or in .env; docs/configuration.md describes it.";
+    let todo = "Correct it in the environment, in .env or in the settings file; docs/configuration.md describes it.";
     let checks = mistakes
         .iter()
         .map(|mistake| Check::fail("settings", mistake.problem.clone(), todo).of(mistake.name));

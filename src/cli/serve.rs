@@ -28,7 +28,12 @@ use crate::zoom::token::Configured;
 /// The exit code after a second signal.
 const EXIT_SIGNAL: i32 = 130;
 
-pub(super) async fn run(mut config: Config, stop: CancellationToken) -> ExitCode {
+/// Runs the daemon. `file` is the settings file, which is read again on SIGHUP.
+pub(super) async fn run(
+    mut config: Config,
+    file: Option<&Path>,
+    stop: CancellationToken,
+) -> ExitCode {
     // Both before the first socket and the first file.
     raise_file_limit();
     keep_files_private();
@@ -63,7 +68,8 @@ pub(super) async fn run(mut config: Config, stop: CancellationToken) -> ExitCode
     let (apps, api_tokens) = (app.managed_apps.clone(), app.api_tokens.clone());
     let occupancy = app.occupancy.clone();
     let (reporter, pulse) = (Arc::clone(&manager), app.pulse());
-    let reread = Reread { apps, api_tokens, started_with, manager, occupancy: occupancy.clone() };
+    let (file, running) = (file.map(Path::to_owned), occupancy.clone());
+    let reread = Reread { apps, api_tokens, started_with, file, manager, occupancy: running };
     let reloading = tokio::spawn(reread_on_hangup(hangups, reread));
     let stopping = stop.clone();
     let reporting = tokio::spawn(async move { reporter.report(pulse, occupancy, stopping).await });

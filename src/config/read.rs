@@ -22,7 +22,7 @@ impl std::error::Error for ConfigErrors {}
 
 impl fmt::Display for ConfigErrors {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the settings have mistakes (environment or .env):")?;
+        write!(f, "the settings have mistakes (environment, .env or --config):")?;
         for mistake in &self.0 {
             write!(f, "\n  {}: {}", mistake.name, mistake.problem)?;
         }

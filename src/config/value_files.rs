@@ -79,12 +79,17 @@ fn files_of(
 
 /// Whether this is the name of a setting's file.
 pub(super) fn is_file_name(name: &str) -> bool {
-    let of = name.strip_suffix(SUFFIX);
-    of.and_then(variable_named).is_some()
+    setting_of(name).and_then(variable_named).is_some()
 }
 
-/// `None` if there is a setting of that name, such as ZOOM_APPS_FILE beside ZOOM_APPS.
-fn file_name(name: &str) -> Option<String> {
+/// The name that a setting has if this is the name of its file.
+pub(super) fn setting_of(name: &str) -> Option<&str> {
+    name.strip_suffix(SUFFIX)
+}
+
+/// The variable that names a setting's file. `None` if there is a setting of that name, such as ZOOM_APPS_FILE beside
+/// ZOOM_APPS.
+pub(super) fn file_name(name: &str) -> Option<String> {
     let file = format!("{name}{SUFFIX}");
     variable_named(&file).is_none().then_some(file)
 }

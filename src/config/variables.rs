@@ -28,6 +28,16 @@ pub struct Variable {
     pub is_required: bool,
     /// Whether it is a credential that Zoom issued: printable ASCII.
     pub is_credential: bool,
+    pub secrecy: Secrecy,
+}
+
+/// What of a value people may see.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Secrecy {
+    All,
+    /// A URL without the user, the password and the query that it may have.
+    UrlOnly,
+    Nothing,
 }
 
 impl Variable {
@@ -43,13 +53,29 @@ impl Variable {
         Self { is_credential: true, ..self }
     }
 
+    const fn secret(self) -> Self {
+        Self { secrecy: Secrecy::Nothing, ..self }
+    }
+
+    const fn url(self) -> Self {
+        Self { secrecy: Secrecy::UrlOnly, ..self }
+    }
+
     const fn required(self) -> Self {
         Self { is_required: true, ..self }
     }
 }
 
 const fn variable(name: &'static str, default: &'static str, about: &'static str) -> Variable {
-    Variable { name, aliases: &[], default, about, is_required: false, is_credential: false }
+    Variable {
+        name,
+        aliases: &[],
+        default,
+        about,
+        is_required: false,
+        is_credential: false,
+        secrecy: Secrecy::All,
+    }
 }
 
 /// Every setting, in the order of the documents.

@@ -1,5 +1,6 @@
 //! The command line as a client: the compiled binary beside a daemon.
 
+mod config;
 mod errors;
 mod kit;
 mod lists;

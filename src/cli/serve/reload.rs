@@ -1,6 +1,7 @@
 //! Reads the settings again on SIGHUP.
 
 use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use tokio::signal::unix::Signal;
@@ -19,6 +20,8 @@ pub(super) struct Reread {
     pub api_tokens: TokenRegistry,
     /// Of the settings at the start.
     pub started_with: Fingerprint,
+    /// The settings file.
+    pub file: Option<PathBuf>,
     pub manager: Arc<ServiceManager>,
     pub occupancy: Occupancy,
 }
@@ -39,7 +42,7 @@ pub(super) async fn reread_on_hangup(hangups: Option<io::Result<Signal>>, reread
 impl Reread {
     /// False after a mistake in the settings.
     async fn reread(&self) -> bool {
-        let mut config = match reread_settings() {
+        let mut config = match reread_settings(self.file.as_deref()) {
             Ok(config) => config,
             Err(ConfigErrors(mistakes)) => {
                 for Mistake { name: setting, problem } in mistakes {

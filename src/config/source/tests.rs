@@ -24,7 +24,7 @@ fn read(
     environment: &'static [(&'static str, &'static str)],
 ) -> Result<Config, ConfigErrors> {
     let folder = folder(content);
-    let source = Source::read(folder.path(), |name| {
+    let source = Source::read(folder.path(), None, |name| {
         environment.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned())
     });
     source.settle(Config::to_serve(|name| source.lookup(name)))
@@ -132,7 +132,7 @@ fn a_file_that_other_users_can_write_is_refused() {
         let folder = folder(APP);
         let path = folder.path().join(dotenv::FILE);
         fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
-        let source = Source::read(folder.path(), |_| None);
+        let source = Source::read(folder.path(), None, |_| None);
         let errors = source.settle(Config::to_serve(|name| source.lookup(name))).unwrap_err();
         assert_eq!(errors.0.len(), 1, "{errors}");
         assert!(errors.to_string().contains("run chmod go-w .env"), "{errors}");
@@ -145,7 +145,7 @@ fn a_file_that_is_not_text_is_refused_with_the_reason() {
     assert!(said(utf16).contains("UTF-16"));
     let folder = tempfile::tempdir().unwrap();
     fs::create_dir(folder.path().join(dotenv::FILE)).unwrap();
-    let source = Source::read(folder.path(), |_| None);
+    let source = Source::read(folder.path(), None, |_| None);
     let errors = source.settle(Config::to_serve(|name| source.lookup(name))).unwrap_err();
     assert!(errors.to_string().contains(".env: "), "{errors}");
 }
@@ -155,7 +155,7 @@ fn a_missing_file_is_accepted_and_parent_folders_are_not_searched() {
     let folder = folder(APP);
     let below = folder.path().join("below");
     fs::create_dir(&below).unwrap();
-    let source = Source::read(&below, |_| None);
+    let source = Source::read(&below, None, |_| None);
     assert_eq!(source.lookup("ZOOM_CLIENT_ID"), None);
     assert!(source.settle(Ok(())).is_ok());
 }
@@ -163,7 +163,7 @@ fn a_missing_file_is_accepted_and_parent_folders_are_not_searched() {
 #[test]
 fn a_byte_order_mark_at_the_start_is_noted() {
     let folder = folder(format!("\u{feff}{APP}"));
-    let source = Source::read(folder.path(), |_| None);
+    let source = Source::read(folder.path(), None, |_| None);
     assert_eq!(source.lookup("ZOOM_CLIENT_ID").as_deref(), Some("id"));
     assert!(source.notes()[0].contains(".env line 1"));
 }
@@ -172,7 +172,7 @@ fn a_byte_order_mark_at_the_start_is_noted() {
 fn a_name_that_is_nearly_a_settings_name_is_pointed_out_and_its_value_is_not_shown() {
     let notes = |content: &str| {
         let folder = folder(content);
-        Source::read(folder.path(), |_| None).notes()
+        Source::read(folder.path(), None, |_| None).notes()
     };
     let said = notes(&format!("{APP}ZOOM_SECRT_TOKEN=s3cret\nRECORDNGS_UR=x\nPORTT=1\n"));
     assert_eq!(said.len(), 3, "{said:?}");
@@ -240,7 +240,7 @@ fn a_credential_of_systemd_is_the_setting_of_its_name() {
     write("another-programs", "x");
     let settled = |content: &str| {
         let folder = folder(content);
-        let source = Source::read(folder.path(), |name| {
+        let source = Source::read(folder.path(), None, |name| {
             (name == value_files::CREDENTIALS).then(|| credentials.path().display().to_string())
         });
         source.settle(Config::to_serve(|name| source.lookup(name)))
@@ -261,7 +261,7 @@ fn a_credential_of_systemd_is_the_setting_of_its_name() {
 #[test]
 fn a_credentials_folder_that_is_not_there_is_no_mistake() {
     let folder = folder(APP);
-    let source = Source::read(folder.path(), |name| {
+    let source = Source::read(folder.path(), None, |name| {
         (name == value_files::CREDENTIALS).then(|| "/nowhere".to_owned())
     });
     source.settle(Config::to_serve(|name| source.lookup(name))).unwrap();
@@ -270,6 +270,6 @@ fn a_credentials_folder_that_is_not_there_is_no_mistake() {
 #[test]
 fn the_name_of_a_settings_file_is_no_misspelt_setting() {
     let folder = folder("ZOOM_CLIENT_SECRET_FILE=/run/secret\nZOOM_CLIENT_SECRETS=x\n");
-    let notes = Source::read(folder.path(), |_| None).notes();
+    let notes = Source::read(folder.path(), None, |_| None).notes();
     assert_eq!(notes.len(), 1, "{notes:?}");
 }

@@ -49,7 +49,7 @@ pub(super) const RECORDINGS: &[Variable] = &[
         "where recordings are stored: a folder, file:///folder, s3://bucket/path, gs://bucket/path or \
          az://container/path; by default the folder recordings in DATA_DIR. The object store's own variables \
          (AWS_ACCESS_KEY_ID and so on) are read too",
-    ),
+    ).url(),
     variable(
         "RECORDINGS_LAYOUT",
         "{date}/{session}/{ordinal}",
@@ -96,7 +96,7 @@ pub(super) const NATS: &[Variable] = &[
         "",
         "nats://user:password@host:4222 or tls://…: entries are published to JetStream there. Several servers of one \
          cluster are separated by commas. Without it nothing is published",
-    ),
+    ).url(),
     variable(
         "NATS_CREDENTIALS",
         "",
@@ -129,13 +129,13 @@ pub(super) const RELAYS: &[Variable] = &[
          \"https://notes.example.com/zoom\", \"client_id\": \"...\", \"client_secret\": \"...\", \"secret_token\": \
          \"...\"}]. media, product, host_ids, metadata, apps and catch_up are optional. WEBHOOKS_ALLOWED_HOSTS decides \
          about private and plain http URLs. The API can create more",
-    ),
+    ).secret(),
     variable(
         "RELAY_PUBLIC_URL",
         "",
         "the address under which those programs reach /relay/ of this daemon: wss://rtmsd.example.com. By default \
          PUBLIC_URL with wss for https and ws for http. Each of several daemons needs its own",
-    ),
+    ).url(),
     variable(
         "RELAY_BUFFER_BYTES",
         "4194304",
@@ -150,7 +150,7 @@ pub(super) const WEBHOOKS: &[Variable] = &[
         "endpoints of outgoing webhooks, as JSON: [{\"name\": \"crm\", \"url\": \"https://crm.example.com/hook\", \
          \"events\": [\"session.ended\"], \"secret\": \"whsec_...\"}]. Without events an endpoint gets all of them, and \
          without apps those of all Zoom apps; previous_secret signs, too. The API can create more",
-    ),
+    ).secret(),
     variable(
         "WEBHOOKS_ALLOWED_HOSTS",
         "",

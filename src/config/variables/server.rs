@@ -10,7 +10,7 @@ pub(super) const API: &[Variable] = &[
          #installation+installation behind the scopes binds a token to the installations with these ids: it uses and \
          sees no other; @app+app behind them limits it to these Zoom apps: it sees and uses nothing of another. A token has 16 characters or more (generate one with: openssl rand -hex 32). Required with \
          Postgres; otherwise the first start generates one with all scopes in DATA_DIR, in the file api-token",
-    ),
+    ).secret(),
     variable(
         "API_RATE_LIMIT_PER_SECOND",
         "100",
@@ -110,7 +110,7 @@ pub(super) const STORE: &[Variable] = &[
         "",
         "postgres://user:password@host/database, for production and for more than one daemon. An @, /, # or ? in the \
          password is percent-encoded (%40, %2F, %23, %3F). Without it the embedded SQLite file is used",
-    )
+    ).url()
     .also(&["SDK_DATABASE_URL"]),
     variable(
         "ENTRY_BATCH_MS",
@@ -173,7 +173,7 @@ pub(super) const NETWORK: &[Variable] = &[
         "http://user:password@host:port or https://…: a proxy that allows CONNECT, for Zoom's REST API, OAuth and \
          WebSockets and for object stores; forwards, outgoing webhooks, NATS, Postgres and loopback bypass it. An @, / \
          or # in the password is percent-encoded (%40, %2F, %23)",
-    )
+    ).url()
     .also(&["https_proxy"]),
     variable(
         "NO_PROXY",
@@ -206,17 +206,17 @@ pub(super) const TRACES: &[Variable] = &[
         "",
         "where traces are sent, such as http://localhost:4318: OTLP, Protobuf over HTTP, below /v1/traces. Unset, nothing \
          is traced. Needs a build with the feature otel, as the image is (see docs/logs.md)",
-    ),
+    ).url(),
     variable(
         "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
         "",
         "the whole URL for traces, instead of OTEL_EXPORTER_OTLP_ENDPOINT",
-    ),
+    ).url(),
     variable(
         "OTEL_EXPORTER_OTLP_HEADERS",
         "",
         "headers for the receiver, such as authorization=Bearer%20..., separated by commas",
-    ),
+    ).secret(),
     variable(
         "OTEL_EXPORTER_OTLP_TIMEOUT",
         "10000",
