@@ -218,12 +218,21 @@ impl Store {
             self.database.optional(sql::SCHEMA_VERSION, binds![]).await?;
         match row {
             // A newer schema passes: during a rolling upgrade, this daemon runs beside one that has migrated already.
-            Some((Some(version),)) if version >= schema::NEWEST => Ok(()),
+            Some((Some(version),)) if version >= schema::NEWEST => self.check_major().await,
             other => Err(StoreError::Row(format!("schema version {other:?}"))),
         }
     }
 
     /// How many rows or columns this process could not read and skipped.
+    /// Refuses a schema of a later major, which a newer daemon may have made while this one runs.
+    async fn check_major(&self) -> Result<(), StoreError> {
+        let found: Option<(i64, i64)> = self.database.optional(sql::SCHEMA, binds![]).await?;
+        match found {
+            Some((_, major)) if major > schema::MAJOR => Err(StoreError::SchemaTooNew(major)),
+            _ => Ok(()),
+        }
+    }
+
     pub fn passed_over(&self) -> u64 {
         rows::passed_over()
     }

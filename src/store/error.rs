@@ -17,7 +17,10 @@ pub enum StoreError {
     Statement(#[source] sqlx::Error),
     #[error("the store holds a row that this version cannot read: {0}")]
     Row(String),
-    #[error("the store's schema is newer than this rtmsd ({0}): run the newer binary")]
+    /// With the store's major version.
+    #[error(
+        "the store's schema has the major version {0}, which this rtmsd does not know: run the newer binary"
+    )]
     SchemaTooNew(i64),
     #[error("the store's schema could not be migrated: {0}")]
     Migrate(#[source] MigrateError),

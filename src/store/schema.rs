@@ -6,7 +6,7 @@ use futures_util::future::BoxFuture;
 use sqlx::migrate::{AppliedMigration, Migrate, MigrateError, Migration, MigrationType, Migrator};
 use sqlx::{Connection as _, Executor, PgConnection, SqlSafeStr, SqliteConnection};
 
-use super::StoreError;
+use super::{StoreError, sql};
 
 /// A migration, in the SQL of each database.
 struct Step {
@@ -63,10 +63,15 @@ const STEPS: &[Step] = steps! {
     36 "event sockets" "0036_event_sockets.sql",
     37 "relays" "0037_relays.sql",
     40 "impersonal entries" "0040_impersonal_entries.sql",
+    43 "daemons" "0043_daemons.sql",
 };
 
 /// The newest version that this binary knows.
 pub(super) const NEWEST: i64 = STEPS[STEPS.len() - 1].version;
+
+/// The major version that this binary knows. A store of the same major may have migrations that this binary lacks: they
+/// only add tables, indexes and columns with a default, so that daemons of both versions use the store at the same time.
+pub(super) const MAJOR: i64 = 1;
 
 fn migrator(sql: impl Fn(&Step) -> &'static str) -> Migrator {
     let migration = |step: &Step| {
@@ -74,7 +79,10 @@ fn migrator(sql: impl Fn(&Step) -> &'static str) -> Migrator {
         // `false`: not outside a transaction.
         Migration::new(step.version, step.description.into(), kind, sql, false)
     };
-    Migrator::with_migrations(STEPS.iter().map(migration).collect())
+    let mut migrator = Migrator::with_migrations(STEPS.iter().map(migration).collect());
+    // A newer daemon has applied what this binary lacks; `check_major` refuses what it cannot use.
+    migrator.set_ignore_missing(true);
+    migrator
 }
 
 /// Waits for another node that may be migrating, in bounded time. The settings end with the transaction, because a
@@ -88,6 +96,9 @@ pub(super) async fn migrate_postgres(connection: &mut PgConnection) -> Result<()
     let begun = connection.begin_with(BEGIN_MIGRATION).await;
     let mut transaction = begun.map_err(StoreError::of_begin)?;
     run_migrations(&migrator(|step| step.postgres), &mut InTransaction(&mut transaction)).await?;
+    // Not kept prepared: a pooler gives this server connection to other clients afterwards.
+    let found = sqlx::query_as(sql::SCHEMA).persistent(false).fetch_one(&mut *transaction).await?;
+    check_major(found)?;
     Ok(transaction.commit().await?)
 }
 
@@ -112,6 +123,7 @@ async fn migrate_in_transaction(connection: &mut SqliteConnection) -> Result<(),
     if changed_rows(&mut transaction).await? != rows_before {
         check_references(&mut transaction).await?;
     }
+    check_major(sqlx::query_as(sql::SCHEMA).fetch_one(&mut *transaction).await?)?;
     Ok(transaction.commit().await?)
 }
 
@@ -131,13 +143,20 @@ async fn run_migrations<C: Migrate>(
     connection: &mut C,
 ) -> Result<(), StoreError> {
     migrator.run_direct(None, connection, false).await.map_err(|error| match error {
-        // The database has a migration that this binary lacks.
-        MigrateError::VersionMissing(version) if version > NEWEST => {
-            StoreError::SchemaTooNew(version)
-        }
         MigrateError::Execute(error) => error.into(),
         other => StoreError::Migrate(other),
     })
+}
+
+/// Refuses a schema of a later major than this binary's. `found` is the newest migration and the major.
+fn check_major((version, major): (i64, i64)) -> Result<(), StoreError> {
+    if major > MAJOR {
+        return Err(StoreError::SchemaTooNew(major));
+    }
+    if version > NEWEST {
+        tracing::info!(version, "a newer rtmsd has migrated the store; this one uses it beside it");
+    }
+    Ok(())
 }
 
 /// A connection in a transaction, without prepared statements or session locks.

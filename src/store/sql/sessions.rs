@@ -7,6 +7,10 @@ statements! {
     /// Needs no table.
     ONE = "SELECT CAST(1 AS BIGINT)";
 
+    /// The newest migration and the major version.
+    SCHEMA = "
+        SELECT (SELECT MAX(version) FROM _sqlx_migrations), (SELECT MAX(major) FROM schema_major)";
+
     /// Finds or creates a session and locks it until the transaction ends.
     UPSERT_SESSION = "
         INSERT INTO sessions (id, product, id_key, instance_id, account_id, meeting_id, operator_id,

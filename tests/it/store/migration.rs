@@ -1,6 +1,7 @@
 //! Migrations of a store with rows in every table: no row is lost, and a migration that fails changes nothing.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use rtmsd::model::{AppName, AppScope, EndpointId, InstallationId};
 use rtmsd::store::{AuditPage, Location, SessionPage, Store, StoreError};
@@ -113,4 +114,34 @@ async fn a_row_without_the_row_that_it_refers_to_stops_the_migration_of_sqlite()
     let refused = Store::open(&sqlite).await.map(drop).unwrap_err().to_string();
     assert!(refused.contains("refers to a row of streams"), "{refused}");
     assert_eq!(tables(&sqlite).await, before);
+}
+
+/// The last migration of the versions before the schema had a major version.
+const BEFORE_MAJORS: u32 = 40;
+/// What a migration must not do to the tables of older daemons that go on using them.
+const NOT_ADDITIVE: [&str; 5] =
+    ["DROP ", "RENAME ", "ALTER COLUMN", "ADD CONSTRAINT", "SET NOT NULL"];
+
+#[test]
+fn migrations_only_add_unless_they_raise_the_major_version() {
+    for store in ["postgres", "sqlite"] {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("migrations").join(store);
+        for file in folder.read_dir().unwrap().flatten() {
+            let name = file.file_name().into_string().unwrap();
+            let number: u32 = name.split('_').next().unwrap().parse().unwrap();
+            let sql = std::fs::read_to_string(file.path()).unwrap();
+            let statements: Vec<_> = sql.lines().filter(|line| !line.starts_with("--")).collect();
+            let statements = statements.join("\n").to_uppercase();
+            if number <= BEFORE_MAJORS || statements.contains("UPDATE SCHEMA_MAJOR") {
+                continue;
+            }
+            for change in NOT_ADDITIVE {
+                assert!(!statements.contains(change), "{store}/{name} has {change:?}");
+            }
+            for column in statements.split(';').filter(|it| it.contains("ADD COLUMN")) {
+                let has_default = !column.contains("NOT NULL") || column.contains("DEFAULT");
+                assert!(has_default, "{store}/{name}: {column}");
+            }
+        }
+    }
 }

@@ -60,16 +60,40 @@ async fn nodes_that_open_an_empty_postgres_at_the_same_time_all_get_the_schema()
     tasks.join_all().await;
 }
 
+/// What a newer version does to the store: a migration that this one does not know.
+async fn migrate_further(raw: &mut Raw, sql: &str) {
+    raw.execute(sql).await;
+    raw.execute(
+        "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time)
+         SELECT 999, 'later', success, checksum, 0 FROM _sqlx_migrations WHERE version = 1",
+    )
+    .await;
+}
+
 #[tokio::test]
 async fn a_schema_from_a_newer_version_is_refused_by_number() {
     on_both(async |test| {
         let mut raw = Raw::connect(&test.database).await;
-        raw.execute(
-            "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time)
-             SELECT 999, 'later', success, checksum, 0 FROM _sqlx_migrations WHERE version = 1",
-        )
-        .await;
+        let later = "ALTER TABLE streams ADD COLUMN later TEXT NOT NULL DEFAULT 'x';
+                     CREATE TABLE later (id BIGINT NOT NULL PRIMARY KEY)";
+        migrate_further(&mut raw, later).await;
         test.store.ping().await.unwrap();
+        let store = test.reopened().await;
+        store.ping().await.unwrap();
+        announce(&store, "s").await;
+        let claimed = claim_stream(&store, NodeId(Uuid::nil()), &stream_id("s"), 60_000).await;
+        assert!(claimed.unwrap().is_some());
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_schema_of_a_later_major_is_refused_at_the_start_and_by_a_daemon_that_runs() {
+    on_both(async |test| {
+        let mut raw = Raw::connect(&test.database).await;
+        migrate_further(&mut raw, "UPDATE schema_major SET major = 2").await;
+        let error = test.store.ping().await.unwrap_err();
+        assert!(matches!(error, StoreError::SchemaTooNew(2)), "{error}");
         test.store.close().await;
         let error = error_of_open(&test.location).await;
         assert!(matches!(error, StoreError::SchemaTooNew(999)), "{error}");

@@ -83,7 +83,8 @@ impl Raw {
             ),
         };
         let row = columns.iter().map(text).collect::<Vec<_>>().join(" || '|' || ");
-        let mut rows = self.texts(format!("SELECT {row} FROM \"{table}\"")).await;
+        // Cast once more: SQLite does not make a text of a single number.
+        let mut rows = self.texts(format!("SELECT CAST({row} AS TEXT) FROM \"{table}\"")).await;
         rows.sort();
         rows
     }
