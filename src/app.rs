@@ -146,7 +146,7 @@ impl App {
         let store = Store::open(&config.database).await?;
         let managed_apps = load_apps(&config, &store, &ring).await?;
         let apps = managed_apps.apps();
-        let occupancy = Occupancy::new(config.max_streams);
+        let occupancy = Occupancy::new(config.max_streams).overloaded_from(config.max_cpu_percent);
         let writer_settings = settings::writer_settings(&config, &apps, metrics);
         let (hub, writer) = Hub::new(store.clone(), config.max_subscribers, writer_settings);
         let node = NodeId(Uuid::new_v4());
@@ -168,7 +168,7 @@ impl App {
             network.with_websocket_tls(rtms_tls),
         );
         let api = Api::new(zoom, tokens.clone(), Pauses::default(), clock::now_ms);
-        let control_settings = settings::control_settings(&config, &apps, &occupancy);
+        let control_settings = settings::control_settings(&config, &apps, &occupancy, node);
         let control = Arc::new(Control::new(store.clone(), api, control_settings));
         let events_network = network.clone();
         let stop_streams = CancellationToken::new();
@@ -297,8 +297,9 @@ impl App {
         self.draining.cancel();
         self.stop_streams.cancel();
         wait_finished(streams).await;
-        wait_finished(event_sockets).await;
-        hand_over(&self.hub, &self.store, self.node).await;
+        // At once: another daemon waits for the streams.
+        let handed_over = hand_over(&self.hub, &self.store, self.node);
+        tokio::join!(handed_over, wait_finished(event_sockets));
         // Only after the last entries are stored: the sinks relay them, too.
         stop_sinks.cancel();
         end_sinks(sinks).await;

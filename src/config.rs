@@ -91,6 +91,8 @@ pub struct Config {
     pub entry_batch_interval: Duration,
     pub entry_buffer_bytes: usize,
     pub max_streams: usize,
+    /// From this share of the machine's CPU time on, new streams are left to other daemons; `None` for never.
+    pub max_cpu_percent: Option<u32>,
     /// The threads that drive streams.
     pub stream_threads: Threads,
     pub max_connections: usize,
@@ -159,6 +161,7 @@ impl Config {
         let entry_batch_ms = read.number("ENTRY_BATCH_MS", 1..=60_000);
         let entry_buffer_bytes = read.number("ENTRY_BUFFER_BYTES", 64 * 1024..=usize::MAX as u64);
         let max_streams = read.number("MAX_STREAMS", 1..=1_000_000);
+        let max_cpu_percent = read.number("MAX_CPU_PERCENT", 10..=100);
         let stream_threads = read_threads(read);
         let max_connections = read.number("MAX_CONNECTIONS", 1..=1_000_000);
         let trusted_proxies = server::trusted_proxies(read);
@@ -199,6 +202,7 @@ impl Config {
             entry_batch_interval: Duration::from_millis(entry_batch_ms?),
             entry_buffer_bytes: usize::try_from(entry_buffer_bytes?).ok()?,
             max_streams: usize::try_from(max_streams?).ok()?,
+            max_cpu_percent: u32::try_from(max_cpu_percent?).ok().filter(|percent| *percent < 100),
             stream_threads: stream_threads?,
             trusted_proxies: trusted_proxies?,
             max_connections: usize::try_from(max_connections?).ok()?,

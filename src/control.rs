@@ -3,6 +3,7 @@
 //! Every request, past or planned, is a row with its outcome. A program's request is executed while the program waits;
 //! a policy's request is planned as a row with a due time, and the background worker of one daemon executes it.
 
+mod capacity;
 mod meetings;
 mod policy;
 mod timeline;
@@ -20,7 +21,7 @@ pub use timeline::{Missing, Timeline, TimelineEvent};
 
 use crate::model::{
     Action, ActionId, ActionStatus, Answer, AuditRow, ChoiceReason, Chosen, Cursor, InstallationId,
-    Keep, MediaError, MediaParams, MediaPlan, NewSession, Planned, Session, SessionId,
+    Keep, MediaError, MediaParams, MediaPlan, NewSession, NodeId, Planned, Session, SessionId,
     SessionSnapshot, StreamId, UserId, ZoomAnswer, ms,
 };
 use crate::store::{Begin, Begun, Made, Store, StoreError};
@@ -34,8 +35,10 @@ const NEW_MEETING_MS: i64 = 2 * 60 * 1000;
 
 #[derive(Debug, Clone)]
 pub struct Settings {
+    /// This daemon, among those that share the store.
+    pub node: NodeId,
     pub apps: Apps,
-    /// The streams that run here, for the timeline.
+    /// The streams that run here, and how many may.
     pub occupancy: Occupancy,
     /// How long the webhook of a stream may take after Zoom accepted its start; after that, the start has timed out.
     pub start_timeout: Duration,
@@ -57,6 +60,11 @@ pub enum ControlError {
     Zoom(ZoomError),
     #[error(transparent)]
     Token(TokenError),
+    #[error(
+        "no daemon has room for a further stream (MAX_STREAMS, MAX_CPU_PERCENT): wait as long as the header retry-after \
+         says, or start another daemon"
+    )]
+    NoCapacity,
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -139,6 +147,10 @@ impl Control {
         }
         let snapshot = self.store.snapshot(session_id).await?;
         let snapshot = snapshot.ok_or(ControlError::UnknownSession)?;
+        // A start that is refused for another reason gets that answer below.
+        if action == Action::Start && policy::admit(action, &snapshot, None).is_ok() {
+            self.check_capacity().await?;
+        }
         // Choose before anything is written: a caller without a token must not change the session.
         let chosen = self.choose(&snapshot, options).await;
         let now_ms = (self.settings.now_ms)();

@@ -3,11 +3,13 @@
 //! The rows of the store are the desired state, and the tasks are the actual state. A webhook changes a row and
 //! names its stream to the supervisor, which reads the row and acts. The supervisor also polls all rows
 //! periodically, so that a lost name, a crash between the two steps, and a stream whose daemon died are all
-//! found in the same way.
+//! found in the same way. Of several daemons, the one with the least load takes a stream.
 
 mod capturing;
 pub mod check;
+mod cpu_meter;
 mod driver;
+mod placement;
 mod pulse;
 mod stream_task;
 mod stream_threads;
@@ -58,15 +60,26 @@ pub struct Settings {
 pub struct Leases {
     /// How long a stream stays this daemon's without a renewal. After that another daemon takes it.
     pub lease: Duration,
-    /// How often all rows are polled. A small part of `lease`, so that one failed poll costs no stream.
+    /// How often this daemon's leases are renewed and its rows read. A small part of `lease`, so that one failed poll
+    /// costs no stream.
     pub poll_interval: Duration,
+    /// How often a daemon reports its load and looks for streams that no daemon runs.
+    pub place_interval: Duration,
+    /// A stream for which Zoom's server has not answered for this long is given to another daemon.
+    pub unreachable_after: Duration,
 }
 
 impl Default for Leases {
     fn default() -> Self {
-        // A dead daemon's streams are picked up after 15 s plus one poll, well inside Zoom's 60 s for a rejoin
-        // (rtms-protocol.md section 3.6). Five polls fit in a lease.
-        Self { lease: Duration::from_secs(15), poll_interval: Duration::from_secs(3) }
+        // A dead daemon's streams are picked up within 10 s, well inside Zoom's 60 s for a rejoin (rtms-protocol.md
+        // section 3.6). Four polls fit in a lease.
+        Self {
+            lease: Duration::from_secs(9),
+            poll_interval: Duration::from_secs(2),
+            place_interval: Duration::from_secs(1),
+            // A part of the 60 s that is left to the other daemon.
+            unreachable_after: Duration::from_secs(10),
+        }
     }
 }
 

@@ -73,12 +73,13 @@ use group_commit::Group;
 pub use handovers::{Offer, OfferKey, Offered};
 pub use idempotency::{IdempotencyKey, Kept, Taken};
 pub use installations::{GrantedTo, SealedTokens, StoredGrant};
+pub use leases::Orphan;
 pub use outgoing::{Attempt, ClaimedDelivery, DeliveryStatus, LoggedDelivery, WEBHOOKS_SINK};
 pub use received::{ReceivedPage, Validation};
 pub use recordings::NewRecording;
 pub use relay_events::{ClaimedRelayEvent, LoggedRelayEvent, NewRelayEvent, RelayAttempt};
 pub use relays::{NewRelay, RelaySecrets, RelayStream, StoredRelay};
-pub use replicas::Replica;
+pub use replicas::{Heartbeat, OtherDaemon, Replica};
 pub use sessions::{KnownSession, Made};
 pub use sinks::{Relayed, SinkHold, SinkPage};
 pub use streams::{Ending, OpenStream};
@@ -223,7 +224,6 @@ impl Store {
         }
     }
 
-    /// How many rows or columns this process could not read and skipped.
     /// Refuses a schema of a later major, which a newer daemon may have made while this one runs.
     async fn check_major(&self) -> Result<(), StoreError> {
         let found: Option<(i64, i64)> = self.database.optional(sql::SCHEMA, binds![]).await?;
@@ -233,6 +233,7 @@ impl Store {
         }
     }
 
+    /// How many rows or columns this process could not read and skipped.
     pub fn passed_over(&self) -> u64 {
         rows::passed_over()
     }

@@ -123,8 +123,10 @@ pub(super) fn control_settings(
     config: &Config,
     apps: &Apps,
     occupancy: &Occupancy,
+    node: NodeId,
 ) -> control::Settings {
     control::Settings {
+        node,
         apps: apps.clone(),
         occupancy: occupancy.clone(),
         start_timeout: config.start_timeout,

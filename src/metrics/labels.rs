@@ -132,7 +132,7 @@ pub(super) const REFRESH: Label = label("result", &["refreshed", "rejected", "fa
 pub(super) const SENT: Label =
     label("outcome", &["delivered", "retried", "failed", "withdrawn", "interrupted"]);
 pub(super) const LEASE: Label =
-    label("event", &["claimed", "taken_over", "claimed_again", "lost", "given_back"]);
+    label("event", &["claimed", "taken_over", "claimed_again", "lost", "given_back", "given_up"]);
 pub(super) const REFUSED_BATCH: Label = label("cause", &["unavailable", "rejected"]);
 pub(super) const PART: Label = label(
     "part",

@@ -128,7 +128,7 @@ metrics! {
         frames_dropped: Counters = "rtms_frames_dropped_total" [SINK, MEDIUM]
             "Frames that a consumer was too slow for, or could not keep.";
         leases: Counters = "rtms_leases_total" [LEASE]
-            "Changes of which daemon runs a stream: claimed, taken_over (from a daemon that did not release it), claimed_again, lost (to another daemon), given_back (to the daemon that is connected).";
+            "Changes of which daemon runs a stream: claimed, taken_over (from a daemon that did not release it), claimed_again, lost (to another daemon), given_back (to the daemon that is connected), given_up (Zoom does not answer here).";
         entries: Counters = "rtmsd_entries_stored_total" [ENTRY_KIND]
             "Entries that were stored.";
         batch_entries: Histograms(ENTRIES) = "rtmsd_store_batch_entries" []

@@ -136,6 +136,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> ClientSocket<S> {
         }
     }
 
+    /// Ends the sending side without a Close frame, if that is possible at once. What the peer sends until it ends its own
+    /// side can still be read.
+    pub fn end_sending(&mut self) {
+        let mut context = Context::from_waker(std::task::Waker::noop());
+        // Best effort: otherwise the drop of the connection ends both sides.
+        let _ = Pin::new(&mut self.stream).poll_shutdown(&mut context);
+    }
+
     /// Sends a Close frame if the peer takes it at once, and drops the connection.
     pub fn close(mut self) {
         self.queue(Opcode::Close, &[]);

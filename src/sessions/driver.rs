@@ -3,8 +3,10 @@
 
 mod held;
 mod join_trace;
+mod leaving;
 mod links;
 mod metrics;
+mod reach;
 mod socket;
 mod wake_flag;
 
@@ -17,13 +19,13 @@ use std::time::Instant;
 
 use futures_util::FutureExt;
 use futures_util::task::AtomicWaker;
-use tokio::task::unconstrained;
 use tokio::time::Sleep;
 
 use self::held::HeldDials;
 use self::join_trace::JoinTrace;
 use self::links::Links;
 use self::metrics::Counting;
+pub(super) use self::reach::Reach;
 use self::wake_flag::WakeFlag;
 use super::capturing::{capture_beginning, capture_input, capture_output};
 use super::stream_task::StreamTask;
@@ -39,9 +41,6 @@ use crate::rtms::message::encode;
 use crate::rtms::params::Effective;
 use crate::rtms::stream::{End, Input, Output, Stream};
 
-/// The most messages read from links that are about to be dropped. Zoom keeps filling an unanswered link for half a
-/// minute.
-const MOST_AT_ONCE: usize = 10_000;
 /// The most messages handled before commands, timers and the lease are looked at again.
 const MOST_TOGETHER: u32 = 64;
 /// A stream without a lease dials anyway after this fraction (one third) of Zoom's rejoin window: if the store is down
@@ -70,6 +69,8 @@ pub(super) enum Command {
     Close,
     /// Drop the sockets without a close request: Zoom waits, and a daemon picks the stream up.
     Leave,
+    /// The same, because Zoom's server does not answer here: another daemon picks the stream up.
+    GiveUp,
 }
 
 /// How a stream's driver ended.
@@ -77,6 +78,7 @@ pub(super) enum Command {
 pub(super) enum Exit {
     Finished(End),
     Left,
+    GivenUp,
     /// Another daemon is connected to the stream and keeps it.
     LeftToOwner,
 }
@@ -113,6 +115,7 @@ pub(super) async fn drive_stream(task: &mut StreamTask) -> Exit {
         alarm: Box::pin(tokio::time::sleep(std::time::Duration::ZERO)),
         epoch,
         held: HeldDials::new(task.setup.timings.signaling_window / WAITS_IN_WINDOW),
+        is_leaving: false,
         has_warned: false,
         logged_fields: BTreeSet::new(),
         counting: Counting::new(task),
@@ -144,6 +147,8 @@ struct Driver<'a> {
     /// The epoch of the lease last seen.
     epoch: i64,
     held: HeldDials,
+    /// Whether the sockets are being left: no link is dialled any longer.
+    is_leaving: bool,
     /// Whether an unreadable message was logged. Only the first is; all are counted.
     has_warned: bool,
     /// The media parameters of which it was logged that Zoom grants others.
@@ -173,9 +178,8 @@ impl Driver<'_> {
             self.task.feed.report(self.stream.status(), now);
             self.set_alarm();
             let news = match poll_fn(|cx| self.poll_turn(cx)).await {
-                Turn::Command(Some(Command::Leave) | None) => {
-                    return self.read_the_rest().unwrap_or(Exit::Left);
-                }
+                Turn::Command(Some(Command::Leave) | None) => return self.leave(Exit::Left).await,
+                Turn::Command(Some(Command::GiveUp)) => return self.leave(Exit::GivenUp).await,
                 Turn::Command(Some(command)) => self.input(command),
                 Turn::Alarm => None,
                 Turn::Link(input) => Some(input),
@@ -260,6 +264,9 @@ impl Driver<'_> {
         if let Some(joining) = &mut self.joining {
             joining.note(&input);
         }
+        if matches!(input, Input::Opened(LinkId::Signaling)) {
+            self.task.reach.answered();
+        }
         let at_ms = self.set_clock();
         if let Some(capture) = self.task.feed.capture() {
             capture_input(capture, now, at_ms, &input);
@@ -272,24 +279,6 @@ impl Driver<'_> {
         let now_ms = clock::now_ms();
         self.task.feed.set_clock(Some(now_ms));
         now_ms
-    }
-
-    /// Reads the messages that the links have already received before they are dropped. After the process was
-    /// suspended, these may be all messages since.
-    fn read_the_rest(&mut self) -> Option<Exit> {
-        for _ in 0..MOST_AT_ONCE {
-            // Without `unconstrained`, Tokio's budget would report `Pending` after some reads, and
-            // `now_or_never` has no later turn.
-            match unconstrained(next_input(&mut self.next, &mut self.links)).now_or_never()? {
-                // This link is dropped with the others.
-                Input::Lost(..) if !self.stream.is_ending() => continue,
-                input => self.handle(Instant::now(), input),
-            }
-            if let Some(over) = self.perform(Instant::now()) {
-                return Some(over);
-            }
-        }
-        None
     }
 
     /// Passes on the parameters that Zoom grants, and logs each field that differs from the request, once.
@@ -389,6 +378,9 @@ impl Driver<'_> {
     /// Dials now, or holds the dial until there is a lease. A link lost after the lease expired may now belong to the
     /// new lease holder; dialling at once would take it back, and the two daemons would keep taking it from each other.
     fn dial(&mut self, id: LinkId, endpoint: Endpoint) {
+        if self.is_leaving {
+            return;
+        }
         let (now, until) = (Instant::now(), self.task.lease.borrow().until);
         if let Some(endpoint) = self.held.hold(now, until, id, endpoint) {
             self.dial_now(id, endpoint);
@@ -411,6 +403,9 @@ impl Driver<'_> {
     }
 
     fn dial_now(&mut self, id: LinkId, endpoint: Endpoint) {
+        if id == LinkId::Signaling {
+            self.task.reach.dialled(Instant::now());
+        }
         self.counting.dialled();
         if let Some(joining) = &mut self.joining {
             joining.dials(id, &endpoint);
@@ -434,7 +429,7 @@ impl Driver<'_> {
                 self.task.feed.handed_over(offers);
                 None
             }
-            Command::Leased | Command::Leave => None,
+            Command::Leased | Command::Leave | Command::GiveUp => None,
         }
     }
 
@@ -448,13 +443,5 @@ impl Driver<'_> {
             // Polled once more, so that it wakes this task at the new deadline.
             self.alarm_wake.set();
         }
-    }
-}
-
-/// The input that waits, or the next one of the links. Cancel-safe.
-async fn next_input(waiting: &mut Option<Input>, links: &mut Links) -> Input {
-    match waiting.take() {
-        Some(input) => input,
-        None => links.next().await,
     }
 }

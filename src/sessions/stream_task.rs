@@ -8,7 +8,7 @@ use tokio::time::timeout;
 
 use super::Settings;
 use super::capturing::{Beginning, stored_of};
-use super::driver::{Command, Exit, Lease, drive_stream};
+use super::driver::{Command, Exit, Lease, Reach, drive_stream};
 use super::stream_threads::StreamThreads;
 use crate::capture::event::Event;
 use crate::clock;
@@ -57,6 +57,7 @@ pub(super) struct StreamTask {
     /// With what the capture of this run begins.
     pub beginning: Option<Beginning>,
     pub commands: mpsc::Receiver<Command>,
+    pub reach: Reach,
     store: Store,
     hub: Arc<Hub>,
     /// After the claim is given back, no daemon claims the stream for this long.
@@ -67,6 +68,7 @@ pub(super) struct StreamTask {
 pub(super) struct Controls {
     pub commands: mpsc::Sender<Command>,
     pub lease: watch::Sender<Lease>,
+    pub reach: Reach,
 }
 
 /// What the supervisor does when a stream's task has ended.
@@ -109,6 +111,7 @@ impl StreamTask {
         feed.set_clock(None);
         let (sender, commands) = mpsc::channel(COMMANDS_QUEUE);
         let (lease, leased) = watch::channel(Lease { epoch: stream.epoch, until });
+        let reach = Reach::default();
         let task = Self {
             setup: setup(settings, app, stream, params),
             endpoint,
@@ -122,11 +125,12 @@ impl StreamTask {
             feed,
             beginning,
             commands,
+            reach: reach.clone(),
             store,
             hub,
             quiet: quiet_of(settings),
         };
-        (task, Controls { commands: sender, lease })
+        (task, Controls { commands: sender, lease, reach })
     }
 
     /// Drives the stream on its thread and records its end, if it ends.
@@ -158,6 +162,13 @@ impl StreamTask {
                 self.feed.capture_now(Event::Left {});
                 self.feed.finish().await;
                 tracing::info!("released the stream for another daemon or the next start")
+            }
+            Exit::GivenUp => {
+                self.feed.capture_now(Event::Left {});
+                self.feed.finish().await;
+                self.metrics().leases.inc(["given_up"]);
+                self.release().await;
+                return After::Rest;
             }
             Exit::Finished(end) => {
                 // Before the end is recorded: the store accepts no offered entry after it.
@@ -192,6 +203,14 @@ impl StreamTask {
         let (stream_id, epoch) = (self.stream_id(), self.lease.borrow().epoch);
         tracing::info!("another daemon is connected to the stream; giving the claim back");
         give_back(&self.store, stream_id, epoch, self.quiet).await;
+    }
+
+    /// Makes the stream free for a daemon that may reach Zoom.
+    async fn release(&self) {
+        let epoch = self.lease.borrow().epoch;
+        if let Err(error) = self.store.release_stream(self.stream_id(), epoch).await {
+            tracing::warn!(%error, "could not release the stream; its lease will expire");
+        }
     }
 
     /// Appends entries that other daemons offered after the last poll.

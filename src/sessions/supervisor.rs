@@ -1,11 +1,13 @@
 //! Owns every stream's task and reconciles the running tasks with the streams that should run.
 
 mod contested;
+mod placing;
 mod quota;
+mod unreachable;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
-use std::time::Instant as StdInstant;
+use std::time::{Duration, Instant as StdInstant};
 
 use tokio::sync::{mpsc, watch};
 use tokio::task::{Id, JoinError, JoinSet};
@@ -13,6 +15,8 @@ use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, Span};
 
+use self::placing::Placing;
+use self::unreachable::GivenUp;
 use super::pulse::{Pulse, Steps};
 use super::stream_task::{After, Controls, StreamTask, leave_to_others, record_end};
 use super::stream_threads::StreamThreads;
@@ -23,15 +27,15 @@ use crate::hub::Hub;
 use crate::model::{AppName, Outcome, StopReason, StreamId, StreamRecord, UserId, ms};
 use crate::rtms::endpoint::Endpoint;
 use crate::rtms::stream::End;
-use crate::sessions::driver::{Command, Lease};
+use crate::sessions::driver::{Command, Lease, Reach};
 use crate::store::{Claim, OfferKey, Store, StoreError};
 use crate::telemetry::stream_span;
 use crate::zoom::app::{App, Place};
 
-/// How many streams are claimed in one transaction.
-const ORPHANS_AT_ONCE: u32 = 200;
 /// How many changed streams are handled together.
 const CHANGES_AT_ONCE: usize = 64;
+/// How long a stop waits for the store to take this daemon off the list of those that take streams.
+const FORGET_LIMIT: Duration = Duration::from_secs(1);
 
 /// Owns every stream's task.
 pub struct Supervisor {
@@ -54,6 +58,8 @@ pub struct Supervisor {
     missing_apps: HashSet<AppName>,
     /// Taken so often that none waits for more than one answer of the store.
     steps: Steps,
+    placing: Placing,
+    given_up: GivenUp,
 }
 
 /// A running stream, and the state of its row that it was last notified of.
@@ -62,6 +68,7 @@ struct RunningTask {
     app: Option<Arc<App>>,
     commands: mpsc::Sender<Command>,
     lease: watch::Sender<Lease>,
+    reach: Reach,
     generation: i64,
     interrupts: i64,
     stop_sent: bool,
@@ -115,6 +122,8 @@ impl Supervisor {
             patient_until: None,
             missing_apps: HashSet::new(),
             steps: Steps::default(),
+            placing: Placing::new(),
+            given_up: GivenUp::default(),
         }
     }
 
@@ -126,8 +135,10 @@ impl Supervisor {
     /// Runs until the stop, then ends or leaves the streams inside the grace.
     pub async fn run(mut self) {
         let mut poll = interval(self.settings.leases.poll_interval);
+        let mut place = interval(self.settings.leases.place_interval);
         // A slow store would otherwise be asked several times in a row to catch up.
         poll.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        place.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let (stop, hub, mut changed) = (self.stop.clone(), Arc::clone(&self.hub), Vec::new());
         loop {
             self.steps.take();
@@ -143,6 +154,7 @@ impl Supervisor {
                 }
                 Some((stream_id, epoch)) = hub.fenced() => self.fenced(stream_id, epoch).await,
                 _ = poll.tick() => self.reconcile_all().await,
+                _ = place.tick() => self.place_streams().await,
             }
         }
         self.shut_down().await;
@@ -152,7 +164,8 @@ impl Supervisor {
     async fn reconcile(&mut self, streams: Vec<StreamId>) {
         let (running, others): (Vec<_>, Vec<_>) =
             streams.into_iter().partition(|stream| self.running.contains_key(stream));
-        let (mut reconciled, mut revoked) = (self.claim(&others).await, Vec::new());
+        let kept = self.kept(others);
+        let (mut reconciled, mut revoked) = (self.claim(&kept).await, Vec::new());
         for stream_id in running {
             self.steps.take();
             match self.store.stream(&stream_id).await {
@@ -177,7 +190,7 @@ impl Supervisor {
         self.start_all(claims, until).await
     }
 
-    /// Renews this node's leases, acts on changed rows, and claims streams that no daemon runs.
+    /// Renews this node's leases and acts on changed rows.
     async fn reconcile_all(&mut self) {
         let reconciled = self.try_reconcile_all().await;
         self.note_answer(reconciled);
@@ -212,30 +225,7 @@ impl Supervisor {
         self.steps.take();
         self.give_back_idle(&unclaimed).await?;
         self.steps.take();
-        self.take_offers().await?;
-        self.steps.take();
-        if self.patient_until.is_none_or(|until| Instant::now() >= until) {
-            self.claim_orphans().await?;
-        }
-        Ok(())
-    }
-
-    async fn claim_orphans(&mut self) -> Result<(), StoreError> {
-        let (node, lease_ms) = (self.settings.node, self.lease_ms());
-        loop {
-            let until = self.lease_until();
-            let room = self.settings.occupancy.room();
-            let limit = u32::try_from(room).unwrap_or(u32::MAX).min(ORPHANS_AT_ONCE);
-            if limit == 0 {
-                return Ok(());
-            }
-            let rooms = self.rooms();
-            let claims = self.store.claim_orphans(node, lease_ms, limit, &rooms).await?;
-            if claims.is_empty() {
-                return Ok(());
-            }
-            self.start_all(claims, until).await?;
-        }
+        self.take_offers().await
     }
 
     /// Sends a running stream the changes of its row that it does not know yet. A change that finds the
@@ -329,11 +319,7 @@ impl Supervisor {
 
     /// Gives back a stream of an app that this daemon does not have: another one may have it, or have it soon.
     fn leave_to_others(&mut self, stream: &StreamRecord) {
-        if self.missing_apps.insert(stream.app.clone()) {
-            stream_span(stream).in_scope(|| {
-                tracing::warn!("the app of a stream is not configured here; leaving its streams to another daemon");
-            });
-        }
+        self.warn_missing(&stream.app);
         let (settings, store, given_back) =
             (self.settings.clone(), self.store.clone(), stream.clone());
         let controls = self.no_controls(stream);
@@ -341,6 +327,13 @@ impl Supervisor {
             leave_to_others(&settings, store, &given_back).await;
             After::Rest
         });
+    }
+
+    /// Logs once that streams of an app are left to other daemons.
+    fn warn_missing(&mut self, app: &AppName) {
+        if self.missing_apps.insert(app.clone()) {
+            tracing::warn!(%app, "the app of a stream is not configured here; leaving its streams to another daemon");
+        }
     }
 
     fn start_at(&mut self, endpoint: Endpoint, app: Arc<App>, claim: &Claim, until: StdInstant) {
@@ -384,14 +377,15 @@ impl Supervisor {
         // The receivers are dropped at once.
         let (commands, _) = mpsc::channel(1);
         let until = self.lease_until();
-        Controls { commands, lease: watch::channel(Lease { epoch: stream.epoch, until }).0 }
+        let lease = watch::channel(Lease { epoch: stream.epoch, until }).0;
+        Controls { commands, lease, reach: Reach::default() }
     }
 
     fn own(
         &mut self,
         stream: &StreamRecord,
         app: Option<Arc<App>>,
-        Controls { commands, lease }: Controls,
+        Controls { commands, lease, reach }: Controls,
         task: impl Future<Output = After> + Send + 'static,
     ) {
         let (place, context) =
@@ -400,6 +394,7 @@ impl Supervisor {
             app,
             commands,
             lease,
+            reach,
             generation: stream.generation,
             interrupts: stream.interrupts,
             stop_sent: false,
@@ -440,6 +435,12 @@ impl Supervisor {
     }
 
     async fn shut_down(mut self) {
+        let forgotten = timeout(FORGET_LIMIT, self.store.forget_daemon(self.settings.node));
+        if !matches!(forgotten.await, Ok(Ok(()))) {
+            tracing::debug!(
+                "the store did not note the stop in time; other daemons see it when the streams are free"
+            );
+        }
         let command = || match self.settings.at_shutdown {
             AtShutdown::Leave => Command::Leave,
             AtShutdown::Close => Command::Close,
@@ -475,6 +476,11 @@ impl Supervisor {
     /// The time until which a stream that is claimed or renewed now belongs to this daemon for certain.
     fn lease_until(&self) -> StdInstant {
         StdInstant::now() + self.settings.leases.lease
+    }
+
+    /// Whether the others may have been kept from renewing their leases until a moment ago.
+    fn is_patient(&self) -> bool {
+        self.patient_until.is_some_and(|until| Instant::now() < until)
     }
 
     fn lease_ms(&self) -> i64 {

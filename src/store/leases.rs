@@ -7,9 +7,17 @@ use super::streams::read_stream;
 use super::{Claim, Store, StoreError, sql};
 use crate::model::{AppName, AppRooms, NodeId, StreamId, StreamRecord};
 
+/// A stream that has not ended and has no valid lease.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Orphan {
+    pub stream_id: StreamId,
+    pub app: AppName,
+    /// Zoom has stopped it: only its end is left to record.
+    pub is_stopped: bool,
+}
+
 row! {
-    /// A stream without a valid lease.
-    struct Orphan {
+    struct OrphanRow {
         stream_id: String,
         app: String,
         stop_seen_at_ms: Option<i64>,
@@ -39,30 +47,28 @@ impl Store {
         })
     }
 
-    /// Leases up to `limit` streams that have not ended and have no valid lease, and of each app no more than `rooms`
-    /// allows. Excludes those that `node` has already. A stream that only has to be ended needs no room of its app. May
-    /// return fewer than there are: call it until it returns none.
-    pub async fn claim_orphans(
+    /// Up to `limit` streams that have not ended and have no valid lease, and of each app no more than `rooms` allows,
+    /// in the order of their ids. Excludes those that `node` has already. A stream that only has to be ended needs no
+    /// room of its app.
+    pub async fn orphans(
         &self,
         node: NodeId,
-        lease_ms: i64,
         limit: u32,
         rooms: &AppRooms,
-    ) -> Result<Vec<Claim>, StoreError> {
+    ) -> Result<Vec<Orphan>, StoreError> {
         let node = node.to_string();
         let full = sql::between_commas(rooms.full().map(AppName::as_str));
-        transaction!(self.database, |tx| {
-            let now_ms = tx.now_ms().await?;
-            let until_ms = now_ms.saturating_add(lease_ms);
-            let values = binds![&*node, now_ms, &*full, i64::from(limit)];
-            let orphans: Vec<Orphan> = tx.all(sql::ORPHANS, values).await?;
-            let mut claims = Vec::with_capacity(orphans.len());
-            for stream in admitted(&orphans, rooms)? {
-                let values = binds![stream.as_str(), &*node, until_ms, now_ms];
-                claims.extend(claim_one(&mut tx, &stream, values).await?);
-            }
-            claims
-        })
+        let rows: Vec<OrphanRow> = self
+            .database
+            .run(|| async {
+                let mut reader = self.database.reader().await?;
+                let mut connection = reader.connection();
+                let now_ms = connection.now_ms().await?;
+                let values = binds![&*node, now_ms, &*full, i64::from(limit)];
+                connection.all(sql::ORPHANS, values).await
+            })
+            .await?;
+        admitted(&rows, rooms)
     }
 
     /// Extends every lease of `node` to `lease_ms` from now and returns its streams that have not ended. A stream that
@@ -98,6 +104,12 @@ impl Store {
         })
     }
 
+    /// Releases one claim, so that another node takes the stream at once. Does nothing if the epoch has changed.
+    pub async fn release_stream(&self, stream: &StreamId, epoch: i64) -> Result<(), StoreError> {
+        let values = binds![stream.as_str(), epoch];
+        self.database.execute(sql::RELEASE_STREAM, values).await.map(drop)
+    }
+
     /// Releases every lease of `node`, so that the next start takes the streams at once.
     pub async fn release_leases(&self, node: NodeId) -> Result<u64, StoreError> {
         self.database.execute(sql::RELEASE_LEASES, binds![node.to_string()]).await
@@ -116,15 +128,16 @@ async fn claim_one(
 }
 
 /// The streams that find room in their apps, in the same order.
-fn admitted(orphans: &[Orphan], rooms: &AppRooms) -> Result<Vec<StreamId>, StoreError> {
+fn admitted(rows: &[OrphanRow], rooms: &AppRooms) -> Result<Vec<Orphan>, StoreError> {
     let mut rooms = rooms.clone();
-    let mut streams = Vec::with_capacity(orphans.len());
-    for Orphan { stream_id, app, stop_seen_at_ms } in orphans {
-        if stop_seen_at_ms.is_some() || rooms.take(&rows::app_name(app)?) {
-            streams.push(rows::stream_id(stream_id)?);
+    let mut orphans = Vec::with_capacity(rows.len());
+    for OrphanRow { stream_id, app, stop_seen_at_ms } in rows {
+        let (app, is_stopped) = (rows::app_name(app)?, stop_seen_at_ms.is_some());
+        if is_stopped || rooms.take(&app) {
+            orphans.push(Orphan { stream_id: rows::stream_id(stream_id)?, app, is_stopped });
         }
     }
-    Ok(streams)
+    Ok(orphans)
 }
 
 /// Reads a claimed stream. The statements come after the claim, which waits for the last owner's transaction, so that

@@ -1,6 +1,7 @@
 //! Control, from a program's request or a webhook to what Zoom is asked.
 
 mod actions;
+mod capacity;
 mod command;
 mod idempotency;
 mod installations;

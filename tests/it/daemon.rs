@@ -38,6 +38,7 @@ mod service;
 mod shutdown;
 mod simulate;
 mod spoiled;
+mod spread;
 mod subscribers;
 #[cfg(feature = "otel")]
 mod traces;

@@ -3,6 +3,7 @@
 mod api_tokens;
 mod apps;
 mod backup;
+mod daemons;
 mod dashboard_sessions;
 mod deliveries;
 pub(crate) mod entries;

@@ -91,6 +91,7 @@ const PURE: &[&str] = &[
     "doctor/judge",
     "doctor/report",
     "cli/doctor/table",
+    "sessions/placement",
     "sinks/message",
     "rtms",
 ];

@@ -5,6 +5,13 @@ use super::{Variable, variable};
 pub(super) const STREAMS: &[Variable] = &[
     variable("MAX_STREAMS", "4000", "how many streams this daemon runs at once"),
     variable(
+        "MAX_CPU_PERCENT",
+        "90",
+        "from which share of the machine's CPU time on, over the last seconds, new streams are left to another daemon. If \
+         none has room, a start by the API is refused (503), and streams that Zoom starts are taken all the same: 10 to \
+         99, or 100 for no limit",
+    ),
+    variable(
         "MAX_STREAMS_PER_APP",
         "",
         "how many streams of one Zoom app this daemon runs at once; further ones wait until one ends or another daemon \

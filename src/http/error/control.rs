@@ -28,7 +28,7 @@ pub(super) fn status(error: &ControlError) -> StatusCode {
         ControlError::Token(TokenError::Unavailable(..)) => StatusCode::BAD_GATEWAY,
         ControlError::Token(TokenError::NotAllowed) => StatusCode::FORBIDDEN,
         ControlError::Token(_) => StatusCode::CONFLICT,
-        ControlError::Store(_) => StatusCode::SERVICE_UNAVAILABLE,
+        ControlError::NoCapacity | ControlError::Store(_) => StatusCode::SERVICE_UNAVAILABLE,
     }
 }
 
@@ -38,6 +38,7 @@ pub(super) fn code(error: &ControlError) -> &'static str {
         ControlError::Refused(refusal, _) => refusal.as_str(),
         ControlError::Zoom(error) => error.problem.code(),
         ControlError::Token(error) => token_code(error),
+        ControlError::NoCapacity => "no_capacity",
         ControlError::Store(_) => "store_unavailable",
     }
 }
@@ -66,7 +67,9 @@ pub(super) fn is_retryable(error: &ControlError) -> bool {
     match error {
         ControlError::Zoom(error) => error.problem.is_retryable(),
         ControlError::Token(error) => matches!(error, TokenError::Unavailable(..)),
-        ControlError::Store(_) | ControlError::Refused(Refusal::Stopping, _) => true,
+        ControlError::NoCapacity
+        | ControlError::Store(_)
+        | ControlError::Refused(Refusal::Stopping, _) => true,
         ControlError::UnknownSession | ControlError::Refused(..) => false,
     }
 }

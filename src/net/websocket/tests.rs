@@ -145,3 +145,17 @@ async fn a_peer_that_pings_and_never_reads_costs_no_more_memory_than_the_bound()
     server.read_exact(&mut answers).await.unwrap();
     assert_eq!(answers[..2], [0x8a, 0x80 | 125]);
 }
+
+#[tokio::test]
+async fn what_the_peer_sends_after_our_side_has_ended_is_read_and_it_sees_no_close() {
+    let (mut socket, mut server) = open(&[]);
+    socket.end_sending();
+    let mut received = Vec::new();
+    timeout(LONG, server.read_to_end(&mut received)).await.unwrap().unwrap();
+    assert_eq!(received, b"", "no Close frame");
+    // An unmasked text of two bytes.
+    server.write_all(b"\x81\x02{}").await.unwrap();
+    assert_eq!(next(&mut socket).await, whole("{}"));
+    drop(server);
+    assert!(matches!(next(&mut socket).await, Err(End::Failed(_))));
+}

@@ -72,6 +72,22 @@ impl Links {
         }
     }
 
+    /// Ends the sending side of every socket and gives up the dials. What the peers still send can be read.
+    pub(super) fn end_sending(&mut self) {
+        self.slots.retain(|slot| matches!(slot.kind, Kind::Open(_)));
+        for slot in &mut self.slots {
+            if let Kind::Open(socket) = &mut slot.kind {
+                socket.end_sending();
+            }
+            // The flag of a socket that was not polled to its end may be unset.
+            slot.wake.set();
+        }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.slots.is_empty()
+    }
+
     /// Waits for the next event on any link. Cancel-safe.
     pub(super) async fn next(&mut self) -> Input {
         poll_fn(|cx| {

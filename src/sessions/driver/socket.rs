@@ -62,6 +62,11 @@ impl Socket {
         Poll::Ready(message)
     }
 
+    /// Ends the sending side without a Close frame. What the peer still sends can be read.
+    pub(super) fn end_sending(&mut self) {
+        self.websocket.end_sending();
+    }
+
     /// Sends a Close frame if the peer takes it at once, and drops the socket.
     pub(super) fn close(self) {
         self.websocket.close();

@@ -80,6 +80,10 @@ statements! {
     RENEW_LEASES = "
         UPDATE streams SET lease_until_ms = $2 WHERE owner = $1 AND ended_at_ms IS NULL";
 
+    RELEASE_STREAM = "
+        UPDATE streams SET owner = NULL, lease_until_ms = NULL
+         WHERE stream_id = $1 AND epoch = $2 AND ended_at_ms IS NULL";
+
     RELEASE_LEASES = "
         UPDATE streams SET owner = NULL, lease_until_ms = NULL
          WHERE owner = $1 AND ended_at_ms IS NULL";

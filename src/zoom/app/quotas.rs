@@ -1,6 +1,7 @@
 //! The quotas of apps, and what this daemon runs of each: one customer cannot starve another.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use super::{App, Apps};
@@ -16,12 +17,15 @@ pub struct Quotas {
     pub api_rate_per_s: Option<u32>,
 }
 
-/// How many streams this daemon runs, in total and of each app, and how many it may run. Cheap to clone; all clones
-/// count together.
+/// How many streams this daemon runs, in total and of each app, how many it may run, and what they cost. Cheap to clone;
+/// all clones count together.
 #[derive(Debug, Clone)]
 pub struct Occupancy {
     max_streams: usize,
+    /// From this share of the machine's CPU time on, in thousandths, the daemon is overloaded; `None` for never.
+    max_busy_permille: Option<u32>,
     running: Arc<Mutex<Running>>,
+    busy_permille: Arc<AtomicU32>,
 }
 
 #[derive(Debug, Default)]
@@ -41,7 +45,37 @@ pub struct Place {
 impl Occupancy {
     /// `max_streams` is the limit of all streams together.
     pub fn new(max_streams: usize) -> Self {
-        Self { max_streams, running: Arc::default() }
+        Self {
+            max_streams,
+            max_busy_permille: None,
+            running: Arc::default(),
+            busy_permille: Arc::default(),
+        }
+    }
+
+    /// Counts the daemon as overloaded from this share of the machine's CPU time on.
+    pub fn overloaded_from(self, percent: Option<u32>) -> Self {
+        Self { max_busy_permille: percent.map(|percent| percent * 10), ..self }
+    }
+
+    /// Notes the share of the machine's CPU time that the daemon uses, in thousandths.
+    pub fn set_busy(&self, permille: u32) {
+        self.busy_permille.store(permille, Ordering::Relaxed);
+    }
+
+    /// The share of the machine's CPU time that the daemon uses, in thousandths.
+    pub fn busy_permille(&self) -> u32 {
+        self.busy_permille.load(Ordering::Relaxed)
+    }
+
+    /// Whether the daemon uses so much CPU time that further streams belong elsewhere.
+    pub fn is_overloaded(&self) -> bool {
+        self.max_busy_permille.is_some_and(|max| self.busy_permille() >= max)
+    }
+
+    /// Whether a further stream finds room and CPU time here.
+    pub fn takes_more(&self) -> bool {
+        self.room() > 0 && !self.is_overloaded()
     }
 
     /// Counts a stream, also beyond a limit. `app` is `None` for a stream that only ends here, which counts for no app.
@@ -104,6 +138,12 @@ impl Occupancy {
         if self.room() == 0 {
             return Some("MAX_STREAMS is reached; further streams wait".to_owned());
         }
+        if self.is_overloaded() {
+            return Some(
+                "MAX_CPU_PERCENT is reached; another daemon takes further streams if one has room"
+                    .to_owned(),
+            );
+        }
         match self.rooms(apps).full().count() {
             0 => None,
             1 => Some("one app is at its quota of streams; its further streams wait".to_owned()),
@@ -164,6 +204,20 @@ mod tests {
         drop(first);
         assert_eq!(occupancy.obstacle(&acme), None);
         assert_eq!(occupancy.rooms(&apps), [(acme.name, 1)].into_iter().collect());
+    }
+
+    #[test]
+    fn a_daemon_without_cpu_time_takes_no_more_although_it_has_room() {
+        let apps = Apps::new([app("acme")]);
+        let occupancy = Occupancy::new(10).overloaded_from(Some(90));
+        occupancy.set_busy(899);
+        assert!(occupancy.takes_more());
+        occupancy.clone().set_busy(900);
+        assert_eq!((occupancy.takes_more(), occupancy.room()), (false, 10));
+        assert!(occupancy.shortage(&apps).unwrap().starts_with("MAX_CPU_PERCENT"));
+        let unlimited = Occupancy::new(10);
+        unlimited.set_busy(1000);
+        assert!(unlimited.takes_more());
     }
 
     #[test]

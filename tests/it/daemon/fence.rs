@@ -24,14 +24,20 @@ const LINE_MS: u32 = 100;
 /// The lease of daemons inside the test process.
 const LEASE: Duration = Duration::from_secs(2);
 /// The lease of daemons that are processes of their own: the default.
-const PROCESS_LEASE: Duration = Duration::from_secs(15);
+const PROCESS_LEASE: Duration = Duration::from_secs(9);
 
 fn home(database_url: &str) -> Home {
     let mut home = Home::sqlite()
         .set("DATABASE_URL", database_url)
         .set("MEDIA_TYPES", "transcript,audio")
         .set("AUDIO_STREAMS", "mixed");
-    home.leases = Leases { lease: LEASE, poll_interval: LEASE / 10 };
+    let interval = LEASE / 10;
+    home.leases = Leases {
+        lease: LEASE,
+        poll_interval: interval,
+        place_interval: interval,
+        ..Leases::default()
+    };
     home
 }
 

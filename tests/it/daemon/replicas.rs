@@ -14,7 +14,8 @@ const MAX_LOST_LINES: usize = 500 / LINE_MS as usize;
 async fn home() -> Home {
     let mut home = Home::postgres().await.set("MEDIA_TYPES", "transcript,audio");
     let (lease, poll_interval) = (Duration::from_millis(2_000), Duration::from_millis(200));
-    home.leases = Leases { lease, poll_interval };
+    home.leases =
+        Leases { lease, poll_interval, place_interval: poll_interval, ..Leases::default() };
     home
 }
 

@@ -54,6 +54,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use uuid::Uuid;
 
 use crate::support::apps::app;
 use crate::support::client::{Answer, TIMEOUT, exchange, head};
@@ -489,6 +490,7 @@ pub(crate) fn zoom_side(store: &Store, wiring: &Wiring, apps: &Apps) -> (Arc<Con
     let installer = Installer::new(store.clone(), ring, oauth, apps.clone(), tokens.clone(), clock);
     let api = Api::new(zoom, tokens, wiring.pauses.clone(), clock);
     let settings = control::Settings {
+        node: NodeId(Uuid::nil()),
         apps: apps.clone(),
         occupancy: wiring.occupancy.clone(),
         start_timeout: wiring.start_timeout,

@@ -162,7 +162,7 @@ async fn a_claim_returns_the_last_number() {
             .await
             .unwrap();
         let claims =
-            store.claim_orphans(NodeId(Uuid::nil()), 1, 9, &AppRooms::default()).await.unwrap();
+            claim_orphans(store, NodeId(Uuid::nil()), 1, 9, &AppRooms::default()).await.unwrap();
         assert_eq!(claims[0].last_seq, 2);
     })
     .await;

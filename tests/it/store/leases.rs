@@ -41,7 +41,7 @@ async fn every_claim_and_the_end_raise_the_epoch_and_a_renewal_does_not() {
             assert_eq!(claim.stream.epoch, epoch);
         }
         assert_eq!(
-            store.claim_orphans(node(1), LONG, 9, &AppRooms::default()).await.unwrap()[0]
+            claim_orphans(store, node(1), LONG, 9, &AppRooms::default()).await.unwrap()[0]
                 .stream
                 .epoch,
             4
@@ -68,7 +68,7 @@ async fn a_claim_says_whether_the_stream_was_taken_from_a_node_that_did_not_rele
         assert_eq!(claim(2, LONG).await, Some(true));
         store.release_leases(node(2)).await.unwrap();
         assert_eq!(claim(1, OVER).await, Some(false), "it was released");
-        let orphans = store.claim_orphans(node(2), LONG, 9, &AppRooms::default()).await.unwrap();
+        let orphans = claim_orphans(store, node(2), LONG, 9, &AppRooms::default()).await.unwrap();
         assert!(orphans[0].is_taken_over);
     })
     .await;
@@ -84,18 +84,18 @@ async fn a_released_claim_is_hidden_for_a_while_and_given_on_request() {
         let claim = claim_stream(store, node(2), &s, LONG).await.unwrap().unwrap();
         store.give_back(&s, claim.stream.epoch - 1, OVER).await.unwrap();
         assert_eq!(
-            store.claim_orphans(node(3), LONG, 9, &AppRooms::default()).await.unwrap(),
+            claim_orphans(store, node(3), LONG, 9, &AppRooms::default()).await.unwrap(),
             [],
             "not by its old epoch"
         );
         store.give_back(&s, claim.stream.epoch, LONG).await.unwrap();
         assert_eq!(store.renew_leases(node(2), LONG).await.unwrap(), []);
-        assert_eq!(store.claim_orphans(node(3), LONG, 9, &AppRooms::default()).await.unwrap(), []);
+        assert_eq!(claim_orphans(store, node(3), LONG, 9, &AppRooms::default()).await.unwrap(), []);
         let claim = claim_stream(store, node(1), &s, LONG).await.unwrap().unwrap();
         assert!(claim.is_taken_over);
         store.give_back(&s, claim.stream.epoch, OVER).await.unwrap();
         assert_eq!(
-            store.claim_orphans(node(3), LONG, 9, &AppRooms::default()).await.unwrap().len(),
+            claim_orphans(store, node(3), LONG, 9, &AppRooms::default()).await.unwrap().len(),
             1
         );
     })
@@ -110,7 +110,10 @@ async fn an_unknown_or_ended_stream_cannot_be_claimed() {
         announce(store, "s").await;
         store.finish_stream(&stream_id("s"), 0, 1, Outcome::Gone, None, 2).await.unwrap();
         assert_eq!(claim_stream(store, node(1), &stream_id("s"), LONG).await.unwrap(), None);
-        assert_eq!(store.claim_orphans(node(1), LONG, 10, &AppRooms::default()).await.unwrap(), []);
+        assert_eq!(
+            claim_orphans(store, node(1), LONG, 10, &AppRooms::default()).await.unwrap(),
+            []
+        );
     })
     .await;
 }
@@ -121,7 +124,7 @@ async fn a_stopped_stream_can_be_claimed_and_held_until_it_is_finished() {
         let store = &test.store;
         announce(store, "s").await;
         record(store, stopped("s", 2, Some(6))).await;
-        let claims = store.claim_orphans(node(1), LONG, 10, &AppRooms::default()).await.unwrap();
+        let claims = claim_orphans(store, node(1), LONG, 10, &AppRooms::default()).await.unwrap();
         assert_eq!(claims[0].stream.stop_reason, Some(StopReason(6)));
         assert_eq!(store.renew_leases(node(1), LONG).await.unwrap().len(), 1);
         store
@@ -143,15 +146,15 @@ async fn orphans_are_the_streams_without_a_valid_lease() {
         claim_stream(store, node(1), &stream_id("a"), LONG).await.unwrap().unwrap();
         claim_stream(store, node(1), &stream_id("b"), OVER).await.unwrap().unwrap();
         assert_eq!(
-            names(&store.claim_orphans(node(2), LONG, 2, &AppRooms::default()).await.unwrap()),
+            names(&claim_orphans(store, node(2), LONG, 2, &AppRooms::default()).await.unwrap()),
             ["b", "c"]
         );
         assert_eq!(
-            names(&store.claim_orphans(node(2), LONG, 9, &AppRooms::default()).await.unwrap()),
+            names(&claim_orphans(store, node(2), LONG, 9, &AppRooms::default()).await.unwrap()),
             ["d"]
         );
         assert_eq!(
-            names(&store.claim_orphans(node(2), LONG, 9, &AppRooms::default()).await.unwrap()),
+            names(&claim_orphans(store, node(2), LONG, 9, &AppRooms::default()).await.unwrap()),
             [""; 0]
         );
     })
@@ -170,7 +173,7 @@ async fn an_app_gets_no_more_orphans_than_it_has_room_for_and_keeps_no_other_fro
         announce(store, "b").await;
         let claim = async |room: usize| {
             let rooms = [(acme.clone(), room)].into_iter().collect();
-            names(&store.claim_orphans(node(1), LONG, 3, &rooms).await.unwrap())
+            names(&claim_orphans(store, node(1), LONG, 3, &rooms).await.unwrap())
         };
         assert_eq!(claim(1).await, ["a0"]);
         assert_eq!(claim(0).await, ["b"]);
@@ -215,13 +218,13 @@ async fn released_streams_are_free_at_once() {
         announce(store, "a").await;
         announce(store, "b").await;
         assert_eq!(
-            store.claim_orphans(node(1), LONG, 9, &AppRooms::default()).await.unwrap().len(),
+            claim_orphans(store, node(1), LONG, 9, &AppRooms::default()).await.unwrap().len(),
             2
         );
         assert_eq!(store.release_leases(node(2)).await.unwrap(), 0);
         assert_eq!(store.release_leases(node(1)).await.unwrap(), 2);
         assert_eq!(
-            store.claim_orphans(node(2), LONG, 9, &AppRooms::default()).await.unwrap().len(),
+            claim_orphans(store, node(2), LONG, 9, &AppRooms::default()).await.unwrap().len(),
             2
         );
     })
@@ -237,7 +240,7 @@ async fn a_revived_stream_has_no_owner() {
         store.finish_stream(&stream_id("s"), 1, 1, Outcome::Gone, None, 1_001).await.unwrap();
         record(store, started("s", 2, OTHER_URL)).await;
         assert_eq!(
-            store.claim_orphans(node(2), LONG, 9, &AppRooms::default()).await.unwrap().len(),
+            claim_orphans(store, node(2), LONG, 9, &AppRooms::default()).await.unwrap().len(),
             1
         );
     })
@@ -259,7 +262,7 @@ async fn nodes_that_claim_at_the_same_time_never_both_win() {
                 let first = stream_id("s00");
                 let one = claim_stream(&store, node(n), &first, LONG);
                 let rooms = AppRooms::default();
-                let some = store.claim_orphans(node(n), LONG, 7, &rooms);
+                let some = claim_orphans(&store, node(n), LONG, 7, &rooms);
                 let (one, some) = tokio::join!(one, some);
                 let mut won = names(&some.unwrap());
                 won.extend(one.unwrap().map(|claim| claim.stream.stream_id.to_string()));
@@ -285,7 +288,10 @@ async fn a_new_process_on_the_same_sqlite_file_finds_every_stream_free() {
     announce(&test.store, "s").await;
     claim_stream(&test.store, node(1), &stream_id("s"), LONG).await.unwrap().unwrap();
     let store = test.reopened().await;
-    assert_eq!(store.claim_orphans(node(2), LONG, 9, &AppRooms::default()).await.unwrap().len(), 1);
+    assert_eq!(
+        claim_orphans(&store, node(2), LONG, 9, &AppRooms::default()).await.unwrap().len(),
+        1
+    );
 }
 
 #[tokio::test]
@@ -294,5 +300,5 @@ async fn another_process_on_the_same_postgres_respects_leases() {
     announce(&test.store, "s").await;
     claim_stream(&test.store, node(1), &stream_id("s"), LONG).await.unwrap().unwrap();
     let store = test.reopened().await;
-    assert_eq!(store.claim_orphans(node(2), LONG, 9, &AppRooms::default()).await.unwrap(), []);
+    assert_eq!(claim_orphans(&store, node(2), LONG, 9, &AppRooms::default()).await.unwrap(), []);
 }

@@ -119,7 +119,7 @@ async fn a_revoked_stream_does_not_begin_again() {
         assert_eq!(again, rtmsd::store::Recorded::AlreadyEnded);
         let node = NodeId(Uuid::from_u128(2));
         assert!(
-            store.claim_orphans(node, LONG, 10, &AppRooms::default()).await.unwrap().is_empty()
+            claim_orphans(store, node, LONG, 10, &AppRooms::default()).await.unwrap().is_empty()
         );
     })
     .await;

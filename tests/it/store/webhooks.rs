@@ -3,9 +3,9 @@
 use std::ops::RangeInclusive;
 
 use rtmsd::model::{
-    AppName, Deauthorization, Delivery, DeliveryMethod, Entry, EntryBody, IdKey, Instance,
-    MeetingChange, MeetingChanged, NodeId, Notice, Product, SessionId, StopReason, StreamId,
-    StreamInterrupted, StreamRecord, StreamStarted, StreamStopped, WebhookEffect,
+    AppName, AppRooms, Deauthorization, Delivery, DeliveryMethod, Entry, EntryBody, IdKey,
+    Instance, MeetingChange, MeetingChanged, NodeId, Notice, Product, SessionId, StopReason,
+    StreamId, StreamInterrupted, StreamRecord, StreamStarted, StreamStopped, WebhookEffect,
 };
 use rtmsd::store::{Append, Claim, Recorded, Store, StoreError};
 
@@ -162,6 +162,19 @@ pub(crate) async fn claim_stream(
 ) -> Result<Option<Claim>, StoreError> {
     let streams = std::slice::from_ref(stream);
     Ok(store.claim_streams(node, streams, lease_ms).await?.pop())
+}
+
+/// Claims the streams that no node has, as a daemon does that is alone.
+pub(crate) async fn claim_orphans(
+    store: &Store,
+    node: NodeId,
+    lease_ms: i64,
+    limit: u32,
+    rooms: &AppRooms,
+) -> Result<Vec<Claim>, StoreError> {
+    let orphans = store.orphans(node, limit, rooms).await?;
+    let streams: Vec<_> = orphans.into_iter().map(|orphan| orphan.stream_id).collect();
+    store.claim_streams(node, &streams, lease_ms).await
 }
 
 /// Entries as the runner with this epoch writes them.

@@ -7,7 +7,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::task::{JoinHandle, JoinSet};
+use tokio::task::JoinSet;
 
 /// How the proxy answers.
 #[derive(Debug, Clone, Copy)]
@@ -25,22 +25,22 @@ pub(crate) struct ConnectProxy {
     pub address: SocketAddr,
     /// Every `host:port` to which a tunnel was opened.
     opened: Arc<Mutex<Vec<String>>>,
-    serving: JoinHandle<()>,
-}
-
-impl Drop for ConnectProxy {
-    fn drop(&mut self) {
-        self.serving.abort();
-    }
+    serving: JoinSet<()>,
 }
 
 impl ConnectProxy {
     pub(crate) async fn start(manner: Manner) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let opened = Arc::new(Mutex::new(Vec::new()));
-        let serving = tokio::spawn(serve(listener, manner, Arc::clone(&opened)));
-        Self { address, opened, serving }
+        let (opened, serving) = (Arc::new(Mutex::new(Vec::new())), JoinSet::new());
+        let mut proxy = Self { address, opened, serving };
+        proxy.serving.spawn(serve(listener, manner, Arc::clone(&proxy.opened)));
+        proxy
+    }
+
+    /// Ends every tunnel and refuses new ones.
+    pub(crate) async fn shut(&mut self) {
+        self.serving.shutdown().await;
     }
 
     pub(crate) fn opened(&self) -> Vec<String> {
