@@ -10,6 +10,10 @@
 
 #[path = "chaos/account.rs"]
 mod account;
+#[path = "support/balancer.rs"]
+mod balancer;
+#[path = "support/daemon.rs"]
+mod daemon;
 #[path = "fence/entries.rs"]
 mod entries;
 #[path = "fence/faults.rs"]
@@ -28,6 +32,8 @@ mod reader;
 mod round;
 #[path = "support/seeded.rs"]
 mod seeded;
+#[path = "support/stored.rs"]
+mod stored;
 #[path = "support/zoom.rs"]
 mod zoom;
 

@@ -7,7 +7,7 @@ use rand::{RngExt, SeedableRng};
 
 /// Before a fault begins.
 const PAUSE_MS: std::ops::Range<u64> = 0..15_000;
-/// The default lease is 15 s: some faults are shorter, most are longer.
+/// The default lease is 9 s: some faults are shorter, most are longer.
 const LENGTH_MS: std::ops::Range<u64> = 3_000..40_000;
 /// A suspension after which Zoom has given up the daemon's connections: it does so after 65 s of silence.
 const LONG_MS: std::ops::Range<u64> = 66_000..80_000;

@@ -2,16 +2,16 @@
 
 use std::net::SocketAddr;
 use std::path::Path;
-use std::process::Stdio;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use tokio::process::{Child, Command};
+use tokio::process::Child;
 use tokio::time::sleep;
 
+use super::daemon::{faketime, serve, signal};
 use super::faults::{Fault, Halt, Wire};
 use super::proxy::Proxy;
 use super::zoom::{Problem, free_port, http};
@@ -89,9 +89,9 @@ impl Process {
         match halt {
             None => {}
             Some((Halt::Suspend, length)) => {
-                self.signal("STOP")?;
+                signal(&self.child, "STOP")?;
                 sleep(length).await;
-                self.signal("CONT")?;
+                signal(&self.child, "CONT")?;
             }
             Some((Halt::Kill, length)) => {
                 self.child.kill().await?;
@@ -100,13 +100,6 @@ impl Process {
             }
         }
         Ok(())
-    }
-
-    fn signal(&self, name: &str) -> Result<(), Problem> {
-        let pid = self.child.id().ok_or("the daemon has ended by itself")?;
-        let sent =
-            std::process::Command::new("kill").args(["-s", name, &pid.to_string()]).status()?;
-        sent.success().then_some(()).ok_or_else(|| "the daemon cannot be signalled".into())
     }
 
     /// Starts it again if it found no database at its start and ended.
@@ -137,14 +130,6 @@ async fn spoil(proxy: &mut Proxy, wire: Option<(Wire, Duration)>) {
     }
 }
 
-fn serve(variables: &[(String, String)], folder: &Path) -> Result<Child, Problem> {
-    let log = std::fs::File::options().create(true).append(true).open(folder.join("daemon.log"))?;
-    let mut command = Command::new(env!("CARGO_BIN_EXE_rtmsd"));
-    command.arg("serve").current_dir(folder).stdout(Stdio::null()).stderr(log);
-    command.env_clear().envs(variables.iter().map(|(name, value)| (name, value)));
-    Ok(command.kill_on_drop(true).spawn()?)
-}
-
 fn variables(
     folder: &Path,
     port: u16,
@@ -173,12 +158,4 @@ fn variables(
         ("FAKETIME_DONT_FAKE_MONOTONIC", "1"),
     ];
     Ok(variables.map(|(name, value)| (name.to_owned(), value.to_owned())).into())
-}
-
-/// The path of Debian's `faketime` library for this architecture.
-fn faketime() -> Result<String, Problem> {
-    let folders = std::fs::read_dir("/usr/lib")?.flatten();
-    let mut libraries = folders.map(|folder| folder.path().join("faketime/libfaketimeMT.so.1"));
-    let found = libraries.find(|library| library.exists());
-    Ok(found.ok_or("the bench needs faketime: apt-get install faketime")?.display().to_string())
 }

@@ -1,16 +1,14 @@
 //! Two daemons on one database, which get Zoom's webhooks through one address, as behind a load balancer.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use sqlx::{Connection, PgConnection};
 use tempfile::TempDir;
-use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
+use super::balancer::Balancer;
 use super::faults::Faults;
 use super::node::Node;
 use super::postgres;
@@ -44,10 +42,8 @@ impl Pair {
         until_ready(&second).await?;
         let nodes = [first, second];
         let targets = [0, 1].map(|n: usize| (nodes[n].address, Arc::clone(&nodes[n].is_well)));
-        let listener = TcpListener::bind("127.0.0.1:0").await?;
-        let webhook_url = format!("http://{}/webhook", listener.local_addr()?);
-        let mut balancer = JoinSet::new();
-        balancer.spawn(balance(listener, targets));
+        let balancer = Balancer::bind().await?;
+        let (webhook_url, balancer) = (balancer.webhook_url()?, balancer.start(targets));
         let database = PgConnection::connect(&url).await?;
         let faults = Faults::new(seed);
         Ok(Self {
@@ -103,20 +99,4 @@ async fn until_ready(node: &Node) -> Result<(), Problem> {
         }
     };
     timeout(START_LIMIT, ready).await.map_err(|_| "a daemon is not ready".into())
-}
-
-/// Passes connections to the daemons in turn, and past one with which something is wrong.
-async fn balance(listener: TcpListener, targets: [(SocketAddr, Arc<AtomicBool>); 2]) {
-    let (next, mut connections) = (AtomicUsize::new(0), JoinSet::new());
-    while let Ok((mut client, _)) = listener.accept().await {
-        let first = next.fetch_add(1, Ordering::Relaxed) % 2;
-        let is_well = targets[first].1.load(Ordering::Relaxed);
-        let address = targets[if is_well { first } else { 1 - first }].0;
-        connections.spawn(async move {
-            if let Ok(mut server) = TcpStream::connect(address).await {
-                // Ends with either side; the simulator sends again what was not answered.
-                let _ = tokio::io::copy_bidirectional(&mut client, &mut server).await;
-            }
-        });
-    }
 }

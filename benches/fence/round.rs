@@ -16,12 +16,13 @@ use super::entries::{Lines, count_lines, of_kind};
 use super::faults::Fault;
 use super::pair::Pair;
 use super::reader::Reader;
+use super::stored::entries_of;
 use super::zoom::{Problem, Zoom};
 
 const LINE_MS: u32 = 100;
 /// Longer than a round.
 const LINES: u32 = 5_000;
-/// For every stream to be live, and stored up to now: a silent link is given up after 65 s, and a lease after 15 s.
+/// For every stream to be live, and stored up to now: a silent link is given up after 65 s, and a lease after 9 s.
 const LIVE_LIMIT: Duration = Duration::from_secs(180);
 const END_LIMIT: Duration = Duration::from_secs(90);
 /// For how long everything must be well before a round ends.
@@ -295,26 +296,6 @@ async fn session_of(
 async fn has_offers(database: &mut PgConnection, stream_id: &str) -> Result<bool, Problem> {
     let query = "SELECT EXISTS (SELECT 1 FROM handovers WHERE stream_id = $1 AND body IS NOT NULL)";
     Ok(sqlx::query_scalar(query).bind(stream_id).fetch_one(database).await?)
-}
-
-/// The entries of a stream as they are stored, and their numbers.
-///
-/// # Errors
-/// When a number is missing.
-async fn entries_of(database: &mut PgConnection, stream_id: &str) -> Result<Vec<Value>, Problem> {
-    let query = "SELECT seq, body FROM entries WHERE stream_id = $1 ORDER BY seq";
-    let rows: Vec<(i64, String)> =
-        sqlx::query_as(query).bind(stream_id).fetch_all(database).await?;
-    let mut entries = Vec::with_capacity(rows.len());
-    for (expected, (seq, body)) in (1..).zip(rows) {
-        if seq != expected {
-            return Err(format!("number {expected} is not stored").into());
-        }
-        let mut entry: Value = serde_json::from_str(&body)?;
-        entry["seq"] = seq.into();
-        entries.push(entry);
-    }
-    Ok(entries)
 }
 
 async fn eventually<T>(

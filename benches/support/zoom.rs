@@ -48,9 +48,10 @@ impl Zoom {
         let mut lines = BufReader::new(out).lines();
         let line = timeout(START_LIMIT, lines.next_line()).await??;
         let line = line.ok_or("the simulator printed no ready line")?;
-        let ready: Value = serde_json::from_str(&line)?;
-        let control_url = ready["ready"]["control_url"].as_str().ok_or("a control URL")?.to_owned();
-        Ok(Self { _child: child, control_url, http: http()? })
+        let ready = serde_json::from_str::<Value>(&line)?["ready"].take();
+        let control_url = ready["control_url"].as_str().ok_or("a control URL")?.to_owned();
+        let http = client(&control_url, ready["ca_file"].as_str().map(Path::new))?;
+        Ok(Self { _child: child, control_url, http })
     }
 
     pub(crate) async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Problem> {
@@ -65,13 +66,28 @@ impl Zoom {
         verb: &str,
         body: &Value,
     ) -> Result<bool, Problem> {
-        let url = format!("{}/meetings/{meeting}/{verb}", self.control_url);
-        let answer = self.http.post(url).body(body.to_string()).send().await?;
+        self.post(&format!("/meetings/{meeting}/{verb}"), body.to_string()).await
+    }
+
+    /// False when the simulator cannot do that now.
+    pub(crate) async fn post(&self, path: &str, body: String) -> Result<bool, Problem> {
+        let url = format!("{}{path}", self.control_url);
+        let answer = self.http.post(url).body(body).send().await?;
         match answer.status() {
             StatusCode::CONFLICT => Ok(false),
             _ => answer.error_for_status().map(|_| true).map_err(Into::into),
         }
     }
+}
+
+/// A client for the simulator's API. With TLS it trusts the simulator's authority, and finds its name on this machine.
+fn client(control_url: &str, ca: Option<&Path>) -> Result<reqwest::Client, Problem> {
+    let Some(ca) = ca else { return http() };
+    let url = reqwest::Url::parse(control_url)?;
+    let (host, port) = (url.host_str().ok_or("a host")?, url.port().ok_or("a port")?);
+    let tls = rustls::ClientConfig::clone(&*rtmsd::tls::client_config(Some(ca))?);
+    let builder = reqwest::Client::builder().tls_backend_preconfigured(tls).no_proxy();
+    Ok(builder.resolve(host, ([127, 0, 0, 1], port).into()).build()?)
 }
 
 /// A port of loopback that is free at the moment.

@@ -6,6 +6,7 @@ mod backup;
 mod binary;
 pub(crate) mod capture;
 mod chaos;
+mod cluster;
 mod crash;
 mod crowd;
 mod engagement;

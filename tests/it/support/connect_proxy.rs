@@ -23,6 +23,7 @@ pub(crate) enum Manner {
 
 pub(crate) struct ConnectProxy {
     pub address: SocketAddr,
+    manner: Manner,
     /// Every `host:port` to which a tunnel was opened.
     opened: Arc<Mutex<Vec<String>>>,
     serving: JoinSet<()>,
@@ -33,7 +34,7 @@ impl ConnectProxy {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (opened, serving) = (Arc::new(Mutex::new(Vec::new())), JoinSet::new());
-        let mut proxy = Self { address, opened, serving };
+        let mut proxy = Self { address, manner, opened, serving };
         proxy.serving.spawn(serve(listener, manner, Arc::clone(&proxy.opened)));
         proxy
     }
@@ -41,6 +42,12 @@ impl ConnectProxy {
     /// Ends every tunnel and refuses new ones.
     pub(crate) async fn shut(&mut self) {
         self.serving.shutdown().await;
+    }
+
+    /// Opens tunnels again, at the same address.
+    pub(crate) async fn reopen(&mut self) {
+        let listener = TcpListener::bind(self.address).await.unwrap();
+        self.serving.spawn(serve(listener, self.manner, Arc::clone(&self.opened)));
     }
 
     pub(crate) fn opened(&self) -> Vec<String> {

@@ -95,7 +95,7 @@ pub(crate) fn unprivileged_shell() -> Command {
 }
 
 /// The folder that has the programs; of several versions the newest.
-fn programs() -> Option<PathBuf> {
+pub(crate) fn programs() -> Option<PathBuf> {
     let mut folders: Vec<PathBuf> = std::fs::read_dir("/usr/lib/postgresql")
         .map(|versions| versions.flatten().map(|version| version.path().join("bin")).collect())
         .unwrap_or_default();

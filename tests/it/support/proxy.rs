@@ -85,7 +85,8 @@ async fn serve(listener: TcpListener, socket: PathBuf, link: Link) {
     let mut connections = JoinSet::new();
     loop {
         let Ok((client, _)) = listener.accept().await else { return };
-        let Ok(server) = UnixStream::connect(&socket).await else { return };
+        // Postgres may be starting.
+        let Ok(server) = UnixStream::connect(&socket).await else { continue };
         connections.spawn(link.clone().relay(client, server));
     }
 }
