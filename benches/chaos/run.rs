@@ -4,7 +4,7 @@ pub(crate) mod account;
 mod faults;
 mod processes;
 #[path = "../support/zoom.rs"]
-mod zoom;
+pub(crate) mod zoom;
 
 use std::collections::BTreeMap;
 use std::fmt;

@@ -1,17 +1,18 @@
 //! Short runs of the cluster bench: see `benches/cluster.rs`, which makes the long ones. Compiled daemons on one
 //! Postgres, and one of them stops, dies, or loses Zoom or the database while it runs streams.
 
+use super::chaos::run::zoom;
+use super::fence::entries;
 use crate::support::connect_proxy;
 #[path = "../../../benches/support/balancer.rs"]
 mod balancer;
 #[path = "../../../benches/support/daemon.rs"]
 mod daemon;
-#[path = "../../../benches/fence/entries.rs"]
-mod entries;
-// A server of their own: one of these tests restarts it.
 #[path = "../support/postgres.rs"]
+#[allow(clippy::duplicate_mod, reason = "a server of their own: one of these tests restarts it")]
 mod postgres;
 #[path = "../support/proxy.rs"]
+#[allow(clippy::duplicate_mod, reason = "to that server")]
 #[expect(dead_code, reason = "other tests use more of it")]
 mod proxy;
 #[path = "../../../benches/cluster/run.rs"]
@@ -19,8 +20,6 @@ mod proxy;
 mod run;
 #[path = "../../../benches/support/stored.rs"]
 mod stored;
-#[path = "../../../benches/support/zoom.rs"]
-mod zoom;
 
 use std::time::Duration;
 

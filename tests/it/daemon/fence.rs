@@ -2,7 +2,7 @@
 //! sent is stored once or lies in a gap, no number is assigned twice, and the stream ends when Zoom ends it.
 
 #[path = "../../../benches/fence/entries.rs"]
-mod entries;
+pub(super) mod entries;
 
 use std::time::Duration;
 

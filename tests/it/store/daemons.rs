@@ -32,7 +32,7 @@ async fn a_daemon_sees_the_others_that_are_alive_with_what_they_run_and_may_run(
             busy_permille: 250,
             streams: 0,
         };
-        assert_eq!(others, [first.clone()]);
+        assert_eq!(others, std::slice::from_ref(&first));
         assert!(first.has_room());
         let [second] = &store.other_daemons(node(1)).await.unwrap()[..] else { panic!("one") };
         assert_eq!((second.max_streams, second.streams, second.has_room()), (1, 1, false));
