@@ -54,6 +54,14 @@ pub(super) fn clock(
     Check::of_fault(CLOCK, fault::clock(difference_s, tolerance_s), seen)
 }
 
+/// A clause of an error as a sentence.
+fn sentence(clause: &impl ToString) -> String {
+    let clause = clause.to_string();
+    let mut letters = clause.chars();
+    let first = letters.next().map(|first| first.to_uppercase().to_string()).unwrap_or_default();
+    format!("{first}{}.", letters.as_str())
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::report::Status;

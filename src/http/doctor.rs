@@ -23,7 +23,7 @@ pub(super) async fn last(
     Ok(success("the last checks", data))
 }
 
-/// Runs every check; takes seconds. It changes nothing, so the audit trail has no row of it.
+/// Runs every check; takes seconds. It changes nothing that the API shows, so the audit trail has no row of it.
 pub(super) async fn run(
     State(state): State<Arc<AppState>>,
     Extension(caller): Extension<Caller>,

@@ -1,5 +1,6 @@
 //! Zoom's hosts: their names, and a connection over each family of addresses.
 
+use super::sentence;
 use crate::doctor::report::Check;
 
 pub(in crate::doctor) const IDS: [&str; 3] = [DNS, V4, V6];
@@ -39,7 +40,7 @@ pub(in crate::doctor) fn host(seen: &Host) -> Vec<Check> {
         Host::Proxied => IDS.map(|id| Check::skipped(id, "reached through HTTPS_PROXY")).to_vec(),
         Host::Unresolved(error) => {
             let todo = "Check the name in the settings, and this machine’s DNS (/etc/resolv.conf).";
-            let seen = format!("{error}.");
+            let seen = sentence(error);
             let skipped = |id| Check::skipped(id, "the name has no address");
             vec![Check::fail(DNS, seen, todo), skipped(V4), skipped(V6)]
         }

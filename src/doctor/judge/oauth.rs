@@ -1,5 +1,6 @@
 //! An app at Zoom: its credentials, redirect URL, tokens, scopes, and whether it has RTMS.
 
+use super::sentence;
 use crate::doctor::report::Check;
 use crate::zoom::app::App;
 use crate::zoom::client::ClientError;
@@ -27,11 +28,11 @@ pub(in crate::doctor) fn client<T>(issued: &Result<T, OAuthError>) -> Check {
                        secret is right";
             Check::skipped(CLIENT, why)
         }
-        Err(error) if error.is_temporary() => Check::fail(CLIENT, format!("{error}."), LATER),
+        Err(error) if error.is_temporary() => Check::fail(CLIENT, sentence(error), LATER),
         Err(error) => {
             let todo = "Copy ZOOM_CLIENT_ID and ZOOM_CLIENT_SECRET again from the app’s page; those for development \
                         and for production differ.";
-            Check::fail(CLIENT, format!("{error}."), todo)
+            Check::fail(CLIENT, sentence(error), todo)
         }
     }
 }
@@ -64,13 +65,11 @@ pub(in crate::doctor) fn account<T>(issued: Option<&Result<T, OAuthError>>) -> C
     match issued {
         None => Check::skipped(ACCOUNT, "ZOOM_ACCOUNT_ID is not set"),
         Some(Ok(_)) => Check::ok(ACCOUNT, "Zoom issues a server-to-server token"),
-        Some(Err(error)) if error.is_temporary() => {
-            Check::fail(ACCOUNT, format!("{error}."), LATER)
-        }
+        Some(Err(error)) if error.is_temporary() => Check::fail(ACCOUNT, sentence(error), LATER),
         Some(Err(error)) => {
             let todo = "Compare ZOOM_ACCOUNT_ID, ZOOM_S2S_CLIENT_ID and ZOOM_S2S_CLIENT_SECRET with the page of the \
                         server-to-server app, and activate it.";
-            Check::fail(ACCOUNT, format!("{error}."), todo)
+            Check::fail(ACCOUNT, sentence(error), todo)
         }
     }
 }
@@ -95,13 +94,13 @@ pub(in crate::doctor) fn token(seen: TokenSeen) -> Check {
         TokenSeen::Unusable(why) => {
             let todo =
                 "Install the app again. If no key opens the token, correct TOKEN_ENCRYPTION_KEYS.";
-            Check::fail(TOKEN, format!("{why}."), todo)
+            Check::fail(TOKEN, sentence(&why), todo)
         }
         TokenSeen::Rejected(which) => {
             let todo = "Let the user install the app again, or set a new ZOOM_ACCESS_TOKEN.";
             Check::fail(TOKEN, format!("Zoom rejects {which}."), todo)
         }
-        TokenSeen::Unknown(error) => Check::warn(TOKEN, format!("{error}."), LATER),
+        TokenSeen::Unknown(error) => Check::warn(TOKEN, sentence(&error), LATER),
     }
 }
 
@@ -150,7 +149,7 @@ pub(in crate::doctor) fn rtms<T>(asked: Option<(Bearer, Result<T, ZoomError>)>) 
         return Check::skipped(RTMS, "there is no token to ask with");
     };
     let Err(error) = answer else { return rtms_ok() };
-    let (seen, todo) = (answer_text(&error), sentence(error.problem.advice()));
+    let (seen, todo) = (answer_text(&error), sentence(&error.problem.advice()));
     match error.problem {
         // The meeting is the only thing that Zoom minds.
         Problem::MeetingNotLive | Problem::InvalidRequest | Problem::NotHost => rtms_ok(),
@@ -179,13 +178,6 @@ fn answer_text(error: &ZoomError) -> String {
             format!("Zoom refuses a trial request with status {}{code}.", answer.status)
         }
     }
-}
-
-/// A clause of an error as a sentence.
-fn sentence(clause: &str) -> String {
-    let mut letters = clause.chars();
-    let first = letters.next().map(|first| first.to_uppercase().to_string()).unwrap_or_default();
-    format!("{first}{}.", letters.as_str())
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! Where things go: the disk, the spool, the place of recordings, and the broker.
 
-use super::fault;
+use super::{fault, sentence};
 use crate::doctor::report::Check;
 use crate::sinks::nats::{BrokerSeen, NatsError};
 use crate::sinks::record::SpoolLoad;
@@ -60,7 +60,7 @@ pub(in crate::doctor) fn nats(probed: Option<Result<BrokerSeen, NatsError>>) -> 
                 NatsError::NoJetStream => "Turn on JetStream in the server, or for this account.",
                 _ => "See that NATS runs, and that NATS_URL and its credentials are right.",
             };
-            Check::fail(NATS, format!("{error}."), todo)
+            Check::fail(NATS, sentence(&error), todo)
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::io::ErrorKind;
 
-use super::fault;
+use super::{fault, sentence};
 use crate::doctor::report::Check;
 use crate::model::ms;
 use crate::store::{Examined, StoreError};
@@ -41,12 +41,12 @@ fn unreachable(error: &StoreError) -> Check {
             "Run this as the user of the daemon, and see that DATA_DIR belongs to that user."
         }
         StoreError::StatementMode => {
-            return Check::fail(POOLER, error.to_string(), "Set its pool_mode, then start rtmsd.");
+            return Check::fail(POOLER, sentence(error), "Set its pool_mode, then start rtmsd.");
         }
         StoreError::Address(_) => "Correct DATABASE_URL.",
         _ => "See that the database runs, and that DATABASE_URL or the disk of DATA_DIR is right.",
     };
-    Check::fail(REACHABLE, error.to_string(), todo)
+    Check::fail(REACHABLE, sentence(error), todo)
 }
 
 fn schema(version: Option<i64>, newest: i64) -> Check {

@@ -24,7 +24,7 @@ async fn a_dead_store_is_found() {
     let (_zoom, home) = home().await;
     let home = home.set("DATABASE_URL", "postgres://u:hunter2@127.0.0.1:1/x");
     let found = visit(&home, None).await;
-    found.assert_fails("store.reachable", "the store is unavailable");
+    found.assert_fails("store.reachable", "The store is unavailable");
     for id in ["store.schema", "store.latency", "store.pooler", "oauth.token"] {
         assert_eq!(found.status(id), "skipped", "{id}: {}", found.out);
     }
