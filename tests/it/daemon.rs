@@ -26,7 +26,7 @@ mod network;
 mod operators;
 mod outage;
 mod peer;
-mod phone;
+pub(crate) mod phone;
 mod pooler;
 mod products;
 mod quotas;

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::support::kit::{Home, Scene, TestDaemon, Zoom, eventually, zoom};
 
-fn call() -> Script {
+pub(crate) fn call() -> Script {
     let script = json!({
         "title": "Call", "product": "phone", "meeting_id": "91234567890", "account_id": "acc-1",
         "host": "u-ana",

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use rtmsd::simulator::MeetingAction;
+use rtmsd::simulator::{MeetingAction, Settings};
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
@@ -10,6 +10,7 @@ use super::kit::{
     Joined, assert_same, handshake, home, open_media, print_of, ready, remembering, scene_with,
     sent_frames, signal,
 };
+use crate::daemon::phone::call;
 use crate::simulator::kit::Client;
 use crate::support::kit::{chatter, endless, script, zoom};
 
@@ -211,5 +212,41 @@ async fn a_program_learns_of_the_end_when_it_has_read_everything() {
         _ = media.drain() => "a closed media socket",
     };
     assert_eq!(first, "state 4");
+    scene.zoom.close_clean().await;
+}
+
+/// The same message with the id of a call instead of a meeting's.
+fn for_call(mut message: Value) -> Value {
+    message["call_id"] = message.as_object_mut().unwrap().remove("meeting_uuid").unwrap();
+    message
+}
+
+#[tokio::test]
+async fn a_call_of_zoom_phone_is_served_under_its_own_id() {
+    let settings = Settings { speed: 2.0, ..zoom(call()) };
+    let asked = [("one", json!({"product": "phone", "catch_up": true}))];
+    let (scene, mut programs) =
+        scene_with(home().set("ZOOM_PHONE", "true"), settings, &asked).await;
+    let mut started = programs[0].endpoint.next("phone.rtms_started").await.body["payload"].clone();
+    started["meeting_uuid"] = started["call_id"].clone();
+    let mut signaling = Client::connect(started["server_urls"].as_str().unwrap()).await;
+    signaling.send(&for_call(handshake("one", &started, 1))).await;
+    let answer = signaling.receive().await;
+    assert_eq!(answer["status_code"], 0, "{answer}");
+    let url = answer["media_server"]["server_urls"]["all"].as_str().unwrap();
+    let mut media = Client::connect(url).await;
+    let mut first = for_call(handshake("one", &started, 3));
+    first["media_type"] = 32.into();
+    media.send(&first).await;
+    let granted = media.receive().await;
+    assert_eq!(granted["status_code"], 0, "{granted}");
+    signaling.send(&ready(&started)).await;
+    let (messages, _) = media.drain().await;
+    let of = |msg_type| messages.iter().filter(move |message| message["msg_type"] == msg_type);
+    assert!(of(14).count() > 0);
+    let lines: Vec<&Value> = of(17).map(|line| &line["content"]["data"]).collect();
+    assert_eq!(lines, ["is anybody there"]);
+    let stopped = programs[0].endpoint.next("phone.rtms_stopped").await;
+    assert_eq!(stopped.body["payload"]["stop_reason"], 6);
     scene.zoom.close_clean().await;
 }
