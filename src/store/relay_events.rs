@@ -1,6 +1,6 @@
 //! Webhooks to the programs of relays: each is stored first, and sent by the daemon that claims it.
 
-use super::database::{binds, row, transaction};
+use super::database::{Bind, binds, row, transaction};
 use super::relays::relay_id;
 use super::{Store, StoreError, rows, sql};
 use crate::model::{RelayId, SessionId, StreamId};
@@ -59,19 +59,24 @@ pub struct LoggedRelayEvent {
     pub created_at_ms: i64,
 }
 
+impl NewRelayEvent {
+    pub(super) fn values(&self) -> Vec<Bind<'_>> {
+        vec![
+            self.id.as_str().into(),
+            self.relay_id.to_string().into(),
+            self.stream_id.as_str().into(),
+            self.session_id.to_string().into(),
+            self.name.as_str().into(),
+            self.body.as_str().into(),
+            self.created_at_ms.into(),
+        ]
+    }
+}
+
 impl Store {
     /// Stores an event to be sent at once, unless it exists, or its relay or session is gone.
     pub async fn add_relay_event(&self, event: &NewRelayEvent) -> Result<(), StoreError> {
-        let values = binds![
-            event.id.as_str(),
-            event.relay_id.to_string(),
-            event.stream_id.as_str(),
-            event.session_id.to_string(),
-            event.name.as_str(),
-            event.body.as_str(),
-            event.created_at_ms,
-        ];
-        self.database.execute(sql::INSERT_RELAY_EVENT, values).await.map(drop)
+        self.database.execute(sql::INSERT_RELAY_EVENT, &event.values()).await.map(drop)
     }
 
     /// Claims up to `limit` due events until `until_ms`.

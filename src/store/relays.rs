@@ -1,6 +1,7 @@
 //! Relays: created by administrators or by the configuration, and how far their programs are with each stream.
 
-use super::database::{Bind, binds, row};
+use super::database::{Bind, binds, row, transaction};
+use super::relay_events::NewRelayEvent;
 use super::{Store, StoreError, rows, sql};
 use crate::model::{
     AuditRow, EndpointSource, MediaSet, Product, Relay, RelayFilter, RelayGap, RelayId, SessionId,
@@ -47,6 +48,10 @@ pub struct RelayStream {
     /// The number of the last entry that the program is known to have.
     pub acknowledged: u64,
     pub gaps: Vec<RelayGap>,
+    /// The event types that the program subscribed to.
+    pub subscriptions: Vec<u64>,
+    /// Whether the program asked for the end of its stream.
+    pub has_left: bool,
     /// Unix milliseconds.
     pub updated_at_ms: i64,
 }
@@ -162,17 +167,19 @@ impl Store {
 
     /// Stores how far a program is, unless the relay or the session is gone.
     pub async fn put_relay_stream(&self, stream: &RelayStream) -> Result<(), StoreError> {
-        let values = binds![
-            stream.relay_id.to_string(),
-            stream.stream_id.as_str(),
-            stream.session_id.to_string(),
-            stream.server_url.as_str(),
-            stream.announcements,
-            i64::try_from(stream.acknowledged).unwrap_or(i64::MAX),
-            rows::json_text(&stream.gaps),
-            stream.updated_at_ms,
-        ];
-        self.database.execute(sql::PUT_RELAY_STREAM, values).await.map(drop)
+        self.database.execute(sql::PUT_RELAY_STREAM, &stream.values()).await.map(drop)
+    }
+
+    /// Stores how far a program is together with a webhook to it.
+    pub async fn announce_relay_stream(
+        &self,
+        stream: &RelayStream,
+        event: &NewRelayEvent,
+    ) -> Result<(), StoreError> {
+        transaction!(self.database, |tx| {
+            tx.execute(sql::PUT_RELAY_STREAM, &stream.values()).await?;
+            tx.execute(sql::INSERT_RELAY_EVENT, &event.values()).await?;
+        })
     }
 
     /// Announced streams that have ended since `since_ms` without a webhook that says so, up to `limit`.
@@ -184,6 +191,23 @@ impl Store {
         let values = binds![i64::from(limit), since_ms];
         let rows: Vec<StreamRow> = self.database.all(sql::RELAY_STREAMS_TO_END, values).await?;
         Ok(rows::readable_rows(rows))
+    }
+}
+
+impl RelayStream {
+    fn values(&self) -> Vec<Bind<'_>> {
+        vec![
+            self.relay_id.to_string().into(),
+            self.stream_id.as_str().into(),
+            self.session_id.to_string().into(),
+            self.server_url.as_str().into(),
+            self.announcements.into(),
+            i64::try_from(self.acknowledged).unwrap_or(i64::MAX).into(),
+            rows::json_text(&self.gaps).into(),
+            rows::json_text(&self.subscriptions).into(),
+            i64::from(self.has_left).into(),
+            self.updated_at_ms.into(),
+        ]
     }
 }
 
@@ -280,6 +304,8 @@ row! {
         announcements: i64,
         acknowledged: i64,
         gaps: String,
+        subscriptions: String,
+        has_left: i64,
         updated_at_ms: i64,
     }
 }
@@ -296,6 +322,8 @@ impl TryFrom<StreamRow> for RelayStream {
             announcements: row.announcements,
             acknowledged: rows::read_number("acknowledged", row.acknowledged)?,
             gaps: rows::read_text("gaps", &row.gaps, from_json)?,
+            subscriptions: rows::read_text("subscriptions", &row.subscriptions, from_json)?,
+            has_left: row.has_left != 0,
             updated_at_ms: row.updated_at_ms,
         })
     }

@@ -64,6 +64,7 @@ const STEPS: &[Step] = steps! {
     37 "relays" "0037_relays.sql",
     40 "impersonal entries" "0040_impersonal_entries.sql",
     43 "daemons" "0043_daemons.sql",
+    45 "relay programs" "0045_relay_programs.sql",
 };
 
 /// The newest version that this binary knows.

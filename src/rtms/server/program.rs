@@ -29,6 +29,8 @@ const RECEIVER_CLOSED: u16 = 20;
 const DATA_CLOSED: u16 = 16;
 /// The Close code with which a program leaves the stream (section 22).
 const NORMAL_CLOSE: u16 = 1000;
+/// The most event types that a program may subscribe to. Zoom has about twenty.
+const MAX_SUBSCRIPTIONS: usize = 256;
 /// The most sessions inside a stream with a stored state.
 const MAX_SESSIONS: usize = 64;
 
@@ -108,6 +110,12 @@ impl Program {
         }
     }
 
+    /// Continues where the program was: its subscriptions, and whether it asked for the end of its stream.
+    pub(crate) fn resume(&mut self, subscriptions: &[u64], has_left: bool) {
+        self.subscriptions.extend(subscriptions);
+        self.has_ended = has_left;
+    }
+
     /// The next output for the owner of the sockets.
     pub(crate) fn output(&mut self) -> Option<Output> {
         self.outputs.pop_front()
@@ -120,6 +128,21 @@ impl Program {
     /// Whether media flow on at least one socket.
     pub(crate) fn is_flowing(&self) -> bool {
         self.media.iter().any(|socket| socket.is_ready)
+    }
+
+    /// Whether a medium flows on a socket.
+    pub(crate) fn flows(&self, medium: Medium) -> bool {
+        self.media.iter().any(|socket| socket.is_ready && socket.media.contains(&medium))
+    }
+
+    /// The subscribed event types, in ascending order.
+    pub(crate) fn subscriptions(&self) -> impl Iterator<Item = u64> {
+        self.subscriptions.iter().copied()
+    }
+
+    /// The participant whose video the program chose with message 28.
+    pub(crate) fn video_of(&self) -> Option<u32> {
+        self.video_of
     }
 
     /// The media that a socket carries.
@@ -192,10 +215,10 @@ impl Program {
     fn subscribe(&mut self, events: &[(u64, bool)]) {
         let mut wanted = Vec::new();
         for (event_type, is_wanted) in events {
-            if *is_wanted {
+            if *is_wanted && self.subscriptions.len() < MAX_SUBSCRIPTIONS {
                 self.subscriptions.insert(*event_type);
                 wanted.push(*event_type);
-            } else {
+            } else if !*is_wanted {
                 self.subscriptions.remove(event_type);
             }
         }

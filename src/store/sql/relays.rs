@@ -41,30 +41,34 @@ statements! {
     NOTE_RELAY_VALIDATION = "UPDATE relays SET validated_at_ms = $2, validation_error = $3 WHERE id = $1";
 
     RELAY_STREAM = "
-        SELECT relay_id, stream_id, session_id, server_url, announcements, acknowledged, gaps, updated_at_ms
+        SELECT relay_id, stream_id, session_id, server_url, announcements, acknowledged, gaps, subscriptions,
+               has_left, updated_at_ms
           FROM relay_streams WHERE relay_id = $1 AND stream_id = $2";
 
     /// Newest first.
     RELAY_STREAMS = "
-        SELECT relay_id, stream_id, session_id, server_url, announcements, acknowledged, gaps, updated_at_ms
+        SELECT relay_id, stream_id, session_id, server_url, announcements, acknowledged, gaps, subscriptions,
+               has_left, updated_at_ms
           FROM relay_streams WHERE relay_id = $1 ORDER BY updated_at_ms DESC, stream_id LIMIT $2 + 0";
 
     /// Nothing if the relay or the session is gone.
     PUT_RELAY_STREAM = "
         INSERT INTO relay_streams (relay_id, stream_id, session_id, server_url, announcements, acknowledged, gaps,
-                                   updated_at_ms)
-        SELECT $1, $2, $3, $4, CAST($5 AS BIGINT), CAST($6 AS BIGINT), $7, CAST($8 AS BIGINT)
+                                   subscriptions, has_left, updated_at_ms)
+        SELECT $1, $2, $3, $4, CAST($5 AS BIGINT), CAST($6 AS BIGINT), $7, $8, CAST($9 AS BIGINT), CAST($10 AS BIGINT)
          WHERE EXISTS (SELECT 1 FROM relays WHERE id = $1)
            AND EXISTS (SELECT 1 FROM sessions WHERE id = $3)
         ON CONFLICT (relay_id, stream_id) DO UPDATE
            SET server_url = excluded.server_url, announcements = excluded.announcements,
-               acknowledged = excluded.acknowledged, gaps = excluded.gaps, updated_at_ms = excluded.updated_at_ms";
+               acknowledged = excluded.acknowledged, gaps = excluded.gaps,
+               subscriptions = excluded.subscriptions, has_left = excluded.has_left,
+               updated_at_ms = excluded.updated_at_ms";
 
     /// Announced streams that have ended since $2 without a webhook that says so, up to $1.
     RELAY_STREAMS_TO_END = "
         SELECT relay_streams.relay_id, relay_streams.stream_id, relay_streams.session_id, relay_streams.server_url,
                relay_streams.announcements, relay_streams.acknowledged, relay_streams.gaps,
-               relay_streams.updated_at_ms
+               relay_streams.subscriptions, relay_streams.has_left, relay_streams.updated_at_ms
           FROM relay_streams
           JOIN streams ON streams.stream_id = relay_streams.stream_id
          WHERE streams.ended_at_ms >= $2

@@ -1,12 +1,17 @@
 //! Programs that go away, come back, or are slow: what each of them misses, and that nobody else does.
 
+use std::path::Path;
 use std::time::Duration;
 
 use rtmsd::simulator::{MeetingAction, Settings};
 use serde_json::{Value, json};
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{ConnectOptions, SqliteConnection};
 
-use super::kit::{Joined, home, scene_with, signal, timings};
-use crate::support::kit::{Scene, TestDaemon, endless, zoom};
+use super::kit::{
+    Joined, Program, home, open_media, ready, scene_with, signal, timings, try_signal,
+};
+use crate::support::kit::{Scene, TestDaemon, endless, eventually, zoom};
 
 /// The numbers of lines that a program received.
 fn numbers(lines: &[Value]) -> Vec<u32> {
@@ -72,7 +77,7 @@ async fn sound_waits_for_a_program_that_is_away_and_its_loss_is_noted() {
     programs[0].endpoint.next("meeting.rtms_interrupted").await;
     // More sound than the buffer holds.
     let frames = scene.zoom.medium("audio").frames;
-    crate::support::kit::eventually("more sound comes", async || {
+    eventually("more sound comes", async || {
         (scene.zoom.medium("audio").frames > frames + 150).then_some(())
     })
     .await;
@@ -183,4 +188,121 @@ async fn a_restarted_daemon_goes_on_with_its_programs() {
     log.over().await;
     programs[0].endpoint.next("meeting.rtms_stopped").await;
     zoom.close_clean().await;
+}
+
+/// Makes the embedded store refuse webhooks to programs, or take them again.
+async fn refuse_events(file: &Path, refuse: bool) {
+    let statement = match refuse {
+        true => {
+            "CREATE TRIGGER refuse BEFORE INSERT ON relay_events BEGIN SELECT RAISE(ABORT, 'refused'); END"
+        }
+        false => "DROP TRIGGER refuse",
+    };
+    let mut store: SqliteConnection =
+        SqliteConnectOptions::new().filename(file).connect().await.unwrap();
+    sqlx::raw_sql(statement).execute(&mut store).await.unwrap();
+}
+
+#[tokio::test]
+async fn an_announcement_that_the_store_does_not_take_is_made_later() {
+    let home = home();
+    let file = home.folder().join("data/rtmsd.db");
+    let mut programs = Vec::new();
+    let scene = Scene::prepared(home, zoom(endless(50)), async |api| {
+        programs.push(Program::new("one", api, json!({})).await);
+        refuse_events(&file, true).await;
+    })
+    .await;
+    scene.log.lines(5).await;
+    let stream = programs[0].stream(scene.daemon.api()).await;
+    assert_eq!(stream, Value::Null, "nothing was announced");
+    refuse_events(&file, false).await;
+    programs[0].join().await.media.receive_type(14).await;
+    scene.zoom.close_clean().await;
+}
+
+/// The gaps of a medium, as the API has them.
+fn gaps_of<'a>(stream: &'a Value, medium: &str) -> Vec<&'a Value> {
+    let gaps = stream["gaps"].as_array().unwrap();
+    gaps.iter().filter(|gap| gap["medium"] == medium).collect()
+}
+
+#[tokio::test]
+async fn pictures_are_a_gap_also_if_each_medium_has_its_own_socket() {
+    let home =
+        home().set("MEDIA_TYPES", "audio,video").set("MEDIA_SOCKET_CONNECTION_MODE", "split");
+    let (scene, mut programs) = scene_with(home, zoom(endless(50)), &[("one", json!({}))]).await;
+    let started = programs[0].started().await;
+    for _ in 0..2 {
+        let (mut signaling, answer) = eventually("it is let in", async || {
+            try_signal("one", &started).await.filter(|(_, answer)| answer["status_code"] == 0)
+        })
+        .await;
+        let urls = answer["media_server"]["server_urls"].clone();
+        let open = async |medium: &str, number| {
+            let url = urls[medium].as_str().unwrap();
+            open_media("one", &started, url, (number, Value::Null)).await.0
+        };
+        let _media = (open("audio", 1).await, open("video", 2).await);
+        signaling.send(&ready(&started)).await;
+        let flows = |stream: &Value| stream["program"]["is_flowing"] == true;
+        programs[0].reaches("media flow", scene.daemon.api(), flows).await;
+    }
+    let is_noted = |stream: &Value| !gaps_of(stream, "video").is_empty();
+    programs[0].reaches("the pictures are noted", scene.daemon.api(), is_noted).await;
+    scene.zoom.close_clean().await;
+}
+
+#[tokio::test]
+async fn what_a_program_never_read_is_a_gap_at_the_end() {
+    let (scene, mut programs) = scene_with(home(), zoom(endless(50)), &[("one", json!({}))]).await;
+    programs[0].started().await;
+    scene.log.lines(5).await;
+    scene.zoom.perform(MeetingAction::End).await;
+    programs[0].endpoint.next("meeting.rtms_stopped").await;
+    let is_noted = |stream: &Value| !gaps_of(stream, "audio").is_empty();
+    let stream = programs[0].reaches("the sound is noted", scene.daemon.api(), is_noted).await;
+    let frames: u64 =
+        gaps_of(&stream, "audio").iter().map(|gap| gap["frames"].as_u64().unwrap()).sum();
+    assert_eq!(frames, scene.zoom.medium("audio").frames, "{stream}");
+    scene.zoom.close_clean().await;
+}
+
+/// Zoom's own client subscribes only once (section 22).
+#[tokio::test]
+async fn subscriptions_outlast_a_change_of_the_relay() {
+    let (scene, mut programs) = scene_with(home(), zoom(endless(50)), &[("one", json!({}))]).await;
+    let api = scene.daemon.api();
+    let mut joined = programs[0].join().await;
+    let subscribe = json!({"msg_type": 5, "events": [{"event_type": 2, "subscribe": true}]});
+    joined.signaling.send(&subscribe).await;
+    joined.signaling.receive_event(2).await;
+    let path = format!("/api/v1/relays/{}", programs[0].relay);
+    assert_eq!(api.patch(&path, json!({"name": "other"})).await.status, 200);
+    joined.signaling.drain().await;
+    let again = eventually("it is let in", async || {
+        try_signal("one", &joined.started).await.filter(|(_, answer)| answer["status_code"] == 0)
+    })
+    .await;
+    let (mut signaling, _) = again;
+    // The speakers go on changing.
+    signaling.receive_event(2).await;
+    scene.zoom.close_clean().await;
+}
+
+#[tokio::test]
+async fn a_program_that_left_stays_away_after_a_change_of_the_relay() {
+    let (scene, mut programs) = scene_with(home(), zoom(endless(50)), &[("one", json!({}))]).await;
+    let mut joined = programs[0].join().await;
+    let close = json!({"msg_type": 21, "rtms_stream_id": joined.started["rtms_stream_id"]});
+    joined.signaling.send(&close).await;
+    programs[0].endpoint.next("meeting.rtms_stopped").await;
+    let path = format!("/api/v1/relays/{}", programs[0].relay);
+    let api = scene.daemon.api();
+    assert_eq!(api.patch(&path, json!({"name": "other"})).await.status, 200);
+    // The relay is served anew when it no longer answers that a task is ending.
+    let (_, answer) =
+        eventually("it is answered", async || try_signal("one", &joined.started).await).await;
+    assert_eq!(answer["status_code"], 2);
+    scene.zoom.close_clean().await;
 }

@@ -89,6 +89,25 @@ async fn the_newest_choice_counts_and_the_one_before_comes_back() {
 }
 
 #[tokio::test]
+async fn a_program_that_is_gone_leaves_the_video_to_the_others() {
+    let programs = [("one", json!({})), ("two", json!({}))];
+    let (scene, mut programs) = scene_with(watching("individual"), cameras(), &programs).await;
+    let mut one = join(&mut programs[0]).await;
+    let mut two = join(&mut programs[1]).await;
+    scene.log.entries("video_on", 2).await;
+    assert_eq!(choose(&mut one, ANA, true).await, 0);
+    frames_of(&mut one.media, ANA).await;
+    assert_eq!(choose(&mut two, BO, true).await, 0);
+    asked_for(&scene, BO).await;
+    frames_of(&mut two.media, BO).await;
+    let started = two.drop_both();
+    asked_for(&scene, ANA).await;
+    frames_of(&mut one.media, ANA).await;
+    drop(started);
+    scene.zoom.close_clean().await;
+}
+
+#[tokio::test]
 async fn without_individual_video_the_choice_is_refused_and_the_truth_is_granted() {
     let (scene, mut programs) =
         scene_with(watching("active"), cameras(), &[("one", json!({}))]).await;

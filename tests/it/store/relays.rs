@@ -46,6 +46,8 @@ fn stream_of(relay: &NewRelay, stream: &str, session_id: SessionId) -> RelayStre
             frames: Some(3),
             cause: RelayGapCause::Slow,
         }],
+        subscriptions: vec![2, 3],
+        has_left: true,
         updated_at_ms: 5,
     }
 }

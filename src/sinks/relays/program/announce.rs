@@ -20,6 +20,8 @@ const RECEIVER_CLOSED: u16 = 20;
 const GRANT_LIMIT: Duration = Duration::from_millis(1_500);
 /// How often the grant is checked.
 const GRANT_INTERVAL: Duration = Duration::from_millis(50);
+/// The wait after the store did not take an announcement.
+const STORE_RETRY: Duration = Duration::from_secs(1);
 /// The longest wait between two announcements to a program that is away.
 const MAX_AWAY: Duration = Duration::from_secs(5 * 60);
 /// How often a stream is announced to a program that accepts the webhooks and does not connect.
@@ -39,7 +41,7 @@ pub(super) struct Announcements {
 
 impl Announcements {
     /// A stream that was announced before is announced again only if the program does not come back by itself.
-    pub(super) fn new(timings: &Timings, is_new: bool, has_moved: bool) -> Self {
+    pub(super) fn new(timings: &Timings, is_new: bool, has_moved: bool, has_left: bool) -> Self {
         let began = Instant::now();
         let due_at = Some(if has_moved { began } else { began + timings.away });
         Self {
@@ -50,7 +52,7 @@ impl Announcements {
             repeats: 0,
             is_connected: false,
             is_made: !is_new,
-            has_left: false,
+            has_left,
         }
     }
 
@@ -94,16 +96,29 @@ impl Served {
             return;
         }
         // An announcement that is still being retried is not sent a second time.
-        if is_first || self.last_is_delivered().await {
-            self.row.server_url = url;
-            self.row.announcements += 1;
-            self.is_changed = true;
-            let (id, event) = (self.started_id(), self.started());
-            // Before the webhook: the program may connect at once.
-            self.store_progress().await;
-            self.add_event(id, event).await;
+        if (is_first || self.last_is_delivered().await) && !self.announce(url).await {
+            self.announcements.due_at = Some(Instant::now() + STORE_RETRY);
+            return;
         }
         self.announcements.made();
+    }
+
+    /// Stores the announcement and the progress of the program together. False if the store is unavailable.
+    async fn announce(&mut self, url: String) -> bool {
+        let before = self.row.clone();
+        self.row.server_url = url;
+        self.row.announcements += 1;
+        self.row.updated_at_ms = self.now_ms();
+        let event = self.event(self.started_id(), self.started());
+        let inner = self.task.relays.inner();
+        if let Err(error) = inner.store.announce_relay_stream(&self.row, &event).await {
+            tracing::warn!(%error, "cannot store the announcement to a program; trying again");
+            self.row = before;
+            return false;
+        }
+        inner.events.notify_one();
+        self.is_changed = false;
+        true
     }
 
     /// Whether Zoom has said which parameters the media have.
@@ -162,12 +177,15 @@ impl Served {
         let now_ms = self.now_ms();
         let id = format!("{}:interrupted:{now_ms}", self.event_prefix());
         let event = rtms_interrupted(self.ids(), now_ms);
-        self.add_event(id, event).await;
+        self.add_stored(self.event(id, event)).await;
     }
 
     /// The program asked for the end of its stream, which goes on without it.
     pub(super) async fn notify_of_leaving(&mut self) {
         self.announcements.has_left = true;
+        self.row.has_left = true;
+        self.is_changed = true;
+        self.store_progress().await;
         self.notify_of_end(RECEIVER_CLOSED).await;
     }
 
@@ -180,8 +198,8 @@ impl Served {
         self.add_stored(event).await;
     }
 
-    async fn add_event(&self, id: String, event: Event) {
-        let event = NewRelayEvent {
+    fn event(&self, id: String, event: Event) -> NewRelayEvent {
+        NewRelayEvent {
             id,
             relay_id: self.task.relay.relay.id,
             stream_id: self.stream_id().clone(),
@@ -189,8 +207,7 @@ impl Served {
             name: event.name,
             body: event.body,
             created_at_ms: self.now_ms(),
-        };
-        self.add_stored(event).await;
+        }
     }
 
     async fn add_stored(&self, event: NewRelayEvent) {

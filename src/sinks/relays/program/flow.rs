@@ -5,13 +5,31 @@ use std::sync::Arc;
 use tokio::time::{Duration, timeout};
 
 use super::served::Served;
-use crate::hub::Kinds;
-use crate::model::{Cursor, EntryKind, Medium};
-use crate::sinks::relays::gaps::gap_while_away;
+use crate::hub::{Kinds, LeftOut, LeftOuts, Tap, Tapped};
+use crate::model::{Cursor, EntryKind, Medium, RelayGap, RelayGapCause};
+use crate::sinks::relays::gaps::{gap_of, gap_while_away};
 use crate::sinks::relays::socket::{Command, Flow, Lines, Receipts};
 
 /// How long the previous socket of a medium may take to release it.
 const LOCK_LIMIT: Duration = Duration::from_secs(2);
+
+/// How long a socket that is being closed may take to give a medium up.
+const REST_LIMIT: Duration = Duration::from_millis(500);
+/// The media that are not kept for a program that is away (section 3.6).
+const PICTURES: [Medium; 2] = [Medium::Video, Medium::Share];
+
+/// Takes what is queued for a program that is away, as gaps.
+fn unread(tap: &mut Tap) -> Vec<RelayGap> {
+    let mut spans = LeftOuts::default();
+    while let Some(tapped) = tap.try_next() {
+        if let Tapped::Frame(frame) = tapped {
+            spans.add(LeftOut::of(&frame));
+        }
+    }
+    let dropped = tap.take_left_out();
+    let spans = spans.into_iter().chain(dropped);
+    spans.map(|span| gap_of(&span, RelayGapCause::Away)).collect()
+}
 
 impl Served {
     /// Lets media flow on a socket.
@@ -26,9 +44,13 @@ impl Served {
                 drop(self.sockets.remove(&socket));
                 return;
             };
-            tap.refuse(false);
             taps[*medium as usize] = Some(tap);
         }
+        for tap in taps.iter_mut().skip(1).flatten() {
+            let queued = unread(tap);
+            self.missed(queued);
+        }
+        taps.iter().flatten().for_each(|tap| tap.refuse(false));
         self.note_absence(&media);
         let flow = Flow {
             taps,
@@ -40,13 +62,45 @@ impl Served {
         self.command(socket, Command::Flow(Box::new(flow)));
     }
 
+    /// Notes since when pictures do not flow that the program could have.
+    pub(super) fn note_pictures_that_stop(&mut self, now_ms: i64) {
+        if !self.announcements.were_made() {
+            return;
+        }
+        for (medium, since) in PICTURES.into_iter().zip(&mut self.away_since_ms) {
+            if self.task.taps.0[medium as usize].is_some() && !self.program.flows(medium) {
+                since.get_or_insert(now_ms);
+            }
+        }
+    }
+
     /// Notes the pictures that a program missed while it was away. Audio waits for it, and its tap counts losses.
     fn note_absence(&mut self, media: &[Medium]) {
         let now_ms = self.now_ms();
-        let Some(since_ms) = self.away_since_ms.take() else { return };
-        let pictures =
-            media.iter().filter(|medium| matches!(medium, Medium::Video | Medium::Share));
-        self.missed(pictures.map(|medium| gap_while_away(*medium, (since_ms, now_ms))).collect());
+        for (index, medium) in PICTURES.into_iter().enumerate() {
+            if media.contains(&medium)
+                && let Some(since_ms) = self.away_since_ms[index].take()
+                && self.task.taps.0[medium as usize].is_some()
+            {
+                self.missed(vec![gap_while_away(medium, (since_ms, now_ms))]);
+            }
+        }
+    }
+
+    /// Notes what the program has not had when its stream ends or is served elsewhere.
+    pub(super) async fn note_rest(&mut self) {
+        if self.row.announcements == 0 || self.row.has_left {
+            return;
+        }
+        self.note_absence(&PICTURES);
+        let mut gaps = Vec::new();
+        for tap in self.task.taps.0.iter().flatten() {
+            // A socket that hangs in a write still holds it.
+            if let Ok(mut tap) = timeout(REST_LIMIT, tap.lock()).await {
+                gaps.extend(unread(&mut tap));
+            }
+        }
+        self.missed(gaps);
     }
 
     /// The lines for a socket with transcript or chat: those after the last acknowledged one, or new ones only.

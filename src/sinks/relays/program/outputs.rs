@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::ProgramStatus;
 use super::served::Served;
-use crate::model::Participant;
+use crate::model::{Medium, Participant};
 use crate::rtms::message::event_type;
 use crate::rtms::server::program::Output;
 use crate::sinks::relays::socket::Command;
@@ -17,15 +17,11 @@ const CLOSE_PATIENCE: Duration = Duration::from_secs(1);
 impl Served {
     /// Carries out the outputs that are queued.
     pub(super) async fn carry_out(&mut self) {
-        let now_ms = self.now_ms();
         while let Some(output) = self.program.output() {
             match output {
                 Output::Send(socket, text) => self.command(socket, Command::Send(text)),
                 Output::Flow(socket) => self.flow(socket).await,
-                Output::Hold(socket) => {
-                    self.command(socket, Command::Hold);
-                    self.away_since_ms.get_or_insert(now_ms);
-                }
+                Output::Hold(socket) => self.command(socket, Command::Hold),
                 Output::Close(socket) => {
                     if let Some(outbox) = self.sockets.remove(&socket) {
                         outbox.close(Duration::ZERO);
@@ -38,11 +34,13 @@ impl Served {
                 }
                 Output::Drop(socket) => drop(self.sockets.remove(&socket)),
                 Output::Subscribed(events) => self.send_roster(&events),
-                Output::Video(user_id) => self.choose_video(user_id).await,
+                // Requested below, while video flows.
+                Output::Video(_) => {}
                 Output::Interrupted => self.notify_of_interruption().await,
                 Output::Left => self.notify_of_leaving().await,
             }
         }
+        self.request_chosen_video().await;
         self.publish_status();
     }
 
@@ -59,8 +57,10 @@ impl Served {
         self.is_changed |= self.row.acknowledged != acknowledged;
         self.row.acknowledged = acknowledged;
         let (is_connected, is_flowing) = (self.program.is_connected(), self.program.is_flowing());
-        if !is_flowing && self.announcements.were_made() {
-            self.away_since_ms.get_or_insert(now_ms);
+        self.note_pictures_that_stop(now_ms);
+        if !self.program.subscriptions().eq(self.row.subscriptions.iter().copied()) {
+            self.row.subscriptions = self.program.subscriptions().collect();
+            self.is_changed = true;
         }
         self.announcements.connected(is_connected);
         self.status.send_if_modified(|status| {
@@ -97,8 +97,18 @@ impl Served {
         }
     }
 
+    /// Requests the video that the program chose while it can receive it: one that is away leaves it to the others.
+    async fn request_chosen_video(&mut self) {
+        let chosen = self.program.video_of();
+        self.video_of.store(chosen.unwrap_or(0), Ordering::Relaxed);
+        let wanted = chosen.filter(|_| self.program.flows(Medium::Video));
+        if wanted != self.claimed_video {
+            self.choose_video(wanted).await;
+        }
+    }
+
     pub(super) async fn choose_video(&mut self, user_id: Option<u32>) {
-        self.video_of.store(user_id.unwrap_or(0), Ordering::Relaxed);
+        self.claimed_video = user_id;
         let (relays, stream) = (&self.task.relays, &self.task.stream);
         let newest = relays.choose_video(self.task.relay.relay.id, &stream.stream_id, user_id);
         if let Some(newest) = newest {

@@ -46,8 +46,10 @@ pub(super) struct Served {
     pub video_of: Arc<AtomicU32>,
     /// Entries up to here are from before this task.
     history: u64,
-    /// Since when no socket takes pictures, Unix milliseconds.
-    pub away_since_ms: Option<i64>,
+    /// Since when no socket takes video and share, Unix milliseconds.
+    pub away_since_ms: [Option<i64>; 2],
+    /// The participant whose video is requested for this program.
+    pub claimed_video: Option<u32>,
     pub ending: Option<Ending>,
     /// Whether the row differs from the stored one.
     pub is_changed: bool,
@@ -88,6 +90,8 @@ impl Served {
             announcements: 0,
             acknowledged: 0,
             gaps: Vec::new(),
+            subscriptions: Vec::new(),
+            has_left: false,
             updated_at_ms: relays.now_ms(),
         });
         let newest = store.newest(stream.session_id).await.unwrap_or_default();
@@ -95,17 +99,20 @@ impl Served {
         delivered.advance(stream.ordinal, row.acknowledged);
         // At another address, as after a take-over, the program does not come back by itself.
         let has_moved = row.server_url != relays.signaling_url(relay_id);
-        let announcements = Announcements::new(&relays.inner().settings.timings, is_new, has_moved);
-        let keep_alives = relays.inner().settings.timings.keep_alives();
+        let timings = &relays.inner().settings.timings;
+        let announcements = Announcements::new(timings, is_new, has_moved, row.has_left);
+        let mut program = Program::new(stream.stream_id.as_str(), timings.keep_alives());
+        program.resume(&row.subscriptions, row.has_left);
         Self {
-            program: Program::new(stream.stream_id.as_str(), keep_alives),
+            program,
             sockets: HashMap::new(),
             announcements,
             status,
             delivered: watch::Sender::new(delivered),
             video_of: Arc::default(),
             history: newest.seen(stream.ordinal),
-            away_since_ms: (!is_new).then(|| relays.now_ms()),
+            away_since_ms: [(!is_new).then_some(row.updated_at_ms); 2],
+            claimed_video: None,
             ending: None,
             is_changed: true,
             store_at: Instant::now() + STORE_INTERVAL,
@@ -345,6 +352,7 @@ impl Served {
         self.carry_out().await;
         self.sockets.clear();
         self.choose_video(None).await;
+        self.note_rest().await;
         self.is_changed = true;
         self.store_progress().await;
     }

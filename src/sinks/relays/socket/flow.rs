@@ -108,7 +108,6 @@ impl Drop for Flow {
     fn drop(&mut self) {
         for tap in self.taps[1..].iter_mut().flatten() {
             tap.refuse(true);
-            tap.clear();
         }
     }
 }

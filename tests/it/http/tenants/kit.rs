@@ -190,6 +190,8 @@ async fn relay(
         announcements: 1,
         acknowledged: 1,
         gaps: Vec::new(),
+        subscriptions: Vec::new(),
+        has_left: false,
         updated_at_ms: 1,
     };
     store.put_relay_stream(&row).await.unwrap();
