@@ -97,7 +97,9 @@ fn parameter_argument(group: &Group, parameter: &Parameter) -> Arg {
         Place::Query if parameter.is_flag => {
             argument.long(option_name(&parameter.name)).action(ArgAction::SetTrue)
         }
-        Place::Query => argument.long(option_name(&parameter.name)),
+        Place::Query => {
+            argument.long(option_name(&parameter.name)).value_name(value_name(&parameter.name))
+        }
     }
 }
 
@@ -115,7 +117,9 @@ fn field_argument(field: &Field) -> Option<Arg> {
     let argument = argument.required(field.is_required);
     match field.form {
         FieldForm::Constant(_) => None,
-        FieldForm::Text => Some(argument.help(field.about.clone())),
+        FieldForm::Text => {
+            Some(argument.help(field.about.clone()).value_name(value_name(&field.name)))
+        }
         FieldForm::Object => {
             let about = &field.about;
             let help = format!(
@@ -123,6 +127,14 @@ fn field_argument(field: &Field) -> Option<Arg> {
             );
             Some(argument.help(help).value_name("NAME=VALUE").action(ArgAction::Append))
         }
+    }
+}
+
+/// What stands for a value in the help.
+fn value_name(name: &str) -> String {
+    match name {
+        "q" => "TEXT".to_owned(),
+        name => name.to_ascii_uppercase(),
     }
 }
 

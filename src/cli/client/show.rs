@@ -73,7 +73,7 @@ fn show_fields(object: &Value, first: &[Column], style: Style) -> String {
 }
 
 fn form_of(name: &str) -> Form {
-    if name.ends_with("_at") { Form::Time } else { Form::Text }
+    if name.ends_with("_at") || name.ends_with("_at_ms") { Form::Time } else { Form::Text }
 }
 
 /// A value with parts of its own, as JSON; none for one that fits on a line.
@@ -111,7 +111,7 @@ mod tests {
              status      live\n\
              app         default\n\
              created_at  2026-11-29 04:05:06Z\n\
-             ends_at_ms  7\n\
+             ends_at_ms  1970-01-01 00:00:00Z\n\
              metadata\n  {\n    \"crm\": \"a\\u009bb\"\n  }\n"
         );
     }
