@@ -20,7 +20,7 @@ use super::error::ApiError;
 use super::extract::{InPath, PathPart};
 use super::server::Socket;
 use crate::model::RelayId;
-use crate::sinks::relays::{Door, RelayError, websocket_config};
+use crate::sinks::relays::{Arriving, Door, RelayError, websocket_config};
 
 /// Answers 101, and then serves the program.
 pub(super) async fn connect(
@@ -30,12 +30,13 @@ pub(super) async fn connect(
     mut request: Request,
 ) -> Result<Response, ApiError> {
     let door = state.relays.door(id, &rest).ok_or(ApiError::UnknownRoute)?;
+    let arriving = state.relays.arriving().ok_or(ApiError::Overloaded)?;
     // Created before the 101 is sent: hyper fulfils it when the answer has been written.
     let upgrade = hyper::upgrade::on(&mut request);
     let response = create_response(&request.map(drop)).map_err(|_| ApiError::UpgradeRequired)?;
     let metrics = state.metrics.clone();
     let connection = async move {
-        if AssertUnwindSafe(serve(door, upgrade)).catch_unwind().await.is_err() {
+        if AssertUnwindSafe(serve(door, arriving, upgrade)).catch_unwind().await.is_err() {
             metrics.panics.inc([]);
             tracing::error!("the task of a program's socket panicked; the socket is closed");
         }
@@ -45,7 +46,7 @@ pub(super) async fn connect(
     Ok(response.map(|()| Body::empty()))
 }
 
-async fn serve(door: Door, upgrade: OnUpgrade) {
+async fn serve(door: Door, arriving: Arriving, upgrade: OnUpgrade) {
     let upgraded = upgrade.await.ok();
     // The type must be the one that `server` gives to hyper, or the downcast fails.
     let Some(parts) = upgraded.and_then(|io| io.downcast::<TokioIo<Socket>>().ok()) else {
@@ -55,7 +56,7 @@ async fn serve(door: Door, upgrade: OnUpgrade) {
     let (socket, read) = (parts.io.into_inner(), parts.read_buf.into());
     let config = Some(websocket_config());
     let socket = WebSocketStream::from_partially_read(socket, read, Role::Server, config).await;
-    door.serve(socket).await;
+    door.serve(socket, arriving).await;
 }
 
 /// The part of the path behind the relay's id.

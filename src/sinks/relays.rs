@@ -22,7 +22,7 @@ use std::time::Duration;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 use thiserror::Error;
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{Notify, Semaphore, mpsc};
 use uuid::Uuid;
 
 use self::dispatch::{Begun, RelayRunner};
@@ -31,7 +31,7 @@ use self::program::ProgramHandle;
 pub use self::program::ProgramStatus;
 pub use self::request::{AskedRelay, FIELDS, FieldProblem};
 pub use self::secrets::rotate_keys;
-pub use self::socket::{Door, websocket_config};
+pub use self::socket::{Arriving, Door, websocket_config};
 use super::webhooks::Client;
 use super::webhooks::address::{AddressPolicy, UrlError};
 use super::{Context, Runner};
@@ -155,7 +155,12 @@ struct Inner {
     /// Notified when this process stores a webhook.
     events: Notify,
     last_socket: AtomicU64,
+    /// Taken by sockets that have not sent their first message.
+    arriving: Arc<Semaphore>,
 }
+
+/// The most sockets that have not sent their first message: anybody can open one.
+const MAX_ARRIVING: usize = 256;
 
 /// Builds the sink. It knows its relays after [`Relays::configure`].
 pub fn build(settings: Settings, context: &Context) -> (Relays, Box<dyn Runner>) {
@@ -173,6 +178,7 @@ pub fn build(settings: Settings, context: &Context) -> (Relays, Box<dyn Runner>)
         changed: Notify::new(),
         events: Notify::new(),
         last_socket: AtomicU64::new(0),
+        arriving: Arc::new(Semaphore::new(MAX_ARRIVING)),
     }));
     // Weak: the hub is a part of what it would keep alive.
     let begin = Arc::downgrade(&relays.0);

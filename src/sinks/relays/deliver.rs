@@ -14,12 +14,15 @@ use crate::sinks::webhooks::{Answer, Client};
 use crate::store::{ClaimedRelayEvent, RelayAttempt, StoreError};
 use crate::zoom::signature::{PlainToken, SIGNATURE_HEADER, TIMESTAMP_HEADER};
 
-/// How many events are sent at a time.
-const MAX_SENDING: usize = 32;
+/// How many events are sent at a time: enough that the events of a program that does not answer, which take a few seconds
+/// each, leave room for those of the others.
+const MAX_SENDING: usize = 256;
 /// How long a claim keeps other daemons from sending the same event.
 const CLAIM_MS: i64 = 60 * 1000;
 /// How long a successful URL validation counts (section 13.3).
 const VALID_MS: i64 = 72 * 60 * 60 * 1000;
+/// How long after a failed URL validation there is no other.
+const REVALIDATE_MS: i64 = 60 * 1000;
 /// The length of the token that a URL validation sends.
 const PLAIN_TOKEN_CHARS: usize = 22;
 /// Zoom's own user agent, which some programs look for.
@@ -104,10 +107,11 @@ fn outcome(answer: &Result<Answer, String>, attempts: u32, relays: &Relays) -> R
 /// Validates the URL, unless it was validated within 72 hours (section 13.3).
 pub(super) async fn validate_if_due(relays: &Relays, client: &Client, relay: &Arc<OpenRelay>) {
     let now_ms = relays.now_ms();
-    let is_valid = |(at_ms, error): &(i64, Option<String>)| {
-        error.is_none() && *at_ms >= relay.relay.updated_at_ms && now_ms < at_ms + VALID_MS
+    let is_recent = |(at_ms, error): &(i64, Option<String>)| {
+        let lasts_ms = if error.is_none() { VALID_MS } else { REVALIDATE_MS };
+        *at_ms >= relay.relay.updated_at_ms && now_ms < at_ms + lasts_ms
     };
-    if relay.validation().as_ref().is_some_and(is_valid) {
+    if relay.validation().as_ref().is_some_and(is_recent) {
         return;
     }
     let error = challenge(relays, client, relay).await.err();

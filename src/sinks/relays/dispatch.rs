@@ -228,7 +228,9 @@ impl Relays {
     /// The parameters that are requested from Zoom for a stream; `None` if its app is gone.
     fn params_of(&self, record: &StreamRecord) -> Option<Params> {
         let own = record.media.as_ref().map(|plan| plan.params.clone());
-        own.or_else(|| Some(self.0.settings.apps.for_stream(record)?.params.clone()))
+        let params =
+            own.or_else(|| Some(self.0.settings.apps.for_stream(record)?.params.clone()))?;
+        Some(params.in_product(record.instance.product))
     }
 
     fn taps(&self, relay: &OpenRelay, stream: &StreamInfo, received: MediaSet) -> Taps {

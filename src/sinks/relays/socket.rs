@@ -18,7 +18,7 @@ use tokio_tungstenite::tungstenite::protocol::{CloseFrame, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Error, Message, Utf8Bytes};
 use tokio_util::sync::CancellationToken;
 
-pub use self::door::Door;
+pub use self::door::{Arriving, Door};
 pub(super) use self::flow::{Flow, Lines, Receipts};
 use self::flow::{next_frame, next_line};
 use super::program::Input;

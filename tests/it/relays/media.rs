@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use rtmsd::simulator::{MeetingAction, Settings};
 use serde_json::{Value, json};
+use tokio::net::TcpStream;
 use tokio::time::timeout;
+use tokio_tungstenite::client_async;
 
 use super::kit::{
     Joined, assert_same, handshake, home, open_media, print_of, ready, remembering, scene_with,
@@ -225,16 +227,18 @@ fn for_call(mut message: Value) -> Value {
 async fn a_call_of_zoom_phone_is_served_under_its_own_id() {
     let settings = Settings { speed: 2.0, ..zoom(call()) };
     let asked = [("one", json!({"product": "phone", "catch_up": true}))];
-    let (scene, mut programs) =
-        scene_with(home().set("ZOOM_PHONE", "true"), settings, &asked).await;
+    // A call has only two of these media.
+    let home = home().set("ZOOM_PHONE", "true").set("MEDIA_TYPES", "audio,video,transcript,chat");
+    let (scene, mut programs) = scene_with(home, settings, &asked).await;
     let mut started = programs[0].endpoint.next("phone.rtms_started").await.body["payload"].clone();
     started["meeting_uuid"] = started["call_id"].clone();
     let mut signaling = Client::connect(started["server_urls"].as_str().unwrap()).await;
     signaling.send(&for_call(handshake("one", &started, 1))).await;
     let answer = signaling.receive().await;
     assert_eq!(answer["status_code"], 0, "{answer}");
-    let url = answer["media_server"]["server_urls"]["all"].as_str().unwrap();
-    let mut media = Client::connect(url).await;
+    let urls = answer["media_server"]["server_urls"].as_object().unwrap();
+    assert_eq!(urls.keys().collect::<Vec<_>>(), ["all", "audio", "transcript"]);
+    let mut media = Client::connect(urls["all"].as_str().unwrap()).await;
     let mut first = for_call(handshake("one", &started, 3));
     first["media_type"] = 32.into();
     media.send(&first).await;
@@ -248,5 +252,27 @@ async fn a_call_of_zoom_phone_is_served_under_its_own_id() {
     assert_eq!(lines, ["is anybody there"]);
     let stopped = programs[0].endpoint.next("phone.rtms_stopped").await;
     assert_eq!(stopped.body["payload"]["stop_reason"], 6);
+    scene.zoom.close_clean().await;
+}
+
+/// Silent sockets, which anybody who knows a relay's id can open, are bounded.
+#[tokio::test]
+async fn sockets_without_a_first_message_are_bounded() {
+    let (scene, mut programs) = scene_with(home(), zoom(endless(50)), &[("one", json!({}))]).await;
+    let started = programs[0].started().await;
+    let url = started["server_urls"].as_str().unwrap();
+    let host = url.strip_prefix("ws://").unwrap().split('/').next().unwrap();
+    let mut silent = Vec::new();
+    let refused = loop {
+        let tcp = TcpStream::connect(host).await.unwrap();
+        match client_async(url, tcp).await {
+            Ok((socket, _)) => silent.push(socket),
+            Err(error) => break error,
+        }
+        assert!(silent.len() <= 256);
+    };
+    assert!(refused.to_string().contains("503"), "{refused}");
+    drop(silent);
+    Joined::join("one", started).await.media.receive_type(14).await;
     scene.zoom.close_clean().await;
 }

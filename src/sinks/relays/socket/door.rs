@@ -1,10 +1,11 @@
 //! Accepts a socket: reads its first message and hands it to its program's task.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::sync::mpsc;
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio::time::{Instant, sleep, timeout};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
@@ -27,6 +28,11 @@ const STREAM_INTERVAL: Duration = Duration::from_millis(50);
 /// The most messages that wait for a program that does not read.
 const MAX_COMMANDS: usize = 1024;
 
+/// The place of a socket that has not sent its first message.
+pub struct Arriving {
+    _permit: OwnedSemaphorePermit,
+}
+
 /// The relay and the route at which a socket was opened.
 pub struct Door {
     relays: Relays,
@@ -35,6 +41,12 @@ pub struct Door {
 }
 
 impl Relays {
+    /// A place for a new socket. `None` if too many sockets have not sent their first message, which anybody can open.
+    pub fn arriving(&self) -> Option<Arriving> {
+        let permit = Arc::clone(&self.inner().arriving).try_acquire_owned();
+        permit.ok().map(|_permit| Arriving { _permit })
+    }
+
     /// The door of a path. `rest` is the part after the relay's id; `None` if there is no such relay or route.
     pub fn door(&self, relay: RelayId, rest: &str) -> Option<Door> {
         self.known(relay)?;
@@ -50,10 +62,15 @@ impl Relays {
 
 impl Door {
     /// Serves a socket to its end.
-    pub async fn serve<S: AsyncRead + AsyncWrite + Unpin>(self, mut socket: WebSocketStream<S>) {
+    pub async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
+        self,
+        mut socket: WebSocketStream<S>,
+        arriving: Arriving,
+    ) {
         let Ok(Some(first)) = timeout(HANDSHAKE_LIMIT, first_message(&mut socket)).await else {
             return;
         };
+        drop(arriving);
         let handshake = match parse_handshake(self.route, &first) {
             Ok(handshake) => handshake,
             Err(rejection) => return refuse(socket, &rejection).await,
