@@ -150,11 +150,6 @@ impl Tap {
         waiting.waiting.is_empty() && waiting.dropped.iter().all(|dropped| *dropped == 0)
     }
 
-    /// Drops everything that is queued.
-    pub fn clear(&mut self) {
-        while self.try_next().is_some() {}
-    }
-
     /// The media that the tap takes, including those that come as entries.
     pub fn media(&self) -> MediaSet {
         self.queue.wants.media
@@ -185,6 +180,11 @@ impl Tap {
     /// ledger.
     pub fn refuse(&self, refuse: bool) {
         self.queue.is_refusing.store(refuse, Ordering::Relaxed);
+    }
+
+    /// Whether frames are refused.
+    pub fn is_refusing(&self) -> bool {
+        self.queue.is_refusing.load(Ordering::Relaxed)
     }
 }
 

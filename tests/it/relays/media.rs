@@ -14,7 +14,7 @@ use super::kit::{
 };
 use crate::daemon::phone::call;
 use crate::simulator::kit::Client;
-use crate::support::kit::{chatter, endless, script, zoom};
+use crate::support::kit::{chatter, endless, eventually, script, zoom};
 
 /// All messages of a type, until the socket ends.
 async fn all_of(client: &mut Client, msg_type: u64) -> Vec<Value> {
@@ -274,5 +274,22 @@ async fn sockets_without_a_first_message_are_bounded() {
     assert!(refused.to_string().contains("503"), "{refused}");
     drop(silent);
     Joined::join("one", started).await.media.receive_type(14).await;
+    scene.zoom.close_clean().await;
+}
+
+/// An H.264 stream begins with its only key frame for a while.
+#[tokio::test]
+async fn pictures_from_before_the_first_connection_are_sent() {
+    let mut timeline = chatter(200, 100);
+    timeline.insert(0, json!({"at_ms": 0, "video_on": "ana"}));
+    let settings = remembering(zoom(script(timeline, 3_600_000)));
+    let home = home().set("MEDIA_TYPES", "video").set("VIDEO_SELECT", "active");
+    let (scene, mut programs) = scene_with(home, settings, &[("one", json!({}))]).await;
+    let started = programs[0].started().await;
+    eventually("pictures come", async || (scene.zoom.medium("video").frames > 5).then_some(()))
+        .await;
+    let first = Joined::join("one", started).await.media.receive_type(15).await;
+    let sent = sent_frames(&scene, "video").await;
+    assert_eq!(first["content"]["timestamp"], sent[0].0);
     scene.zoom.close_clean().await;
 }

@@ -46,9 +46,9 @@ impl Served {
             };
             taps[*medium as usize] = Some(tap);
         }
-        for tap in taps.iter_mut().skip(1).flatten() {
-            let queued = unread(tap);
-            self.missed(queued);
+        // A tap that refuses has the rest of an earlier connection. Before the first one, pictures wait as audio does.
+        for tap in taps.iter_mut().flatten().filter(|tap| tap.is_refusing()) {
+            self.missed(unread(tap));
         }
         taps.iter().flatten().for_each(|tap| tap.refuse(false));
         self.note_absence(&media);
