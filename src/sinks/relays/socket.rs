@@ -25,6 +25,7 @@ use super::program::Input;
 use crate::hub::{Followed, Tapped};
 use crate::rtms::message::msg_type;
 use crate::rtms::server::request::Request;
+use crate::sinks::live;
 
 /// How long the closing handshake may take.
 const CLOSE_LIMIT: Duration = Duration::from_secs(2);
@@ -34,15 +35,10 @@ const LONGEST_KEEP_ALIVE: usize = 128;
 const BATCH_BYTES: usize = 64 * 1024;
 /// The largest message of a program. Handshakes have about 1 kB.
 const MAX_MESSAGE_BYTES: usize = 64 * 1024;
-/// More than the longest message, which is a picture in base64.
-const MAX_WRITE_BUFFER_BYTES: usize = 64 * 1024 * 1024;
 
-/// Small read buffers, because programs send little.
+/// The buffers of a live consumer, and a smaller limit: programs send little.
 pub fn websocket_config() -> WebSocketConfig {
-    WebSocketConfig::default()
-        .read_buffer_size(4 * 1024)
-        .write_buffer_size(16 * 1024)
-        .max_write_buffer_size(MAX_WRITE_BUFFER_BYTES)
+    live::websocket_config()
         .max_message_size(Some(MAX_MESSAGE_BYTES))
         .max_frame_size(Some(MAX_MESSAGE_BYTES))
 }

@@ -22,16 +22,8 @@ impl Served {
                 Output::Send(socket, text) => self.command(socket, Command::Send(text)),
                 Output::Flow(socket) => self.flow(socket).await,
                 Output::Hold(socket) => self.command(socket, Command::Hold),
-                Output::Close(socket) => {
-                    if let Some(outbox) = self.sockets.remove(&socket) {
-                        outbox.close(Duration::ZERO);
-                    }
-                }
-                Output::CloseLater(socket) => {
-                    if let Some(outbox) = self.sockets.remove(&socket) {
-                        outbox.close(CLOSE_PATIENCE);
-                    }
-                }
+                Output::Close(socket) => self.close(socket, Duration::ZERO),
+                Output::CloseLater(socket) => self.close(socket, CLOSE_PATIENCE),
                 Output::Drop(socket) => drop(self.sockets.remove(&socket)),
                 Output::Subscribed(events) => self.send_roster(&events),
                 // Requested below, while video flows.
@@ -48,6 +40,12 @@ impl Served {
     pub(super) fn command(&mut self, socket: u64, command: Command) {
         if self.sockets.get(&socket).is_some_and(|outbox| !outbox.send(command)) {
             self.sockets.remove(&socket);
+        }
+    }
+
+    fn close(&mut self, socket: u64, patience: Duration) {
+        if let Some(outbox) = self.sockets.remove(&socket) {
+            outbox.close(patience);
         }
     }
 
