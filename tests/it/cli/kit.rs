@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::support::kit::{API_TOKEN, Home, eventually};
+use crate::support::kit::{API_TOKEN, Home};
 use crate::support::process::{Ended, Process};
 
 /// A client of one daemon, in a folder of its own.
@@ -44,14 +44,9 @@ impl Client {
         ended
     }
 
-    /// What a command prints that succeeds. It is entered again while the store of a busy machine is unavailable, as the
-    /// answer asks for.
+    /// What a command prints that succeeds.
     pub(super) async fn text(&self, words: &[&str]) -> String {
-        let ended = eventually("the store is available", async || {
-            let ended = self.run(words).await;
-            (!ended.err.contains("store_unavailable")).then_some(ended)
-        })
-        .await;
+        let ended = self.run(words).await;
         assert_eq!(ended.code(), 0, "{words:?}: {ended:?}");
         ended.out
     }

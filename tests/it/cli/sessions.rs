@@ -5,7 +5,7 @@ use rtmsd::simulator::{Settings, Start};
 use serde_json::Value;
 
 use super::kit::{Client, cells, home};
-use crate::support::kit::{Home, Scene, TestDaemon, Zoom, chatter, endless, script, zoom};
+use crate::support::kit::{Scene, TestDaemon, Zoom, chatter, endless, script, zoom};
 
 const ZOOM_TOKEN: &str = "access-token-of-the-simulator";
 
@@ -76,8 +76,8 @@ async fn a_transcript_comes_in_every_format_of_the_api_and_as_text_by_itself() {
     scene.zoom.close_clean().await;
 }
 
-/// A daemon with its folder, and a Zoom that starts no stream by itself.
-async fn at_rest() -> (Home, TestDaemon, Zoom) {
+/// A daemon and a Zoom that starts no stream by itself.
+async fn at_rest() -> (TestDaemon, Zoom) {
     let settings = Settings {
         start: Start::Rest,
         access_token: Some(Secret::new(ZOOM_TOKEN.into())),
@@ -89,12 +89,12 @@ async fn at_rest() -> (Home, TestDaemon, Zoom) {
         .set("ZOOM_API_BASE_URL", &zoom.simulator.base_url());
     let daemon = TestDaemon::start(&home).await;
     zoom.post.deliver_to(daemon.address);
-    (home, daemon, zoom)
+    (daemon, zoom)
 }
 
 #[tokio::test]
 async fn a_session_is_created_started_paused_resumed_and_stopped() {
-    let (_home, daemon, zoom) = at_rest().await;
+    let (daemon, zoom) = at_rest().await;
     let client = Client::of(daemon.address);
     let announced = zoom.post.letter("meeting.started").await;
     let number = announced.body["payload"]["object"]["id"].as_str().unwrap().to_owned();
@@ -124,7 +124,7 @@ async fn a_session_is_created_started_paused_resumed_and_stopped() {
 
 #[tokio::test]
 async fn waiting_for_a_session_that_zoom_does_not_start_fails_and_says_why() {
-    let (_home, daemon, zoom) = at_rest().await;
+    let (daemon, zoom) = at_rest().await;
     let client = Client::of(daemon.address);
     zoom.post.letter("meeting.started").await;
     zoom.post.lose("meeting.rtms_started");

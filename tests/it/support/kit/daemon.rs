@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use rtmsd::app::App;
@@ -33,7 +34,7 @@ pub(crate) const API_TOKEN: &str = "read-token-of-the-tests";
 pub(crate) const TOKEN_KEY: &str =
     "4242424242424242424242424242424242424242424242424242424242424242";
 
-/// What a daemon finds when it starts: its variables and its data. Outlives the daemon.
+/// What a daemon finds when it starts: its variables and its data, which are there as long as it or the daemon is.
 pub(crate) struct Home {
     variables: Vec<(String, String)>,
     pub timings: Timings,
@@ -46,12 +47,12 @@ pub(crate) struct Home {
     pub relays: relays::Timings,
     /// Resolves the hosts that the daemon connects to.
     pub resolver: Resolver,
-    folder: TempDir,
+    folder: Arc<TempDir>,
 }
 
 impl Home {
     pub(crate) fn sqlite() -> Self {
-        let folder = TempDir::new().unwrap();
+        let folder = Arc::new(TempDir::new().unwrap());
         let data = folder.path().join("data").display().to_string();
         let variables = [
             ("HOST", "127.0.0.1"),
@@ -163,6 +164,8 @@ pub(crate) struct TestDaemon {
     stop: CancellationToken,
     running: JoinHandle<()>,
     runtime: Option<Runtime>,
+    /// The daemon's files.
+    _folder: Arc<TempDir>,
 }
 
 impl Drop for TestDaemon {
@@ -192,7 +195,8 @@ impl TestDaemon {
             app.run(listener, stopped).await.unwrap();
         });
         let (store, tokens) = parts.await.expect("the daemon starts");
-        Self { address, store, tokens, stop, running, runtime: Some(runtime) }
+        let (runtime, _folder) = (Some(runtime), Arc::clone(&home.folder));
+        Self { address, store, tokens, stop, running, runtime, _folder }
     }
 
     /// Asks for a stop and waits for its end.
