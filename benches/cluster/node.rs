@@ -32,7 +32,7 @@ pub(super) struct Node {
 }
 
 impl Node {
-    /// Starts a daemon whose clock is this many seconds ahead, and waits until it is ready.
+    /// Starts a daemon with a clock that is this many seconds ahead, and waits until it is ready.
     pub(super) async fn start(
         folder: &Path,
         database_url: &str,

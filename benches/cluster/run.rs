@@ -16,7 +16,7 @@ use super::zoom::Problem;
 
 /// For how long a daemon is suspended or cut off: longer than its leases.
 const FAULT_LASTS: Duration = Duration::from_secs(20);
-/// Longer than a daemon waits before it takes a stream whose owner does not renew its lease.
+/// Longer than a daemon waits before it takes a stream after its owner no longer renews the lease.
 const LONGER_THAN_A_LEASE: Duration = Duration::from_secs(12);
 /// How long the streams run before the fault and after it.
 const CALM: Duration = Duration::from_secs(3);

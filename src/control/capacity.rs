@@ -4,7 +4,7 @@ use super::{Control, ControlError};
 use crate::store::OtherDaemon;
 
 impl Control {
-    /// Refuses a start whose stream no daemon could take: Zoom would wait for it in vain.
+    /// Refuses a start if no daemon could take the stream: Zoom would wait for it in vain.
     pub(super) async fn check_capacity(&self) -> Result<(), ControlError> {
         if self.settings.occupancy.takes_more() {
             return Ok(());

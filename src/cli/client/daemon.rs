@@ -77,7 +77,7 @@ impl Daemon {
         url
     }
 
-    /// Sends a request whose answer has the API's envelope. A read is repeated if the daemon refuses it for the moment.
+    /// Sends a request, and opens the envelope of its answer. A read is repeated if the daemon refuses it for the moment.
     pub(super) async fn call(&self, request: &Request) -> Result<Answer, Failure> {
         let waits = if request.method == "GET" { &WAITS[..] } else { &[] };
         let is_refused_now =
@@ -98,7 +98,7 @@ impl Daemon {
         Ok(Answer { message, data: envelope["data"].take() })
     }
 
-    /// Sends a request whose answer is a file, and passes it on piece by piece.
+    /// Sends a request for a file, and passes it on piece by piece.
     pub(super) async fn download(
         &self,
         request: &Request,

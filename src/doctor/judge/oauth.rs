@@ -135,11 +135,11 @@ pub(in crate::doctor) fn scopes(needs: &[Need], account: Option<&str>, grants: &
     }
 }
 
-/// Whose token a request was made with.
+/// The owner of the token of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::doctor) enum Bearer {
     User,
-    /// The account, or nobody whom we know.
+    /// The account, or an unknown user.
     Other,
 }
 
