@@ -6,6 +6,7 @@ use std::process::{ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 
 use serde_json::Value;
+use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
 use tokio::process::{Child, Command};
 use tokio::task::JoinHandle;
@@ -18,6 +19,8 @@ pub(crate) struct Process {
     child: Child,
     out: Lines,
     err: Lines,
+    /// Its files, if it began in a home: a daemon without them refuses what needs a new connection to the store.
+    _folder: Option<Arc<TempDir>>,
 }
 
 /// What a process has printed so far.
@@ -62,19 +65,20 @@ impl Process {
         let mut inherited = sockets.iter().map(|socket| socket.try_clone().unwrap().into());
         command.stdin(inherited.next().unwrap_or_else(Stdio::null));
         command.stdout(inherited.next().unwrap_or_else(Stdio::null));
-        Self::start(command)
+        Self { _folder: Some(home.held()), ..Self::start(command) }
     }
 
     fn start(mut command: Command) -> Self {
         let mut child = command.stderr(Stdio::piped()).kill_on_drop(true).spawn().unwrap();
         let out = child.stdout.take().map_or_else(Lines::none, Lines::of);
         let err = Lines::of(child.stderr.take().unwrap());
-        Self { child, out, err }
+        Self { child, out, err, _folder: None }
     }
 
     /// `rtmsd serve` in its home, once it listens, and its API.
     pub(crate) async fn serve(home: &Home) -> (Self, Api) {
         let process = Self::spawn(&["serve"], home.variables(), home.folder());
+        let process = Self { _folder: Some(home.held()), ..process };
         let api = process.listening().await;
         (process, api)
     }

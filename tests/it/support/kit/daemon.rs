@@ -108,6 +108,11 @@ impl Home {
         self.folder.path()
     }
 
+    /// The folder, for as long as this value or the home is there.
+    pub(crate) fn held(&self) -> Arc<TempDir> {
+        Arc::clone(&self.folder)
+    }
+
     /// In a value, `{address}` stands for the address that the daemon listens on.
     fn config(&self, address: SocketAddr) -> Config {
         let lookup = |name: &str| {
@@ -195,7 +200,7 @@ impl TestDaemon {
             app.run(listener, stopped).await.unwrap();
         });
         let (store, tokens) = parts.await.expect("the daemon starts");
-        let (runtime, _folder) = (Some(runtime), Arc::clone(&home.folder));
+        let (runtime, _folder) = (Some(runtime), home.held());
         Self { address, store, tokens, stop, running, runtime, _folder }
     }
 
