@@ -232,7 +232,8 @@ impl Shared {
         file: &RecordedFile,
         range: Range<u64>,
     ) -> Result<Content, OpenError> {
-        let is_ours = self.spool.get().is_some_and(|spool| spool.id == recording.spool);
+        // Opened here if nothing has recorded since the start.
+        let is_ours = self.spool().await.is_ok_and(|spool| spool.id == recording.spool);
         let (target, is_other) = match self.destinations.of_recording(recording)? {
             Ok(destination) => (destination.target.clone(), false),
             // Read all the same: somebody may have moved the files.
