@@ -14,7 +14,7 @@ mod replay;
 mod rotate_keys;
 mod serve;
 
-use std::io::{self, Write};
+use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -27,7 +27,7 @@ use crate::config::{self, Config, ConfigErrors, Source, log_settings};
 use crate::http::{app_webhook_path, install_path};
 use crate::simulator::{SimulateArgs, Verdict};
 use crate::store::{Location, Store};
-use crate::{simulator, telemetry};
+use crate::{simulator, stdio, telemetry};
 
 /// A daemon for Zoom Realtime Media Streams. Reads its settings from the environment, from `.env` in the working
 /// directory, and from the file of `--config`.
@@ -208,7 +208,7 @@ async fn run_simulator(args: SimulateArgs, stop: CancellationToken) -> ExitCode 
 fn start_logs(settings: &telemetry::LogSettings, traces: Option<&telemetry::TraceSettings>) {
     if let Err(error) = telemetry::init(settings, traces) {
         // Not fatal: a daemon without logs still records. Standard error is the only place left to say so.
-        eprintln!("rtmsd: could not start logging: {error}");
+        stdio::print_stderr(&format!("rtmsd: could not start logging: {error}"));
     }
 }
 
@@ -217,7 +217,7 @@ fn wrong_settings(errors: &ConfigErrors) -> ExitCode {
 }
 
 fn print_error(code: u8, message: &str) -> ExitCode {
-    eprintln!("rtmsd: {message}");
+    stdio::print_stderr(&format!("rtmsd: {message}"));
     ExitCode::from(code)
 }
 
@@ -225,8 +225,7 @@ async fn run_migrations(config: Config) -> ExitCode {
     match Store::open(&config.database).await {
         Ok(store) => {
             store.close().await;
-            println!("the store's schema is up to date");
-            ExitCode::SUCCESS
+            print_page("the store's schema is up to date\n")
         }
         Err(error) => print_error(1, &error.to_string()),
     }
@@ -234,8 +233,7 @@ async fn run_migrations(config: Config) -> ExitCode {
 
 /// Prints the document with the default webhook path, because it must not need settings.
 fn print_openapi() -> ExitCode {
-    println!("{:#}", crate::http::openapi::build_document("/webhook"));
-    ExitCode::SUCCESS
+    print_page(format!("{:#}\n", crate::http::openapi::build_document("/webhook")))
 }
 
 fn print_completions(shell: Shell) -> ExitCode {
@@ -251,28 +249,29 @@ fn print_man_page() -> ExitCode {
 }
 
 /// Prints a text that a reader may cut short, as `head` does.
-fn print_page(page: &[u8]) -> ExitCode {
-    match io::stdout().write_all(page) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            print_error(1, &format!("cannot write to standard output: {error}"))
-        }
-        _ => ExitCode::SUCCESS,
+fn print_page(page: impl AsRef<[u8]>) -> ExitCode {
+    match stdio::print(page) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => print_error(1, &error.to_string()),
     }
 }
 
 /// Reports whether `rtmsd serve` would start, and the apps that it would have. Changes nothing: the check of a newer
 /// binary must not migrate the store of an older one.
 async fn print_check(config: Config) -> ExitCode {
-    println!("the settings are valid");
+    let mut text = "the settings are valid\n".to_owned();
     for app in &config.apps {
         let products: Vec<&str> = app.products.iter().map(|product| product.as_str()).collect();
         let (public_url, name) = (&config.install.public_url, &app.name);
         let webhooks = app_webhook_path(&config.webhook_path, name.as_str());
-        print!("app {name}: {}; webhooks at {public_url}{webhooks}", products.join(", "));
-        match app.has_users() {
-            true => println!(", installs at {public_url}{}", install_path(name)),
-            false => println!(),
-        }
+        let installs = match app.has_users() {
+            true => format!(", installs at {public_url}{}", install_path(name)),
+            false => String::new(),
+        };
+        let products = products.join(", ");
+        // Writing to a `String` cannot fail.
+        let _ =
+            writeln!(text, "app {name}: {products}; webhooks at {public_url}{webhooks}{installs}");
     }
-    ExitCode::SUCCESS
+    print_page(&text)
 }

@@ -5,6 +5,9 @@
 //! a stream with them. The other modules are the daemon's; they are public for its binary, tests and benchmarks, and
 //! change without notice.
 
+// They panic when nobody reads them: `stdio` writes instead.
+#![cfg_attr(not(test), warn(clippy::print_stdout, clippy::print_stderr))]
+
 // The composition root.
 #[doc(hidden)]
 pub mod app;
@@ -67,6 +70,8 @@ pub mod simulator;
 // Recordings, brokers, outgoing webhooks, forwarding.
 #[doc(hidden)]
 pub mod sinks;
+// Standard output and standard error of the commands.
+mod stdio;
 // Everything that outlives the process.
 #[doc(hidden)]
 pub mod store;

@@ -7,8 +7,8 @@ use clap::Args;
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
-use super::print_error;
 use super::private::keep_files_private;
+use super::{print_error, print_page};
 use crate::seal::key_file;
 use crate::store::{self, BackupError, Copied, Location, Restored};
 
@@ -35,8 +35,8 @@ pub(super) async fn back_up(
     let done = stop.run_until_cancelled(store::back_up(path, &args.file)).await;
     finish(done, |Copied { bytes, schema }| {
         let file = args.file.display();
-        println!("backed up the store to {file} ({bytes} bytes, schema {schema})");
-        print_missing(path);
+        let missing = missing(path);
+        format!("backed up the store to {file} ({bytes} bytes, schema {schema})\n{missing}")
     })
 }
 
@@ -56,22 +56,20 @@ pub(super) async fn restore(
     let done = stop.run_until_cancelled(store::restore(path, &args.file, &suffix)).await;
     finish(done, |Restored { copied, aside }| {
         let (path, schema) = (path.display(), copied.schema);
-        println!("restored {path} ({} bytes, schema {schema})", copied.bytes);
-        if let Some(aside) = aside {
-            println!("the store that was there before is now {}", aside.display());
-        }
-        println!(
-            "start the daemon: streams that Zoom still has go on, with the number after the last one in the backup"
-        );
+        let aside = aside.map_or_else(String::new, |aside| {
+            format!("the store that was there before is now {}\n", aside.display())
+        });
+        format!(
+            "restored {path} ({} bytes, schema {schema})\n{aside}\
+            start the daemon: streams that Zoom still has go on, with the number after the last one in the backup\n",
+            copied.bytes
+        )
     })
 }
 
-fn finish<T>(done: Option<Result<T, BackupError>>, print: impl FnOnce(T)) -> ExitCode {
+fn finish<T>(done: Option<Result<T, BackupError>>, text: impl FnOnce(T) -> String) -> ExitCode {
     match done {
-        Some(Ok(done)) => {
-            print(done);
-            ExitCode::SUCCESS
-        }
+        Some(Ok(done)) => print_page(text(done)),
         Some(Err(error)) => print_error(1, &error.to_string()),
         None => print_error(1, "stopped; nothing was changed, and no file is left"),
     }
@@ -81,16 +79,22 @@ fn refuse_postgres(advice: &str) -> ExitCode {
     print_error(1, &format!("the store is in Postgres (DATABASE_URL): {advice}"))
 }
 
-/// Prints what a restored daemon needs and the backup of its store does not have.
-fn print_missing(store: &Path) {
+/// What a restored daemon needs and the backup of its store does not have.
+fn missing(store: &Path) -> String {
     let folder = store.parent().unwrap_or(Path::new("."));
     let key = folder.join(key_file::TOKEN_KEY);
-    println!("A restored daemon also needs, and the backup does not have:");
-    match key.exists() {
-        true => println!("  the key {}, unless TOKEN_ENCRYPTION_KEYS is set", key.display()),
-        false => println!("  the value of TOKEN_ENCRYPTION_KEYS"),
-    }
-    println!("    (keep it apart from the backup: without it, users must install the app again)");
-    println!("  the other settings, and {} if API_TOKENS is not set", key_file::API_TOKEN);
-    println!("  recordings: what is in RECORDINGS_URL, and in {}", folder.join("spool").display());
+    let key = match key.exists() {
+        true => format!("the key {}, unless TOKEN_ENCRYPTION_KEYS is set", key.display()),
+        false => "the value of TOKEN_ENCRYPTION_KEYS".to_owned(),
+    };
+    format!(
+        "A restored daemon also needs, and the backup does not have:
+  {key}
+    (keep it apart from the backup: without it, users must install the app again)
+  the other settings, and {} if API_TOKENS is not set
+  recordings: what is in RECORDINGS_URL, and in {}
+",
+        key_file::API_TOKEN,
+        folder.join("spool").display()
+    )
 }

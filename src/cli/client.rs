@@ -36,6 +36,7 @@ use self::style::Style;
 use self::tail::Tail;
 use self::verbs::{Column, GROUPS, View};
 use crate::model::escape_json;
+use crate::stdio;
 
 /// What stands for the id of the newest session.
 const LATEST: &str = "latest";
@@ -78,10 +79,10 @@ pub(super) async fn run(
     let done = stop.run_until_cancelled(work).await.unwrap_or(Err(Failure::Interrupted));
     let Err(failure) = done else { return ExitCode::SUCCESS };
     if !failure.is_silent() {
-        match output.is_json {
-            true => eprintln!("{}", escape_json(&failure.to_json().to_string())),
-            false => eprintln!("rtmsd: {failure}"),
-        }
+        stdio::print_stderr(&match output.is_json {
+            true => escape_json(&failure.to_json().to_string()),
+            false => format!("rtmsd: {failure}"),
+        });
     }
     ExitCode::from(failure.exit_code())
 }

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use super::{Settings, print_page, wrong_settings};
 use crate::config::{Dumped, dump};
 use crate::model::escape_json;
+use crate::stdio;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum ConfigCommand {
@@ -27,14 +28,14 @@ pub(super) struct DumpArgs {
 pub(super) fn run(command: &ConfigCommand, source: &Settings) -> ExitCode {
     let ConfigCommand::Dump(args) = command;
     for note in source.notes() {
-        eprintln!("rtmsd: {note}");
+        stdio::print_stderr(&format!("rtmsd: {note}"));
     }
     if let Err(errors) = source.settle(Ok(())) {
         return wrong_settings(&errors);
     }
     let dumped = dump(source);
     let text = if args.json { as_json(&dumped) } else { as_file(&dumped) };
-    print_page(text.as_bytes())
+    print_page(&text)
 }
 
 /// A settings file with these values. Defaults are comments.

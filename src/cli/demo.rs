@@ -2,6 +2,7 @@
 
 mod show;
 
+use std::io::ErrorKind;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -24,6 +25,7 @@ use crate::seal::key_file;
 use crate::secret::Secret;
 use crate::sessions::Leases;
 use crate::simulator::{self, Script, Simulator, Start, ZoomApp};
+use crate::stdio;
 use crate::telemetry::LogSettings;
 
 /// The demo's port, unless another program uses it.
@@ -80,20 +82,24 @@ async fn try_run(args: DemoArgs, stop: CancellationToken) -> Result<(), String> 
     // Before the simulator, which validates the daemon's webhook endpoint at once.
     let daemon = tokio::spawn(app.run(listener, stop.clone()));
     let simulator = start_simulator(zoom, address, &args, &secrets).await?;
-    show::print_banner(address, API_TOKEN, &code, &args.data_dir);
-    tokio::select! {
-        () = stop.cancelled() => {}
-        () = show.run(address, API_TOKEN, &simulator) => {
-            if args.exit_at_end {
-                stop.cancel();
-            }
-        }
+    let shown = async {
+        show::print_banner(address, API_TOKEN, &code, &args.data_dir)?;
+        show.run(address, API_TOKEN, &simulator).await
+    };
+    let shown = stop.run_until_cancelled(shown).await.unwrap_or(Ok(()));
+    // What cannot be printed ends the demo: it is for a reader.
+    if args.exit_at_end || shown.is_err() {
+        stop.cancel();
     }
-    // Without `--exit-at-end`, the daemon keeps serving the meeting's data until a signal arrives.
+    // Otherwise the daemon keeps serving the meeting's data until a signal arrives.
     stop.cancelled().await;
-    println!("\nStopping.");
+    let shown = shown.and_then(|()| stdio::write("\nStopping.\n"));
     simulator.shutdown().await;
-    daemon.await.map_err(error_text)?.map_err(error_text)
+    daemon.await.map_err(error_text)?.map_err(error_text)?;
+    match shown {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error.to_string()),
+        _ => Ok(()),
+    }
 }
 
 async fn bind_listener(port: Option<u16>) -> Result<TcpListener, String> {

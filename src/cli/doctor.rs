@@ -2,7 +2,7 @@
 
 mod table;
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, IsTerminal};
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use serde_json::json;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use super::{EXIT_SETTINGS, first_start, print_error, settings_source, start_logs};
+use super::{EXIT_SETTINGS, first_start, print_error, print_page, settings_source, start_logs};
 use crate::app::{app_sources, doctor_settings};
 use crate::clock;
 use crate::config::{Config, ConfigErrors};
@@ -71,8 +71,8 @@ pub(super) async fn run(
     };
     finish(settings).await;
     let Some(report) = report else { return ExitCode::from(EXIT_SIGNAL) };
-    print(&report, args);
-    if report.ok { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    let printed = print(&report, args);
+    if report.ok { printed } else { ExitCode::FAILURE }
 }
 
 /// Each mistake as a check that failed.
@@ -125,13 +125,11 @@ async fn apps(config: &Config, store: Option<&Store>) -> Apps {
     managed.apps()
 }
 
-fn print(report: &Report, args: &DoctorArgs) {
-    let text = match args.json {
+fn print(report: &Report, args: &DoctorArgs) -> ExitCode {
+    print_page(match args.json {
         true => format!("{:#}\n", json!(report)),
         false => table::text(report, uses_colors()),
-    };
-    // A reader that stops early changes nothing about the outcome.
-    let _ = io::stdout().write_all(text.as_bytes());
+    })
 }
 
 /// Colors are for terminals, unless `NO_COLOR` is set (<https://no-color.org>).

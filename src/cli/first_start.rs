@@ -6,6 +6,7 @@ use std::path::Path;
 use crate::config::Config;
 use crate::http::auth::ApiTokens;
 use crate::seal::{KeyRing, key_file};
+use crate::stdio;
 use crate::store::Location;
 
 /// Fills in a missing API token and encryption key from files in the data folder, and logs where they are. With
@@ -47,10 +48,10 @@ fn announce_token(token: &key_file::Kept) {
     }
     tracing::info!(%path, "generated a token for the REST API and stored it in this file");
     if io::stderr().is_terminal() {
-        eprintln!(
+        stdio::print_stderr(&format!(
             "\nThe token for the REST API, shown only now and stored in {path}:\n\n  {}\n",
             token.value.expose()
-        );
+        ));
     }
 }
 

@@ -9,7 +9,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use super::print_error;
+use super::{print_error, print_page};
 
 /// How long the daemon may take to answer.
 const DEADLINE: Duration = Duration::from_secs(2);
@@ -20,10 +20,7 @@ const ENOUGH: usize = 32;
 pub(super) async fn run(address: SocketAddr) -> ExitCode {
     let address = loopback_address(address);
     match timeout(DEADLINE, status_line(address)).await {
-        Ok(Ok(line)) if line.starts_with("HTTP/1.1 200") => {
-            println!("ready");
-            ExitCode::SUCCESS
-        }
+        Ok(Ok(line)) if line.starts_with("HTTP/1.1 200") => print_page("ready\n"),
         Ok(Ok(_)) => print_error(1, "not ready"),
         Ok(Err(error)) => print_error(1, &format!("no answer from {address}: {error}")),
         Err(_) => print_error(1, "no answer within two seconds"),

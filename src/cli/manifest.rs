@@ -1,10 +1,11 @@
 //! `rtmsd manifest`: what to enter for the app in Zoom's Marketplace.
 
+use std::fmt::Write;
 use std::process::ExitCode;
 
 use clap::Args;
 
-use super::print_error;
+use super::{print_error, print_page};
 use crate::config::Config;
 use crate::http::{app_webhook_path, install_path};
 use crate::zoom::app::App;
@@ -28,10 +29,7 @@ pub(super) fn run(args: &ManifestArgs, config: &Config) -> ExitCode {
         [] => print_error(1, "no such app: rtmsd check lists those that are configured"),
         [app] if args.json => print_json(app, config),
         _ if args.json => print_error(1, "name one app with --app: a manifest describes one"),
-        apps => {
-            apps.iter().for_each(|app| print_list(app, config));
-            ExitCode::SUCCESS
-        }
+        apps => print_page(apps.iter().map(|app| list(app, config)).collect::<String>()),
     }
 }
 
@@ -42,35 +40,37 @@ fn manifest_of(app: &App, config: &Config) -> Manifest {
 
 fn print_json(app: &App, config: &Config) -> ExitCode {
     match manifest_of(app, config).to_marketplace(app.name.as_str()) {
-        Some(manifest) => {
-            println!("{manifest:#}");
-            ExitCode::SUCCESS
-        }
+        Some(manifest) => print_page(format!("{manifest:#}\n")),
         None => {
             print_error(1, "a Video SDK app has no manifest; without --json this lists its events")
         }
     }
 }
 
-fn print_list(app: &App, config: &Config) {
+fn list(app: &App, config: &Config) -> String {
     let manifest = manifest_of(app, config);
-    println!("app {}", app.name);
+    let mut text = format!("app {}\n", app.name);
     match &manifest.webhook_url {
-        Some(url) => println!("  event notification endpoint\n    {url}"),
-        None => println!(
-            "  event subscription\n    with the method WebSocket: its URL is ZOOM_EVENTS_URL"
-        ),
+        Some(url) => add_lines(&mut text, "event notification endpoint", [url]),
+        None => {
+            let how = "with the method WebSocket: its URL is ZOOM_EVENTS_URL";
+            add_lines(&mut text, "event subscription", [how]);
+        }
     }
     if let Some(redirect_url) = &manifest.redirect_url {
-        println!("  OAuth redirect URL\n    {redirect_url}");
-        let install = install_path(&app.name);
-        println!("  people install the app at\n    {}{install}", config.install.public_url);
+        add_lines(&mut text, "OAuth redirect URL", [redirect_url]);
+        let install = format!("{}{}", config.install.public_url, install_path(&app.name));
+        add_lines(&mut text, "people install the app at", [install]);
     }
-    print_lines("scopes", manifest.scopes.iter());
-    print_lines("events", manifest.events.iter());
+    add_lines(&mut text, "scopes", &manifest.scopes);
+    add_lines(&mut text, "events", &manifest.events);
+    text
 }
 
-fn print_lines<'a>(title: &str, lines: impl Iterator<Item = &'a String>) {
-    println!("  {title}");
-    lines.for_each(|line| println!("    {line}"));
+fn add_lines(text: &mut String, title: &str, lines: impl IntoIterator<Item: AsRef<str>>) {
+    // Writing to a `String` cannot fail.
+    let _ = writeln!(text, "  {title}");
+    for line in lines {
+        let _ = writeln!(text, "    {}", line.as_ref());
+    }
 }

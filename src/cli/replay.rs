@@ -1,7 +1,7 @@
 //! `rtmsd replay`: plays Zoom's side from a capture, or runs the capture through the state machine.
 
 use std::fs::File;
-use std::io::{self, BufWriter, Write};
+use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -9,12 +9,13 @@ use clap::Args;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
-use super::{print_error, start_logs};
+use super::{print_error, print_page, start_logs};
 use crate::capture::reader::{CaptureError, Reader};
 use crate::model::{Entry, EntryView, MediumLedger};
 use crate::secret::Secret;
 use crate::sessions::check::{Checked, check_capture};
 use crate::simulator::{ReplaySettings, Validation, ZoomApp, http_url, replay};
+use crate::stdio;
 use crate::telemetry::LogSettings;
 
 /// Play Zoom's side from a capture to any client, or check it.
@@ -68,7 +69,8 @@ pub(super) async fn run(args: ReplayArgs, stop: CancellationToken) -> ExitCode {
 
 fn check(args: &ReplayArgs) -> ExitCode {
     match try_check(args) {
-        Ok(checked) if checked.difference_count == 0 => ExitCode::SUCCESS,
+        Ok((_, Err(error))) => print_error(1, &error.to_string()),
+        Ok((checked, Ok(()))) if checked.difference_count == 0 => ExitCode::SUCCESS,
         Ok(_) => {
             print_error(1, "this version does something else than the daemon that made the file")
         }
@@ -76,22 +78,19 @@ fn check(args: &ReplayArgs) -> ExitCode {
     }
 }
 
-fn try_check(args: &ReplayArgs) -> Result<Checked, CaptureError> {
+/// What the check found, and whether it could be printed.
+fn try_check(args: &ReplayArgs) -> Result<(Checked, io::Result<()>), CaptureError> {
     let mut reader = Reader::open(File::open(&args.file)?)?;
-    let mut out = BufWriter::new(io::stdout().lock());
-    let mut written = Ok(());
+    let mut printed = Ok(());
     let checked = check_capture(&mut reader, |entry: &Entry| {
-        if written.is_ok() {
-            written = writeln!(out, "{}", json!({"entry": EntryView::of(entry)}));
+        if printed.is_ok() {
+            printed = stdio::print(format!("{}\n", json!({"entry": EntryView::of(entry)})));
         }
     })?;
-    written?;
     let ledger: Vec<_> =
         checked.ledger.iter().map(|account| MediumLedger::of(account, &checked.tally)).collect();
-    writeln!(out, "{}", json!({"ledger": ledger}))?;
-    writeln!(out, "{}", json!({"checked": &checked}))?;
-    out.flush()?;
-    Ok(checked)
+    let end = format!("{}\n{}\n", json!({"ledger": ledger}), json!({"checked": &checked}));
+    Ok((checked, printed.and_then(|()| stdio::print(end))))
 }
 
 async fn play(args: ReplayArgs, stop: CancellationToken) -> ExitCode {
@@ -109,15 +108,19 @@ async fn play(args: ReplayArgs, stop: CancellationToken) -> ExitCode {
         tls_dir: args.tls_dir,
         tls_host: args.tls_host,
     };
-    let done = replay(&args.file, settings, stop, |ready| println!("{ready}")).await;
+    let done = replay(&args.file, settings, stop, |ready| {
+        // A failure is on standard error; the client can take part all the same.
+        print_page(format!("{ready}\n"));
+    })
+    .await;
     match done {
         Ok(report) => {
-            println!("{}", json!({"replayed": &report}));
+            let printed = print_page(format!("{}\n", json!({"replayed": &report})));
             let is_refused = report.validation == Some(Validation::Refused);
             if is_refused || report.sockets == 0 || report.refused > 0 {
                 return print_error(1, "the client did not take part as it should: see replayed");
             }
-            ExitCode::SUCCESS
+            printed
         }
         Err(error) => print_error(1, &error.to_string()),
     }

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use super::{EXIT_SETTINGS, first_start, print_error};
+use super::{EXIT_SETTINGS, first_start, print_error, print_page};
 use crate::app::AppError;
 use crate::config::Config;
 use crate::seal::KeyRing;
@@ -35,23 +35,23 @@ pub(super) async fn run(config: Config) -> ExitCode {
         Ok(done) => done,
         Err(error) => return print_error(1, &error.to_string()),
     };
-    println!(
-        "re-encrypted {} installations, {} webhook endpoints, {} relays and {} apps",
+    let done = format!(
+        "re-encrypted {} installations, {} webhook endpoints, {} relays and {} apps\n",
         installations.resealed, endpoints.resealed, relays.resealed, apps.resealed
     );
     match (installations.unreadable, endpoints.unreadable, relays.unreadable, apps.unreadable) {
         // Only now: a key that still opens something must stay in the setting.
-        (0, 0, 0, 0) => {
-            println!("the other keys can now be removed");
-            ExitCode::SUCCESS
+        (0, 0, 0, 0) => print_page(format!("{done}the other keys can now be removed\n")),
+        (tokens, secrets, relays, apps) => {
+            print_page(&done);
+            print_error(
+                1,
+                &format!(
+                    "no key opens the tokens of {tokens} installations, the secrets of {secrets} webhook endpoints and {relays} \
+                     relays, and {apps} apps"
+                ),
+            )
         }
-        (tokens, secrets, relays, apps) => print_error(
-            1,
-            &format!(
-                "no key opens the tokens of {tokens} installations, the secrets of {secrets} webhook endpoints and {relays} \
-                 relays, and {apps} apps"
-            ),
-        ),
     }
 }
 

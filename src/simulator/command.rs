@@ -15,6 +15,7 @@ use super::{
 };
 use crate::net::listen;
 use crate::secret::Secret;
+use crate::stdio;
 
 /// The most that Zoom's clock may differ: a year.
 const MAX_CLOCK_S: i64 = 366 * 24 * 3600;
@@ -244,7 +245,8 @@ impl SimulateArgs {
     }
 }
 
-/// Runs until every meeting has ended or `stop` completes. Prints one JSON line when ready and one at the end.
+/// Runs until every meeting has ended or `stop` completes. Prints one JSON line when ready and one at the end; a reader may
+/// leave after the first.
 pub async fn command(
     args: SimulateArgs,
     stop: impl Future<Output = ()>,
@@ -254,7 +256,7 @@ pub async fn command(
     // Loopback only: the simulator's API needs no credentials.
     let listener = listen((Ipv4Addr::LOCALHOST, port).into())?;
     let simulator = super::start(settings, listener).await?;
-    println!("{}", ready_line(&simulator, seed));
+    stdio::print(format!("{}\n", ready_line(&simulator, seed)))?;
     tokio::select! {
         () = stop => {}
         () = simulator.finished() => {}
@@ -268,7 +270,7 @@ pub async fn command(
         );
     }
     let clean = report.is_clean();
-    println!("{}", json!({"ended": report}));
+    stdio::print(format!("{}\n", json!({"ended": report})))?;
     Ok(if clean { Verdict::Clean } else { Verdict::Breached })
 }
 

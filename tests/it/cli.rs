@@ -4,5 +4,6 @@ mod config;
 mod errors;
 mod kit;
 mod lists;
+mod output;
 mod sessions;
 mod tail;

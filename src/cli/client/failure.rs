@@ -77,7 +77,7 @@ impl fmt::Display for Failure {
             Self::NotReached(problem) | Self::Usage(problem) | Self::Unreachable(problem) => {
                 f.write_str(problem)
             }
-            Self::Output(error) => write!(f, "cannot write to standard output: {error}"),
+            Self::Output(error) => error.fmt(f),
             Self::Interrupted => f.write_str("interrupted"),
         }
     }

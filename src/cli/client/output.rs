@@ -1,12 +1,13 @@
 //! Writes to standard output: whole texts, which a reader may cut short, as `head` does.
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, IsTerminal};
 
 use serde_json::Value;
 
 use super::failure::Failure;
 use super::style::Style;
 use crate::model::{escape_json, one_line};
+use crate::stdio;
 
 /// Where results go, and in which form.
 #[derive(Debug, Clone, Copy)]
@@ -18,8 +19,7 @@ pub(super) struct Output {
 impl Output {
     /// Writes a text that is safe for a terminal.
     pub(super) fn text(&self, text: &str) -> Result<(), Failure> {
-        let mut out = io::stdout().lock();
-        out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(Failure::Output)
+        stdio::write(text).map_err(Failure::Output)
     }
 
     /// Writes a value for programs. Control characters in it are escaped, which changes nothing for them.
@@ -34,17 +34,16 @@ impl Output {
 
     /// Writes a part of a file as it is, but to a terminal without its control characters.
     pub(super) fn file(&self, bytes: &[u8]) -> Result<(), Failure> {
-        let mut out = io::stdout().lock();
-        let written = match out.is_terminal() {
-            true => out.write_all(readable(&String::from_utf8_lossy(bytes)).as_bytes()),
-            false => out.write_all(bytes),
+        let written = match io::stdout().is_terminal() {
+            true => stdio::write(readable(&String::from_utf8_lossy(bytes))),
+            false => stdio::write(bytes),
         };
-        written.and_then(|()| out.flush()).map_err(Failure::Output)
+        written.map_err(Failure::Output)
     }
 
     /// Says something beside the results.
     pub(super) fn note(&self, text: &str) {
-        eprintln!("rtmsd: {}", one_line(text));
+        stdio::print_stderr(&format!("rtmsd: {}", one_line(text)));
     }
 }
 

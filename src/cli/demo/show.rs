@@ -1,5 +1,6 @@
 //! The demo's output: example requests, the stored meeting, and the location of its files.
 
+use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -13,6 +14,7 @@ use crate::model::{
     Cursor, Entry, RecordedFile, RecordingStatus, Session, SessionStatus, one_line,
 };
 use crate::simulator::Simulator;
+use crate::stdio;
 use crate::store::{SessionPage, Store};
 
 /// How long to wait for a live entry before polling the store.
@@ -34,8 +36,13 @@ pub(super) struct Show {
 }
 
 /// Prints addresses, the token, example requests, and a link that signs in to the dashboard with `code`.
-pub(super) fn print_banner(address: SocketAddr, token: &str, code: &str, data_dir: &Path) {
-    println!(
+pub(super) fn print_banner(
+    address: SocketAddr,
+    token: &str,
+    code: &str,
+    data_dir: &Path,
+) -> io::Result<()> {
+    stdio::write(format!(
         "rtmsd demo: the daemon and a simulated Zoom, on this machine only.\n\n  \
          listening   http://{address}\n  \
          API token   {token}\n  \
@@ -49,34 +56,39 @@ pub(super) fn print_banner(address: SocketAddr, token: &str, code: &str, data_di
          http://{address}/                                  # the dashboard; sign in with the API token\n  \
          http://{address}/docs                              # API reference\n  \
          http://{address}/api/v1/zoom/oauth/install         # install the app, with the simulated Zoom's consent page\n\n\
-         The meeting begins. Ctrl-C ends the demo.\n",
+         The meeting begins. Ctrl-C ends the demo.\n\n",
         data_dir.display()
-    );
+    ))
 }
 
 /// Prints example requests for the meeting and for the simulated Zoom.
-fn session_banner(address: SocketAddr, token: &str, session: &Session, simulator: &Simulator) {
+fn session_banner(
+    address: SocketAddr,
+    token: &str,
+    session: &Session,
+    simulator: &Simulator,
+) -> io::Result<()> {
     let base = format!("http://{address}/api/v1/sdk/sessions/{}", session.id);
     let id = session.id;
     let auth = format!("-H 'Authorization: Bearer {token}'");
-    println!(
+    stdio::write(format!(
         "  curl -s {auth} {base}\n  \
          curl -s {auth} '{base}/transcript?format=txt'     # or json, vtt, srt\n  \
          curl -sN {auth} {base}/events                     # live, as server-sent events\n  \
          curl -s {auth} {base}/recordings                  # files, when the meeting is over\n  \
          websocat -H='Authorization: Bearer {token}' 'ws://{address}/api/v1/sdk/sessions/{id}/live?media=transcript,audio' # live, with audio\n  \
          curl -s {auth} {base}/timeline                    # events and gaps\n  \
-         curl -s {auth} -X POST {base}/rtms/pause          # or resume, stop, start\n"
-    );
+         curl -s {auth} -X POST {base}/rtms/pause          # or resume, stop, start\n\n"
+    ))?;
     // The simulator lists a meeting from its announcement to its end.
-    let Some(meeting) = simulator.live_meetings().into_iter().next() else { return };
+    let Some(meeting) = simulator.live_meetings().into_iter().next() else { return Ok(()) };
     let meeting = format!("{}/meetings/{meeting}", simulator.control_url());
-    println!(
+    stdio::write(format!(
         "Cause a failure of Zoom or of the network, and see how the daemon reports it:\n\n  \
          curl -s -X POST {meeting}/cut -d '{{\"link\":\"audio\",\"how\":\"reset\"}}'     # or signaling, media, transcript\n  \
          curl -s -X POST {meeting}/fail_over\n  \
-         curl -s {auth} {base}/ledger                      # what was lost, and why\n"
-    );
+         curl -s {auth} {base}/ledger                      # what was lost, and why\n\n"
+    ))
 }
 
 impl Show {
@@ -84,20 +96,25 @@ impl Show {
         Self { store, hub, recordings, started_ms }
     }
 
-    /// Prints the meeting as it is stored, until it has ended.
-    pub(super) async fn run(&self, address: SocketAddr, token: &str, simulator: &Simulator) {
+    /// Prints the meeting as it is stored, until it has ended. Fails if it cannot be printed.
+    pub(super) async fn run(
+        &self,
+        address: SocketAddr,
+        token: &str,
+        simulator: &Simulator,
+    ) -> io::Result<()> {
         let session = self.first_session().await;
-        session_banner(address, token, &session, simulator);
+        session_banner(address, token, &session, simulator)?;
         let mut live = self.hub.subscribe(session.id);
         let mut cursor = Cursor::default();
         loop {
-            self.print_new(&session, &mut cursor).await;
+            self.print_new(&session, &mut cursor).await?;
             if self.has_ended(&session).await {
                 // Once more: entries may have been stored between the two queries.
-                self.print_new(&session, &mut cursor).await;
-                self.print_recording(&session).await;
-                return println!(
-                    "\nThe meeting is over. Its data is still available. Ctrl-C ends the demo."
+                self.print_new(&session, &mut cursor).await?;
+                self.print_recording(&session).await?;
+                return stdio::write(
+                    "\nThe meeting is over. Its data is still available. Ctrl-C ends the demo.\n",
                 );
             }
             // The live entry only ends the wait. What is printed comes from the store, complete and in order.
@@ -109,30 +126,33 @@ impl Show {
     }
 
     /// Prints the location of the recording as soon as it is stored.
-    async fn print_recording(&self, session: &Session) {
+    async fn print_recording(&self, session: &Session) -> io::Result<()> {
         for _ in 0..STORED_POLLS {
             let recordings = self.store.recordings_of(session.id).await.unwrap_or_default();
-            let Some(recording) = recordings.first() else { return };
+            let Some(recording) = recordings.first() else { return Ok(()) };
             if recording.status == RecordingStatus::Stored {
                 let files = self.store.recorded_files(recording.id).await.unwrap_or_default();
                 return self.print_files(&files);
             }
             sleep(POLL_INTERVAL).await;
         }
+        Ok(())
     }
 
-    fn print_files(&self, files: &[RecordedFile]) {
-        let Some(manifest) = files.iter().find(|file| file.medium == "manifest") else { return };
+    fn print_files(&self, files: &[RecordedFile]) -> io::Result<()> {
+        let manifest = files.iter().find(|file| file.medium == "manifest");
+        let Some(manifest) = manifest else { return Ok(()) };
         let folder =
             self.recordings.join(Path::new(&manifest.path).parent().unwrap_or(Path::new("")));
         let folder = std::path::absolute(&folder).unwrap_or(folder);
-        println!("\nThe recording is in {}:\n", folder.display());
+        let mut text = format!("\nThe recording is in {}:\n\n", folder.display());
         for file in files.iter().take(MAX_NAMES) {
-            println!("  {:>10}  {}", file.bytes, one_line(&file.name));
+            text += &format!("  {:>10}  {}\n", file.bytes, one_line(&file.name));
         }
         if files.len() > MAX_NAMES {
-            println!("  and {} more: see manifest.json", files.len() - MAX_NAMES);
+            text += &format!("  and {} more: see manifest.json\n", files.len() - MAX_NAMES);
         }
+        stdio::write(text)
     }
 
     async fn first_session(&self) -> Session {
@@ -152,18 +172,20 @@ impl Show {
         matches!(now, Ok(Some(session)) if session.status == SessionStatus::Ended)
     }
 
-    async fn print_new(&self, session: &Session, cursor: &mut Cursor) {
+    async fn print_new(&self, session: &Session, cursor: &mut Cursor) -> io::Result<()> {
         loop {
             let entries = self.store.entries_after(session.id, cursor, &[], PAGE).await;
-            let Ok(entries) = entries else { return };
+            let Ok(entries) = entries else { return Ok(()) };
+            let mut text = String::new();
             for entry in &entries {
                 cursor.advance(entry.stream_ordinal, entry.seq);
                 if let Some(line) = entry_line(&entry.body) {
-                    println!("{}  {line}", self.time(entry));
+                    text += &format!("{}  {line}\n", self.time(entry));
                 }
             }
+            stdio::write(text)?;
             if entries.len() < PAGE as usize {
-                return;
+                return Ok(());
             }
         }
     }

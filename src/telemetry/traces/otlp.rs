@@ -21,6 +21,7 @@ use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::{Layer, Registry};
 
 use super::{Sampling, TRACEPARENT, TRACES, TraceSettings};
+use crate::stdio;
 
 /// How long the end of the process waits for the last traces.
 const LAST_TRACES: Duration = Duration::from_secs(5);
@@ -47,7 +48,7 @@ pub(in crate::telemetry) fn layer(settings: &TraceSettings) -> Option<impl Layer
         Ok(exporter) => exporter,
         // Not the log, which begins after this.
         Err(error) => {
-            eprintln!("rtmsd: cannot send traces: {error}");
+            stdio::print_stderr(&format!("rtmsd: cannot send traces: {error}"));
             return None;
         }
     };

@@ -40,10 +40,19 @@ pub(crate) struct Ended {
 impl Process {
     /// With nothing in its environment but these variables.
     pub(crate) fn spawn(args: &[&str], variables: &[(String, String)], folder: &Path) -> Self {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_rtmsd"));
-        command.args(args).env_clear().current_dir(folder);
-        command.envs(variables.iter().map(|(name, value)| (name, value)));
-        Self::of(command)
+        Self::of(rtmsd(args, variables, folder))
+    }
+
+    /// The same, with these as its standard output and standard error.
+    pub(crate) fn spawn_into(
+        (out, err): (Stdio, Stdio),
+        args: &[&str],
+        variables: &[(String, String)],
+        folder: &Path,
+    ) -> Self {
+        let mut command = rtmsd(args, variables, folder);
+        command.stdin(Stdio::null()).stdout(out).stderr(err);
+        Self::run(command)
     }
 
     /// Another program.
@@ -69,9 +78,14 @@ impl Process {
     }
 
     fn start(mut command: Command) -> Self {
-        let mut child = command.stderr(Stdio::piped()).kill_on_drop(true).spawn().unwrap();
+        command.stderr(Stdio::piped());
+        Self::run(command)
+    }
+
+    fn run(mut command: Command) -> Self {
+        let mut child = command.kill_on_drop(true).spawn().unwrap();
         let out = child.stdout.take().map_or_else(Lines::none, Lines::of);
-        let err = Lines::of(child.stderr.take().unwrap());
+        let err = child.stderr.take().map_or_else(Lines::none, Lines::of);
         Self { child, out, err, _folder: None }
     }
 
@@ -132,6 +146,13 @@ impl Process {
         let status = timeout(TIMEOUT, self.child.wait()).await.expect("it ends").unwrap();
         Ended { status, out: self.out.all().await, err: self.err.all().await }
     }
+}
+
+fn rtmsd(args: &[&str], variables: &[(String, String)], folder: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_rtmsd"));
+    command.args(args).env_clear().current_dir(folder);
+    command.envs(variables.iter().map(|(name, value)| (name, value)));
+    command
 }
 
 impl Ended {
