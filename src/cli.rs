@@ -8,6 +8,7 @@ mod doctor;
 mod entry_line;
 mod first_start;
 mod health;
+mod man;
 mod manifest;
 mod private;
 mod replay;
@@ -69,9 +70,9 @@ enum Command {
     /// Print the completions of a shell, then exit
     #[command(hide = true)]
     Completions { shell: Shell },
-    /// Print the man page, then exit
+    /// Print the manual page of a command, then exit
     #[command(hide = true)]
-    Man,
+    Man(man::ManArgs),
     /// Print the API as an OpenAPI 3.1 document, then exit
     Openapi,
     /// Re-encrypt every stored token with the first of TOKEN_ENCRYPTION_KEYS (the daemon may be running), then exit
@@ -119,7 +120,7 @@ pub async fn run(cli: Cli) -> ExitCode {
             with_config(file, async |config| manifest::run(&args, &config)).await
         }
         Command::Completions { shell } => print_completions(shell),
-        Command::Man => print_man_page(),
+        Command::Man(args) => man::run(&args, Cli::command()),
         Command::Openapi => print_openapi(),
         Command::RotateKeys => with_config(file, rotate_keys::run).await,
     };
@@ -240,12 +241,6 @@ fn print_completions(shell: Shell) -> ExitCode {
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut Cli::command(), "rtmsd", &mut script);
     print_page(&script)
-}
-
-fn print_man_page() -> ExitCode {
-    let mut page = Vec::new();
-    clap_mangen::Man::new(Cli::command()).render(&mut page).expect("writing to memory cannot fail");
-    print_page(&page)
 }
 
 /// Prints a text that a reader may cut short, as `head` does.

@@ -4,6 +4,7 @@ mod config;
 mod errors;
 mod kit;
 mod lists;
+mod man;
 mod output;
 mod sessions;
 mod tail;
