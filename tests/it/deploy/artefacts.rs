@@ -2,6 +2,7 @@
 
 use std::env::consts::ARCH;
 use std::fs;
+use std::net::TcpListener;
 use std::path::Path;
 use std::process::Command;
 
@@ -26,13 +27,13 @@ fn file_ending_in(folder: &Path, end: &str) -> String {
 #[test]
 fn a_release_has_a_package_an_archive_symbols_licences_and_checksums() {
     let folder = tempfile::tempdir().unwrap();
-    let out = folder.path().display().to_string();
-    // Compiled, so that it can be stripped, and quick; it prints what it is asked for.
-    let target = format!("{ARCH}-unknown-linux-gnu=/bin/echo");
+    let out = folder.path().join("dist").display().to_string();
+    let target = format!("{ARCH}-unknown-linux-gnu={}", small_binary(folder.path()));
+    let folder = Path::new(&out);
     let script = root().join("deploy/release").display().to_string();
     run(&script, &["--out", &out, &target]);
 
-    let package = file_ending_in(folder.path(), ".deb");
+    let package = file_ending_in(folder, ".deb");
     let contents = run("dpkg-deb", &["--contents", &package]);
     for path in [
         "./usr/bin/rtmsd",
@@ -40,6 +41,7 @@ fn a_release_has_a_package_an_archive_symbols_licences_and_checksums() {
         "./usr/lib/systemd/system/rtmsd.socket",
         "./usr/share/rtmsd/rtmsd.env",
         "./usr/share/man/man1/rtmsd.1.gz",
+        "./usr/share/man/man1/rtmsd-serve.1.gz",
         "./usr/share/bash-completion/completions/rtmsd",
         "./usr/share/doc/rtmsd/copyright",
         "./usr/share/doc/rtmsd/docs/deploy.md",
@@ -57,20 +59,60 @@ fn a_release_has_a_package_an_archive_symbols_licences_and_checksums() {
     assert!(fields.contains(&format!("Version: {}\n", env!("CARGO_PKG_VERSION"))), "{fields}");
     assert_eq!(fields.matches('@').count(), 1, "only that of the maintainer: {fields}");
 
-    let archive = run("tar", &["-tzf", &file_ending_in(folder.path(), ".tar.gz")]);
-    for path in ["/rtmsd", "/.env.example", "/LICENSE-MIT", "/prometheus/rules.yml"] {
+    let archive = run("tar", &["-tzf", &file_ending_in(folder, ".tar.gz")]);
+    for path in [
+        "/rtmsd",
+        "/.env.example",
+        "/LICENSE-MIT",
+        "/prometheus/rules.yml",
+        "/share/man/man1/rtmsd-serve.1.gz",
+    ] {
         assert!(archive.lines().any(|line| line.ends_with(path)), "{path}: {archive}");
     }
-    assert!(Path::new(&file_ending_in(folder.path(), ".debug")).exists());
+    assert!(Path::new(&file_ending_in(folder, ".debug")).exists());
     let checked = run("sh", &["-c", &format!("cd {out} && sha256sum --check SHA256SUMS")]);
     assert_eq!(checked.lines().count(), 5, "{checked}");
 
-    let bill: Value = serde_json::from_str(
-        &fs::read_to_string(file_ending_in(folder.path(), ".cdx.json")).unwrap(),
-    )
-    .unwrap();
-    let licences = fs::read_to_string(file_ending_in(folder.path(), "-licences.txt")).unwrap();
+    let bill: Value =
+        serde_json::from_str(&fs::read_to_string(file_ending_in(folder, ".cdx.json")).unwrap())
+            .unwrap();
+    let licences = fs::read_to_string(file_ending_in(folder, "-licences.txt")).unwrap();
     assert_is_whole(&bill, &licences);
+}
+
+/// Compiled, so that it can be stripped, and quick. Where ours writes the manual pages, it writes two, and else it prints.
+fn small_binary(folder: &Path) -> String {
+    const SOURCE: &str = r#"
+        fn main() {
+            let words: Vec<String> = std::env::args().collect();
+            match &words[1..] {
+                [man, dir, folder] if man == "man" && dir == "--dir" => {
+                    for name in ["rtmsd.1", "rtmsd-serve.1"] {
+                        std::fs::write(format!("{folder}/{name}"), name).unwrap();
+                    }
+                }
+                others => println!("{others:?}"),
+            }
+        }
+    "#;
+    let (source, binary) = (folder.join("small.rs"), folder.join("small"));
+    fs::write(&source, SOURCE).unwrap();
+    let (source, binary) = (source.display().to_string(), binary.display().to_string());
+    run("rustc", &["-o", &binary, &source]);
+    binary
+}
+
+#[test]
+fn the_binary_passes_what_a_release_is_tried_with() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port().to_string();
+    drop(listener);
+    let script = root().join("deploy/try-binary").display().to_string();
+    let said = run("env", &[&format!("PORT={port}"), &script, env!("CARGO_BIN_EXE_rtmsd")]);
+    let (version, line) = said.trim().split_once(": ").expect("it says what it found");
+    assert_eq!(version, format!("rtmsd {}", env!("CARGO_PKG_VERSION")));
+    let (_, line) = line.split_once("transcript: ").expect("a line");
+    assert!(line.contains(": "), "{said}");
 }
 
 /// Every crate of the bill of materials is in Cargo.lock, with its checksum, and its licence is among the texts.
