@@ -308,6 +308,18 @@ impl Connection<'_> {
         Ok(now_ms)
     }
 
+    /// Locks rows until the transaction ends, by a statement of Postgres. SQLite has one writer.
+    pub(super) async fn lock(
+        &mut self,
+        sql: &'static str,
+        binds: &[Bind<'_>],
+    ) -> Result<(), StoreError> {
+        match self {
+            Connection::Postgres(..) => self.execute(sql, binds).await.map(drop),
+            Connection::Sqlite(_) => Ok(()),
+        }
+    }
+
     /// Runs a statement. Returns the number of changed rows.
     pub(super) async fn execute(
         &mut self,

@@ -90,12 +90,15 @@ impl Store {
     }
 
     async fn record_all(&self, group: &[Waiting]) -> Result<Vec<Recorded>, StoreError> {
+        let order = lock_order(group);
         let recorded = transaction!(self.database, |tx| {
             let mut recorded = Vec::with_capacity(group.len());
-            for waiting in group {
-                recorded.push(record_delivery(&mut tx, &waiting.delivery).await?);
+            for place in &order {
+                let delivery = &group[*place].delivery;
+                recorded.push((*place, record_delivery(&mut tx, delivery).await?));
             }
-            recorded
+            recorded.sort_by_key(|(place, _)| *place);
+            recorded.into_iter().map(|(_, recorded)| recorded).collect()
         });
         let deletes = |waiting: &Waiting| {
             matches!(waiting.delivery.announcement, WebhookEffect::Deauthorized(_))
@@ -105,6 +108,16 @@ impl Store {
         }
         recorded
     }
+}
+
+/// The order in which a group is recorded: that in which every transaction with several streams locks them. Deliveries
+/// about one stream stay in their order.
+fn lock_order(group: &[Waiting]) -> Vec<usize> {
+    let stream_id = |place: &usize| group[*place].delivery.announcement.stream_id();
+    let mut order: Vec<usize> = (0..group.len()).collect();
+    // Those about no stream come last: they lock a session at most.
+    order.sort_by_key(|place| (stream_id(place).is_none(), stream_id(place)));
+    order
 }
 
 impl Group {

@@ -1,11 +1,19 @@
 //! Leases and their fence: only one node at a time runs a stream, the streams of a dead node become free, and a node
 //! that wakes up after losing its lease can write nothing. Leases use the database's clock.
 
+use std::sync::LazyLock;
+
 use super::database::{Bind, Connection, binds, row, transaction};
 use super::rows::{self, StreamRow};
-use super::streams::read_stream;
 use super::{Claim, Store, StoreError, sql};
-use crate::model::{AppName, AppRooms, NodeId, StreamId, StreamRecord};
+use crate::model::{AppName, AppRooms, NodeId, StreamId, StreamRecord, StreamStatus};
+
+static LOCK_STREAMS: LazyLock<String> = LazyLock::new(sql::lock_streams);
+static CLAIM_STREAMS: LazyLock<String> = LazyLock::new(sql::claim_streams);
+static STREAMS_BY_ID: LazyLock<String> = LazyLock::new(sql::streams_by_id);
+static CLAIMS_OF_STREAMS: LazyLock<String> = LazyLock::new(sql::claims_of_streams);
+static RELEASE_STREAMS: LazyLock<String> = LazyLock::new(sql::release_streams);
+static FREE_STREAMS: LazyLock<String> = LazyLock::new(sql::free_streams);
 
 /// A stream that has not ended and has no valid lease.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,6 +22,8 @@ pub struct Orphan {
     pub app: AppName,
     /// Zoom has stopped it: only its end is left to record.
     pub is_stopped: bool,
+    /// A daemon has run it, and Zoom waits for its return.
+    pub has_run: bool,
 }
 
 row! {
@@ -21,6 +31,14 @@ row! {
         stream_id: String,
         app: String,
         stop_seen_at_ms: Option<i64>,
+        status: String,
+    }
+}
+
+row! {
+    struct ClaimRow {
+        taken_over: i64,
+        last_seq: i64,
     }
 }
 
@@ -34,14 +52,16 @@ impl Store {
         streams: &[StreamId],
         lease_ms: i64,
     ) -> Result<Vec<Claim>, StoreError> {
-        let node = node.to_string();
+        let (node, streams) = (node.to_string(), sorted(streams));
         transaction!(self.database, |tx| {
             let now_ms = tx.now_ms().await?;
             let until_ms = now_ms.saturating_add(lease_ms);
             let mut claims = Vec::with_capacity(streams.len());
-            for stream in streams {
-                let values = binds![stream.as_str(), node.as_str(), until_ms, now_ms];
-                claims.extend(claim_one(&mut tx, stream, values).await?);
+            for ids in sql::padded_ids(&streams) {
+                tx.lock(&LOCK_STREAMS, &ids).await?;
+                let mut values = binds![node.as_str(), until_ms, now_ms].to_vec();
+                values.extend(ids);
+                claims.extend(claim_some(&mut tx, &values).await?);
             }
             claims
         })
@@ -82,6 +102,7 @@ impl Store {
         transaction!(self.database, |tx| {
             let until_ms = tx.now_ms().await?.saturating_add(lease_ms);
             let values = binds![&*node, until_ms];
+            tx.lock(sql::LOCK_STREAMS_OF_NODE, binds![&*node]).await?;
             tx.execute(sql::RENEW_LEASES, values).await?;
         })?;
         // Two transactions, the second read-only: a stream lost in between is missing, as it should be.
@@ -104,6 +125,35 @@ impl Store {
         })
     }
 
+    /// Releases those of `streams` that `node` has, so that another node takes them at once.
+    pub async fn release_streams(
+        &self,
+        node: NodeId,
+        streams: &[StreamId],
+    ) -> Result<(), StoreError> {
+        let (node, streams) = (node.to_string(), sorted(streams));
+        transaction!(self.database, |tx| {
+            for ids in sql::padded_ids(&streams) {
+                tx.lock(&LOCK_STREAMS, &ids).await?;
+                let mut values = binds![node.as_str()].to_vec();
+                values.extend(ids);
+                tx.execute(&RELEASE_STREAMS, &values).await?;
+            }
+        })
+    }
+
+    /// Those of `streams` that no node has claimed and that have not ended.
+    pub async fn free_streams(&self, streams: &[StreamId]) -> Result<Vec<StreamId>, StoreError> {
+        let mut free = Vec::new();
+        for ids in sql::padded_ids(streams) {
+            let rows: Vec<(String,)> = self.database.all(&FREE_STREAMS, &ids).await?;
+            for (stream_id,) in rows {
+                free.push(rows::stream_id(&stream_id)?);
+            }
+        }
+        Ok(free)
+    }
+
     /// Releases one claim, so that another node takes the stream at once. Does nothing if the epoch has changed.
     pub async fn release_stream(&self, stream: &StreamId, epoch: i64) -> Result<(), StoreError> {
         let values = binds![stream.as_str(), epoch];
@@ -112,46 +162,54 @@ impl Store {
 
     /// Releases every lease of `node`, so that the next start takes the streams at once.
     pub async fn release_leases(&self, node: NodeId) -> Result<u64, StoreError> {
-        self.database.execute(sql::RELEASE_LEASES, binds![node.to_string()]).await
+        let node = node.to_string();
+        transaction!(self.database, |tx| {
+            tx.lock(sql::LOCK_STREAMS_OF_NODE, binds![&*node]).await?;
+            tx.execute(sql::RELEASE_LEASES, binds![&*node]).await?
+        })
     }
 }
 
-async fn claim_one(
+/// In the order in which every transaction with several streams locks them.
+fn sorted(streams: &[StreamId]) -> Vec<StreamId> {
+    let mut sorted = streams.to_vec();
+    sorted.sort();
+    sorted
+}
+
+/// Claims streams and reads them. The reading comes in later statements: a claim waits for the last owner's
+/// transaction, and they see what it wrote.
+async fn claim_some(
     tx: &mut Connection<'_>,
-    stream: &StreamId,
     values: &[Bind<'_>],
-) -> Result<Option<Claim>, StoreError> {
-    match tx.execute(sql::CLAIM_STREAM, values).await? {
-        0 => Ok(None),
-        _ => read_claim(tx, stream).await,
-    }
+) -> Result<Vec<Claim>, StoreError> {
+    let claimed: Vec<(String,)> = tx.all(&CLAIM_STREAMS, values).await?;
+    let claimed: Vec<String> = claimed.into_iter().map(|(id,)| id).collect();
+    let Some(ids) = sql::padded_ids(&claimed).next() else { return Ok(Vec::new()) };
+    let records: Vec<StreamRow> = tx.all(&STREAMS_BY_ID, &ids).await?;
+    let rows: Vec<ClaimRow> = tx.all(&CLAIMS_OF_STREAMS, &ids).await?;
+    // Both are sorted by the id, and no row can be missing: the claim has locked them.
+    let claims = records.into_iter().zip(rows).map(|(record, row)| {
+        Ok(Claim {
+            stream: StreamRecord::try_from(record)?,
+            last_seq: rows::read_number("seq", row.last_seq)?,
+            is_taken_over: row.taken_over != 0,
+        })
+    });
+    claims.collect()
 }
 
 /// The streams that find room in their apps, in the same order.
 fn admitted(rows: &[OrphanRow], rooms: &AppRooms) -> Result<Vec<Orphan>, StoreError> {
     let mut rooms = rooms.clone();
     let mut orphans = Vec::with_capacity(rows.len());
-    for OrphanRow { stream_id, app, stop_seen_at_ms } in rows {
+    for OrphanRow { stream_id, app, stop_seen_at_ms, status } in rows {
         let (app, is_stopped) = (rows::app_name(app)?, stop_seen_at_ms.is_some());
         if is_stopped || rooms.take(&app) {
-            orphans.push(Orphan { stream_id: rows::stream_id(stream_id)?, app, is_stopped });
+            let stream_id = rows::stream_id(stream_id)?;
+            let has_run = status != StreamStatus::Announced.as_str();
+            orphans.push(Orphan { stream_id, app, is_stopped, has_run });
         }
     }
     Ok(orphans)
-}
-
-/// Reads a claimed stream. The statements come after the claim, which waits for the last owner's transaction, so that
-/// they see what it wrote.
-async fn read_claim(
-    tx: &mut Connection<'_>,
-    stream: &StreamId,
-) -> Result<Option<Claim>, StoreError> {
-    let Some(record) = read_stream(tx, stream).await? else { return Ok(None) };
-    let (last_seq,): (i64,) = tx.one(sql::LAST_SEQ, binds![stream.as_str()]).await?;
-    let (taken_over,): (i64,) = tx.one(sql::TAKEN_OVER, binds![stream.as_str()]).await?;
-    Ok(Some(Claim {
-        stream: record,
-        last_seq: rows::read_number("seq", last_seq)?,
-        is_taken_over: taken_over != 0,
-    }))
 }

@@ -240,7 +240,6 @@ macro_rules! part_to_move {
 }
 
 use super::database::Bind;
-use crate::model::SessionId;
 
 mod actions;
 mod api_tokens;
@@ -300,17 +299,81 @@ const IDS_AT_ONCE: usize = 64;
 
 /// Places for ids, from `$1`.
 pub(super) fn id_places() -> String {
-    let places: Vec<String> = (1..=IDS_AT_ONCE).map(|place| format!("${place}")).collect();
-    places.join(", ")
+    id_places_after(0)
+}
+
+/// Places for ids after so many parameters.
+fn id_places_after(others: usize) -> String {
+    let places = (1..=IDS_AT_ONCE).map(|place| format!("${}", others + place));
+    places.collect::<Vec<_>>().join(", ")
 }
 
 /// The ids in chunks for [`id_places`].
-pub(super) fn padded_ids(ids: &[SessionId]) -> impl Iterator<Item = Vec<Bind<'static>>> {
+pub(super) fn padded_ids<I: ToString>(ids: &[I]) -> impl Iterator<Item = Vec<Bind<'static>>> {
     // Padded with the last id, so that the statement's text is always the same. A chunk is never empty.
     ids.chunks(IDS_AT_ONCE).map(|chunk| {
         let ids = (0..IDS_AT_ONCE).map(|index| chunk[index.min(chunk.len() - 1)].to_string());
         ids.map(Bind::from).collect()
     })
+}
+
+/// Locks the streams with the ids in [`id_places`] in the order of their ids. Postgres only: an UPDATE locks its rows in
+/// whatever order it finds them, and two transactions with many streams each would wait for each other.
+pub(super) fn lock_streams() -> String {
+    format!(
+        "SELECT stream_id FROM streams
+          WHERE stream_id IN ({}) AND ended_at_ms IS NULL
+          ORDER BY stream_id COLLATE \"C\" FOR NO KEY UPDATE",
+        id_places()
+    )
+}
+
+/// `$1` claims streams at `$3` until `$2`: its own, free ones, and those with an expired lease. Returns their ids.
+pub(super) fn claim_streams() -> String {
+    format!(
+        "UPDATE streams
+            SET owner = $1, lease_until_ms = $2, epoch = epoch + 1,
+                taken_over = CASE WHEN owner = $1 OR lease_until_ms IS NULL THEN 0 ELSE 1 END
+          WHERE stream_id IN ({}) AND ended_at_ms IS NULL
+            AND (owner IS NULL OR owner = $1 OR lease_until_ms <= $3)
+         RETURNING stream_id",
+        id_places_after(3)
+    )
+}
+
+/// The streams with the ids in [`id_places`], by id.
+pub(super) fn streams_by_id() -> String {
+    let select = select_stream!("streams.stream_id IN (");
+    format!("{select}{}) ORDER BY streams.stream_id", id_places())
+}
+
+/// How each of these streams was claimed last, and the number of its last entry, by id.
+pub(super) fn claims_of_streams() -> String {
+    format!(
+        "SELECT taken_over,
+                (SELECT COALESCE(MAX(seq), 0) FROM entries
+                  WHERE entries.stream_id = streams.stream_id) AS last_seq
+           FROM streams WHERE stream_id IN ({}) ORDER BY stream_id",
+        id_places()
+    )
+}
+
+/// Releases those of these streams that `$1` has.
+pub(super) fn release_streams() -> String {
+    format!(
+        "UPDATE streams SET owner = NULL, lease_until_ms = NULL
+          WHERE owner = $1 AND ended_at_ms IS NULL AND stream_id IN ({})",
+        id_places_after(1)
+    )
+}
+
+/// Those of these streams that no node has and that have not ended.
+pub(super) fn free_streams() -> String {
+    format!(
+        "SELECT stream_id FROM streams
+          WHERE owner IS NULL AND ended_at_ms IS NULL AND stream_id IN ({})",
+        id_places()
+    )
 }
 
 /// The streams of the sessions with the ids in [`id_places`].
@@ -345,6 +408,11 @@ pub fn all_statements() -> impl Iterator<Item = &'static (&'static str, &'static
     ];
     all.into_iter().flatten()
 }
+
+/// Locks the streams of `$1` in the order of their ids. Postgres only: see [`lock_streams`].
+pub const LOCK_STREAMS_OF_NODE: &str = "
+    SELECT stream_id FROM streams WHERE owner = $1 AND ended_at_ms IS NULL
+     ORDER BY stream_id COLLATE \"C\" FOR NO KEY UPDATE";
 
 /// SQLite only.
 pub const TRUNCATE_LOG: &str = "PRAGMA wal_checkpoint(TRUNCATE)";

@@ -81,9 +81,12 @@ impl Store {
         updates: &[(StreamId, StreamUpdate)],
         now_ms: i64,
     ) -> Result<Vec<StreamId>, StoreError> {
+        // In the order in which every transaction with several streams locks them.
+        let mut updates: Vec<_> = updates.iter().collect();
+        updates.sort_by(|(one, _), (other, _)| one.cmp(other));
         transaction!(self.database, |tx| {
             let mut fenced = Vec::new();
-            for (stream, update) in updates {
+            for (stream, update) in &updates {
                 if !write_update(&mut tx, stream, update, now_ms).await? {
                     fenced.push(stream.clone());
                 }

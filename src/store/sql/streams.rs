@@ -52,18 +52,10 @@ statements! {
         "streams.owner = $1 AND streams.ended_at_ms IS NULL ORDER BY streams.stream_id"
     );
 
-    /// `$2` claims a stream at `$4` until `$3`: its own, a free one, or one with an expired lease.
-    CLAIM_STREAM = "
-        UPDATE streams
-           SET owner = $2, lease_until_ms = $3, epoch = epoch + 1,
-               taken_over = CASE WHEN owner = $2 OR lease_until_ms IS NULL THEN 0 ELSE 1 END
-         WHERE stream_id = $1 AND ended_at_ms IS NULL
-           AND (owner IS NULL OR owner = $2 OR lease_until_ms <= $4)";
-
     /// Not `$1`'s own streams: their leases are renewed. A lease without an owner keeps all nodes away for a while. Not
-    /// those of the apps `$3` that only could be started. `CLAIM_STREAM` decides between nodes that choose the same.
+    /// those of the apps `$3` that only could be started. The claim decides between nodes that choose the same.
     ORPHANS = "
-        SELECT streams.stream_id, sessions.app, streams.stop_seen_at_ms
+        SELECT streams.stream_id, sessions.app, streams.stop_seen_at_ms, streams.status
           FROM streams JOIN sessions ON sessions.id = streams.session_id
          WHERE streams.ended_at_ms IS NULL
            AND (streams.owner IS NULL OR streams.owner <> $1)
@@ -89,8 +81,6 @@ statements! {
          WHERE owner = $1 AND ended_at_ms IS NULL";
 
     LAST_SEQ = "SELECT COALESCE(MAX(seq), 0) FROM entries WHERE stream_id = $1";
-
-    TAKEN_OVER = "SELECT taken_over FROM streams WHERE stream_id = $1";
 
     DELETE_PERSONAL_ENTRIES = "DELETE FROM entries WHERE stream_id = $1 AND personal = 1";
 }

@@ -1,9 +1,12 @@
 //! Leases on both stores, by the database's clock: a lease of zero length has expired, one of a minute has not.
 
-use rtmsd::model::{AppName, AppRooms, NodeId, Outcome, StopReason};
+use futures_util::future::join_all;
+use rtmsd::model::{AppName, AppRooms, NodeId, Outcome, StopReason, StreamStatus};
+use rtmsd::store::StreamUpdate;
 use uuid::Uuid;
 
 use super::webhooks::*;
+use crate::support::raw::Raw;
 use crate::support::stores::{TestStore, on_both};
 
 const LONG: i64 = 60_000;
@@ -70,6 +73,44 @@ async fn a_claim_says_whether_the_stream_was_taken_from_a_node_that_did_not_rele
         assert_eq!(claim(1, OVER).await, Some(false), "it was released");
         let orphans = claim_orphans(store, node(2), LONG, 9, &AppRooms::default()).await.unwrap();
         assert!(orphans[0].is_taken_over);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn many_streams_are_claimed_and_released_together() {
+    on_both(async |test| {
+        let store = &test.store;
+        // More than one statement takes.
+        let ids: Vec<_> = (100..230).map(|n| stream_id(&format!("s{n}"))).collect();
+        for id in &ids {
+            announce(store, id.as_str()).await;
+        }
+        log(store, "s101", 1..=3).await;
+        claim_stream(store, node(2), &ids[5], LONG).await.unwrap().unwrap();
+        claim_stream(store, node(2), &ids[70], OVER).await.unwrap().unwrap();
+        let claims = store.claim_streams(node(1), &ids, LONG).await.unwrap();
+        let claimed: Vec<_> = claims.iter().map(|claim| claim.stream.stream_id.clone()).collect();
+        let expected: Vec<_> = ids.iter().filter(|id| **id != ids[5]).cloned().collect();
+        assert_eq!(claimed, expected, "all but the one that another node has");
+        for claim in &claims {
+            let id = &claim.stream.stream_id;
+            assert_eq!(claim.last_seq, if *id == ids[1] { 3 } else { 0 });
+            assert_eq!(claim.is_taken_over, *id == ids[70]);
+        }
+
+        assert_eq!(store.free_streams(&ids).await.unwrap(), []);
+        let (few, others) = ids.split_at(100);
+        store.release_streams(node(2), others).await.unwrap();
+        assert_eq!(store.free_streams(&ids).await.unwrap(), [], "they are not that node's");
+        store.release_streams(node(1), few).await.unwrap();
+        let mut free = store.free_streams(&ids).await.unwrap();
+        free.sort();
+        let expected: Vec<_> = few.iter().filter(|id| **id != ids[5]).cloned().collect();
+        assert_eq!(free, expected);
+        let again = store.claim_streams(node(3), &few[..2], LONG).await.unwrap();
+        assert!(again.iter().all(|claim| !claim.is_taken_over), "they were released");
+        assert_eq!(store.free_streams(few).await.unwrap().len(), free.len() - 2);
     })
     .await;
 }
@@ -301,4 +342,47 @@ async fn another_process_on_the_same_postgres_respects_leases() {
     claim_stream(&test.store, node(1), &stream_id("s"), LONG).await.unwrap().unwrap();
     let store = test.reopened().await;
     assert_eq!(claim_orphans(&store, node(2), LONG, 9, &AppRooms::default()).await.unwrap(), []);
+}
+
+/// Postgres finds such a circle only after a second, and ends one of the transactions.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn transactions_with_many_streams_do_not_wait_for_each_other_in_a_circle() {
+    let test = TestStore::postgres().await;
+    let store = &test.store;
+    let ids: Vec<_> = (0..80).map(|n| stream_id(&format!("s{n}"))).collect();
+    for id in &ids {
+        record(store, started_in(&format!("m{id}"), id.as_str(), 1, URL)).await;
+    }
+    let backwards: Vec<_> = ids.iter().rev().cloned().collect();
+    let updates: Vec<_> = backwards
+        .iter()
+        .map(|id| {
+            (
+                id.clone(),
+                StreamUpdate { status: Some(StreamStatus::Live), ..StreamUpdate::default() },
+            )
+        })
+        .collect();
+    for round in 0..12 {
+        let claims = async {
+            store.claim_streams(node(1), &backwards, LONG).await.unwrap();
+            store.renew_leases(node(1), LONG).await.unwrap();
+            store.release_streams(node(1), &backwards).await.unwrap();
+        };
+        let further_claims = async {
+            store.claim_streams(node(2), &ids, LONG).await.unwrap();
+            store.release_leases(node(2)).await.unwrap();
+        };
+        let webhooks = backwards.iter().chain(&ids).enumerate().map(async |(n, id)| {
+            let delivery = interrupted(id.as_str(), 1000 * round + n as i64);
+            store.record_delivery(&delivery).await.unwrap()
+        });
+        let updated = async { store.update_streams(&updates, 5).await.unwrap() };
+        tokio::join!(claims, further_claims, updated, join_all(webhooks));
+    }
+    // A server process reports what it counted when it ends.
+    store.close().await;
+    let mut raw = Raw::connect(&test.database).await;
+    let count = "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()";
+    assert_eq!(raw.count(count).await, 0);
 }
