@@ -88,7 +88,12 @@ struct Batch {
     bytes: usize,
     /// The change that follows these entries.
     change: Option<Change>,
+    /// Those that wait until this is stored.
+    flushes: Vec<Flush>,
 }
+
+/// Who waits, and for what stream's claim to be known besides.
+type Flush = (Option<StreamId>, oneshot::Sender<()>);
 
 /// A change of a stream between two entries.
 enum Change {
@@ -96,7 +101,6 @@ enum Change {
     Claimed { stream_id: StreamId, epoch: i64, last_seq: u64 },
     Taken(StreamId),
     Close(StreamId),
-    Flush(Option<StreamId>, oneshot::Sender<()>),
 }
 
 impl Batch {
@@ -122,7 +126,7 @@ impl Writer {
     /// Runs until it is dropped. Keeps what it could not store yet.
     pub async fn run(mut self) {
         loop {
-            let Batch { entries, updates, bytes, change } = self.gather().await;
+            let Batch { entries, updates, bytes, change, flushes } = self.gather().await;
             // Entries release their bytes one by one in `append`: those set aside still occupy
             // memory. The rest of the batch (updates) is released here.
             let entry_bytes: usize = entries.iter().map(|(_, heard)| heard.bytes()).sum();
@@ -136,23 +140,26 @@ impl Writer {
             if let Some(change) = change {
                 self.change(change).await;
             }
+            flushes.into_iter().for_each(|flush| self.flushed(flush));
             self.offer_aside().await;
         }
     }
 
-    /// Collects items until the interval after the first one ends or the batch is full.
+    /// Collects items until the interval after the first one ends or the batch is full. From a flush on, only what is
+    /// queued already: streams that end together are stored together.
     async fn gather(&mut self) -> Batch {
         let mut batch = Batch::default();
         let mut until = None;
         while !batch.is_full() {
             let item = match until {
                 None => self.items.recv().await,
+                Some(_) if !batch.flushes.is_empty() => self.items.try_recv().ok(),
                 Some(until) => match timeout_at(until, self.items.recv()).await {
                     Ok(item) => item,
                     Err(_) => break,
                 },
             };
-            // Never happens: the writer holds the hub, and the hub holds a sender.
+            // Nothing further is queued. It is never closed: the writer holds the hub, and the hub holds a sender.
             let Some(item) = item else { break };
             self.add(&mut batch, item);
             until.get_or_insert_with(|| Instant::now() + self.settings.batch_interval);
@@ -178,9 +185,7 @@ impl Writer {
             Item::Revoked(stream_id) => self.revoke(batch, &stream_id),
             Item::Taken(stream_id) => batch.change = Some(Change::Taken(stream_id)),
             Item::Close(stream_id) => batch.change = Some(Change::Close(stream_id)),
-            Item::Flush(stream_id, waiting) => {
-                batch.change = Some(Change::Flush(stream_id, waiting));
-            }
+            Item::Flush(stream_id, waiting) => batch.flushes.push((stream_id, waiting)),
         }
     }
 
@@ -328,14 +333,16 @@ impl Writer {
                 self.taken(&stream_id).await;
                 self.logs.remove(&stream_id);
             }
-            Change::Flush(stream_id, waiting) => {
-                let log = stream_id.and_then(|stream_id| self.logs.get_mut(&stream_id));
-                match log.filter(|log| log.claim() == ClaimState::Fenced) {
-                    Some(log) => log.wait(waiting),
-                    // The requester may have stopped waiting.
-                    None => drop(waiting.send(())),
-                }
-            }
+        }
+    }
+
+    /// Answers a flush; that of a fenced stream only when it is known who has the stream.
+    fn flushed(&mut self, (stream_id, waiting): Flush) {
+        let log = stream_id.and_then(|stream_id| self.logs.get_mut(&stream_id));
+        match log.filter(|log| log.claim() == ClaimState::Fenced) {
+            Some(log) => log.wait(waiting),
+            // The requester may have stopped waiting.
+            None => drop(waiting.send(())),
         }
     }
 }

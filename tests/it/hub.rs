@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use futures_util::future::join_all;
 use rtmsd::hub::{Feed, Hub, Writer, WriterSettings};
-use rtmsd::model::{Cursor, Entry, EntryBody, Medium, SessionId};
+use rtmsd::metrics::{Gathered, Metrics};
+use rtmsd::model::{AppScope, Cursor, Entry, EntryBody, Medium, SessionId};
 use rtmsd::secret::Secret;
 use rtmsd::store::{Location, Store};
 use tokio::time::timeout;
@@ -130,4 +132,33 @@ async fn an_entry_that_the_store_never_takes_blocks_no_other_and_keeps_its_numbe
     }
     published.sort_by_key(|entry| (entry.stream_ordinal, entry.seq));
     assert_eq!(published, stored, "only what is stored is published");
+}
+
+#[tokio::test]
+async fn streams_that_end_together_are_stored_together() {
+    const STREAMS: usize = 40;
+    let test = TestStore::sqlite().await;
+    let metrics = Metrics::default();
+    let settings = WriterSettings { metrics: metrics.clone(), ..WriterSettings::default() };
+    let (hub, writer) = Hub::new(test.store.clone(), 8, settings);
+    let mut feeds = Vec::new();
+    for n in 0..STREAMS {
+        announce(&test.store, &format!("s{n}")).await;
+        let mut feed = feed(&hub, &test.store, &format!("s{n}")).await;
+        feed.note(None, line("the last"));
+        feeds.push(feed);
+    }
+    let finished = join_all(feeds.iter_mut().map(Feed::finish));
+    tokio::select! {
+        // Polled first: the writer starts when all of them wait.
+        biased;
+        _ = finished => {}
+        () = writer.run() => panic!("it ended by itself"),
+    }
+    let rendered = metrics.render(&Gathered::default(), &AppScope::All);
+    let count = rendered.lines().find_map(|l| l.strip_prefix("rtmsd_store_batch_entries_count "));
+    assert_eq!(count, Some("1"), "{rendered}");
+    for n in 0..STREAMS {
+        assert!(!read(&test.store, &format!("s{n}")).await.ledger.is_empty());
+    }
 }
