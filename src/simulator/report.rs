@@ -175,6 +175,8 @@ pub struct StreamReport {
     pub stop_reason: Option<u16>,
     pub signaling_handshakes: u64,
     pub media_handshakes: u64,
+    /// For how long media found no client at most, after it had found one. Counted when it finds one again.
+    pub longest_absence_ms: u64,
     pub ready_acks: u64,
     /// Handshakes and requests refused, by status code.
     pub refusals: BTreeMap<i64, u64>,

@@ -174,12 +174,13 @@ async fn pump_messages(
         // A kill comes first: the writer must not get to send a Close frame when its queue ends by the same drop.
         biased;
         kill = wait_for_kill(killed) => kill,
-        loss = read_all(&mut reader, id, inbox) => return loss,
+        // Before the end of the client's side is read: what is queued by then counts as sent.
         () = write_all(&mut writer, queued) => {
             // The stream has already given this link up, so neither the time-out nor the kind of loss matters.
             let _ = timeout(grace, close_socket(&mut writer, &mut reader)).await;
             return Loss::Dropped;
         }
+        loss = read_all(&mut reader, id, inbox) => return loss,
     };
     // The halves belong together, so `reunite` cannot fail. Returning drops the socket.
     if let (Kill::Reset, Ok(socket)) = (kill, writer.reunite(reader)) {

@@ -84,6 +84,8 @@ pub(super) struct Stream {
     signaling_window: Option<Window>,
     media_windows: Vec<MissingMedia>,
     zombies: Vec<Zombie>,
+    /// Since when a link is missing over which media went before.
+    absent_since: Option<Instant>,
     /// Subscribed event types. They survive a reconnect: Zoom's own client subscribes only once (section 22).
     subscriptions: BTreeSet<u64>,
     /// Whether there ever was a signaling connection.
@@ -139,6 +141,7 @@ impl Stream {
             signaling_window: None,
             media_windows: Vec::new(),
             zombies: Vec::new(),
+            absent_since: None,
             subscriptions: BTreeSet::new(),
             has_connected: false,
             is_started: false,
@@ -320,7 +323,15 @@ impl Stream {
         self.signaling_window = Some(Window { ends_at, reason });
     }
 
+    /// Notes that media find no client from now on.
+    fn absent(&mut self, now: Instant) {
+        if self.is_started {
+            self.absent_since.get_or_insert(now);
+        }
+    }
+
     fn open_media_window(&mut self, now: Instant, media: Vec<Medium>, how: MediaLoss) {
+        self.absent(now);
         let timings = &self.shared.settings().timings;
         let ends_at = now + timings.wait(timings.media_window_ms);
         let window = Window { ends_at, reason: how.stop_reason() };

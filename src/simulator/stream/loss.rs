@@ -107,6 +107,7 @@ impl Stream {
     /// and sent a new CLIENT_READY_ACK.
     pub(super) fn signaling_lost(&mut self, now: Instant, reason: u16) {
         self.report().lost_links += 1;
+        self.absent(now);
         self.open_signaling_window(now, reason);
         // No media stands for signaling.
         self.keep_zombie(now, Vec::new());

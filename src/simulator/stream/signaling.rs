@@ -218,8 +218,17 @@ impl Stream {
         }
         // Only when all lost media are back is the stream active again.
         if self.media_windows.is_empty() {
+            self.present(now);
             self.send_state(now, self.current_state(), 0);
         }
+    }
+
+    /// Notes that all media find a client again.
+    fn present(&mut self, now: Instant) {
+        let Some(since) = self.absent_since.take() else { return };
+        let absence_ms = u64::try_from((now - since).as_millis()).unwrap_or(u64::MAX);
+        let mut report = self.report();
+        report.longest_absence_ms = report.longest_absence_ms.max(absence_ms);
     }
 
     /// Message 10, answered with 11.
