@@ -22,7 +22,7 @@ pub(super) struct Capacity {
 }
 
 impl Capacity {
-    fn has_room(&self) -> bool {
+    pub(super) fn has_room(&self) -> bool {
         self.streams < self.max_streams
     }
 

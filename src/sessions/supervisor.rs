@@ -1,27 +1,28 @@
 //! Owns every stream's task and reconciles the running tasks with the streams that should run.
 
 mod contested;
+mod hand_over;
 mod placing;
 mod quota;
 mod unreachable;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
-use std::time::{Duration, Instant as StdInstant};
+use std::time::Instant as StdInstant;
 
 use tokio::sync::{mpsc, watch};
 use tokio::task::{Id, JoinError, JoinSet};
-use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, Span};
 
 use self::placing::Placing;
 use self::unreachable::GivenUp;
+use super::Settings;
 use super::pulse::{Pulse, Steps};
 use super::stream_task::{After, Controls, StreamTask, leave_to_others, record_end};
 use super::stream_threads::StreamThreads;
 use super::streams_per_meeting::why_left_out;
-use super::{AtShutdown, Settings};
 use crate::clock;
 use crate::hub::Hub;
 use crate::model::{AppName, Outcome, StopReason, StreamId, StreamRecord, UserId, ms};
@@ -34,8 +35,6 @@ use crate::zoom::app::{App, Place};
 
 /// How many changed streams are handled together.
 const CHANGES_AT_ONCE: usize = 64;
-/// How long a stop waits for the store to take this daemon off the list of those that take streams.
-const FORGET_LIMIT: Duration = Duration::from_secs(1);
 
 /// Owns every stream's task.
 pub struct Supervisor {
@@ -135,13 +134,12 @@ impl Supervisor {
     /// Runs until the stop, then ends or leaves the streams inside the grace.
     pub async fn run(mut self) {
         let mut poll = interval(self.settings.leases.poll_interval);
-        let mut place = interval(self.settings.leases.place_interval);
         // A slow store would otherwise be asked several times in a row to catch up.
         poll.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        place.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let (stop, hub, mut changed) = (self.stop.clone(), Arc::clone(&self.hub), Vec::new());
         loop {
             self.steps.take();
+            let next_look = self.placing.next_look().into();
             tokio::select! {
                 () = stop.cancelled() => break,
                 () = self.steps.asked() => {}
@@ -154,7 +152,7 @@ impl Supervisor {
                 }
                 Some((stream_id, epoch)) = hub.fenced() => self.fenced(stream_id, epoch).await,
                 _ = poll.tick() => self.reconcile_all().await,
-                _ = place.tick() => self.place_streams().await,
+                () = sleep_until(next_look) => self.place_streams().await,
             }
         }
         self.shut_down().await;
@@ -431,45 +429,6 @@ impl Supervisor {
             }
             Ok(None) => {}
             Err(error) => self.note_answer(Err(error)),
-        }
-    }
-
-    async fn shut_down(mut self) {
-        let forgotten = timeout(FORGET_LIMIT, self.store.forget_daemon(self.settings.node));
-        if !matches!(forgotten.await, Ok(Ok(()))) {
-            tracing::debug!(
-                "the store did not note the stop in time; other daemons see it when the streams are free"
-            );
-        }
-        let command = || match self.settings.at_shutdown {
-            AtShutdown::Leave => Command::Leave,
-            AtShutdown::Close => Command::Close,
-        };
-        for (stream_id, running) in &self.running {
-            if running.lost_since.is_some() {
-                // Otherwise its flush would wait for an answer that no task gives after shutdown.
-                self.hub.taken(stream_id);
-            }
-            // If the queue is full, an earlier command or the end of the grace period ends the stream.
-            let _ = running.commands.try_send(command());
-        }
-        let (tasks, hub) = (&mut self.tasks, &self.hub);
-        let all_ended = async {
-            while !tasks.is_empty() {
-                tokio::select! {
-                    _ = tasks.join_next() => {}
-                    // The supervisor no longer polls, so it cannot find out which daemon has the stream: the
-                    // entries are offered to it.
-                    Some((stream_id, _)) = hub.fenced() => hub.taken(&stream_id),
-                }
-            }
-        };
-        if timeout(self.settings.grace, all_ended).await.is_err() {
-            tracing::warn!(
-                streams = self.tasks.len(),
-                "streams did not end within SHUTDOWN_GRACE_SECONDS; aborting them"
-            );
-            self.tasks.shutdown().await;
         }
     }
 

@@ -16,8 +16,11 @@ use crate::store::{Heartbeat, Orphan, OtherDaemon, StoreError};
 const ORPHANS_AT_ONCE: u32 = 200;
 /// A store that does not answer for so long must not keep the leases from being renewed.
 const REPORT_LIMIT: Duration = Duration::from_secs(5);
-/// After so many polls a stream is claimed although another daemon has less load: that one has not taken it.
-const POLLS_OF_PATIENCE: u32 = 2;
+/// How often this daemon looks for streams that no daemon runs, from one report to the next.
+const LOOKS_PER_REPORT: u32 = 4;
+/// How often it looks while another daemon hands its streams over, and for how long after the last of them.
+const BRISK_LOOK: Duration = Duration::from_millis(20);
+const BRISK_FOR: Duration = Duration::from_secs(1);
 
 /// What this daemon knows of the others, and of the streams that wait.
 pub(super) struct Placing {
@@ -25,11 +28,33 @@ pub(super) struct Placing {
     others: Vec<Capacity>,
     /// When each stream that no daemon runs was first seen.
     waiting: HashMap<StreamId, Instant>,
+    next_report: Instant,
+    next_look: Instant,
+    /// Until when another daemon is expected to release further streams.
+    brisk_until: Instant,
 }
 
 impl Placing {
     pub(super) fn new() -> Self {
-        Self { meter: CpuMeter::new(), others: Vec::new(), waiting: HashMap::new() }
+        let now = Instant::now();
+        Self {
+            meter: CpuMeter::new(),
+            others: Vec::new(),
+            waiting: HashMap::new(),
+            next_report: now,
+            next_look: now,
+            brisk_until: now,
+        }
+    }
+
+    /// When [`Supervisor::place_streams`] is due.
+    pub(super) fn next_look(&self) -> Instant {
+        self.next_look
+    }
+
+    /// Whether another daemon has room for a stream.
+    pub(super) fn has_room_elsewhere(&self) -> bool {
+        self.others.iter().any(Capacity::has_room)
     }
 
     /// Whether the stream has waited for longer than this.
@@ -37,9 +62,14 @@ impl Placing {
         self.waiting.get(stream_id).is_some_and(|since| since.elapsed() >= patience)
     }
 
-    /// Keeps the times of the streams that still wait.
+    /// Keeps the times of the streams that still wait. A released one that is new is not the last.
     fn remember(&mut self, orphans: &[Orphan]) {
         let now = Instant::now();
+        let is_released = |orphan: &Orphan| orphan.has_run && !orphan.is_stopped;
+        let mut new = orphans.iter().filter(|it| !self.waiting.contains_key(&it.stream_id));
+        if new.any(is_released) {
+            self.brisk_until = now + BRISK_FOR;
+        }
         let waiting = orphans.iter().map(|orphan| {
             let since = self.waiting.get(&orphan.stream_id).copied().unwrap_or(now);
             (orphan.stream_id.clone(), since)
@@ -52,24 +82,33 @@ impl Supervisor {
     /// Reports this daemon's load, reads that of the others, and claims the streams that this one is to run.
     pub(super) async fn place_streams(&mut self) {
         // The poll finds out when the store is back, and must not wait for this.
-        if self.store_is_away {
-            return;
+        if !self.store_is_away {
+            let placed = self.try_place_streams().await;
+            self.note_answer(placed);
         }
-        let placed = self.try_place_streams().await;
-        self.note_answer(placed);
+        let now = Instant::now();
+        let interval = match now < self.placing.brisk_until {
+            true => BRISK_LOOK,
+            // SQLite has one daemon.
+            false if !self.store.is_shared() => self.settings.leases.place_interval,
+            false => self.settings.leases.place_interval / LOOKS_PER_REPORT,
+        };
+        self.placing.next_look = now + interval;
     }
 
     async fn try_place_streams(&mut self) -> Result<(), StoreError> {
-        self.settings.occupancy.set_busy(self.placing.meter.measure());
-        // SQLite has one daemon.
-        if self.store.is_shared() {
-            self.give_up_unreachable();
-            let reported = self.store.report_daemon(self.heartbeat(), self.lease_ms());
-            let others = timeout(REPORT_LIMIT, reported).await;
-            let others = others.unwrap_or_else(|_| Err(StoreError::timed_out()))?;
-            self.placing.others = others.into_iter().map(capacity_of).collect();
+        let now = Instant::now();
+        let is_report_due = now >= self.placing.next_report;
+        if is_report_due {
+            self.placing.next_report = now + self.settings.leases.place_interval;
+            self.settings.occupancy.set_busy(self.placing.meter.measure());
+            if self.store.is_shared() {
+                self.give_up_unreachable();
+                let reported = self.store.report_daemon(self.heartbeat(), self.lease_ms());
+                self.placing.others = capacities(reported).await?;
+            }
         }
-        if self.is_patient() { Ok(()) } else { self.claim_orphans().await }
+        if self.is_patient() { Ok(()) } else { self.claim_orphans(is_report_due).await }
     }
 
     fn heartbeat(&self) -> Heartbeat {
@@ -82,12 +121,17 @@ impl Supervisor {
         }
     }
 
-    async fn claim_orphans(&mut self) -> Result<(), StoreError> {
+    /// `knows_others`: whether the load of the others was read just now.
+    async fn claim_orphans(&mut self, mut knows_others: bool) -> Result<(), StoreError> {
         loop {
             let (node, lease_ms) = (self.settings.node, self.lease_ms());
             self.steps.take();
             let orphans = self.store.orphans(node, ORPHANS_AT_ONCE, &self.rooms()).await?;
             self.steps.take();
+            if !orphans.is_empty() && !knows_others && self.store.is_shared() {
+                self.placing.others = capacities(self.store.other_daemons(node)).await?;
+                knows_others = true;
+            }
             let chosen = self.choose(orphans);
             if chosen.is_empty() {
                 return Ok(());
@@ -106,19 +150,25 @@ impl Supervisor {
     /// has taken.
     fn choose(&mut self, orphans: Vec<Orphan>) -> Vec<StreamId> {
         self.placing.remember(&orphans);
-        let patience = self.settings.leases.place_interval * POLLS_OF_PATIENCE;
         let (mut cluster, mut room) = (self.cluster(), self.settings.occupancy.room());
         let mut chosen = Vec::new();
         for orphan in orphans {
             let is_own = orphan.is_stopped
-                || cluster.place().unwrap_or(false)
-                || self.placing.has_waited(&orphan.stream_id, patience);
+                // Zoom waits for the return of a stream that has run: too much load is better than none.
+                || cluster.place().unwrap_or(orphan.has_run)
+                || self.placing.has_waited(&orphan.stream_id, self.patience(&orphan));
             if is_own && room > 0 && self.can_run(&orphan) {
                 room -= 1;
                 chosen.push(orphan.stream_id);
             }
         }
         chosen
+    }
+
+    /// After this time a stream is claimed although another daemon has less load: that one has not taken it.
+    fn patience(&self, orphan: &Orphan) -> Duration {
+        let interval = self.settings.leases.place_interval;
+        if orphan.has_run { interval / 2 } else { interval * 2 }
     }
 
     /// Those of `streams`, which have changed, that this daemon claims at once. It leaves the others to a daemon with less
@@ -169,6 +219,15 @@ impl Supervisor {
             measured_streams: streams,
         }
     }
+}
+
+/// What the store answers about the other daemons, in bounded time.
+async fn capacities(
+    answer: impl Future<Output = Result<Vec<OtherDaemon>, StoreError>>,
+) -> Result<Vec<Capacity>, StoreError> {
+    let others = timeout(REPORT_LIMIT, answer).await;
+    let others = others.unwrap_or_else(|_| Err(StoreError::timed_out()))?;
+    Ok(others.into_iter().map(capacity_of).collect())
 }
 
 fn capacity_of(other: OtherDaemon) -> Capacity {
