@@ -1,4 +1,4 @@
-//! One daemon as a process, and its ways to the database and to Zoom.
+//! One daemon as a process.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -9,10 +9,9 @@ use std::time::{Duration, Instant};
 use tokio::process::Child;
 use tokio::time::{sleep, timeout};
 
-use super::super::connect_proxy::{ConnectProxy, Manner};
-use super::super::daemon::{faketime, serve, signal};
-use super::super::proxy::Proxy;
+use super::super::daemon::{self, Variables, serve, set_clock, signal};
 use super::super::zoom::{Problem, free_port, http};
+use super::network::{Network, Wires};
 use super::pair::ZOOM_HOST;
 
 const START_LIMIT: Duration = Duration::from_secs(60);
@@ -21,13 +20,13 @@ const STOP_LIMIT: Duration = Duration::from_secs(90);
 
 pub(super) struct Node {
     pub address: SocketAddr,
-    pub store: Proxy,
-    pub zoom: ConnectProxy,
     /// Whether the balancer sends it webhooks.
     pub is_well: Arc<AtomicBool>,
-    variables: Vec<(String, String)>,
+    variables: Variables,
     folder: PathBuf,
+    // Ends before its network.
     child: Child,
+    pub network: Network,
     http: reqwest::Client,
 }
 
@@ -35,32 +34,26 @@ impl Node {
     /// Starts a daemon with a clock that is this many seconds ahead, and waits until it is ready.
     pub(super) async fn start(
         folder: &Path,
+        wires: Wires,
         database_url: &str,
         ca: &Path,
         clock_s: i32,
     ) -> Result<Self, Problem> {
         std::fs::create_dir_all(folder)?;
-        let (store, zoom) = (Proxy::open().await, ConnectProxy::start(Manner::Open).await);
-        let port = free_port().await?;
-        let mut variables = variables(folder, port, &store.url(database_url), ca);
-        variables.push(("HTTPS_PROXY".to_owned(), format!("http://{}", zoom.address)));
+        let network = Network::open(wires).await?;
+        let address = SocketAddr::from((network.address, free_port().await?));
+        let mut variables = variables(folder, &network, address, database_url, ca);
         if clock_s != 0 {
-            let clock = [
-                ("LD_PRELOAD", faketime()?),
-                ("FAKETIME", format!("{clock_s:+}s")),
-                ("FAKETIME_DONT_FAKE_MONOTONIC", "1".to_owned()),
-            ];
-            variables.extend(clock.map(|(name, value)| (name.to_owned(), value)));
+            set_clock(&mut variables, clock_s)?;
         }
-        let child = serve(&variables, folder)?;
+        let child = serve(&network.entry(), &variables, folder)?;
         let node = Self {
-            address: SocketAddr::from(([127, 0, 0, 1], port)),
-            store,
-            zoom,
+            address,
             is_well: Arc::new(AtomicBool::new(true)),
             variables,
             folder: folder.to_owned(),
             child,
+            network,
             http: http()?,
         };
         node.until_ready().await?;
@@ -81,7 +74,7 @@ impl Node {
         if !ended.success() {
             return Err(format!("the daemon ended with {ended}").into());
         }
-        self.child = serve(&self.variables, &self.folder)?;
+        self.child = serve(&self.network.entry(), &self.variables, &self.folder)?;
         self.until_ready().await?;
         self.set_well(true);
         Ok(())
@@ -99,24 +92,23 @@ impl Node {
     }
 }
 
-fn variables(folder: &Path, port: u16, database_url: &str, ca: &Path) -> Vec<(String, String)> {
-    let variables = [
-        ("HOST", "127.0.0.1"),
-        ("PORT", &port.to_string()),
-        ("DATA_DIR", &folder.join("data").display().to_string()),
-        ("DATABASE_URL", database_url),
-        // The simulator's defaults.
-        ("ZOOM_CLIENT_ID", "demoClientId01"),
-        ("ZOOM_CLIENT_SECRET", "demoClientSecret01"),
-        ("ZOOM_SECRET_TOKEN", "demoSecretToken01"),
+fn variables(
+    folder: &Path,
+    network: &Network,
+    address: SocketAddr,
+    url: &str,
+    ca: &Path,
+) -> Variables {
+    let (ca, proxy) = (ca.display().to_string(), format!("http://{}", network.zoom.address));
+    let others = [
         ("API_TOKENS", "cluster:cluster-token-of-the-bench:read"),
-        ("TOKEN_ENCRYPTION_KEYS", &"42".repeat(32)),
         ("RTMS_ALLOWED_HOSTS", ZOOM_HOST),
-        ("RTMS_CA_FILE", &ca.display().to_string()),
+        ("RTMS_CA_FILE", &*ca),
+        ("HTTPS_PROXY", &proxy),
         ("MEDIA_TYPES", "transcript"),
         // The bench itself keeps the machine busy.
         ("MAX_CPU_PERCENT", "100"),
         ("LOG_LEVEL", "info"),
     ];
-    variables.map(|(name, value)| (name.to_owned(), value.to_owned())).into()
+    daemon::variables(folder, address, &network.store.url(url), others)
 }

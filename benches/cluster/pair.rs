@@ -15,6 +15,7 @@ use super::super::entries::{Lines, count_lines, of_kind};
 use super::super::postgres;
 use super::super::stored::entries_of;
 use super::super::zoom::{Problem, Zoom};
+use super::network::Wires;
 use super::node::Node;
 
 /// The name under which the daemons reach the simulator, through their proxies.
@@ -49,6 +50,7 @@ pub(super) struct Reported {
     pub meeting_id: String,
     pub stream_id: String,
     pub media_handshakes: u64,
+    longest_absence_ms: u64,
     stop_reason: Option<u16>,
 }
 
@@ -70,6 +72,8 @@ pub(super) struct Settled {
     pub lines: Lines,
     pub sent_and_lost: usize,
     pub silences: Vec<Duration>,
+    /// For how long Zoom had no client at most, of each stream that was interrupted.
+    pub absences: Vec<Duration>,
     pub handed_over: u64,
 }
 
@@ -77,6 +81,7 @@ impl Pair {
     /// Starts both daemons and a simulator with so many meetings, and waits until their streams are joined. The second
     /// daemon's clock is this many seconds ahead.
     pub(super) async fn start(
+        wires: Wires,
         duplicates: &str,
         second_clock_s: i32,
         meetings: u32,
@@ -98,7 +103,7 @@ impl Pair {
         drop(simulate(0).await?);
         let ca = tls.join("ca.pem");
         let start = async |name: &str, clock_s| {
-            Node::start(&folder.path().join(name), &database_url, &ca, clock_s).await
+            Node::start(&folder.path().join(name), wires, &database_url, &ca, clock_s).await
         };
         let first = start("first", 0).await?;
         let first_id = new_daemon(&mut database, &BTreeSet::new()).await?;
@@ -208,17 +213,21 @@ impl Pair {
         Ok(())
     }
 
-    /// Waits until a line that came after `began` is stored of each stream, and returns when that was.
-    pub(super) async fn until_stored(&mut self, began: Instant) -> Result<Vec<Duration>, Problem> {
+    /// Waits until further entries of each of these streams are stored, and returns when that was.
+    pub(super) async fn until_stored(
+        &mut self,
+        streams: &[String],
+        began: Instant,
+    ) -> Result<Vec<Duration>, Problem> {
         let last = "SELECT streams.stream_id, COALESCE(MAX(entries.seq), 0)
                       FROM streams LEFT JOIN entries ON entries.stream_id = streams.stream_id
-                     WHERE streams.ended_at_ms IS NULL GROUP BY streams.stream_id";
-        let before: Vec<(String, i64)> = sqlx::query_as(last).fetch_all(&mut self.database).await?;
+                     WHERE streams.stream_id = ANY($1) GROUP BY streams.stream_id";
+        let query = || sqlx::query_as(last).bind(streams);
+        let before: Vec<(String, i64)> = query().fetch_all(&mut self.database).await?;
         let before: BTreeMap<_, _> = before.into_iter().collect();
         let mut stored = BTreeMap::new();
         while stored.len() < before.len() {
-            let now: Vec<(String, i64)> =
-                sqlx::query_as(last).fetch_all(&mut self.database).await?;
+            let now: Vec<(String, i64)> = query().fetch_all(&mut self.database).await?;
             for (stream_id, seq) in now {
                 if seq > before[&stream_id] {
                     stored.entry(stream_id).or_insert(began.elapsed());
@@ -260,7 +269,9 @@ impl Pair {
             return Err(format!("the daemons broke the protocol {breaches} times").into());
         }
         let mut settled = Settled::default();
-        for Reported { stream_id, .. } in streams {
+        for Reported { stream_id, longest_absence_ms, .. } in streams {
+            let absence = Some(longest_absence_ms).filter(|ms| *ms > 0);
+            settled.absences.extend(absence.map(Duration::from_millis));
             let entries = entries_of(&mut self.database, &stream_id).await?;
             let made: Made = self.zoom.get(&format!("/streams/{stream_id}/frames")).await?;
             let made = made.media.get("transcript").map(Vec::as_slice).unwrap_or_default();

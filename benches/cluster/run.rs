@@ -1,6 +1,7 @@
 //! One fault of one of two daemons that share a Postgres: both run streams, and afterwards every line that Zoom sent is
 //! stored once or lies in a gap.
 
+mod network;
 mod node;
 mod pair;
 
@@ -10,6 +11,8 @@ use std::time::{Duration, Instant};
 
 use tokio::time::sleep;
 
+use self::network::Peer;
+pub(crate) use self::network::Wires;
 use self::pair::{Pair, Reported};
 use super::entries::Lines;
 use super::zoom::Problem;
@@ -32,8 +35,10 @@ pub(crate) enum Fault {
     Kill,
     /// SIGSTOP, and SIGCONT after its streams have moved.
     Freeze,
-    /// No connection to Postgres.
+    /// No connection to Postgres, and Zoom lets the other daemon's connections replace the open ones.
     StoreCut,
+    /// The same, and Zoom refuses the other daemon's connections.
+    StoreCutRefused,
     /// No connection to Zoom.
     ZoomCut,
     /// Postgres crashes and starts again, for both.
@@ -43,12 +48,13 @@ pub(crate) enum Fault {
 }
 
 impl Fault {
-    pub(crate) const ALL: [Self; 8] = [
+    pub(crate) const ALL: [Self; 9] = [
         Self::Stop,
         Self::RollingUpdate,
         Self::Kill,
         Self::Freeze,
         Self::StoreCut,
+        Self::StoreCutRefused,
         Self::ZoomCut,
         Self::StoreRestart,
         Self::Clocks,
@@ -61,6 +67,7 @@ impl Fault {
             Self::Kill => "kill",
             Self::Freeze => "freeze",
             Self::StoreCut => "store-cut",
+            Self::StoreCutRefused => "store-cut-refused",
             Self::ZoomCut => "zoom-cut",
             Self::StoreRestart => "store-restart",
             Self::Clocks => "clocks",
@@ -97,25 +104,29 @@ pub(crate) struct Figures {
     pub sent_and_lost: usize,
     /// The longest time without a line, the shortest first.
     silences: Vec<Duration>,
+    /// For how long Zoom had no client at most, of each stream that was interrupted, the shortest first.
+    pub absences: Vec<Duration>,
     pub handed_over: u64,
 }
 
-/// Plays one fault with so many streams.
+/// Plays one fault with so many streams, half of them on each daemon.
 ///
 /// # Errors
 /// When a stream is not joined again, a line is stored twice or is missing outside the gaps, or a daemon broke the
 /// protocol.
-pub(crate) async fn run(fault: Fault, streams: u32) -> Result<Figures, Problem> {
-    let mut pair = Pair::start(fault.duplicates(), fault.second_clock_s(), streams).await?;
+pub(crate) async fn run(fault: Fault, wires: Wires, streams: u32) -> Result<Figures, Problem> {
+    let (duplicates, clock_s) = (fault.duplicates(), fault.second_clock_s());
+    let mut pair = Pair::start(wires, duplicates, clock_s, streams).await?;
     let spread = pair.spread().await?;
     sleep(CALM).await;
     let mut rejoined = suffer(&mut pair, fault).await?;
     rejoined.sort();
     sleep(CALM).await;
     let settled = pair.settle().await?;
-    let pair::Settled { lines, sent_and_lost, mut silences, handed_over } = settled;
+    let pair::Settled { lines, sent_and_lost, mut silences, mut absences, handed_over } = settled;
     silences.sort();
-    Ok(Figures { fault, spread, rejoined, lines, sent_and_lost, silences, handed_over })
+    absences.sort();
+    Ok(Figures { fault, spread, rejoined, lines, sent_and_lost, silences, absences, handed_over })
 }
 
 /// Lets the fault happen and pass. Returns how long each stream that it concerned was away.
@@ -132,23 +143,18 @@ async fn suffer(pair: &mut Pair, fault: Fault) -> Result<Vec<Duration>, Problem>
             Ok(moved)
         }
         Fault::StoreCut => {
-            let moved = moved(pair, 0, async |pair| {
-                pair.nodes[0].store.shut().await;
-                Ok(())
-            })
-            .await?;
+            let moved =
+                moved(pair, 0, async |pair| pair.nodes[0].network.cut(Peer::Store).await).await?;
             sleep(FAULT_LASTS).await;
-            pair.nodes[0].store.reopen().await;
+            pair.nodes[0].network.heal(Peer::Store).await?;
             pair.until_nothing_is_offered().await?;
             Ok(moved)
         }
+        Fault::StoreCutRefused => store_is_cut(pair).await,
         Fault::ZoomCut => {
-            let moved = moved(pair, 0, async |pair| {
-                pair.nodes[0].zoom.shut().await;
-                Ok(())
-            })
-            .await?;
-            pair.nodes[0].zoom.reopen().await;
+            let moved =
+                moved(pair, 0, async |pair| pair.nodes[0].network.cut(Peer::Zoom).await).await?;
+            pair.nodes[0].network.heal(Peer::Zoom).await?;
             Ok(moved)
         }
         Fault::StoreRestart => store_restarts(pair).await,
@@ -177,12 +183,30 @@ async fn rolling_update(pair: &mut Pair) -> Result<Vec<Duration>, Problem> {
     Ok(all)
 }
 
+/// A daemon is cut off from Postgres, and keeps its connections to Zoom. Returns how long after the cut each of its
+/// streams was stored again.
+async fn store_is_cut(pair: &mut Pair) -> Result<Vec<Duration>, Problem> {
+    let (before, streams) = (pair.report().await?, pair.streams_of(0).await?);
+    pair.nodes[0].set_well(false);
+    pair.nodes[0].network.cut(Peer::Store).await?;
+    sleep(FAULT_LASTS).await;
+    let began = Instant::now();
+    pair.nodes[0].network.heal(Peer::Store).await?;
+    let stored = pair.until_stored(&streams, began).await?;
+    pair.until_nothing_is_offered().await?;
+    if count_handshakes(&pair.report().await?) != count_handshakes(&before) {
+        return Err("a stream was joined again".into());
+    }
+    Ok(stored)
+}
+
 /// Postgres crashes and starts again: no connection to Zoom is lost. Returns how long each stream was not stored.
 async fn store_restarts(pair: &mut Pair) -> Result<Vec<Duration>, Problem> {
     let before = pair.report().await?;
+    let streams: Vec<String> = before.iter().map(|one| one.stream_id.clone()).collect();
     let began = Instant::now();
     pair.restart_postgres().await?;
-    let stored = pair.until_stored(began).await?;
+    let stored = pair.until_stored(&streams, began).await?;
     if count_handshakes(&pair.report().await?) != count_handshakes(&before) {
         return Err("a stream was joined again".into());
     }
@@ -228,6 +252,8 @@ impl fmt::Display for Figures {
         let (count, times) = (self.rejoined.len(), seconds(&self.rejoined));
         writeln!(f, "  back                  {count} streams, {times}")?;
         writeln!(f, "  without a line        {}", seconds(&self.silences))?;
+        let (count, times) = (self.absences.len(), seconds(&self.absences));
+        writeln!(f, "  without a connection  {count} streams, {times}")?;
         writeln!(f, "  lines                 {sent}, {stored} of them stored, {in_gaps} in gaps")?;
         writeln!(f, "  sent by Zoom and lost {}", self.sent_and_lost)?;
         write!(f, "  handed over later     {}", self.handed_over)

@@ -11,7 +11,7 @@ use serde_json::Value;
 use tokio::process::Child;
 use tokio::time::sleep;
 
-use super::daemon::{faketime, serve, signal};
+use super::daemon::{self, Variables, serve, set_clock, signal};
 use super::faults::{Fault, Halt, Wire};
 use super::proxy::Proxy;
 use super::zoom::{Problem, free_port, http};
@@ -29,7 +29,7 @@ pub(crate) struct Node {
 }
 
 struct Process {
-    variables: Vec<(String, String)>,
+    variables: Variables,
     folder: std::path::PathBuf,
     child: Child,
 }
@@ -43,11 +43,12 @@ impl Node {
     ) -> Result<Self, Problem> {
         std::fs::create_dir_all(folder)?;
         let proxy = Proxy::open().await;
-        let port = free_port().await?;
-        let variables = variables(folder, port, &proxy.url(database_url), clock_s)?;
-        let child = serve(&variables, folder)?;
+        let address = SocketAddr::from(([127, 0, 0, 1], free_port().await?));
+        let mut variables = variables(folder, address, &proxy.url(database_url));
+        set_clock(&mut variables, clock_s)?;
+        let child = serve(&[], &variables, folder)?;
         Ok(Self {
-            address: SocketAddr::from(([127, 0, 0, 1], port)),
+            address,
             is_well: Arc::new(AtomicBool::new(true)),
             process: Process { variables, folder: folder.to_owned(), child },
             proxy,
@@ -96,7 +97,7 @@ impl Process {
             Some((Halt::Kill, length)) => {
                 self.child.kill().await?;
                 sleep(length).await;
-                self.child = serve(&self.variables, &self.folder)?;
+                self.child = serve(&[], &self.variables, &self.folder)?;
             }
         }
         Ok(())
@@ -105,7 +106,7 @@ impl Process {
     /// Starts it again if it found no database at its start and ended.
     fn revive(&mut self) -> Result<(), Problem> {
         if self.child.try_wait()?.is_some() {
-            self.child = serve(&self.variables, &self.folder)?;
+            self.child = serve(&[], &self.variables, &self.folder)?;
         }
         Ok(())
     }
@@ -130,32 +131,16 @@ async fn spoil(proxy: &mut Proxy, wire: Option<(Wire, Duration)>) {
     }
 }
 
-fn variables(
-    folder: &Path,
-    port: u16,
-    database_url: &str,
-    clock_s: i32,
-) -> Result<Vec<(String, String)>, Problem> {
-    let variables = [
-        ("HOST", "127.0.0.1"),
-        ("PORT", &port.to_string()),
-        ("DATA_DIR", &folder.join("data").display().to_string()),
-        ("DATABASE_URL", database_url),
-        // The simulator's defaults.
-        ("ZOOM_CLIENT_ID", "demoClientId01"),
-        ("ZOOM_CLIENT_SECRET", "demoClientSecret01"),
-        ("ZOOM_SECRET_TOKEN", "demoSecretToken01"),
-        ("API_TOKENS", &format!("fence:{API_TOKEN}:read")),
+fn variables(folder: &Path, address: SocketAddr, database_url: &str) -> Variables {
+    let token = format!("fence:{API_TOKEN}:read");
+    let others = [
+        ("API_TOKENS", &*token),
         ("API_RATE_LIMIT_PER_SECOND", "10000"),
-        ("TOKEN_ENCRYPTION_KEYS", &"42".repeat(32)),
         ("RTMS_ALLOWED_HOSTS", "127.0.0.1"),
         ("RTMS_ALLOW_WS", "true"),
         ("MEDIA_TYPES", "transcript,audio"),
         ("AUDIO_STREAMS", "mixed"),
         ("AUDIO_SEND_RATE_MS", "100"),
-        ("LD_PRELOAD", &faketime()?),
-        ("FAKETIME", &format!("{clock_s:+}s")),
-        ("FAKETIME_DONT_FAKE_MONOTONIC", "1"),
     ];
-    Ok(variables.map(|(name, value)| (name.to_owned(), value.to_owned())).into())
+    daemon::variables(folder, address, database_url, others)
 }

@@ -1,6 +1,6 @@
 //! An HTTP proxy that opens `CONNECT` tunnels. It connects every requested host to this machine.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex};
 
 use base64::Engine;
@@ -31,7 +31,12 @@ pub(crate) struct ConnectProxy {
 
 impl ConnectProxy {
     pub(crate) async fn start(manner: Manner) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        Self::start_at(Ipv4Addr::LOCALHOST, manner).await
+    }
+
+    /// At this address of the machine.
+    pub(crate) async fn start_at(host: Ipv4Addr, manner: Manner) -> Self {
+        let listener = TcpListener::bind((host, 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
         let (opened, serving) = (Arc::new(Mutex::new(Vec::new())), JoinSet::new());
         let mut proxy = Self { address, manner, opened, serving };

@@ -1,6 +1,6 @@
 //! A proxy to Postgres that a test can close, open, slow down or stall.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -15,7 +15,7 @@ use tokio::time::sleep;
 use super::postgres;
 
 pub(crate) struct Proxy {
-    address: SocketAddr,
+    pub address: SocketAddr,
     socket: PathBuf,
     serving: Option<JoinHandle<()>>,
     is_stalled: watch::Sender<bool>,
@@ -27,7 +27,12 @@ const TICKS_PER_S: usize = 20;
 
 impl Proxy {
     pub(crate) async fn open() -> Self {
-        let address = SocketAddr::from(([127, 0, 0, 1], 0));
+        Self::open_at(Ipv4Addr::LOCALHOST).await
+    }
+
+    /// At this address of the machine.
+    pub(crate) async fn open_at(host: Ipv4Addr) -> Self {
+        let address = SocketAddr::from((host, 0));
         let socket = postgres::socket_folder().join(".s.PGSQL.5432");
         let (is_stalled, _) = watch::channel(false);
         let bytes_per_tick = Arc::new(AtomicUsize::new(usize::MAX));
