@@ -68,7 +68,7 @@ pub use endpoints::{EndpointChange, NewEndpoint, SealedSecrets, StoredEndpoint};
 pub use error::StoreError;
 pub use event_sockets::{EventSocketClaim, EventSocketGap, EventSocketRow, EventSocketUp};
 pub use examine::Examined;
-pub use figures::{StatusCount, StoreFigures};
+pub use figures::{AppCount, StatusCount, StoreFigures};
 use group_commit::Group;
 pub use handovers::{Offer, OfferKey, Offered};
 pub use idempotency::{IdempotencyKey, Kept, Taken};

@@ -15,7 +15,7 @@ use super::auth::Caller;
 use super::envelope::rfc3339;
 use super::zoom_urls::{ZoomEndpoint, read_endpoints};
 use crate::model::{AppName, AppScope};
-use crate::store::{Replica, StatusCount, StoreFigures};
+use crate::store::{AppCount, Replica, StatusCount, StoreFigures};
 use crate::zoom::token::Configured;
 
 /// How long the store and the file system may take for a question.
@@ -80,17 +80,23 @@ pub(super) struct Streams {
     /// Entries that wait to be stored, in bytes, and the most that may wait.
     pub waiting_bytes: usize,
     pub max_waiting_bytes: usize,
-    /// The daemons that run streams.
+    /// The daemons that are alive or have streams.
     pub daemons: Vec<ReplicaView>,
 }
 
-/// A daemon that runs streams.
+/// A daemon that shares the store.
 #[derive(Debug, Serialize)]
 pub(super) struct ReplicaView {
     pub node: String,
     /// Whether it is the one that answers.
     pub is_this: bool,
     pub streams: i64,
+    /// The most streams that it runs; 0 while it takes none, null if it does not report itself.
+    pub max_streams: Option<i64>,
+    /// How full it is: its streams as a share of `max_streams`; null while it takes none.
+    pub load_percent: Option<i64>,
+    /// The share of its machine's CPU time that it uses.
+    pub cpu_percent: Option<i64>,
     pub oldest_stream_at: Option<String>,
     pub lease_until: Option<String>,
 }
@@ -226,26 +232,45 @@ fn streams(
 ) -> Streams {
     let load = state.hub.queue_load();
     let max_here = state.occupancy.max_streams();
-    let this = state.node.to_string();
-    let view = |replica: Replica| ReplicaView {
-        is_this: replica.node == this,
-        node: replica.node,
-        streams: replica.streams,
-        oldest_stream_at: rfc3339(replica.oldest_ms),
-        lease_until: rfc3339(replica.lease_until_ms),
-    };
-    let unclaimed = figures.map(|figures| {
-        let own = figures.unclaimed_streams.iter().filter(|row| may_see(caller, &row.app));
+    let count = |rows: &[AppCount]| {
+        let own = rows.iter().filter(|row| may_see(caller, &row.app));
         own.map(|row| row.count).sum()
-    });
+    };
     Streams {
         running_here: max_here.saturating_sub(state.occupancy.room()),
         max_here,
-        unclaimed,
+        unclaimed: figures.map(|figures| count(&figures.unclaimed_streams)),
         waiting_bytes: load.bytes,
         max_waiting_bytes: load.max_bytes,
-        daemons: replicas.into_iter().map(view).collect(),
+        daemons: replicas.into_iter().map(|replica| view(state, replica)).collect(),
     }
+}
+
+fn view(state: &AppState, replica: Replica) -> ReplicaView {
+    let Replica { node, streams, max_streams, busy_permille, oldest_ms, lease_until_ms } = replica;
+    let is_this = node == state.node.to_string();
+    // A daemon with SQLite reports itself to nobody.
+    let max_streams = max_streams.or_else(|| {
+        let own = i64::try_from(state.occupancy.max_streams());
+        is_this.then(|| own.unwrap_or(i64::MAX))
+    });
+    let busy_permille =
+        busy_permille.or_else(|| is_this.then(|| state.occupancy.busy_permille().into()));
+    ReplicaView {
+        node,
+        is_this,
+        streams,
+        max_streams,
+        load_percent: max_streams.filter(|max| *max > 0).map(|max| percent(streams, max)),
+        cpu_percent: busy_permille.map(|permille| percent(permille, 1000)),
+        oldest_stream_at: oldest_ms.and_then(rfc3339),
+        lease_until: lease_until_ms.and_then(rfc3339),
+    }
+}
+
+/// Rounded.
+fn percent(part: i64, whole: i64) -> i64 {
+    (part.saturating_mul(200) / whole + 1) / 2
 }
 
 fn outgoing(figures: Option<&StoreFigures>, caller: &Caller, now_ms: i64) -> Outgoing {

@@ -8,16 +8,20 @@ use crate::model::NodeId;
 const DEAD_FOR_MS: i64 = 60 * 60 * 1000;
 
 row! {
-    /// A daemon that runs streams.
+    /// A daemon that is alive or has streams.
     #[derive(Debug, Clone, PartialEq, Eq)]
     pub struct Replica {
         /// The daemon's id since its start.
         pub node: String,
         pub streams: i64,
-        /// When the oldest of them was announced, Unix milliseconds.
-        pub oldest_ms: i64,
+        /// How many it runs at most, 0 while it takes none; `None` if it does not report itself (any longer).
+        pub max_streams: Option<i64>,
+        /// The share of its machine's CPU time that it uses, in thousandths.
+        pub busy_permille: Option<i64>,
+        /// When the oldest of its streams was announced, Unix milliseconds.
+        pub oldest_ms: Option<i64>,
         /// Until when its leases last unless it renews them, by the database's clock.
-        pub lease_until_ms: i64,
+        pub lease_until_ms: Option<i64>,
     }
 }
 
@@ -92,9 +96,16 @@ impl Store {
         self.database.execute(sql::FORGET_DAEMON, binds![&*node]).await.map(drop)
     }
 
-    /// The daemons that run streams.
+    /// The daemons that are alive, and those that have streams.
     pub async fn replicas(&self) -> Result<Vec<Replica>, StoreError> {
-        self.database.all(sql::REPLICAS, binds![]).await
+        self.database
+            .run(|| async {
+                let mut reader = self.database.reader().await?;
+                let mut connection = reader.connection();
+                let now_ms = connection.now_ms().await?;
+                connection.all(sql::REPLICAS, binds![now_ms]).await
+            })
+            .await
     }
 
     /// Whether other daemons can use the same store.

@@ -33,6 +33,9 @@ pub(in crate::http) async fn page(
                 node: it.node.clone(),
                 is_this: it.is_this,
                 streams: it.streams,
+                max_streams: it.max_streams,
+                load: it.load_percent.map(|percent| format!("{percent} %")),
+                cpu: it.cpu_percent.map(|percent| format!("{percent} %")),
                 oldest: it.oldest_stream_at.clone(),
                 lease_until: it.lease_until.clone(),
             })

@@ -1,13 +1,19 @@
 //! Which daemon runs what.
 
 statements! {
-    /// The daemons that hold leases, and the streams that each runs.
+    /// The daemons that are alive at `$1` or hold leases, with the streams that each runs and may run.
     REPLICAS = "
-        SELECT owner AS node, COUNT(*) AS streams, MIN(created_at_ms) AS oldest_ms,
-               COALESCE(MAX(lease_until_ms), 0) AS lease_until_ms
-          FROM streams
-         WHERE ended_at_ms IS NULL AND owner IS NOT NULL
-         GROUP BY owner ORDER BY owner";
+        SELECT nodes.node, COALESCE(runs.streams, 0) AS streams, alive.max_streams,
+               alive.busy_permille, runs.oldest_ms, runs.lease_until_ms
+          FROM (SELECT node FROM daemons WHERE alive_until_ms > $1
+                UNION
+                SELECT owner FROM streams WHERE ended_at_ms IS NULL AND owner IS NOT NULL) AS nodes
+          LEFT JOIN daemons AS alive ON alive.node = nodes.node AND alive.alive_until_ms > $1
+          LEFT JOIN (SELECT owner, COUNT(*) AS streams, MIN(created_at_ms) AS oldest_ms,
+                            MAX(lease_until_ms) AS lease_until_ms
+                       FROM streams WHERE ended_at_ms IS NULL AND owner IS NOT NULL
+                      GROUP BY owner) AS runs ON runs.owner = nodes.node
+         ORDER BY nodes.node";
 
     /// `$1` of the version `$2` is alive until `$3`, runs at most `$4` streams, and uses `$5` thousandths of its machine.
     REPORT_DAEMON = "

@@ -66,11 +66,16 @@ pub struct Check {
     pub todo: Option<String>,
 }
 
-/// A daemon that runs streams.
+/// A daemon that shares the store.
 pub struct Replica {
     pub node: String,
     pub is_this: bool,
     pub streams: i64,
+    /// The most that it runs; 0 while it takes none.
+    pub max_streams: Option<i64>,
+    /// Its streams as a share of that, in words.
+    pub load: Option<String>,
+    pub cpu: Option<String>,
     pub oldest: Option<String>,
     pub lease_until: Option<String>,
 }

@@ -7,7 +7,10 @@ mod sessions;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
+use rtmsd::model::NodeId;
 use rtmsd::seal::KeyRing;
+use rtmsd::store::Heartbeat;
+use uuid::Uuid;
 
 use self::kit::{Browser, CSRF, HTML, LOCAL, form, sign_in, token_form};
 use super::server::{LIMITS, NOW_S, Server, TOKENS, Wiring};
@@ -275,4 +278,21 @@ async fn without_the_dashboard_there_is_the_start_page_and_no_cookie() {
     let cookie = Browser::open(&with, READER).await;
     assert_eq!(cookie.sessions(&server).await, 401);
     assert_eq!(CSRF, rtmsd::http::auth::CSRF_HEADER);
+}
+
+#[tokio::test]
+async fn the_page_of_the_health_shows_the_load_of_every_daemon() {
+    let server = Server::start().await;
+    for (n, max_streams) in [(2, 8), (3, 0)] {
+        let node = NodeId(Uuid::from_u128(n));
+        let heartbeat = Heartbeat { node, version: "0.1.0", max_streams, busy_permille: 426 };
+        server.state.store.report_daemon(heartbeat, 60_000).await.unwrap();
+        let stream = server.start_stream(&format!("m{n}=="), &format!("s{n}")).await;
+        server.state.store.claim_streams(node, &[stream.stream_id], 60_000).await.unwrap();
+    }
+    let browser = Browser::open(&server, "boss-token-of-tests").await;
+    let page = browser.get(&server, "/dashboard/health").await;
+    for text in ["1 of 8", ">13 %<", ">43 %<", "1, takes none"] {
+        assert!(page.text().contains(text), "{text}: {}", page.text());
+    }
 }

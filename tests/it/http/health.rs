@@ -2,7 +2,10 @@
 
 use std::time::{Duration, Instant};
 
+use rtmsd::model::NodeId;
+use rtmsd::store::Heartbeat;
 use serde_json::{Value, json};
+use uuid::Uuid;
 
 use super::server::{NOW_S, READER, Server, key, signed_at};
 use crate::support::apps::app;
@@ -44,6 +47,43 @@ async fn a_daemon_that_is_well_says_so_and_who_runs_what() {
     assert_eq!([&daemons[0]["streams"], &daemons[0]["is_this"]], [&json!(1), &json!(true)]);
     assert_eq!(health["daemon"]["version"], env!("CARGO_PKG_VERSION"));
     assert_eq!(server.request("GET", HEALTH, &[READER]).await.status, 403);
+}
+
+#[tokio::test]
+async fn every_daemon_is_shown_with_its_capacity_and_its_load() {
+    let server = Server::start().await;
+    let store = &server.state.store;
+    let ids = [2, 3, 4].map(|n| NodeId(Uuid::from_u128(n)));
+    for (node, max_streams) in ids.into_iter().zip([8, 0, 4]) {
+        let heartbeat = Heartbeat { node, version: "0.1.0", max_streams, busy_permille: 426 };
+        store.report_daemon(heartbeat, 60_000).await.unwrap();
+    }
+    // One that died and has a stream, and one that died without any.
+    let dead = [5, 6].map(|n| NodeId(Uuid::from_u128(n)));
+    for node in dead {
+        let heartbeat = Heartbeat { node, version: "0.1.0", max_streams: 9, busy_permille: 0 };
+        store.report_daemon(heartbeat, -1).await.unwrap();
+    }
+    for (n, node) in [ids[0], ids[0], ids[0], ids[2], dead[0]].into_iter().enumerate() {
+        let stream = server.start_stream(&format!("m{n}=="), &format!("s{n}")).await;
+        store.claim_streams(node, &[stream.stream_id], 60_000).await.unwrap();
+    }
+    let health = health(&server, BOSS).await;
+    let daemons = health["streams"]["daemons"].as_array().unwrap();
+    let shown: Vec<_> = daemons
+        .iter()
+        .map(|it| ["streams", "max_streams", "load_percent", "cpu_percent"].map(|key| &it[key]))
+        .map(|figures| figures.map(Value::as_i64))
+        .collect();
+    let expected = [
+        [Some(3), Some(8), Some(38), Some(43)],
+        // It takes none.
+        [Some(0), Some(0), None, Some(43)],
+        [Some(1), Some(4), Some(25), Some(43)],
+        [Some(1), None, None, None],
+    ];
+    assert_eq!(shown, expected, "{health}");
+    assert!(daemons[1]["oldest_stream_at"].is_null() && daemons[1]["lease_until"].is_null());
 }
 
 #[tokio::test]
