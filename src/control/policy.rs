@@ -2,6 +2,7 @@
 
 use thiserror::Error;
 
+use super::capacity::Room;
 use crate::model::{
     Action, ActionId, ActionRecord, ActionStatus, Outcome, Planned, SessionSnapshot, SessionStatus,
     StreamRecord, StreamStatus, ms,
@@ -123,6 +124,8 @@ pub(super) fn admit_planned(
 pub(super) enum NotNow {
     CauseGone,
     Refused(Refusal),
+    /// No daemon has room for the stream.
+    NoRoom(Room),
 }
 
 /// The actions that the policies plan for a session. The same snapshot always gives the same plans.

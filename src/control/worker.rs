@@ -8,9 +8,10 @@ use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, Span, error_span};
 
+use super::capacity::NO_CAPACITY;
 use super::policy::{self, NotNow};
 use super::{Control, RequestOptions};
-use crate::model::{ActionRecord, ActionStatus, Answer, SessionId, ms};
+use crate::model::{Action, ActionRecord, ActionStatus, Answer, SessionId, ms};
 use crate::store::StoreError;
 use crate::telemetry::session_span;
 use crate::zoom::api::{CallError, LONGEST_CALL};
@@ -114,6 +115,9 @@ impl Control {
     async fn carry_out(self: Arc<Self>, action: ActionRecord, stop: CancellationToken) {
         let what = action.action.as_str();
         match self.try_carry_out(&action, &stop).await {
+            // It is said once: the start is considered again every few seconds.
+            Ok((ActionStatus::Due, answer))
+                if answer.code.as_deref() == Some(NO_CAPACITY) && action.answer.is_some() => {}
             Ok((status, answer)) => tracing::info!(
                 action = what,
                 asked_by = action.asked_by,
@@ -132,13 +136,27 @@ impl Control {
         action: &ActionRecord,
         stop: &CancellationToken,
     ) -> Result<(ActionStatus, Answer), StoreError> {
-        let admit =
-            |snapshot: &_| policy::admit_planned(action, snapshot, &self.planned_actions(snapshot));
+        let room = match action.action {
+            Action::Start => Some(self.room_for(action.id).await?),
+            _ => None,
+        };
+        let admit = |snapshot: &_| {
+            policy::admit_planned(action, snapshot, &self.planned_actions(snapshot))?;
+            // Last: a start that is not wanted now does not wait.
+            room.filter(|room| !room.is_enough()).map_or(Ok(()), |room| Err(NotNow::NoRoom(room)))
+        };
         let now_ms = (self.settings.now_ms)();
         let admitted = self.store.admit_action(action, admit, now_ms).await?;
         let (status, due_at_ms, answer) = match admitted {
             None => return Ok((ActionStatus::Skipped, detail_answer("it was settled meanwhile"))),
-            Some(Err(why)) => (ActionStatus::Skipped, None, detail_answer(in_words(why))),
+            Some(Err(NotNow::NoRoom(room))) => return self.wait_for_room(action, room).await,
+            Some(Err(NotNow::CauseGone)) => {
+                let why = "its cause is gone, or its policy is switched off";
+                (ActionStatus::Skipped, None, detail_answer(why))
+            }
+            Some(Err(NotNow::Refused(why))) => {
+                (ActionStatus::Skipped, None, detail_answer(why.to_string()))
+            }
             // Crashes during the request lead here: after a refusal, `after_refusal` ends the last attempt.
             Some(Ok(_)) if action.attempts > MAX_ATTEMPTS => (
                 ActionStatus::Refused,
@@ -149,7 +167,7 @@ impl Control {
                 let asking = self.ask(&snapshot, action.action, RequestOptions::default());
                 let Some(asked) = stop.run_until_cancelled(asking).await else {
                     let answer = detail_answer("the daemon was stopped");
-                    self.store.hand_back_action(action, &answer, now_ms).await?;
+                    self.store.hand_back_action(action, &answer, now_ms, now_ms).await?;
                     return Ok((ActionStatus::Due, answer));
                 };
                 let (status, due_at_ms) = match &asked.answer {
@@ -189,13 +207,6 @@ impl Control {
         let zooms_ms = zooms_ms.map_or(0, |ms| i64::try_from(ms).unwrap_or(i64::MAX));
         let due_at_ms = (self.settings.now_ms)().saturating_add(backoff_ms.max(zooms_ms));
         (ActionStatus::Due, Some(due_at_ms))
-    }
-}
-
-fn in_words(why: NotNow) -> String {
-    match why {
-        NotNow::CauseGone => "its cause is gone, or its policy is switched off".to_owned(),
-        NotNow::Refused(refusal) => refusal.to_string(),
     }
 }
 

@@ -77,6 +77,8 @@ pub(super) struct Streams {
     pub max_here: usize,
     /// Streams that Zoom announced and no daemon runs; null without an answer of the store.
     pub unclaimed: Option<i64>,
+    /// Starts by policy that wait until a daemon has room; null without an answer of the store.
+    pub waiting_starts: Option<i64>,
     /// Entries that wait to be stored, in bytes, and the most that may wait.
     pub waiting_bytes: usize,
     pub max_waiting_bytes: usize,
@@ -240,6 +242,7 @@ fn streams(
         running_here: max_here.saturating_sub(state.occupancy.room()),
         max_here,
         unclaimed: figures.map(|figures| count(&figures.unclaimed_streams)),
+        waiting_starts: figures.map(|figures| count(&figures.waiting_starts)),
         waiting_bytes: load.bytes,
         max_waiting_bytes: load.max_bytes,
         daemons: replicas.into_iter().map(|replica| view(state, replica)).collect(),

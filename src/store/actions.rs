@@ -16,6 +16,9 @@ use crate::model::{
 /// The most late actions that one call considers; the others follow at the next poll.
 const TIME_OUTS_AT_ONCE: i64 = 100;
 
+/// A start that is due within this time is as good as due: it is being considered, or waits for room.
+const DUE_SOON_MS: i64 = 120_000;
+
 /// An action that a program requests.
 #[derive(Debug, Clone, Copy)]
 pub struct Begin<'a> {
@@ -130,21 +133,30 @@ impl Store {
         })
     }
 
-    /// Returns a planned action whose request this daemon's stop has aborted: it is due at once, and the attempt does not
-    /// count.
+    /// Returns a planned action that this daemon could not carry out, because it stops or no daemon has room: it is due
+    /// at `due_at_ms`, and the attempt does not count.
     pub async fn hand_back_action(
         &self,
         action: &ActionRecord,
         answer: &Answer,
+        due_at_ms: i64,
         now_ms: i64,
     ) -> Result<(), StoreError> {
         let (id, session_id) = (action.id.0.to_string(), action.session_id);
-        let values = binds![&*id, now_ms, json_text(answer)];
+        let values = binds![&*id, now_ms, json_text(answer), due_at_ms];
         transaction!(self.database, |tx| {
             tx.execute(sql::LOCK_SESSION, binds![session_id.to_string()]).await?;
             tx.execute(sql::HAND_BACK_ACTION, values).await?;
             refresh_session(&mut tx, session_id, now_ms).await?;
         })
+    }
+
+    /// How many streams come before that of a planned start: of starts that are under way or were planned earlier and are
+    /// due, and the streams that Zoom has announced and no daemon runs.
+    pub async fn starts_ahead(&self, start: ActionId, now_ms: i64) -> Result<usize, StoreError> {
+        let values = binds![start.0.to_string(), now_ms.saturating_add(DUE_SOON_MS)];
+        let row: Option<(i64,)> = self.database.optional(sql::STARTS_AHEAD, values).await?;
+        Ok(row.map_or(0, |(count,)| usize::try_from(count).unwrap_or(0)))
     }
 
     /// Sets the installation that provides the token for a session from now on.

@@ -14,6 +14,8 @@ const UNUSED_AFTER_MS: i64 = 10 * 60 * 1000;
 pub struct StoreFigures {
     /// Streams that no daemon runs, by app.
     pub unclaimed_streams: Vec<AppCount>,
+    /// Planned starts that wait until a daemon has room, by app.
+    pub waiting_starts: Vec<AppCount>,
     /// Recordings that are not stored, by app and status.
     pub recordings: Vec<StatusCount>,
     /// Installations, by app and status.
@@ -69,6 +71,7 @@ impl Store {
         let database = &self.database;
         Ok(StoreFigures {
             unclaimed_streams: database.all(sql::UNCLAIMED_STREAMS, binds![now_ms]).await?,
+            waiting_starts: database.all(sql::STARTS_THAT_WAIT, binds![]).await?,
             recordings: database.all(sql::RECORDINGS_BY_STATUS, binds![]).await?,
             installations: database.all(sql::INSTALLATIONS_BY_STATUS, binds![]).await?,
             waiting_deliveries: database.all(sql::WAITING_DELIVERIES, binds![MAX_COUNTED]).await?,

@@ -42,7 +42,12 @@ row! {
 impl OtherDaemon {
     /// Whether it takes a further stream.
     pub fn has_room(&self) -> bool {
-        self.streams < self.max_streams
+        self.room() > 0
+    }
+
+    /// How many further streams it takes.
+    pub fn room(&self) -> usize {
+        usize::try_from(self.max_streams.saturating_sub(self.streams)).unwrap_or(0)
     }
 }
 

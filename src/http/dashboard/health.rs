@@ -145,6 +145,7 @@ fn streams(report: &HealthReport) -> Facts {
     vec![
         ("Running here", format!("{} of {}", streams.running_here, streams.max_here)),
         ("Without a daemon", number(streams.unclaimed)),
+        ("Starts that wait for room", number(streams.waiting_starts)),
     ]
 }
 

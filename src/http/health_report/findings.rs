@@ -171,6 +171,11 @@ impl Findings {
                 "Unless this passes within seconds, start another daemon or raise MAX_STREAMS.";
             self.add(Severity::Warning, "streams_unclaimed", what, todo);
         }
+        if let Some(waiting) = streams.waiting_starts.filter(|count| *count > 0) {
+            let what = format!("{waiting} starts by policy wait until a daemon has room.");
+            let todo = "Raise MAX_STREAMS, or start another daemon.";
+            self.add(Severity::Warning, "starts_wait", what, todo);
+        }
         if let Some(shortage) = &report.signs.shortage {
             let todo = "Raise MAX_STREAMS or the app’s quota, or start another daemon.";
             self.add(Severity::Warning, "streams_wait", shortage.clone(), todo);

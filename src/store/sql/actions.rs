@@ -60,12 +60,33 @@ statements! {
                answered_at_ms = $4, answer = $5
          WHERE id = $1";
 
-    /// Not a failed attempt: the daemon stopped in the middle.
+    /// Not a failed attempt: the daemon stopped in the middle, or no daemon has room.
     HAND_BACK_ACTION = "
         UPDATE actions
-           SET status = 'due', due_at_ms = $2, attempts = attempts - 1, answered_at_ms = $2,
+           SET status = 'due', due_at_ms = $4, attempts = attempts - 1, answered_at_ms = $2,
                answer = $3
-         WHERE id = $1 AND status = 'running'";
+         WHERE id = $1 AND status IN ('due', 'running')";
+
+    /// The streams before that of the start $1: of starts under way, of those planned earlier that are due by $2, and
+    /// those that no daemon runs. See `CLAIM_ACTIONS` for the last condition of the starts.
+    STARTS_AHEAD = "
+        SELECT (SELECT COUNT(*) FROM actions
+                 WHERE action = 'start' AND id <> $1
+                   AND (status IN ('running', 'accepted')
+                        OR (status = 'due' AND id < $1 AND due_at_ms <= $2))
+                   AND status IN ('due', 'running', 'accepted'))
+             + (SELECT COUNT(*) FROM streams
+                 WHERE ended_at_ms IS NULL AND owner IS NULL AND stop_seen_at_ms IS NULL)
+            AS count";
+
+    /// The planned starts that wait for room, by app.
+    STARTS_THAT_WAIT = "
+        SELECT sessions.app, COUNT(*) AS count
+          FROM actions JOIN sessions ON sessions.id = actions.session_id
+         WHERE actions.action = 'start' AND actions.status = 'due'
+           AND actions.status IN ('due', 'running', 'accepted')
+           AND actions.answer LIKE '%\"code\":\"no_capacity\"%'
+         GROUP BY sessions.app";
 
     /// A stop requested by a program overrides planned starts.
     DROP_PLANNED_STARTS = "

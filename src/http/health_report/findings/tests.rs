@@ -83,7 +83,7 @@ fn a_daemon_that_is_well_has_no_finding() {
 
 #[test]
 fn each_fault_is_found_and_says_what_to_do() {
-    let cases: [(&str, Fault); 20] = [
+    let cases: [(&str, Fault); 21] = [
         ("store_unavailable", |it| it.store.ok = false),
         ("store_slow", |it| it.store.latency_ms = Some(250)),
         ("unreadable_rows", |it| it.store.unreadable_rows = 1),
@@ -98,6 +98,7 @@ fn each_fault_is_found_and_says_what_to_do() {
             it.recordings.by_status = Some([("failed".to_owned(), 1)].into())
         }),
         ("streams_unclaimed", |it| it.streams.unclaimed = Some(1)),
+        ("starts_wait", |it| it.streams.waiting_starts = Some(1)),
         ("streams_wait", |it| it.signs.shortage = Some("full".to_owned())),
         ("entries_wait", |it| it.streams.waiting_bytes = 51),
         ("clock_wrong", |it| it.clock.difference_seconds = Some(-301)),
