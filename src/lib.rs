@@ -5,7 +5,7 @@
 //! a stream with them. The other modules are the daemon's; they are public for its binary, tests and benchmarks, and
 //! change without notice.
 
-// They panic when nobody reads them: `stdio` writes instead.
+// `println!` and `eprintln!` panic when their reader has gone: `stdio` writes instead.
 #![cfg_attr(not(test), warn(clippy::print_stdout, clippy::print_stderr))]
 
 // The composition root.

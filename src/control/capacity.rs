@@ -6,9 +6,10 @@ use super::{Control, ControlError};
 use crate::model::{ActionId, ActionRecord, ActionStatus, Answer, ms};
 use crate::store::{OtherDaemon, StoreError};
 
-/// How long a planned start waits for room. After that the meeting is over, or nobody adds a daemon.
+/// How long a planned start waits for room before it is refused: by then the meeting is over, or nobody adds a daemon.
 const LONGEST_WAIT: Duration = Duration::from_secs(60 * 60);
-/// How many polls of the worker pass before a start that waits for room is considered again; more if others are ahead.
+/// How many polls of the worker pass before a start that waits for room is considered again, and after how many streams
+/// ahead of it that wait is added once more, up to the longest.
 const WAIT_IN_POLLS: u32 = 5;
 const AHEAD_PER_WAIT: u32 = 16;
 const LONGEST_WAIT_IN_POLLS: u32 = 60;
@@ -68,12 +69,13 @@ impl Control {
         };
         if now_ms.saturating_sub(start.asked_at_ms) > ms(LONGEST_WAIT) {
             let status = ActionStatus::Refused;
-            let answer = answer("no daemon had room for its stream within an hour");
+            let answer =
+                answer("no daemon had room for the stream within an hour: start another daemon");
             self.store.answer_action(start.id, status, None, &answer, now_ms).await?;
             return Ok((status, answer));
         }
         let answer = answer(
-            "no daemon has room for its stream (MAX_STREAMS, MAX_CPU_PERCENT): start another daemon, or wait until one has",
+            "no daemon has room for the stream (MAX_STREAMS, MAX_CPU_PERCENT); the start waits: start another daemon",
         );
         let ahead = u32::try_from(room.ahead).unwrap_or(u32::MAX) / AHEAD_PER_WAIT;
         let polls =

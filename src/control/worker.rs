@@ -115,7 +115,7 @@ impl Control {
     async fn carry_out(self: Arc<Self>, action: ActionRecord, stop: CancellationToken) {
         let what = action.action.as_str();
         match self.try_carry_out(&action, &stop).await {
-            // It is said once: the start is considered again every few seconds.
+            // Logged only the first time: the start is considered again every few seconds.
             Ok((ActionStatus::Due, answer))
                 if answer.code.as_deref() == Some(NO_CAPACITY) && action.answer.is_some() => {}
             Ok((status, answer)) => tracing::info!(

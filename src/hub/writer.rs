@@ -88,11 +88,11 @@ struct Batch {
     bytes: usize,
     /// The change that follows these entries.
     change: Option<Change>,
-    /// Those that wait until this is stored.
+    /// The callers that wait until this batch is stored.
     flushes: Vec<Flush>,
 }
 
-/// Who waits, and for what stream's claim to be known besides.
+/// A caller that waits, and the stream, if any, of which the owner must be known before the answer.
 type Flush = (Option<StreamId>, oneshot::Sender<()>);
 
 /// A change of a stream between two entries.
@@ -145,8 +145,8 @@ impl Writer {
         }
     }
 
-    /// Collects items until the interval after the first one ends or the batch is full. From a flush on, only what is
-    /// queued already: streams that end together are stored together.
+    /// Collects items until the interval after the first one ends or the batch is full. After a flush it takes
+    /// only what is queued already: streams that end together are stored together, and the flush does not wait.
     async fn gather(&mut self) -> Batch {
         let mut batch = Batch::default();
         let mut until = None;
@@ -336,7 +336,7 @@ impl Writer {
         }
     }
 
-    /// Answers a flush; that of a fenced stream only when it is known who has the stream.
+    /// Answers a flush. If its stream is fenced, the answer waits until the stream's owner is known.
     fn flushed(&mut self, (stream_id, waiting): Flush) {
         let log = stream_id.and_then(|stream_id| self.logs.get_mut(&stream_id));
         match log.filter(|log| log.claim() == ClaimState::Fenced) {

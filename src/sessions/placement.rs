@@ -3,8 +3,8 @@
 
 /// From this share of the machine's CPU time on, what a daemon's streams cost counts beside their number.
 const BUSY_FROM: f64 = 0.5;
-/// A daemon that is notified of a stream keeps it although another is lighter by this share, or by so many streams: to
-/// leave it costs the stream up to a second.
+/// A daemon that is notified of a stream keeps it unless another is lighter by this share and by this many streams: the
+/// other daemon finds a stream that is left to it only at its next look.
 const KEEPS_SHARE: f64 = 0.1;
 const KEEPS_STREAMS: f64 = 2.0;
 

@@ -175,7 +175,7 @@ pub struct StreamReport {
     pub stop_reason: Option<u16>,
     pub signaling_handshakes: u64,
     pub media_handshakes: u64,
-    /// For how long media found no client at most, after it had found one. Counted when it finds one again.
+    /// The longest time for which the stream's media had no client, after the first one. Counted when a client is back.
     pub longest_absence_ms: u64,
     pub ready_acks: u64,
     /// Handshakes and requests refused, by status code.

@@ -174,7 +174,7 @@ async fn pump_messages(
         // A kill comes first: the writer must not get to send a Close frame when its queue ends by the same drop.
         biased;
         kill = wait_for_kill(killed) => kill,
-        // Before the end of the client's side is read: what is queued by then counts as sent.
+        // Polled before `read_all`: what is queued when the client's side ends counts as sent, so it is written first.
         () = write_all(&mut writer, queued) => {
             // The stream has already given this link up, so neither the time-out nor the kind of loss matters.
             let _ = timeout(grace, close_socket(&mut writer, &mut reader)).await;

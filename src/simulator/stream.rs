@@ -84,7 +84,7 @@ pub(super) struct Stream {
     signaling_window: Option<Window>,
     media_windows: Vec<MissingMedia>,
     zombies: Vec<Zombie>,
-    /// Since when a link is missing over which media went before.
+    /// Since when the media of a started stream have had no client.
     absent_since: Option<Instant>,
     /// Subscribed event types. They survive a reconnect: Zoom's own client subscribes only once (section 22).
     subscriptions: BTreeSet<u64>,

@@ -16,11 +16,11 @@ use crate::sessions::stream_task::After;
 
 /// How long a stop waits for a single answer of the store.
 const ANSWER_LIMIT: Duration = Duration::from_secs(1);
-/// How often this daemon looks which streams the others have taken.
+/// How often this daemon checks which streams the others have taken.
 const LOOK_INTERVAL: Duration = Duration::from_millis(20);
-/// Streams leave one after the other for this part of a lease at most: nobody renews their leases.
+/// The turns last for this part of a lease at most, because nobody renews the streams' leases meanwhile.
 const TURNS_IN_LEASE: u32 = 2;
-/// A released stream that no daemon takes for so many intervals of placing shows that none takes any.
+/// If no daemon takes a released stream within this many placing intervals, none is expected to take the others.
 const INTERVALS_OF_PATIENCE: u32 = 2;
 
 impl Supervisor {
@@ -94,7 +94,7 @@ impl Supervisor {
         streams.iter().for_each(|stream_id| drop(self.running.remove(stream_id)));
         if self.is_leaving() && self.store.is_shared() {
             let released = self.store.release_streams(self.settings.node, &streams);
-            // They are released again with the last of them.
+            // The end of the shutdown releases them again, with all other leases of this daemon.
             if !matches!(timeout(ANSWER_LIMIT, released).await, Ok(Ok(()))) {
                 turns.all_at_once();
             }

@@ -62,7 +62,7 @@ impl Placing {
         self.waiting.get(stream_id).is_some_and(|since| since.elapsed() >= patience)
     }
 
-    /// Keeps the times of the streams that still wait. A released one that is new is not the last.
+    /// Keeps the times of the streams that still wait. A newly released one means that more will follow.
     fn remember(&mut self, orphans: &[Orphan]) {
         let now = Instant::now();
         let is_released = |orphan: &Orphan| orphan.has_run && !orphan.is_stopped;

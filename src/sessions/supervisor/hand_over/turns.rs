@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use crate::model::StreamId;
 
-/// How many streams may be without a daemon at the same time, and as which part of all: the more, the sooner it is
-/// over, and the longer each waits for the others.
+/// The most streams that are without a daemon at the same time: this many, or one in `AWAY_IN_ALL` if that is more. With
+/// a larger turn the daemon stops sooner, but each stream waits longer until it is joined.
 const AWAY: usize = 16;
 const AWAY_IN_ALL: usize = 8;
 /// How many leave at first: other daemons look seldom until they see a released stream.
@@ -16,7 +16,7 @@ const FIRST: usize = 2;
 pub(super) struct Turns {
     waiting: VecDeque<StreamId>,
     leaving: HashSet<StreamId>,
-    /// Since when each stream is free. Those that a daemon has taken are gone.
+    /// Since when each stream is free. A stream that a daemon has taken is removed.
     free: HashMap<StreamId, Instant>,
     most_away: usize,
     has_one_been_taken: bool,
