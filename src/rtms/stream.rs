@@ -60,6 +60,8 @@ pub struct Stream {
     has_joined: bool,
     has_first_packet: bool,
     has_new_effective: bool,
+    /// Whether anything but a readable frame was handled since the last look.
+    has_changed: bool,
     roster: Roster,
     cameras: Cameras,
     unknown: UnknownMessages,
@@ -117,6 +119,7 @@ impl Stream {
             has_joined: false,
             has_first_packet: false,
             has_new_effective: false,
+            has_changed: true,
             roster: Roster::default(),
             cameras: Cameras::default(),
             unknown: UnknownMessages::new(),
@@ -138,6 +141,8 @@ impl Stream {
         if matches!(self.phase, Phase::Finished) {
             return;
         }
+        // A received message decides it itself.
+        self.has_changed |= !matches!(input, Input::Received(..));
         match input {
             Input::Opened(id) => self.opened(now, id),
             Input::Received(id, bytes) => self.received(now, id, bytes),
@@ -153,6 +158,7 @@ impl Stream {
 
     /// Performs what is due at `now`.
     pub fn handle_timeout(&mut self, now: Instant) {
+        self.has_changed = true;
         // First: an ended stream must redial nothing, although links may be due in the same moment.
         if self.ending_due(now) {
             return;
@@ -213,6 +219,12 @@ impl Stream {
         })
     }
 
+    /// Whether status, counts, parameters or links may have changed, or the deadline come nearer, since the last call.
+    /// A frame that can be read changes none of them, and most messages are frames.
+    pub fn take_changed(&mut self) -> bool {
+        std::mem::take(&mut self.has_changed)
+    }
+
     /// The number of messages of unknown types, by `msg_type`.
     pub fn unknown(&self) -> &UnknownMessages {
         &self.unknown
@@ -248,6 +260,8 @@ impl Stream {
         if matches!(message, Ok(Message::Frame(..) | Message::Transcript(..) | Message::Chat(..))) {
             self.drain_on(now);
         }
+        let is_frame = matches!(message, Ok(Message::Frame(_))) && id != LinkId::Signaling;
+        self.has_changed |= !is_frame || !self.unreadable.is_empty();
         match message {
             Ok(Message::Frame(frame)) => self.frame(id, frame),
             Ok(message) => self.message(now, id, message),

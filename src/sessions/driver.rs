@@ -15,10 +15,8 @@ use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use futures_util::FutureExt;
-use futures_util::task::AtomicWaker;
 use tokio::time::Sleep;
 
 use self::held::HeldDials;
@@ -26,7 +24,7 @@ use self::join_trace::JoinTrace;
 use self::links::Links;
 use self::metrics::Counting;
 pub(super) use self::reach::Reach;
-use self::wake_flag::WakeFlag;
+use self::wake_flag::{WakeFlag, WakeFlags};
 use super::capturing::{capture_beginning, capture_input, capture_output};
 use super::stream_task::StreamTask;
 use super::stream_threads::count_message;
@@ -43,6 +41,8 @@ use crate::rtms::stream::{End, Input, Output, Stream};
 
 /// The most messages handled before commands, timers and the lease are looked at again.
 const MOST_TOGETHER: u32 = 64;
+/// How often the counts, the status and the alarm are looked at while only frames come.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// A stream without a lease dials anyway after this fraction (one third) of Zoom's rejoin window: if the store is down
 /// for every daemon, no other daemon can take the stream.
 const WAITS_IN_WINDOW: u32 = 3;
@@ -103,16 +103,17 @@ pub(super) async fn drive_stream(task: &mut StreamTask) -> Exit {
         stream.contested();
     }
     let epoch = task.lease.borrow().epoch;
-    let waker = Arc::new(AtomicWaker::new());
+    let wakes = Arc::new(WakeFlags::default());
     let driver = Driver {
         stream,
-        links: Links::new(task.network.clone(), Arc::clone(&waker)),
-        commands_wake: WakeFlag::new(Arc::clone(&waker)),
-        alarm_wake: WakeFlag::new(Arc::clone(&waker)),
-        waker,
+        links: Links::new(task.network.clone(), Arc::clone(&wakes)),
+        commands_wake: WakeFlag::of(&wakes),
+        alarm_wake: WakeFlag::of(&wakes),
+        wakes,
+        look_at: now,
         next: None,
         // Elapses at once; the first `set_alarm` sets the real deadline.
-        alarm: Box::pin(tokio::time::sleep(std::time::Duration::ZERO)),
+        alarm: Box::pin(tokio::time::sleep(Duration::ZERO)),
         epoch,
         held: HeldDials::new(task.setup.timings.signaling_window / WAITS_IN_WINDOW),
         is_leaving: false,
@@ -142,8 +143,9 @@ struct Driver<'a> {
     alarm: Pin<Box<Sleep>>,
     commands_wake: WakeFlag,
     alarm_wake: WakeFlag,
-    /// The waker of this task, as of its last turn.
-    waker: Arc<AtomicWaker>,
+    wakes: Arc<WakeFlags>,
+    /// When to look at what frames do not change.
+    look_at: Instant,
     /// The epoch of the lease last seen.
     epoch: i64,
     held: HeldDials,
@@ -165,31 +167,29 @@ impl Driver<'_> {
             let over = self.handle_ready(now);
             // What follows happens now, and not with the last message.
             self.task.feed.set_clock(None);
-            self.task.feed.count_unknown(self.stream.unknown());
-            self.count_unreadable();
-            self.counting.links(self.stream.take_link_events());
-            if let Some(effective) = self.stream.take_effective() {
-                self.note_granted(&effective);
-            }
             if let Some(over) = over {
+                self.pass_counts();
                 self.log_unknown();
                 return over;
             }
-            self.task.feed.report(self.stream.status(), now);
-            self.set_alarm();
+            if self.stream.take_changed() || now >= self.look_at {
+                self.look(now);
+            }
             let news = match poll_fn(|cx| self.poll_turn(cx)).await {
                 Turn::Command(Some(Command::Leave) | None) => return self.leave(Exit::Left).await,
                 Turn::Command(Some(Command::GiveUp)) => return self.leave(Exit::GivenUp).await,
-                Turn::Command(Some(command)) => self.input(command),
+                Turn::Command(Some(command)) => {
+                    // With every command, because `Command::Leased` is lost when the queue is full.
+                    if matches!(self.task.lease.has_changed(), Ok(true)) {
+                        self.leased(Instant::now());
+                    }
+                    self.input(command)
+                }
                 Turn::Alarm => None,
                 Turn::Link(input) => Some(input),
             };
             now = Instant::now();
             count_message();
-            // Checked on every turn, because `Command::Leased` is lost when the queue is full.
-            if matches!(self.task.lease.has_changed(), Ok(true)) {
-                self.leased(now);
-            }
             // Media may be queued behind the loss, and the state machine drops the media links with signaling.
             if let Some(Input::Lost(LinkId::Signaling, _)) = &news
                 && let Some(over) = self.read_the_rest()
@@ -215,9 +215,27 @@ impl Driver<'_> {
         }
     }
 
+    /// Passes on what frames do not change, and sets the alarm.
+    fn look(&mut self, now: Instant) {
+        self.look_at = now + LOOK_EVERY;
+        self.pass_counts();
+        self.task.feed.report(self.stream.status(), now);
+        self.set_alarm();
+    }
+
+    /// Passes on what was counted and granted since the last look.
+    fn pass_counts(&mut self) {
+        self.task.feed.count_unknown(self.stream.unknown());
+        self.count_unreadable();
+        self.counting.links(self.stream.take_link_events());
+        if let Some(effective) = self.stream.take_effective() {
+            self.note_granted(&effective);
+        }
+    }
+
     /// Waits for the next thing to do. Sockets last: a busy link must not hide a command or another link's timeout.
     fn poll_turn(&mut self, cx: &mut Context<'_>) -> Poll<Turn> {
-        self.waker.register(cx.waker());
+        self.wakes.register(cx.waker());
         if self.commands_wake.take()
             && let Poll::Ready(command) =
                 self.task.commands.poll_recv(&mut self.commands_wake.context())
@@ -246,15 +264,17 @@ impl Driver<'_> {
             if self.next.is_some() {
                 return None;
             }
-            match self.links.next().now_or_never() {
-                Some(message @ (Input::Received(..) | Input::TooLarge(..))) => {
+            // The flags of what wakes the task now are read again by the next turn, which registers the task first.
+            match self.links.poll() {
+                Poll::Ready(message @ (Input::Received(..) | Input::TooLarge(..))) => {
                     count_message();
                     self.handle(now, message);
                 }
-                other => {
-                    self.next = other;
+                Poll::Ready(other) => {
+                    self.next = Some(other);
                     return None;
                 }
+                Poll::Pending => return None,
             }
         }
         self.perform(now)

@@ -5,10 +5,8 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Poll, ready};
 
-use futures_util::task::AtomicWaker;
-
 use super::socket::{Socket, dial_link};
-use super::wake_flag::WakeFlag;
+use super::wake_flag::{WakeFlag, WakeFlags};
 use crate::net::Network;
 use crate::net::websocket::Message;
 use crate::rtms::LinkId;
@@ -22,8 +20,7 @@ pub(super) struct Links {
     slots: Vec<Slot>,
     /// Where the next poll begins, so that a busy link cannot hide another's messages.
     turn: usize,
-    /// The stream's task, which the sockets wake.
-    task: Arc<AtomicWaker>,
+    wakes: Arc<WakeFlags>,
     network: Network,
 }
 
@@ -40,15 +37,14 @@ enum Kind {
 }
 
 impl Links {
-    /// `task` is the waker of the stream's task, which every poll registers.
-    pub(super) fn new(network: Network, task: Arc<AtomicWaker>) -> Self {
-        Self { slots: Vec::with_capacity(2), turn: 0, task, network }
+    pub(super) fn new(network: Network, wakes: Arc<WakeFlags>) -> Self {
+        Self { slots: Vec::with_capacity(2), turn: 0, wakes, network }
     }
 
     pub(super) fn dial(&mut self, id: LinkId, endpoint: Endpoint) {
         self.remove(id);
         let dial = dial_link(endpoint, self.network.clone());
-        let wake = WakeFlag::new(Arc::clone(&self.task));
+        let wake = WakeFlag::of(&self.wakes);
         self.slots.push(Slot { id, kind: Kind::Dialing(Box::pin(dial)), wake });
     }
 
@@ -92,7 +88,7 @@ impl Links {
     pub(super) async fn next(&mut self) -> Input {
         poll_fn(|cx| {
             // Registered before any flag is read: a socket that wakes after the read then finds this task.
-            self.task.register(cx.waker());
+            self.wakes.register(cx.waker());
             self.poll()
         })
         .await
