@@ -11,6 +11,7 @@ mod race;
 mod resolver;
 pub mod retry;
 pub mod retry_after;
+mod tls_stream;
 mod tunnel;
 pub mod websocket;
 

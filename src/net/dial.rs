@@ -11,8 +11,6 @@ use thiserror::Error;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
-use tokio_rustls::TlsConnector;
-use tokio_rustls::client::TlsStream;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::http::HeaderValue;
@@ -23,6 +21,7 @@ use tokio_util::either::Either;
 use super::proxy::Proxy;
 use super::race::race_addresses;
 use super::resolver::ResolveError;
+use super::tls_stream::TlsStream;
 use super::tunnel::{ProxyError, open_tunnel};
 use super::{Network, USER_AGENT};
 
@@ -51,11 +50,11 @@ pub fn delay_acks(transport: &Transport) {
 fn tcp_of(transport: &Transport) -> &TcpStream {
     let hop = match transport {
         Either::Left(hop) => hop,
-        Either::Right(tls) => tls.get_ref().0,
+        Either::Right(tls) => tls.stream(),
     };
     match hop {
         Either::Left(tcp) => tcp,
-        Either::Right(tls) => tls.get_ref().0,
+        Either::Right(tls) => tls.stream(),
     }
 }
 
@@ -193,7 +192,7 @@ async fn maybe_tls<S: AsyncRead + AsyncWrite + Unpin>(
         return Ok(Either::Left(stream));
     }
     let name = ServerName::try_from(host.to_owned()).map_err(|_| DialError::TlsName)?;
-    let tls = TlsConnector::from(Arc::clone(tls)).connect(name, stream).await?;
+    let tls = TlsStream::connect(Arc::clone(tls), name, stream).await?;
     Ok(Either::Right(Box::new(tls)))
 }
 
