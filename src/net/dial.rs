@@ -127,10 +127,9 @@ impl Network {
                 let transport = self.transport(tcp, proxy, target).await?;
                 upgrade_stream(target, config, wrap(transport)).await
             };
-            let done = match addresses.is_empty() {
-                true => handshake.await,
-                false => timeout(STALLED, handshake).await.unwrap_or(Err(DialError::Silent)),
-            };
+            // One await: a second would double the size of this future, and with it that of each running dial.
+            let limit = if addresses.is_empty() { Duration::MAX } else { STALLED };
+            let done = timeout(limit, handshake).await.unwrap_or(Err(DialError::Silent));
             match done {
                 Err(error) if error.is_of_one_address() && !addresses.is_empty() => {}
                 done => return done,
@@ -150,12 +149,22 @@ impl Network {
         let first_hop = match proxy {
             None => Either::Left(tcp),
             Some(proxy) => {
-                let mut hop = maybe_tls(&self.tls, &proxy.host, proxy.is_tls, tcp).await?;
-                open_tunnel(&mut hop, proxy, target.host, target.port).await?;
-                hop
+                // Boxed, because few dials have a proxy.
+                Box::pin(self.tunnel(tcp, proxy, target)).await?
             }
         };
         maybe_tls(&self.websocket_tls, target.host, target.is_tls, first_hop).await
+    }
+
+    async fn tunnel(
+        &self,
+        tcp: TcpStream,
+        proxy: &Proxy,
+        target: Target<'_>,
+    ) -> Result<FirstHop, DialError> {
+        let mut hop = maybe_tls(&self.tls, &proxy.host, proxy.is_tls, tcp).await?;
+        open_tunnel(&mut hop, proxy, target.host, target.port).await?;
+        Ok(hop)
     }
 }
 

@@ -52,7 +52,8 @@ const WAITS_IN_WINDOW: u32 = 3;
 pub(super) enum Command {
     /// Zoom announced the stream again: the new server, and the number of announcements so far.
     Moved {
-        endpoint: Endpoint,
+        /// Boxed: a command's size counts, because the queue of every stream has room for 32.
+        endpoint: Box<Endpoint>,
         generation: i64,
     },
     Interrupted,
@@ -439,7 +440,7 @@ impl Driver<'_> {
         match command {
             Command::Moved { endpoint, generation } => {
                 self.task.generation = generation;
-                Some(Input::Moved(endpoint))
+                Some(Input::Moved(*endpoint))
             }
             Command::Interrupted => Some(Input::Interrupted),
             Command::Stopped { reason } => Some(Input::Stopped { reason }),

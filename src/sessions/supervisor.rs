@@ -235,9 +235,10 @@ impl Supervisor {
         {
             let generation = record.generation;
             let is_sent = match app.rtms_hosts.first_allowed(&record.server_urls) {
-                Ok(endpoint) => {
-                    running.commands.try_send(Command::Moved { endpoint, generation }).is_ok()
-                }
+                Ok(endpoint) => running
+                    .commands
+                    .try_send(Command::Moved { endpoint: Box::new(endpoint), generation })
+                    .is_ok(),
                 Err(error) => {
                     // Counts as delivered: the same row would be refused, and logged, at every poll.
                     stream_span(record).in_scope(|| tracing::warn!("the new server_urls {error}"));

@@ -25,7 +25,7 @@ pub(super) const STREAMS: &[Variable] = &[
     ),
     variable(
         "STREAM_PAUSE_MS",
-        "1",
+        "2",
         "how long a thread that drives many streams waits to handle messages together, which saves a third of its CPU \
          time and delays each message by so much at most: 0 (never) to 20",
     ),

@@ -72,3 +72,19 @@ impl Socket {
         self.websocket.close();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rtms::endpoint::Policy;
+
+    #[test]
+    fn a_dial_that_runs_takes_few_kilobytes() {
+        let policy = Policy::new(vec!["zoom.us".to_owned()], false);
+        let endpoint = policy.endpoint("wss://zoom.us/").unwrap();
+        let dial = dial_link(endpoint, Network::direct(crate::tls::client_config(None).unwrap()));
+        let bytes = size_of_val(&dial);
+
+        assert!(bytes < 12 * 1024, "{bytes}");
+    }
+}
