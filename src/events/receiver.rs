@@ -65,7 +65,8 @@ impl Receiver {
         }
         // The future is dropped at the deadline. The event comes again, and its digest makes the repetition harmless.
         let stored = info_span!(target: TRACES, "store.record_delivery");
-        let recording = self.store.record_delivery(&delivery).instrument(stored);
+        // Boxed: otherwise every layer around the handler holds room for the store's transaction, for every request.
+        let recording = Box::pin(self.store.record_delivery(&delivery).instrument(stored));
         let recorded = timeout(RECORD_DEADLINE, recording)
             .await
             .unwrap_or_else(|_| Err(StoreError::timed_out()));
