@@ -50,11 +50,14 @@ impl Turns {
         next
     }
 
-    /// Notes that streams have left and are free.
+    /// Notes that streams have ended here: those that were leaving are free, and the others have ended by themselves.
     pub(super) fn released(&mut self, streams: Vec<StreamId>, now: Instant) {
         for stream_id in streams {
-            self.leaving.remove(&stream_id);
-            self.free.insert(stream_id, now);
+            if self.leaving.remove(&stream_id) {
+                self.free.insert(stream_id, now);
+            } else {
+                self.waiting.retain(|waiting| *waiting != stream_id);
+            }
         }
     }
 
@@ -120,6 +123,20 @@ mod tests {
         turns.still_free(&[]);
         assert_eq!(turns.next().len(), 10 - FIRST);
         assert!(turns.are_over());
+    }
+
+    #[test]
+    fn a_stream_that_ends_by_itself_has_no_turn_and_shows_nothing_of_the_others() {
+        let (mut turns, now) = (turns(200), Instant::now());
+        let first = turns.next();
+        let over: Vec<_> = turns.waiting.iter().take(150).cloned().collect();
+        turns.released(over, now);
+        turns.released(first.clone(), now);
+        turns.still_free(&first);
+        assert!(turns.next().is_empty(), "no daemon has taken one");
+        turns.still_free(&[]);
+        assert_eq!(turns.next().len(), 200 / AWAY_IN_ALL);
+        assert_eq!(turns.waiting.len(), 200 - FIRST - 150 - 200 / AWAY_IN_ALL);
     }
 
     #[test]
