@@ -16,8 +16,11 @@ use crate::model::{
 /// The most late actions that one call considers; the others follow at the next poll.
 const TIME_OUTS_AT_ONCE: i64 = 100;
 
-/// A start that is due within this time is as good as due: it is being considered, or waits for room.
-const DUE_SOON_MS: i64 = 120_000;
+/// A start that is due within this time is as good as due: it waits for room, or is being considered, which takes two
+/// minutes at most. The rest is for daemons with clocks that differ.
+const DUE_SOON_MS: i64 = 180_000;
+/// Zoom gives a stream up after a minute that nobody joins (rtms-protocol.md section 3.6).
+const GIVEN_UP_MS: i64 = 60_000;
 
 /// An action that a program requests.
 #[derive(Debug, Clone, Copy)]
@@ -152,9 +155,11 @@ impl Store {
     }
 
     /// How many streams come before that of a planned start: of starts that are under way or were planned earlier and are
-    /// due, and the streams that Zoom has announced and no daemon runs.
+    /// due, and the streams that Zoom has announced lately and no daemon runs. Older ones find no daemon for another
+    /// reason than room, such as an app that is full.
     pub async fn starts_ahead(&self, start: ActionId, now_ms: i64) -> Result<usize, StoreError> {
-        let values = binds![start.0.to_string(), now_ms.saturating_add(DUE_SOON_MS)];
+        let (soon_ms, since_ms) = (now_ms.saturating_add(DUE_SOON_MS), now_ms - GIVEN_UP_MS);
+        let values = binds![start.0.to_string(), soon_ms, since_ms];
         let row: Option<(i64,)> = self.database.optional(sql::STARTS_AHEAD, values).await?;
         Ok(row.map_or(0, |(count,)| usize::try_from(count).unwrap_or(0)))
     }

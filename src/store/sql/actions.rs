@@ -68,7 +68,7 @@ statements! {
          WHERE id = $1 AND status IN ('due', 'running')";
 
     /// The streams before that of the start $1: of starts under way, of those planned earlier that are due by $2, and
-    /// those that no daemon runs. See `CLAIM_ACTIONS` for the last condition of the starts.
+    /// those that Zoom has announced since $3 and no daemon runs. See `CLAIM_ACTIONS` for the last condition of the starts.
     STARTS_AHEAD = "
         SELECT (SELECT COUNT(*) FROM actions
                  WHERE action = 'start' AND id <> $1
@@ -76,7 +76,8 @@ statements! {
                         OR (status = 'due' AND id < $1 AND due_at_ms <= $2))
                    AND status IN ('due', 'running', 'accepted'))
              + (SELECT COUNT(*) FROM streams
-                 WHERE ended_at_ms IS NULL AND owner IS NULL AND stop_seen_at_ms IS NULL)
+                 WHERE ended_at_ms IS NULL AND owner IS NULL AND stop_seen_at_ms IS NULL
+                   AND created_at_ms > $3)
             AS count";
 
     /// The planned starts that wait for room, by app.
