@@ -61,6 +61,20 @@ impl Store {
     /// Records a group. If the store rejects it, records each delivery alone, so that one bad delivery does not fail
     /// the others; if the store is unavailable, all fail.
     async fn record_group(&self, group: Vec<Waiting>) {
+        if self.is_shared() && group.iter().any(Waiting::is_of_stream) {
+            let (of_streams, others): (Vec<_>, _) =
+                group.into_iter().partition(Waiting::is_of_stream);
+            self.record_together(of_streams).await;
+            // In a transaction of their own, because another daemon may hold their sessions and wait for ours.
+            return self.record_together(others).await;
+        }
+        self.record_together(group).await;
+    }
+
+    async fn record_together(&self, group: Vec<Waiting>) {
+        if group.is_empty() {
+            return;
+        }
         match self.record_all(&group).await {
             Ok(recorded) => {
                 for (waiting, recorded) in group.into_iter().zip(recorded) {
@@ -77,7 +91,7 @@ impl Store {
             Err(_) if group.len() > 1 => {
                 for waiting in group {
                     // Boxed, because the function calls itself.
-                    Box::pin(self.record_group(vec![waiting])).await;
+                    Box::pin(self.record_together(vec![waiting])).await;
                 }
             }
             Err(error) => {
@@ -113,11 +127,21 @@ impl Store {
 /// The order in which a group is recorded: that in which every transaction with several streams locks them. Deliveries
 /// about one stream stay in their order.
 fn lock_order(group: &[Waiting]) -> Vec<usize> {
-    let stream_id = |place: &usize| group[*place].delivery.announcement.stream_id();
+    let effect = |place: &usize| &group[*place].delivery.announcement;
+    let stream_id = |place: &usize| effect(place).stream_id();
+    let instance_id = |place: &usize| match effect(place) {
+        WebhookEffect::Meeting(meeting) => Some(meeting.instance.id()),
+        _ => None,
+    };
     let mut order: Vec<usize> = (0..group.len()).collect();
-    // Those about no stream come last: they lock a session at most.
-    order.sort_by_key(|place| (stream_id(place).is_none(), stream_id(place)));
+    order.sort_by_key(|place| (stream_id(place).is_none(), stream_id(place), instance_id(place)));
     order
+}
+
+impl Waiting {
+    fn is_of_stream(&self) -> bool {
+        self.delivery.announcement.stream_id().is_some()
+    }
 }
 
 impl Group {

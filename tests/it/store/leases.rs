@@ -1,8 +1,11 @@
 //! Leases on both stores, by the database's clock: a lease of zero length has expired, one of a minute has not.
 
 use futures_util::future::join_all;
-use rtmsd::model::{AppName, AppRooms, NodeId, Outcome, StopReason, StreamStatus};
-use rtmsd::store::StreamUpdate;
+use rtmsd::model::{
+    AppName, AppRooms, Delivery, MeetingChange, NodeId, Outcome, StopReason, StreamStatus,
+    WebhookEffect,
+};
+use rtmsd::store::{Store, StreamUpdate};
 use uuid::Uuid;
 
 use super::webhooks::*;
@@ -11,6 +14,7 @@ use crate::support::stores::{TestStore, on_both};
 
 const LONG: i64 = 60_000;
 const OVER: i64 = 0;
+const MEETINGS: usize = 40;
 
 fn node(n: u128) -> NodeId {
     NodeId(Uuid::from_u128(n))
@@ -380,9 +384,51 @@ async fn transactions_with_many_streams_do_not_wait_for_each_other_in_a_circle()
         let updated = async { store.update_streams(&updates, 5).await.unwrap() };
         tokio::join!(claims, further_claims, updated, join_all(webhooks));
     }
+    assert_eq!(deadlocks(&test).await, 0);
+}
+
+#[tokio::test]
+async fn webhooks_of_streams_and_of_meetings_at_two_daemons_do_not_wait_for_each_other() {
+    let test = TestStore::postgres().await;
+    let (one, two) = (&test.store, &test.reopened().await);
+    let name = |n: usize| (format!("m{n}"), format!("s{n}"));
+    for n in 0..MEETINGS {
+        let (meeting, stream) = name(n);
+        record(one, started_in(&meeting, &stream, 1, URL)).await;
+    }
+    for round in 2..10 {
+        // At one daemon the streams of the even meetings and the ends of the odd ones, at the other the reverse.
+        let half = async |store: &Store, parity: usize| {
+            let deliveries = (0..MEETINGS).map(|n| {
+                let (meeting, stream) = name(n);
+                match n % 2 == parity {
+                    true => started_in(&meeting, &stream, round, URL),
+                    false => meeting_changed_in(&meeting, round),
+                }
+            });
+            let recording = deliveries.map(async |delivery| store.record_delivery(&delivery).await);
+            join_all(recording).await.into_iter().for_each(|recorded| drop(recorded.unwrap()));
+        };
+        tokio::join!(half(one, 0), half(two, 1));
+    }
+    two.close().await;
+    assert_eq!(deadlocks(&test).await, 0);
+}
+
+fn meeting_changed_in(name: &str, event_ts_ms: i64) -> Delivery {
+    let mut delivery = meeting_changed(event_ts_ms, MeetingChange::Ended);
+    if let WebhookEffect::Meeting(changed) = &mut delivery.announcement {
+        changed.instance = meeting(name);
+    }
+    delivery.digest = format!("{name} {event_ts_ms}");
+    delivery
+}
+
+/// How many circles of waiting transactions Postgres has broken.
+async fn deadlocks(test: &TestStore) -> i64 {
     // A server process reports what it counted when it ends.
-    store.close().await;
+    test.store.close().await;
     let mut raw = Raw::connect(&test.database).await;
     let count = "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()";
-    assert_eq!(raw.count(count).await, 0);
+    raw.count(count).await
 }
