@@ -62,10 +62,6 @@ async fn a_daemon_that_stops_hands_over_its_streams_in_turns_and_loses_no_line_t
     assert_eq!(figures.rejoined.len(), figures.spread[0], "{figures}");
     assert_eq!(figures.sent_and_lost, 0, "{figures}");
     assert!(figures.rejoined.iter().all(|time| *time < WITHIN_A_LEASE), "{figures}");
-    // Those of later turns keep their connections until then: otherwise both sums would be the same.
-    let [away, moved]: [Duration; 2] =
-        [&figures.absences, &figures.rejoined].map(|times| times.iter().sum());
-    assert!(away * 5 < moved * 4, "{away:?} of {moved:?}: {figures}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
