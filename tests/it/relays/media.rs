@@ -273,6 +273,10 @@ async fn sockets_without_a_first_message_are_bounded() {
     };
     assert!(refused.to_string().contains("503"), "{refused}");
     drop(silent);
+    eventually("there is room again", async || {
+        client_async(url, TcpStream::connect(host).await.unwrap()).await.ok()
+    })
+    .await;
     Joined::join("one", started).await.media.receive_type(14).await;
     scene.zoom.close_clean().await;
 }
