@@ -67,6 +67,8 @@ pub struct Leases {
     pub place_interval: Duration,
     /// A stream for which Zoom's server has not answered for this long is given to another daemon.
     pub unreachable_after: Duration,
+    /// Whether the CPU time of the process counts as load. Not with several daemons in one process.
+    pub counts_cpu_time: bool,
 }
 
 impl Default for Leases {
@@ -79,6 +81,7 @@ impl Default for Leases {
             place_interval: Duration::from_secs(1),
             // A part of the 60 s that is left to the other daemon.
             unreachable_after: Duration::from_secs(10),
+            counts_cpu_time: true,
         }
     }
 }

@@ -101,7 +101,9 @@ impl Supervisor {
         let is_report_due = now >= self.placing.next_report;
         if is_report_due {
             self.placing.next_report = now + self.settings.leases.place_interval;
-            self.settings.occupancy.set_busy(self.placing.meter.measure());
+            if self.settings.leases.counts_cpu_time {
+                self.settings.occupancy.set_busy(self.placing.meter.measure());
+            }
             if self.store.is_shared() {
                 self.give_up_unreachable();
                 let reported = self.store.report_daemon(self.heartbeat(), self.lease_ms());

@@ -29,6 +29,7 @@ fn home_on(database_url: &str) -> Home {
         poll_interval: interval,
         place_interval: interval,
         unreachable_after: Duration::from_secs(1),
+        counts_cpu_time: false,
     };
     home
 }
