@@ -175,10 +175,12 @@ async fn zooms_own_sdk_takes_the_daemon_for_zoom() {
     assert_same(&stalled.frames(), &sent);
     assert_eq!(through.lines(), page.texts());
     assert_eq!(stalled.lines(), page.texts());
-    // The killed one has every line, and while it ran every frame.
+    // The killed one has every line, and while it ran every frame. The line behind its last may be missing: the SDK
+    // answers keep-alives on a thread of its own, also for what the program has not handled when it is killed.
     let lines: BTreeSet<String> = before.iter().cloned().chain(again.lines()).collect();
-    let all: BTreeSet<String> = page.texts().iter().map(|text| (*text).to_owned()).collect();
-    assert_eq!(lines, all);
+    for (place, text) in page.texts().iter().enumerate() {
+        assert!(lines.contains(*text) || place == before.len(), "{text}: {lines:?}");
+    }
     let first = again.frames().first().unwrap().0;
     let rest: Vec<Print> = sent.into_iter().filter(|frame| frame.0 >= first).collect();
     assert_same(&again.frames(), &rest);
