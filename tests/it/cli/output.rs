@@ -1,13 +1,12 @@
 //! Commands with an output that nobody reads, as behind `head`, and with one that cannot be written.
 
 use std::fs::File;
-use std::net::TcpListener;
 use std::path::Path;
 use std::process::Stdio;
 
 use super::kit::home;
 use crate::support::kit::{API_TOKEN, Api, Home, TestDaemon, eventually};
-use crate::support::process::{Ended, Process};
+use crate::support::process::{Ended, Process, free_address};
 
 const CAPTURE: &str = "tests/it/daemon/capture/files/interruptions.jsonl.gz";
 
@@ -124,9 +123,7 @@ async fn an_error_that_nobody_reads_keeps_its_exit_code() {
 
 #[tokio::test]
 async fn a_daemon_serves_on_when_nobody_reads_its_log() {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap();
-    drop(listener);
+    let address = free_address();
     let home = Home::sqlite().set("PORT", &address.port().to_string());
     let streams = (unread(), unread());
     let daemon = Process::spawn_into(streams, &["serve"], home.variables(), home.folder());

@@ -8,7 +8,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
 use crate::support::kit::{API_TOKEN, Api, Home, Log, Zoom, eventually, script, zoom};
-use crate::support::process::{Ended, Process};
+use crate::support::process::{Ended, Process, free_address};
 
 async fn run(args: &[&str], variables: &[(&str, &str)]) -> Ended {
     let folder = tempfile::tempdir().unwrap();
@@ -17,10 +17,8 @@ async fn run(args: &[&str], variables: &[(&str, &str)]) -> Ended {
     Process::spawn(args, &variables, folder.path()).ended().await
 }
 
-/// A port that is free at the moment.
 fn free_port() -> String {
-    let listener = StdTcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap().port().to_string()
+    free_address().port().to_string()
 }
 
 #[tokio::test]

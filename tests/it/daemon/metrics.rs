@@ -8,16 +8,11 @@ use crate::deploy::{expressions, metrics_in};
 use crate::support::client::{head, try_exchange};
 use crate::support::kit::{Api, Home, Zoom, chatter, eventually, script, send_webhook, zoom};
 use crate::support::nats::Broker;
-use crate::support::process::Process;
+use crate::support::process::{Process, free_address};
 use crate::support::prometheus::{Prometheus, promtool};
 
 /// Nobody listens there, so that deliveries wait.
 const ENDPOINTS: &str = r#"[{"name": "crm", "url": "http://127.0.0.1:9/hook", "secret": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"}]"#;
-
-async fn free_address() -> String {
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    listener.local_addr().unwrap().to_string()
-}
 
 async fn scrape(metrics: &str) -> String {
     let request = head("GET", "/metrics", &[]);
@@ -58,7 +53,7 @@ async fn busy(metrics: &str, broker: &Broker) -> (Home, Process, Api, Zoom) {
 
 #[tokio::test]
 async fn a_real_prometheus_finds_every_metric_that_the_alerts_and_the_board_name() {
-    let (metrics, broker) = (free_address().await, Broker::start("").await);
+    let (metrics, broker) = (free_address().to_string(), Broker::start("").await);
     let (_home, process, api, zoom) = busy(&metrics, &broker).await;
     let near = json!({"event": "rtms.concurrency_near_limit", "event_ts": 1,
         "payload": {"concurrency_limit": 2000, "concurrency_number": 1650, "percentage": 82}});
@@ -118,7 +113,7 @@ async fn a_real_prometheus_finds_every_metric_that_the_alerts_and_the_board_name
 
 #[tokio::test]
 async fn what_happens_to_a_stream_is_counted_once_and_stays() {
-    let metrics = free_address().await;
+    let metrics = free_address().to_string();
     let home = Home::sqlite().set("METRICS_ADDR", &metrics);
     let (_process, api) = Process::serve(&home).await;
     let zoom = Zoom::open(zoom(script(chatter(20, 50), 3_000))).await;
@@ -148,7 +143,7 @@ async fn what_happens_to_a_stream_is_counted_once_and_stays() {
 
 #[tokio::test]
 async fn metrics_addr_answers_metrics_and_nothing_else() {
-    let metrics = free_address().await;
+    let metrics = free_address().to_string();
     let home = Home::sqlite().set("METRICS_ADDR", &metrics);
     let (_process, api) = Process::serve(&home).await;
     let at_metrics = Api(metrics.parse().unwrap());

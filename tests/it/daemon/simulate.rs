@@ -1,11 +1,9 @@
 //! `rtmsd simulate` beside a daemon: what both say when they do not fit together.
 
-use std::net::TcpListener;
-
 use serde_json::Value;
 
 use crate::support::kit::{Home, eventually};
-use crate::support::process::{Ended, Process};
+use crate::support::process::{Ended, Process, free_address};
 
 /// `rtmsd simulate` with the simulator's own credentials.
 fn simulate(url: &str, more: &[&str]) -> Process {
@@ -46,9 +44,7 @@ async fn a_wrong_webhook_path_is_named_in_the_log() {
 
 #[tokio::test]
 async fn an_endpoint_that_cannot_be_reached_is_named_at_once() {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let url = format!("http://{}/webhook", listener.local_addr().unwrap());
-    drop(listener);
+    let url = format!("http://{}/webhook", free_address());
     let process = simulate(&url, &[]);
     eventually("it says so", async || {
         process.err().contains(&format!("{url} cannot be reached")).then_some(())

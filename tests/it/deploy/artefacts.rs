@@ -2,13 +2,13 @@
 
 use std::env::consts::ARCH;
 use std::fs;
-use std::net::TcpListener;
 use std::path::Path;
 use std::process::Command;
 
 use serde_json::Value;
 
 use super::{root, text};
+use crate::support::process::free_address;
 
 fn run(program: &str, arguments: &[&str]) -> String {
     let mut command = Command::new(program);
@@ -104,9 +104,7 @@ fn small_binary(folder: &Path) -> String {
 
 #[test]
 fn the_binary_passes_what_a_release_is_tried_with() {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = listener.local_addr().unwrap().port().to_string();
-    drop(listener);
+    let port = free_address().port();
     let script = root().join("deploy/try-binary").display().to_string();
     let said = run("env", &[&format!("PORT={port}"), &script, env!("CARGO_BIN_EXE_rtmsd")]);
     let (version, line) = said.trim().split_once(": ").expect("it says what it found");

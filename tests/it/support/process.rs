@@ -1,5 +1,6 @@
 //! The compiled binary as a process.
 
+use std::net::{SocketAddr, TcpListener};
 use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::process::{ExitStatus, Stdio};
@@ -146,6 +147,11 @@ impl Process {
         let status = timeout(TIMEOUT, self.child.wait()).await.expect("it ends").unwrap();
         Ended { status, out: self.out.all().await, err: self.err.all().await }
     }
+}
+
+/// An address at which nobody listens at the moment.
+pub(crate) fn free_address() -> SocketAddr {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
 }
 
 fn rtmsd(args: &[&str], variables: &[(String, String)], folder: &Path) -> Command {
