@@ -15,6 +15,7 @@ use std::time::Duration;
 use thiserror::Error;
 use tokio::sync::Notify;
 
+pub use capacity::NO_CAPACITY;
 pub use meetings::PolicyUser;
 pub use policy::Refusal;
 pub use timeline::{Missing, Timeline, TimelineEvent};

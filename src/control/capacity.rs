@@ -14,7 +14,7 @@ const WAIT_IN_POLLS: u32 = 5;
 const AHEAD_PER_WAIT: u32 = 16;
 const LONGEST_WAIT_IN_POLLS: u32 = 60;
 /// The API's error code. The store's `STARTS_THAT_WAIT` searches for it.
-pub(super) const NO_CAPACITY: &str = "no_capacity";
+pub const NO_CAPACITY: &str = "no_capacity";
 
 /// The room for a planned start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,7 +46,7 @@ impl Control {
     }
 
     /// The room that all daemons have together for a start that a policy planned. The earlier planned come first, so
-    /// that no start waits because of later ones, and no more are sent than find room.
+    /// that no start waits because of later ones, and as many are sent as find room.
     pub(super) async fn room_for(&self, start: ActionId) -> Result<Room, StoreError> {
         let occupancy = &self.settings.occupancy;
         let own = if occupancy.takes_more() { occupancy.room() } else { 0 };

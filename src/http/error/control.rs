@@ -2,7 +2,7 @@
 
 use axum::http::StatusCode;
 
-use crate::control::{ControlError, Refusal, token_code};
+use crate::control::{ControlError, NO_CAPACITY, Refusal, token_code};
 use crate::model::{InstallationId, ZoomAnswer};
 use crate::zoom::error::Problem;
 use crate::zoom::token::TokenError;
@@ -38,7 +38,7 @@ pub(super) fn code(error: &ControlError) -> &'static str {
         ControlError::Refused(refusal, _) => refusal.as_str(),
         ControlError::Zoom(error) => error.problem.code(),
         ControlError::Token(error) => token_code(error),
-        ControlError::NoCapacity => "no_capacity",
+        ControlError::NoCapacity => NO_CAPACITY,
         ControlError::Store(_) => "store_unavailable",
     }
 }
