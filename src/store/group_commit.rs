@@ -61,14 +61,12 @@ impl Store {
     /// Records a group. If the store rejects it, records each delivery alone, so that one bad delivery does not fail
     /// the others; if the store is unavailable, all fail.
     async fn record_group(&self, group: Vec<Waiting>) {
-        if self.is_shared() && group.iter().any(Waiting::is_of_stream) {
-            let (of_streams, others): (Vec<_>, _) =
-                group.into_iter().partition(Waiting::is_of_stream);
-            self.record_together(of_streams).await;
-            // In a transaction of their own, because another daemon may hold their sessions and wait for ours.
-            return self.record_together(others).await;
-        }
-        self.record_together(group).await;
+        // With one daemon, all go together. Of several, another may hold the sessions of those about no stream and wait
+        // for those of the streams, so each kind has a transaction of its own.
+        let goes_first = |waiting: &Waiting| self.is_shared() && waiting.is_of_stream();
+        let (first, rest): (Vec<_>, _) = group.into_iter().partition(goes_first);
+        self.record_together(first).await;
+        self.record_together(rest).await;
     }
 
     async fn record_together(&self, group: Vec<Waiting>) {
