@@ -18,6 +18,8 @@ use crate::simulator::{ReplaySettings, Validation, ZoomApp, http_url, replay};
 use crate::stdio;
 use crate::telemetry::LogSettings;
 
+const PRINTED_TOGETHER_BYTES: usize = 8 * 1024;
+
 /// Play Zoom's side from a capture to any client, or check it.
 #[derive(Debug, Args)]
 pub(super) struct ReplayArgs {
@@ -81,16 +83,19 @@ fn check(args: &ReplayArgs) -> ExitCode {
 /// What the check found, and whether it could be printed.
 fn try_check(args: &ReplayArgs) -> Result<(Checked, io::Result<()>), CaptureError> {
     let mut reader = Reader::open(File::open(&args.file)?)?;
-    let mut printed = Ok(());
+    let (mut text, mut printed) = (String::new(), Ok(()));
     let checked = check_capture(&mut reader, |entry: &Entry| {
-        if printed.is_ok() {
-            printed = stdio::print(format!("{}\n", json!({"entry": EntryView::of(entry)})));
+        text += &format!("{}\n", json!({"entry": EntryView::of(entry)}));
+        // Many entries with one write.
+        if text.len() >= PRINTED_TOGETHER_BYTES {
+            let text = std::mem::take(&mut text);
+            printed = std::mem::replace(&mut printed, Ok(())).and_then(|()| stdio::print(text));
         }
     })?;
     let ledger: Vec<_> =
         checked.ledger.iter().map(|account| MediumLedger::of(account, &checked.tally)).collect();
-    let end = format!("{}\n{}\n", json!({"ledger": ledger}), json!({"checked": &checked}));
-    Ok((checked, printed.and_then(|()| stdio::print(end))))
+    text += &format!("{}\n{}\n", json!({"ledger": ledger}), json!({"checked": &checked}));
+    Ok((checked, printed.and_then(|()| stdio::print(text))))
 }
 
 async fn play(args: ReplayArgs, stop: CancellationToken) -> ExitCode {
