@@ -189,8 +189,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> TlsStream<S> {
         }
     }
 
-    /// After an error: queues the alert that tells the peer about it. `rest` is what was not processed; it must not be
-    /// processed once more after the alert.
+    /// After an error: queues the alert that tells the peer about it. `rest` is what was not processed. Only
+    /// one call: rustls asserts that the same error does not come again after its alert.
     fn queue_alert(&mut self, rest: &mut [u8]) {
         if let Ok(ConnectionState::EncodeTlsData(mut data)) =
             self.tls.process_tls_records(rest).state

@@ -52,7 +52,7 @@ const WAITS_IN_WINDOW: u32 = 3;
 pub(super) enum Command {
     /// Zoom announced the stream again: the new server, and the number of announcements so far.
     Moved {
-        /// Boxed: a command's size counts, because the queue of every stream has room for 32.
+        /// Boxed: a queue takes memory for 32 commands at a time, and every stream has one.
         endpoint: Box<Endpoint>,
         generation: i64,
     },

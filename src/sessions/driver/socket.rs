@@ -84,7 +84,6 @@ mod tests {
         let endpoint = policy.endpoint("wss://zoom.us/").unwrap();
         let dial = dial_link(endpoint, Network::direct(crate::tls::client_config(None).unwrap()));
         let bytes = size_of_val(&dial);
-
         assert!(bytes < 12 * 1024, "{bytes}");
     }
 }
