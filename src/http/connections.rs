@@ -38,6 +38,9 @@ enum Phase {
 const RESERVED_SLOTS: usize = 80;
 /// How long a connection keeps its slot without a request, when it is new and after an answer.
 const NEW_LIMIT: Duration = Duration::from_millis(250);
+/// With so many connections that are silent after an answer, a further answer ends its connection: each takes 14 kB, and a
+/// burst of webhooks that leaves hundreds would keep the memory that streams could use.
+const MAX_IDLE: usize = 64;
 /// How long a client may leave a part of its answer unread before its connection may be closed for another request. With
 /// parts of 64 KiB this is a rate of some 20 KiB a second, required only while slots are short.
 const STALL_LIMIT: Duration = Duration::from_secs(3);
@@ -59,6 +62,8 @@ struct Table {
     open: HashMap<u64, Open>,
     /// How many connections hold a complete request.
     answering: usize,
+    /// How many connections are silent after an answer.
+    idle: usize,
     /// A logical clock: rises with every new connection and every change of phase.
     ticks: u64,
 }
@@ -66,12 +71,20 @@ struct Table {
 struct Open {
     peer: IpAddr,
     phase: Phase,
+    /// Whether it has had a request.
+    was_used: bool,
     /// The tick of its last change of phase.
     since: u64,
     /// Until when it keeps its slot though it is silent.
     kept_until: Instant,
     reading: Arc<Reading>,
     close: CancellationToken,
+}
+
+impl Open {
+    fn is_idle(&self) -> bool {
+        self.phase == Phase::Silent && self.was_used
+    }
 }
 
 impl Connections {
@@ -118,6 +131,7 @@ impl Connections {
         let entry = Open {
             peer,
             phase: Phase::New,
+            was_used: false,
             since: id,
             kept_until: Instant::now(),
             reading: kept,
@@ -172,17 +186,19 @@ impl Table {
         let since = self.tick();
         // The slot may have been given away already; a late change of phase must not bring it back.
         let Some(open) = self.open.get_mut(&id) else { return };
-        let before = std::mem::replace(&mut open.phase, phase);
-        open.since = since;
+        // Subtracted first: the sums cannot underflow, because the connection was counted as it was.
+        self.answering -= usize::from(open.phase == Phase::Answering);
+        self.idle -= usize::from(open.is_idle());
+        open.was_used |= matches!(phase, Phase::Receiving | Phase::Answering);
+        (open.phase, open.since) = (phase, since);
         open.kept_until = Instant::now() + kept;
-        // Subtracted first: the sum cannot underflow, because `before` was counted.
-        self.answering -= usize::from(before == Phase::Answering);
         self.answering += usize::from(phase == Phase::Answering);
+        self.idle += usize::from(open.is_idle());
     }
 
     fn remove(&mut self, id: u64) -> Option<Open> {
-        // Through `set_phase`, so that `answering` no longer counts this connection.
-        self.set_phase(id, Phase::Silent, Duration::ZERO);
+        // Through `set_phase`, so that no phase counts this connection.
+        self.set_phase(id, Phase::New, Duration::ZERO);
         self.open.remove(&id)
     }
 
@@ -303,11 +319,12 @@ impl Request {
         Body::new(Watched::new(body.map_err(axum::Error::new), whole))
     }
 
-    /// Whether the connection should end with this answer, because slots are short. A client that learns this from the
-    /// answer sends nothing more on it; one whose connection is closed later may lose its next request.
+    /// Whether the connection should end with this answer, because slots are short or many connections are idle. A client
+    /// that learns this from the answer sends nothing more on it; one whose connection is closed later may lose its next
+    /// request.
     pub(super) fn is_last(&self) -> bool {
-        let open = self.connections.lock().open.len();
-        open >= self.connections.slots / 4 * 3
+        let table = self.connections.lock();
+        table.idle >= MAX_IDLE || table.open.len() >= self.connections.slots / 4 * 3
     }
 
     /// Wraps the answer's body; the request ends with it.

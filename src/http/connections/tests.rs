@@ -107,6 +107,29 @@ fn requests_beyond_the_limit_are_known_while_they_last() {
 }
 
 #[test]
+fn an_answer_ends_its_connection_while_many_are_idle() {
+    let connections = Connections::new(1_000);
+    let ask = |slot: &Slot| drop(slot.request(&Empty::<Bytes>::new()));
+    let slot = enter(&connections, 1).unwrap();
+    let is_last = || slot.request(&Empty::<Bytes>::new()).is_last();
+    let mut others: Vec<_> = (0..MAX_IDLE).map(|_| enter(&connections, 1).unwrap()).collect();
+    assert!(!is_last(), "they have had no request");
+    others.iter().skip(1).for_each(ask);
+    assert!(!is_last());
+    let request = others[0].request(&Empty::<Bytes>::new());
+    assert!(!is_last(), "one of them has a request");
+    drop(request);
+    assert!(is_last(), "it is idle after its answer");
+    others.pop();
+    assert!(!is_last(), "one is closed");
+    // Closed for a new connection: its slot, which is dropped later, is not subtracted twice.
+    connections.lock().close(others[0].id);
+    others.remove(0);
+    drop(slot);
+    assert_eq!(connections.lock().idle, others.len());
+}
+
+#[test]
 fn webhooks_and_health_checks_have_slots_beyond_the_limit() {
     let connections = Connections::new(2);
     let busy: Vec<_> = (0..2 + RESERVED_SLOTS)
