@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use thiserror::Error;
 use tokio::time::timeout;
+use tracing::level_filters::LevelFilter;
 use tracing::{Instrument, Span, info_span};
 
 use super::Changes;
@@ -65,7 +66,8 @@ impl Receiver {
         }
         // The future is dropped at the deadline. The event comes again, and its digest makes the repetition harmless.
         let stored = info_span!(target: TRACES, "store.record_delivery");
-        // Boxed: otherwise every layer around the handler holds room for the store's transaction, for every request.
+        // Boxed, like the others here: otherwise every layer around the handler holds room for the store's transaction,
+        // for every request.
         let recording = Box::pin(self.store.record_delivery(&delivery).instrument(stored));
         let recorded = timeout(RECORD_DEADLINE, recording)
             .await
@@ -108,7 +110,8 @@ impl Receiver {
 
     /// Records an event without an effect, unless a copy of it is recorded. A failure is only logged.
     pub async fn record_unprocessed(&self, webhook: Unprocessed) {
-        let recorded = timeout(RECORD_DEADLINE, self.store.record_unprocessed(&webhook)).await;
+        let recording = Box::pin(self.store.record_unprocessed(&webhook));
+        let recorded = timeout(RECORD_DEADLINE, recording).await;
         if let Err(error) = recorded.unwrap_or_else(|_| Err(StoreError::timed_out())) {
             tracing::warn!(app = %webhook.app, event = webhook.event, reason = webhook.reason.as_str(), %error,
                 "cannot write an event without an effect to the log of webhooks; it is missing there");
@@ -150,7 +153,7 @@ impl Receiver {
     /// Wakes the supervisor for revoked streams. Other daemons find theirs when they write or poll, and so does this
     /// one if the store does not answer.
     pub async fn end_revoked_streams(&self) {
-        for stream_id in self.store.revoked_streams().await.unwrap_or_default() {
+        for stream_id in Box::pin(self.store.revoked_streams()).await.unwrap_or_default() {
             self.changes.notify_stream(stream_id);
         }
     }
@@ -168,8 +171,12 @@ impl Receiver {
 
     /// Logs an event, about a stream with the stream's session.
     async fn log(&self, delivery: &Delivery, outcome: &str, has_ended: bool) {
+        // The stream is read for this line only.
+        if LevelFilter::current() < LevelFilter::INFO {
+            return;
+        }
         let stream = match delivery.announcement.stream_id() {
-            Some(id) => self.store.stream(id).await.ok().flatten(),
+            Some(id) => Box::pin(self.store.stream(id)).await.ok().flatten(),
             None => None,
         };
         // A stream of another app that the event names is not its own.
