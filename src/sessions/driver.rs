@@ -96,35 +96,8 @@ pub(super) struct Lease {
 
 /// Runs a stream to its end, or until a command to leave it. Owns all its sockets.
 pub(super) async fn drive_stream(task: &mut StreamTask) -> Exit {
-    let (setup, endpoint) = (task.setup.clone(), task.endpoint.clone());
-    let (now, seed) = (Instant::now(), rand::random());
-    capture_beginning(task, now, seed);
-    let mut stream = Stream::new(now, seed, setup, endpoint);
-    if task.is_taken_over {
-        stream.contested();
-    }
-    let epoch = task.lease.borrow().epoch;
-    let wakes = Arc::new(WakeFlags::default());
-    let driver = Driver {
-        stream,
-        links: Links::new(task.network.clone(), Arc::clone(&wakes)),
-        commands_wake: WakeFlag::of(&wakes),
-        alarm_wake: WakeFlag::of(&wakes),
-        wakes,
-        look_at: now,
-        next: None,
-        // Elapses at once; the first `set_alarm` sets the real deadline.
-        alarm: Box::pin(tokio::time::sleep(Duration::ZERO)),
-        epoch,
-        held: HeldDials::new(task.setup.timings.signaling_window / WAITS_IN_WINDOW),
-        is_leaving: false,
-        has_warned: false,
-        logged_fields: BTreeSet::new(),
-        counting: Counting::new(task),
-        joining: JoinTrace::begin(&task.setup.stream_id),
-        task,
-    };
-    driver.run().await
+    // Made elsewhere and run by reference: what an `async fn` moves, its future holds twice, as long as the stream lives.
+    Driver::new(task).run().await
 }
 
 /// What a turn of the driver begins with.
@@ -161,15 +134,46 @@ struct Driver<'a> {
     joining: Option<JoinTrace>,
 }
 
-impl Driver<'_> {
-    async fn run(mut self) -> Exit {
+impl<'a> Driver<'a> {
+    fn new(task: &'a mut StreamTask) -> Self {
+        let (setup, endpoint) = (task.setup.clone(), task.endpoint.clone());
+        let (now, seed) = (Instant::now(), rand::random());
+        capture_beginning(task, now, seed);
+        let mut stream = Stream::new(now, seed, setup, endpoint);
+        if task.is_taken_over {
+            stream.contested();
+        }
+        let epoch = task.lease.borrow().epoch;
+        let wakes = Arc::new(WakeFlags::default());
+        Self {
+            stream,
+            links: Links::new(task.network.clone(), Arc::clone(&wakes)),
+            commands_wake: WakeFlag::of(&wakes),
+            alarm_wake: WakeFlag::of(&wakes),
+            wakes,
+            look_at: now,
+            next: None,
+            // Elapses at once; the first `set_alarm` sets the real deadline.
+            alarm: Box::pin(tokio::time::sleep(Duration::ZERO)),
+            epoch,
+            held: HeldDials::new(task.setup.timings.signaling_window / WAITS_IN_WINDOW),
+            is_leaving: false,
+            has_warned: false,
+            logged_fields: BTreeSet::new(),
+            counting: Counting::new(task),
+            joining: JoinTrace::begin(&task.setup.stream_id),
+            task,
+        }
+    }
+
+    async fn run(&mut self) -> Exit {
         let mut now = Instant::now();
         loop {
             let over = self.handle_ready(now);
             // What follows happens now, and not with the last message.
             self.task.feed.set_clock(None);
             if let Some(over) = over {
-                self.pass_counts();
+                        self.pass_counts();
                 self.log_unknown();
                 return over;
             }

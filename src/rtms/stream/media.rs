@@ -55,7 +55,9 @@ impl Stream {
 
     /// Dials one link for all media, or one for each, by the URLs of this answer.
     pub(super) fn dial_media(&mut self, now: Instant, answer: &HandshakeAnswer) {
-        for (lane, url) in self.lanes(answer) {
+        let lanes = self.lanes(answer);
+        self.media.reserve_exact(lanes.len());
+        for (lane, url) in lanes {
             match url.map(|url| self.setup.policy.endpoint(url)) {
                 Some(Ok(endpoint)) => self.dial_lane(now, lane, endpoint),
                 Some(Err(error)) => self.without(lane, &format!("its URL {error}")),

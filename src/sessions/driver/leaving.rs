@@ -19,7 +19,7 @@ const LEAVE_LIMIT: Duration = Duration::from_secs(1);
 impl Driver<'_> {
     /// Leaves the sockets without a Close frame, so that Zoom waits. Ends only the sending side at first and reads until
     /// Zoom has ended its own: what is on its way would be lost.
-    pub(super) async fn leave(mut self, exit: Exit) -> Exit {
+    pub(super) async fn leave(&mut self, exit: Exit) -> Exit {
         self.is_leaving = true;
         self.links.end_sending();
         let ended = timeout(LEAVE_LIMIT, self.read_to_the_end()).await;

@@ -27,7 +27,9 @@ impl WakeFlags {
 
 /// The waker for one thing to poll, and whether it was used.
 pub(super) struct WakeFlag {
-    woken: Arc<Woken>,
+    /// Here and not only in the waker: what is not woken is then known without a read of the waker's memory.
+    flags: Arc<WakeFlags>,
+    bit: u32,
     waker: Waker,
 }
 
@@ -43,16 +45,15 @@ impl WakeFlag {
         let free = flags.used.load(Ordering::Relaxed).trailing_ones().min(u32::BITS - 1);
         let bit = 1 << free;
         flags.used.fetch_or(bit, Ordering::Relaxed);
-        let woken = Arc::new(Woken { flags: Arc::clone(flags), bit });
-        let waker = Waker::from(Arc::clone(&woken));
-        let flag = Self { woken, waker };
+        let waker = Waker::from(Arc::new(Woken { flags: Arc::clone(flags), bit }));
+        let flag = Self { flags: Arc::clone(flags), bit, waker };
         flag.set();
         flag
     }
 
     /// Whether to poll. Cleared before the poll: a wake during the poll sets it again and is not lost.
     pub(super) fn take(&self) -> bool {
-        let Woken { flags, bit } = &*self.woken;
+        let Self { flags, bit, .. } = self;
         // Most flags are not set, and a read costs less than a change.
         flags.set.load(Ordering::Relaxed) & bit != 0
             && flags.set.fetch_and(!bit, Ordering::Acquire) & bit != 0
@@ -60,7 +61,7 @@ impl WakeFlag {
 
     /// Makes the next turn poll: there may be more, or something changed that wakes nobody.
     pub(super) fn set(&self) {
-        self.woken.flags.set.fetch_or(self.woken.bit, Ordering::Relaxed);
+        self.flags.set.fetch_or(self.bit, Ordering::Relaxed);
     }
 
     /// The context to poll with.
@@ -72,7 +73,7 @@ impl WakeFlag {
 impl Drop for WakeFlag {
     /// A waker that is still held somewhere may set the bit of the next flag, which is then polled in vain.
     fn drop(&mut self) {
-        self.woken.flags.used.fetch_and(!self.woken.bit, Ordering::Relaxed);
+        self.flags.used.fetch_and(!self.bit, Ordering::Relaxed);
     }
 }
 

@@ -89,6 +89,8 @@ impl Recent {
         match self.frames.get_mut(place).filter(|known| known.at_ms == at_ms) {
             Some(known) => known.count.add(frame),
             None if at_ms >= self.since_ms => {
+                // Grown by doubling, it would have room for twice as many.
+                self.frames.reserve_exact(MAX_RECENT + 1 - self.frames.len());
                 self.frames.insert(place, Newest { at_ms, count: frame })
             }
             None => {}
