@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use tracing::Span;
 
 use self::figures::{Unknown, Written};
 use self::metrics::Counting;
@@ -28,6 +29,7 @@ use crate::rtms::ledger::{Change, Ledger};
 use crate::rtms::message::MediaFrame;
 use crate::rtms::params::Effective;
 use crate::store::OfferKey;
+use crate::telemetry::stream_span;
 
 /// How long an ending stream waits for its sinks to settle the frames they took.
 const SETTLE_LIMIT: Duration = Duration::from_secs(3);
@@ -65,6 +67,7 @@ pub struct Feed {
     written: Written,
     counting: Counting,
     capture: Option<Capturer>,
+    context: Span,
     /// The time of everything that happens until it is set anew; `None` for the hub's clock.
     clock_ms: Option<i64>,
 }
@@ -86,7 +89,8 @@ impl Feed {
         // The ledger counts from the announcement: what Zoom sent before the daemon connected
         // counts as missing.
         let announced_ms = webhook_time(stream.event_ts_ms, stream.created_at_ms);
-        let log = Box::new(Log::new(stream, last_seq));
+        let context = stream_span(stream);
+        let log = Box::new(Log::new(stream, last_seq, context.clone()));
         // First in the queue: the writer drops the entries of a stream without a log.
         hub.queue.push(Item::Open(stream.stream_id.clone(), log));
         let counting = Counting::new(hub.metrics().clone(), stream, last_seq);
@@ -94,6 +98,7 @@ impl Feed {
         Self {
             counting,
             capture,
+            context,
             clock_ms: None,
             fanout,
             stream: info,
@@ -127,6 +132,11 @@ impl Feed {
     /// message has one time; `None` for the hub's clock.
     pub fn set_clock(&mut self, clock_ms: Option<i64>) {
         self.clock_ms = clock_ms;
+    }
+
+    /// What log lines about the stream carry.
+    pub fn context(&self) -> &Span {
+        &self.context
     }
 
     /// The capture of the stream, if there is one.
@@ -352,7 +362,9 @@ impl Feed {
         if !is_kept {
             // One line per full queue, not one per entry.
             if self.lost == 0 {
-                tracing::warn!("the entry queue is full; entries are dropped and counted");
+                self.context.in_scope(|| {
+                    tracing::warn!("the entry queue is full; entries are dropped and counted");
+                });
             }
             self.counting.entry_lost();
             self.lost += 1;

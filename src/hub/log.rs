@@ -10,7 +10,6 @@ use tracing::Span;
 use super::queue::{Heard, entry_bytes};
 use crate::model::{AppName, Entry, EntryBody, SessionId, StreamId, StreamRecord};
 use crate::store::{Append, Offer, StreamUpdate};
-use crate::telemetry::stream_span;
 
 /// The writer's state for one stream's log.
 pub(super) struct Log {
@@ -49,10 +48,10 @@ pub(super) enum ClaimState {
 
 impl Log {
     /// Continues after the entry `last_seq`.
-    pub(super) fn new(stream: &StreamRecord, last_seq: u64) -> Self {
+    pub(super) fn new(stream: &StreamRecord, last_seq: u64, context: Span) -> Self {
         Self {
             app: stream.app.clone(),
-            context: stream_span(stream),
+            context,
             session_id: stream.session_id,
             stream_id: stream.stream_id.clone(),
             stream_ordinal: stream.ordinal,

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
+use tracing::Span;
 
 use super::Settings;
 use super::capturing::{Beginning, stored_of};
@@ -66,6 +67,8 @@ pub(super) struct StreamTask {
 
 /// The supervisor's end of a task.
 pub(super) struct Controls {
+    /// What log lines about the stream carry.
+    pub context: Span,
     pub commands: mpsc::Sender<Command>,
     pub lease: watch::Sender<Lease>,
     pub reach: Reach,
@@ -111,7 +114,7 @@ impl StreamTask {
         feed.set_clock(None);
         let (sender, commands) = mpsc::channel(COMMANDS_QUEUE);
         let (lease, leased) = watch::channel(Lease { epoch: stream.epoch, until });
-        let reach = Reach::default();
+        let (reach, context) = (Reach::default(), feed.context().clone());
         let task = Self {
             setup: setup(settings, app, stream, params),
             endpoint,
@@ -130,7 +133,7 @@ impl StreamTask {
             hub,
             quiet: quiet_of(settings),
         };
-        (task, Controls { commands: sender, lease, reach })
+        (task, Controls { context, commands: sender, lease, reach })
     }
 
     /// Drives the stream on its thread and records its end, if it ends.

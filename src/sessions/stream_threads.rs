@@ -16,7 +16,6 @@ use std::time::{Duration, Instant};
 use tokio::runtime::{Builder, Handle};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::AbortOnDropHandle;
-use tracing::Instrument;
 
 use crate::model::StreamId;
 
@@ -70,7 +69,7 @@ impl StreamThreads {
         let mut hasher = DefaultHasher::new();
         stream.hash(&mut hasher);
         let thread = (hasher.finish() % self.handles.len() as u64) as usize;
-        let task = self.handles[thread].spawn(work.in_current_span());
+        let task = self.handles[thread].spawn(work);
         let task = AbortOnDropHandle::new(task);
         async {
             match task.await {

@@ -377,18 +377,17 @@ impl Supervisor {
         let (commands, _) = mpsc::channel(1);
         let until = self.lease_until();
         let lease = watch::channel(Lease { epoch: stream.epoch, until }).0;
-        Controls { commands, lease, reach: Reach::default() }
+        Controls { context: stream_span(stream), commands, lease, reach: Reach::default() }
     }
 
     fn own(
         &mut self,
         stream: &StreamRecord,
         app: Option<Arc<App>>,
-        Controls { commands, lease, reach }: Controls,
+        Controls { context, commands, lease, reach }: Controls,
         task: impl Future<Output = After> + Send + 'static,
     ) {
-        let (place, context) =
-            (self.settings.occupancy.enter(app.as_ref().map(|app| &app.name)), stream_span(stream));
+        let place = self.settings.occupancy.enter(app.as_ref().map(|app| &app.name));
         let running = RunningTask {
             app,
             commands,

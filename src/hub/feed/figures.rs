@@ -12,7 +12,7 @@ use crate::store::StreamUpdate;
 const FIGURES_EVERY: Duration = Duration::from_secs(10);
 
 /// How often the frames that sinks dropped are collected, and the counts published. More often than the figures are
-/// written, so that a gap entry appears within about a second.
+/// written, so that a gap entry appears within two seconds.
 const COLLECT_EVERY: Duration = Duration::from_secs(1);
 /// Messages of unknown types, from earlier runs of this stream and from this one.
 pub(super) struct Unknown {
