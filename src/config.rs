@@ -336,9 +336,9 @@ fn read_hosts(read: &mut Reader<'_>, name: &'static str) -> Option<Vec<String>> 
 fn read_threads(read: &mut Reader<'_>) -> Option<Threads> {
     let count = read.optional_number("STREAM_THREADS", 1..=1024);
     let pause_ms = read.number("STREAM_PAUSE_MS", 0..=20);
-    let cores = || std::thread::available_parallelism().map_or(1, NonZero::get);
-    let count = count?.and_then(|count| usize::try_from(count).ok());
-    Some(Threads { count: count.unwrap_or_else(cores), pause: Duration::from_millis(pause_ms?) })
+    let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
+    let count = count?.and_then(|count| usize::try_from(count).ok()).unwrap_or(cores);
+    Some(Threads { count, dials: cores, pause: Duration::from_millis(pause_ms?) })
 }
 
 fn at_shutdown(read: &mut Reader<'_>) -> Option<AtShutdown> {

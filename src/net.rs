@@ -20,7 +20,7 @@ use std::sync::Arc;
 use rustls::ClientConfig;
 
 pub use self::certificate::{Presented, Trust, Verifiers};
-pub use self::dial::{DialError, Target, Transport, WebSocket, delay_acks, describe};
+pub use self::dial::{DialError, Target, Transport, WebSocket, delay_acks, describe, take_over};
 pub use self::listen::listen;
 use self::proxy::ProxyRules;
 pub use self::resolver::{Limits, ResolveError, Resolver};

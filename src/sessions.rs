@@ -8,6 +8,7 @@
 mod capturing;
 pub mod check;
 mod cpu_meter;
+mod dial_threads;
 mod driver;
 mod placement;
 mod pulse;

@@ -58,6 +58,26 @@ fn tcp_of(transport: &Transport) -> &TcpStream {
     }
 }
 
+/// Takes a connection over from another runtime: from now on that of the caller wakes the task that waits for it.
+pub fn take_over(transport: Transport) -> io::Result<Transport> {
+    let tcp = |tcp: TcpStream| TcpStream::from_std(tcp.into_std()?);
+    through(transport, |hop| through(hop, tcp))
+}
+
+/// Maps the connection below TLS, if there is TLS.
+fn through<S, T>(
+    stream: MaybeTls<S>,
+    map: impl FnOnce(S) -> io::Result<T>,
+) -> io::Result<MaybeTls<T>>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    match stream {
+        Either::Left(plain) => map(plain).map(Either::Left),
+        Either::Right(tls) => Ok(Either::Right(Box::new(tls.try_map(map)?))),
+    }
+}
+
 /// An open WebSocket.
 pub type WebSocket<S = Transport> = WebSocketStream<S>;
 

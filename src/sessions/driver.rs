@@ -27,6 +27,7 @@ use self::metrics::Counting;
 pub(super) use self::reach::Reach;
 use self::wake_flag::{WakeFlag, WakeFlags};
 use super::capturing::{capture_beginning, capture_input, capture_output};
+use super::dial_threads::DialThreads;
 use super::stream_task::StreamTask;
 use super::stream_threads::count_message;
 use crate::capture::Raw;
@@ -95,10 +96,10 @@ pub(super) struct Lease {
     pub until: Instant,
 }
 
-/// Runs a stream to its end, or until a command to leave it. Owns all its sockets.
-pub(super) async fn drive_stream(task: &mut StreamTask) -> Exit {
+/// Runs a stream to its end, or until a command to leave it. Owns all its sockets, which `dials` opens.
+pub(super) async fn drive_stream(task: &mut StreamTask, dials: DialThreads) -> Exit {
     // Made elsewhere and run by reference: what an `async fn` moves, its future holds twice, as long as the stream lives.
-    Driver::new(task).run().await
+    Driver::new(task, dials).run().await
 }
 
 /// What a turn of the driver begins with.
@@ -136,7 +137,7 @@ struct Driver<'a> {
 }
 
 impl<'a> Driver<'a> {
-    fn new(task: &'a mut StreamTask) -> Self {
+    fn new(task: &'a mut StreamTask, dials: DialThreads) -> Self {
         let (setup, endpoint) = (task.setup.clone(), task.endpoint.clone());
         let (now, seed) = (Instant::now(), rand::random());
         capture_beginning(task, now, seed);
@@ -148,7 +149,7 @@ impl<'a> Driver<'a> {
         let wakes = Arc::new(WakeFlags::default());
         Self {
             stream,
-            links: Links::new(task.network.clone(), Arc::clone(&wakes)),
+            links: Links::new(task.network.clone(), dials, Arc::clone(&wakes)),
             commands_wake: WakeFlag::of(&wakes),
             alarm_wake: WakeFlag::of(&wakes),
             wakes,
@@ -196,7 +197,7 @@ impl<'a> Driver<'a> {
                 Turn::Link(input) => Some(input),
             };
             now = Instant::now();
-            count_message();
+            count_message(news.as_ref().map_or(0, bytes_of));
             // Media may be queued behind the loss, and the state machine drops the media links with signaling.
             if let Some(Input::Lost(LinkId::Signaling, _)) = &news
                 && let Some(over) = self.read_the_rest()
@@ -280,7 +281,7 @@ impl<'a> Driver<'a> {
             // The flags of what wakes the task now are read again by the next turn, which registers the task first.
             match self.links.poll() {
                 Poll::Ready(message @ (Input::Received(..) | Input::TooLarge(..))) => {
-                    count_message();
+                    count_message(bytes_of(&message));
                     self.handle(now, message);
                 }
                 Poll::Ready(other) => {
@@ -477,5 +478,13 @@ impl<'a> Driver<'a> {
             // Polled once more, so that it wakes this task at the new deadline.
             self.alarm_wake.set();
         }
+    }
+}
+
+/// How long the message is, if it is one.
+fn bytes_of(input: &Input) -> usize {
+    match input {
+        Input::Received(_, bytes) | Input::TooLarge(_, bytes) => bytes.len(),
+        _ => 0,
     }
 }

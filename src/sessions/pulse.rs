@@ -56,7 +56,6 @@ mod tests {
     use tokio::time::timeout;
 
     use super::*;
-    use crate::model::StreamId;
     use crate::sessions::Threads;
 
     /// Long enough for a beat of a busy machine. A beat that must not come is waited for only this long.
@@ -64,7 +63,8 @@ mod tests {
     const TIMEOUT: Duration = Duration::from_secs(60);
 
     fn threads() -> StreamThreads {
-        StreamThreads::start(Threads { count: 2, pause: Duration::from_millis(1) }).unwrap()
+        StreamThreads::start(Threads { count: 2, dials: 1, pause: Duration::from_millis(1) })
+            .unwrap()
     }
 
     /// A loop like the supervisor's, which takes a step when it is asked to, and is stuck while the lock is held.
@@ -107,8 +107,7 @@ mod tests {
         let mut pulse = steps.pulse(threads.clone());
         start_loop(steps, Arc::default());
         let (release, blocked) = mpsc::channel::<()>();
-        let stream = StreamId::parse("s").unwrap();
-        let work = tokio::spawn(threads.run(&stream, async move { blocked.recv().is_err() }));
+        let work = tokio::spawn(threads.run(async move { blocked.recv().is_err() }));
         // The block begins when the thread takes the task, which the first beats may overtake.
         let mut beats = 0;
         while timeout(A_WHILE, pulse.beat()).await.is_ok() {

@@ -9,6 +9,7 @@ use tracing::Span;
 
 use super::Settings;
 use super::capturing::{Beginning, stored_of};
+use super::dial_threads::DialThreads;
 use super::driver::{Command, Exit, Lease, Reach, drive_stream};
 use super::stream_threads::StreamThreads;
 use crate::capture::event::Event;
@@ -138,14 +139,14 @@ impl StreamTask {
 
     /// Drives the stream on its thread and records its end, if it ends.
     pub(super) async fn run(self: Box<Self>, threads: StreamThreads) -> After {
-        let stream_id = self.stream_id().clone();
-        let (task, exit) = threads.run(&stream_id, self.drive()).await;
+        let drive = self.drive(threads.dials().clone());
+        let (task, exit) = threads.run(drive).await;
         // Boxed: the futures of the store's transactions are large, and would enlarge the task of every live stream.
         Box::pin(task.end(exit)).await
     }
 
-    async fn drive(mut self: Box<Self>) -> (Box<Self>, Exit) {
-        let exit = drive_stream(&mut self).await;
+    async fn drive(mut self: Box<Self>, dials: DialThreads) -> (Box<Self>, Exit) {
+        let exit = drive_stream(&mut self, dials).await;
         // What follows happens now, and not with the last message.
         self.feed.set_clock(None);
         (self, exit)

@@ -1,15 +1,16 @@
 //! The threads that drive streams, apart from those that serve webhooks, REST and the store, so that neither waits for
 //! the other.
 //!
-//! A stream stays on one thread, chosen by its id. A thread with more to do than it can delays its own streams and no
+//! A stream stays on the thread that it began on. A thread with more to do than it can delays its own streams and no
 //! others. A thread that handles many messages sleeps for a moment before it waits for more, and then handles together
-//! what came: a wake-up costs as much as a message. A thread with few messages handles each as it comes.
+//! what came: a wake-up costs as much as a message. A thread with few messages handles each as it comes. Streams are
+//! therefore put together on few threads, until these have much to do.
 
-use std::cell::Cell;
-use std::hash::{DefaultHasher, Hash, Hasher};
+use std::cell::{Cell, OnceCell};
 use std::io;
 use std::panic::resume_unwind;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -17,17 +18,26 @@ use tokio::runtime::{Builder, Handle};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::model::StreamId;
+use super::dial_threads::DialThreads;
 
 /// Over how long a thread's messages are counted.
 const WINDOW: Duration = Duration::from_millis(100);
 /// From this many messages in a window, a thread is busy: about forty streams with 20 ms of audio.
 const BUSY_MESSAGES: u32 = 200;
+/// A message counts once more for each so many of its bytes.
+const BYTES_OF_A_MESSAGE: usize = 8 * 1024;
+/// A thread with so many messages in a window gets no further stream while another has fewer. They take it about a
+/// quarter of its time.
+const MANY_MESSAGES: u32 = 3_000;
+/// The same, for so many streams: those that begin together have no messages yet.
+const MANY_STREAMS: usize = 400;
 
 /// How streams are driven.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Threads {
     pub count: usize,
+    /// How many other threads open connections for them.
+    pub dials: usize,
     /// How long a busy thread sleeps before it waits; zero for not at all. It adds to the latency of every message.
     pub pause: Duration,
 }
@@ -35,43 +45,64 @@ pub struct Threads {
 /// The running threads. They end when the last clone is dropped.
 #[derive(Clone)]
 pub(super) struct StreamThreads {
-    handles: Arc<[Handle]>,
+    threads: Arc<[StreamThread]>,
+    dials: DialThreads,
     _stop: Arc<DropGuard>,
+}
+
+struct StreamThread {
+    handle: Handle,
+    load: Arc<Load>,
+}
+
+/// What a thread has to do.
+#[derive(Default)]
+struct Load {
+    streams: AtomicUsize,
+    /// Whether it had many messages in the last window, or has them in this one.
+    has_many_messages: AtomicBool,
 }
 
 impl StreamThreads {
     pub(super) fn start(threads: Threads) -> io::Result<Self> {
         let stop = CancellationToken::new();
         let guard = stop.clone().drop_guard();
-        let handles: io::Result<Vec<Handle>> =
+        let started: io::Result<Vec<StreamThread>> =
             (0..threads.count.max(1)).map(|_| start_thread(threads.pause, stop.clone())).collect();
-        Ok(Self { handles: handles?.into(), _stop: Arc::new(guard) })
+        let dials = DialThreads::start(threads.dials)?;
+        Ok(Self { threads: started?.into(), dials, _stop: Arc::new(guard) })
     }
 
-    /// Completes when every thread has run a task that it was given now. False if a thread has ended.
+    /// The threads that open connections.
+    pub(super) fn dials(&self) -> &DialThreads {
+        &self.dials
+    }
+
+    /// Completes when every thread, and one of those that dial, has run a task that it was given now. False if a thread has
+    /// ended.
     pub(super) async fn turn(&self) -> bool {
-        let turns: Vec<_> = self.handles.iter().map(|thread| thread.spawn(async {})).collect();
+        let turns: Vec<_> =
+            self.threads.iter().map(|thread| thread.handle.spawn(async {})).collect();
         for turn in turns {
             if turn.await.is_err() {
                 return false;
             }
         }
+        self.dials.turn().await;
         true
     }
 
-    /// Runs `work` on the stream's thread. It is cancelled when the returned future is dropped, and its panic is that
-    /// one's. The future is small: it does not contain `work`.
+    /// Runs a stream's work on one of the threads. It is cancelled when the returned future is dropped, and its panic is
+    /// that one's. The future is small: it does not contain `work`.
     pub(super) fn run<T: Send + 'static, W: Future<Output = T> + Send + 'static>(
         &self,
-        stream: &StreamId,
         work: W,
     ) -> impl Future<Output = T> + Send + use<T, W> {
-        let mut hasher = DefaultHasher::new();
-        stream.hash(&mut hasher);
-        let thread = (hasher.finish() % self.handles.len() as u64) as usize;
-        let task = self.handles[thread].spawn(work);
-        let task = AbortOnDropHandle::new(task);
+        let thread = self.choose();
+        let place = Place::take(&thread.load);
+        let task = AbortOnDropHandle::new(thread.handle.spawn(work));
         async {
+            let _place = place;
             match task.await {
                 Ok(done) => done,
                 Err(error) if error.is_panic() => resume_unwind(error.into_panic()),
@@ -80,54 +111,101 @@ impl StreamThreads {
             }
         }
     }
+
+    /// The first thread without much to do; if all have much, the one with the fewest streams.
+    fn choose(&self) -> &StreamThread {
+        let streams = |thread: &&StreamThread| thread.load.streams.load(Ordering::Relaxed);
+        let has_room = |thread: &&StreamThread| {
+            streams(thread) < MANY_STREAMS && !thread.load.has_many_messages.load(Ordering::Relaxed)
+        };
+        let first = self.threads.iter().find(has_room);
+        first.or_else(|| self.threads.iter().min_by_key(streams)).expect("there is a thread")
+    }
 }
 
-fn start_thread(pause: Duration, stop: CancellationToken) -> io::Result<Handle> {
+/// A stream's place on a thread.
+struct Place(Arc<Load>);
+
+impl Place {
+    fn take(load: &Arc<Load>) -> Self {
+        load.streams.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(load))
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.streams.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+fn start_thread(pause: Duration, stop: CancellationToken) -> io::Result<StreamThread> {
     let mut builder = Builder::new_current_thread();
     builder.enable_all();
-    if !pause.is_zero() {
-        builder.on_thread_park(move || pause_if_busy(pause));
-    }
+    builder.on_thread_park(move || pause_if_busy(pause));
     let runtime = builder.build()?;
-    let handle = runtime.handle().clone();
+    let (handle, load) = (runtime.handle().clone(), Arc::new(Load::default()));
+    let own_load = Arc::clone(&load);
     thread::Builder::new().name("streams".to_owned()).spawn(move || {
+        PACE.with(|pace| drop(pace.load.set(own_load)));
         runtime.block_on(stop.cancelled());
     })?;
-    Ok(handle)
+    Ok(StreamThread { handle, load })
 }
 
 /// The messages that this thread has handled.
+#[derive(Default)]
 struct Pace {
     window_began: Cell<Option<Instant>>,
     messages: Cell<u32>,
     is_busy: Cell<bool>,
+    /// For others to see.
+    load: OnceCell<Arc<Load>>,
 }
 
 thread_local! {
-    static PACE: Pace = const {
-        Pace { window_began: Cell::new(None), messages: Cell::new(0), is_busy: Cell::new(false) }
-    };
+    static PACE: Pace = Pace::default();
 }
 
 /// Counts a message that this thread handles.
-pub(super) fn count_message() {
-    PACE.with(|pace| pace.messages.set(pace.messages.get() + 1));
+pub(super) fn count_message(bytes: usize) {
+    PACE.with(|pace| pace.count(bytes));
 }
 
 /// Called when nothing is left to do until something comes.
 fn pause_if_busy(pause: Duration) {
-    if PACE.with(|pace| pace.is_busy_at(Instant::now())) {
+    let is_busy = PACE.with(|pace| pace.is_busy_at(Instant::now()));
+    if is_busy && !pause.is_zero() {
         thread::sleep(pause);
     }
 }
 
 impl Pace {
+    fn count(&self, bytes: usize) {
+        let count = u32::try_from(1 + bytes / BYTES_OF_A_MESSAGE).unwrap_or(u32::MAX);
+        let before = self.messages.get();
+        self.messages.set(before.saturating_add(count));
+        // Told here, because a thread that always has something to do ends no window.
+        if before < MANY_MESSAGES && self.messages.get() >= MANY_MESSAGES {
+            self.tell(true);
+        }
+    }
+
+    fn tell(&self, has_many_messages: bool) {
+        if let Some(load) = self.load.get() {
+            load.has_many_messages.store(has_many_messages, Ordering::Relaxed);
+        }
+    }
+
     fn is_busy_at(&self, now: Instant) -> bool {
-        let began = self.window_began.get();
-        if began.is_none_or(|began| now.saturating_duration_since(began) >= WINDOW) {
-            // A thread that was idle has counted over a longer window, and is not busy.
-            let is_one_window = began.is_some_and(|began| now - began < 2 * WINDOW);
-            self.is_busy.set(is_one_window && self.messages.get() >= BUSY_MESSAGES);
+        let began = *self.window_began.get().get_or_insert(now);
+        let length = now.saturating_duration_since(began);
+        if self.window_began.get().is_none() || length >= WINDOW {
+            // A window ends when the thread has nothing to do, which may be late.
+            let per_window =
+                f64::from(self.messages.get()) * WINDOW.div_duration_f64(length.max(WINDOW));
+            self.is_busy.set(per_window >= f64::from(BUSY_MESSAGES));
+            self.tell(per_window >= f64::from(MANY_MESSAGES));
             self.window_began.set(Some(now));
             self.messages.set(0);
         }
@@ -144,35 +222,61 @@ mod tests {
 
     use super::*;
 
-    const THREADS: Threads = Threads { count: 2, pause: Duration::from_millis(1) };
+    const THREADS: Threads = Threads { count: 2, dials: 1, pause: Duration::from_millis(1) };
 
-    fn stream(id: &str) -> StreamId {
-        StreamId::parse(id).unwrap()
+    #[tokio::test]
+    async fn streams_are_on_one_thread_until_it_has_many_and_then_on_all() {
+        let threads = StreamThreads::start(THREADS).unwrap();
+        let (sender, mut used) = tokio::sync::mpsc::unbounded_channel();
+        let start = || {
+            let sender = sender.clone();
+            threads.run(async move {
+                sender.send(thread::current().id()).unwrap();
+                std::future::pending::<()>().await
+            })
+        };
+        let mut thread_of = async || used.recv().await.unwrap();
+        let mut running = vec![start()];
+        let first = thread_of().await;
+        assert_ne!(first, thread::current().id());
+        for _ in 1..MANY_STREAMS {
+            running.push(start());
+            assert_eq!(thread_of().await, first);
+        }
+        running.push(start());
+        let second = thread_of().await;
+        assert_ne!(second, first);
+        drop(running.remove(0));
+        let _again = start();
+        assert_eq!(thread_of().await, first, "a stream that has ended leaves its place");
+        running.extend((1..MANY_STREAMS).map(|_| start()));
+        for _ in 1..MANY_STREAMS {
+            assert_eq!(thread_of().await, second);
+        }
+        let _both = [start(), start()];
+        let last = std::collections::HashSet::from([thread_of().await, thread_of().await]);
+        assert_eq!(last.len(), 2, "both have many, and share what comes");
     }
 
     #[tokio::test]
-    async fn a_stream_stays_on_one_thread_and_streams_are_on_all() {
+    async fn a_thread_with_many_messages_gets_no_stream_while_another_has_fewer() {
         let threads = StreamThreads::start(THREADS).unwrap();
-        let mut used = std::collections::HashSet::new();
-        for n in 0..20 {
-            let stream = stream(&format!("stream-{n}"));
-            let on = async || threads.run(&stream, async { thread::current().id() }).await;
-            let first = on().await;
-            assert_eq!(on().await, first);
-            used.insert(first);
-        }
-        assert_eq!(used.len(), 2);
-        assert!(!used.contains(&thread::current().id()));
+        let on = async || threads.run(async { thread::current().id() }).await;
+        let first = on().await;
+        threads.threads[0].load.has_many_messages.store(true, Ordering::Relaxed);
+        let second = on().await;
+        assert_ne!(second, first);
+        threads.threads[0].load.has_many_messages.store(false, Ordering::Relaxed);
+        assert_eq!(on().await, first);
     }
 
     #[tokio::test]
     async fn a_panic_of_the_work_is_the_callers_and_the_thread_goes_on() {
         let threads = StreamThreads::start(Threads { count: 1, ..THREADS }).unwrap();
-        let stream = stream("s");
-        let failing = threads.run(&stream, async { panic!("a fault") });
+        let failing = threads.run(async { panic!("a fault") });
         let ended: Result<(), _> = AssertUnwindSafe(failing).catch_unwind().await;
         assert!(ended.is_err());
-        assert_eq!(threads.run(&stream, async { 7 }).await, 7);
+        assert_eq!(threads.run(async { 7 }).await, 7);
     }
 
     #[tokio::test]
@@ -185,8 +289,7 @@ mod tests {
         }
         let threads = StreamThreads::start(THREADS).unwrap();
         let (sender, ended) = mpsc::channel();
-        let stream = stream("s");
-        let work = threads.run(&stream, async move {
+        let work = threads.run(async move {
             let _ending = Ending(sender);
             std::future::pending::<()>().await;
         });
@@ -198,14 +301,9 @@ mod tests {
 
     #[test]
     fn a_thread_is_busy_after_a_window_with_many_messages_until_one_with_few() {
-        let pace = Pace {
-            window_began: Cell::new(None),
-            messages: Cell::new(0),
-            is_busy: Cell::new(false),
-        };
-        let start = Instant::now();
+        let (pace, start) = (Pace::default(), Instant::now());
         let at = |ms, messages| {
-            pace.messages.set(pace.messages.get() + messages);
+            (0..messages).for_each(|_| pace.count(0));
             pace.is_busy_at(start + Duration::from_millis(ms))
         };
         assert!(!at(0, 0));
@@ -215,5 +313,26 @@ mod tests {
         assert!(!at(201, 10));
         assert!(!at(1_000, 1_000), "as many in a longer time");
         assert!(at(1_100, 200));
+        assert!(at(2_100, 2_000), "a long window with as many at a time");
+    }
+
+    #[test]
+    fn a_thread_has_many_messages_from_the_moment_on_until_a_window_with_fewer() {
+        let (pace, load, start) = (Pace::default(), Arc::<Load>::default(), Instant::now());
+        pace.load.set(Arc::clone(&load)).ok().unwrap();
+        let has_many = || load.has_many_messages.load(Ordering::Relaxed);
+        pace.is_busy_at(start);
+        (1..MANY_MESSAGES).for_each(|_| pace.count(0));
+        assert!(!has_many());
+        pace.count(0);
+        assert!(has_many(), "although no window has ended");
+        pace.is_busy_at(start + Duration::from_millis(100));
+        assert!(has_many());
+        pace.count(3_000 * BYTES_OF_A_MESSAGE);
+        pace.is_busy_at(start + Duration::from_millis(200));
+        assert!(has_many(), "a large message is as many small ones");
+        pace.count(0);
+        pace.is_busy_at(start + Duration::from_millis(300));
+        assert!(!has_many());
     }
 }

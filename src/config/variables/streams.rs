@@ -20,8 +20,8 @@ pub(super) const STREAMS: &[Variable] = &[
     variable(
         "STREAM_THREADS",
         "",
-        "how many threads drive streams, beside those for everything else; a stream stays on one of them. Empty for one \
-         for each core",
+        "how many threads drive streams, beside those for everything else. Streams are put together on few of them until \
+         these have much to do; a stream stays on its thread. Empty for one for each core",
     ),
     variable(
         "STREAM_PAUSE_MS",

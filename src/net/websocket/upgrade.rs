@@ -26,6 +26,12 @@ impl<S> Upgrading<S> {
         Self { stream, answer: Answer::default(), received: Vec::new() }
     }
 
+    /// Another connection in its place, with what came after the answer.
+    pub fn try_map<T, E>(self, map: impl FnOnce(S) -> Result<T, E>) -> Result<Upgrading<T>, E> {
+        let Self { stream, answer, received } = self;
+        Ok(Upgrading { stream: map(stream)?, answer, received })
+    }
+
     /// The connection, and what came after the answer.
     pub(super) fn into_parts(self) -> (S, Vec<u8>) {
         (self.stream, self.received)

@@ -5,15 +5,16 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Poll, ready};
 
-use super::socket::{Socket, dial_link};
+use super::socket::{Dialled, Socket, dial_link};
 use super::wake_flag::{WakeFlag, WakeFlags};
 use crate::net::Network;
 use crate::net::websocket::Message;
 use crate::rtms::LinkId;
 use crate::rtms::endpoint::Endpoint;
 use crate::rtms::stream::{HangUp, Input, LossReason};
+use crate::sessions::dial_threads::DialThreads;
 
-type Dial = Pin<Box<dyn Future<Output = Result<Socket, String>> + Send>>;
+type Dial = Pin<Box<dyn Future<Output = Result<Dialled, String>> + Send>>;
 
 /// The open sockets of one stream and its running dials.
 pub(super) struct Links {
@@ -22,6 +23,7 @@ pub(super) struct Links {
     turn: usize,
     wakes: Arc<WakeFlags>,
     network: Network,
+    dials: DialThreads,
 }
 
 struct Slot {
@@ -37,13 +39,13 @@ enum Kind {
 }
 
 impl Links {
-    pub(super) fn new(network: Network, wakes: Arc<WakeFlags>) -> Self {
-        Self { slots: Vec::with_capacity(2), turn: 0, wakes, network }
+    pub(super) fn new(network: Network, dials: DialThreads, wakes: Arc<WakeFlags>) -> Self {
+        Self { slots: Vec::with_capacity(2), turn: 0, wakes, network, dials }
     }
 
     pub(super) fn dial(&mut self, id: LinkId, endpoint: Endpoint) {
         self.remove(id);
-        let dial = dial_link(endpoint, self.network.clone());
+        let dial = self.dials.run(dial_link(endpoint, self.network.clone()));
         let wake = WakeFlag::of(&self.wakes);
         self.slots.push(Slot { id, kind: Kind::Dialing(Box::pin(dial)), wake });
     }
@@ -142,13 +144,20 @@ impl Slot {
                 Err(loss) => Input::Lost(self.id, loss),
             },
             Kind::Dialing(dial) => match ready!(dial.as_mut().poll(cx)) {
-                Ok(socket) => {
-                    self.kind = Kind::Open(Box::new(socket));
-                    Input::Opened(self.id)
-                }
+                Ok(dialled) => self.open(dialled),
                 Err(cause) => Input::Lost(self.id, LossReason::Dial(cause)),
             },
         };
         Poll::Ready(news)
+    }
+
+    fn open(&mut self, dialled: Dialled) -> Input {
+        match Socket::new(dialled) {
+            Ok(socket) => {
+                self.kind = Kind::Open(Box::new(socket));
+                Input::Opened(self.id)
+            }
+            Err(error) => Input::Lost(self.id, LossReason::Dial(error.to_string())),
+        }
     }
 }

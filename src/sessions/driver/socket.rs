@@ -1,12 +1,13 @@
 //! One WebSocket of a stream: dials, reads messages, queues writes, closes. Another transport is another file like this one.
 
+use std::io;
 use std::task::{Context, Poll, ready};
 
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 
 use crate::net::websocket::decoder::MessageLimits;
 use crate::net::websocket::{ClientSocket, End, Message, NotReading, Upgrading};
-use crate::net::{Network, Target, Transport, delay_acks};
+use crate::net::{Network, Target, Transport, delay_acks, take_over};
 use crate::rtms::endpoint::Endpoint;
 use crate::rtms::stream::LossReason;
 
@@ -29,13 +30,15 @@ pub(super) struct Socket {
     received: u32,
 }
 
+/// A connection that is open and belongs to the thread that dialled it.
+pub(super) type Dialled = Upgrading<Transport>;
+
 /// Connects, with TLS and upgrade. The error is for the log and contains no URL path, because a path may name a
 /// meeting.
-pub(super) async fn dial_link(endpoint: Endpoint, network: Network) -> Result<Socket, String> {
+pub(super) async fn dial_link(endpoint: Endpoint, network: Network) -> Result<Dialled, String> {
     let config = WebSocketConfig::default().read_buffer_size(UPGRADE_BUFFER_BYTES);
     let dialled = network.websocket(target(&endpoint), config, |_| true, Upgrading::new).await;
-    let upgraded = dialled.map_err(|error| error.to_string())?.into_inner();
-    Ok(Socket { websocket: ClientSocket::new(upgraded, MESSAGE_LIMITS), received: 0 })
+    Ok(dialled.map_err(|error| error.to_string())?.into_inner())
 }
 
 fn target(endpoint: &Endpoint) -> Target<'_> {
@@ -44,6 +47,12 @@ fn target(endpoint: &Endpoint) -> Target<'_> {
 }
 
 impl Socket {
+    /// Takes a connection over to the thread of the caller, whose runtime then reads it.
+    pub(super) fn new(dialled: Dialled) -> io::Result<Self> {
+        let websocket = ClientSocket::new(dialled.try_map(take_over)?, MESSAGE_LIMITS);
+        Ok(Self { websocket, received: 0 })
+    }
+
     /// Queues a message; the next poll sends it. An error when the peer has stopped reading.
     pub(super) fn send(&mut self, text: &str) -> Result<(), NotReading> {
         self.websocket.send(text)
@@ -75,14 +84,47 @@ impl Socket {
 
 #[cfg(test)]
 mod tests {
+    use std::future::poll_fn;
+
+    use futures_util::SinkExt;
+    use tokio::net::TcpListener;
+    use tokio_tungstenite::accept_async;
+
     use super::*;
     use crate::rtms::endpoint::Policy;
+    use crate::sessions::dial_threads::DialThreads;
+
+    fn network() -> Network {
+        Network::direct(crate::tls::client_config(None).unwrap())
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_another_thread_opened_is_read_here_after_that_thread_has_ended() {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let url = format!("ws://127.0.0.1:{}/", listener.local_addr().unwrap().port());
+        let server = tokio::spawn(async move {
+            let mut server = accept_async(listener.accept().await.unwrap().0).await.unwrap();
+            server.send("right behind the answer".into()).await.unwrap();
+            server
+        });
+        let endpoint = Policy::new(vec!["127.0.0.1".to_owned()], true).endpoint(&url).unwrap();
+        let threads = DialThreads::start(1).unwrap();
+        let dialled = threads.run(dial_link(endpoint, network())).await.unwrap();
+        let mut socket = Socket::new(dialled).unwrap();
+        drop(threads);
+        let mut server = server.await.unwrap();
+        let mut next = async || poll_fn(|cx| socket.poll(cx)).await.unwrap();
+        assert_eq!(next().await, Message::Whole("right behind the answer".into()));
+        let (message, sent) = tokio::join!(next(), server.send("later".into()));
+        sent.unwrap();
+        assert_eq!(message, Message::Whole("later".into()));
+    }
 
     #[test]
     fn a_dial_that_runs_takes_few_kilobytes() {
         let policy = Policy::new(vec!["zoom.us".to_owned()], false);
         let endpoint = policy.endpoint("wss://zoom.us/").unwrap();
-        let dial = dial_link(endpoint, Network::direct(crate::tls::client_config(None).unwrap()));
+        let dial = dial_link(endpoint, network());
         let bytes = size_of_val(&dial);
         assert!(bytes < 12 * 1024, "{bytes}");
     }

@@ -1,0 +1,125 @@
+//! The threads that open connections. The handshake of TLS takes a hundred times as long as a message: on the thread of
+//! the streams it would delay their frames, and among the requests it would delay webhooks.
+
+use std::io;
+use std::panic::resume_unwind;
+use std::sync::Arc;
+
+use tokio::runtime::{Builder, Handle, Runtime};
+use tokio_util::task::AbortOnDropHandle;
+
+/// How much less of a busy processor these threads get than the others (`nice`). Webhooks have three seconds, and frames
+/// none; a dial has longer.
+#[cfg(target_os = "linux")]
+const NICENESS: i32 = 5;
+
+/// The running threads. They end when the last clone is dropped.
+#[derive(Clone)]
+pub(super) struct DialThreads {
+    handle: Handle,
+    _runtime: Arc<Stopping>,
+}
+
+impl DialThreads {
+    pub(super) fn start(count: usize) -> io::Result<Self> {
+        let mut builder = Builder::new_multi_thread();
+        builder.worker_threads(count.max(1)).thread_name("dials").enable_all();
+        builder.on_thread_start(step_back);
+        let runtime = builder.build()?;
+        Ok(Self { handle: runtime.handle().clone(), _runtime: Arc::new(Stopping(Some(runtime))) })
+    }
+
+    /// Completes when one of the threads has run a task that it was given now.
+    pub(super) async fn turn(&self) {
+        self.run(async {}).await;
+    }
+
+    /// Runs a dial. It is cancelled when the returned future is dropped, and its panic is that one's.
+    pub(super) fn run<T: Send + 'static, D: Future<Output = T> + Send + 'static>(
+        &self,
+        dial: D,
+    ) -> impl Future<Output = T> + Send + use<T, D> {
+        let task = AbortOnDropHandle::new(self.handle.spawn(dial));
+        async {
+            match task.await {
+                Ok(dialled) => dialled,
+                Err(error) if error.is_panic() => resume_unwind(error.into_panic()),
+                // Only after the threads were stopped, when nothing waits for this.
+                Err(_) => std::future::pending().await,
+            }
+        }
+    }
+}
+
+/// Does not wait for dials when it is dropped, which may be on a thread that must not wait.
+struct Stopping(Option<Runtime>);
+
+impl Drop for Stopping {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+#[cfg(target_os = "linux")]
+fn step_back() {
+    // On Linux this concerns the calling thread. If it is not allowed, the threads compete as the others do.
+    let _ = rustix::process::nice(NICENESS);
+}
+
+#[cfg(not(target_os = "linux"))]
+fn step_back() {}
+
+#[cfg(test)]
+mod tests {
+    use std::panic::AssertUnwindSafe;
+    use std::sync::mpsc;
+    use std::thread;
+    use std::time::Duration;
+
+    use futures_util::FutureExt;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_dial_runs_on_another_thread_and_its_panic_is_the_callers() {
+        let threads = DialThreads::start(1).unwrap();
+        let name = threads.run(async { thread::current().name().map(str::to_owned) }).await;
+        assert_eq!(name.as_deref(), Some("dials"));
+        let failing = threads.run(async { panic!("a fault") });
+        let ended: Result<(), _> = AssertUnwindSafe(failing).catch_unwind().await;
+        assert!(ended.is_err());
+        assert_eq!(threads.run(async { 7 }).await, 7);
+    }
+
+    #[tokio::test]
+    async fn a_dial_ends_when_its_caller_does() {
+        struct Ending(mpsc::Sender<()>);
+        impl Drop for Ending {
+            fn drop(&mut self) {
+                let _ = self.0.send(());
+            }
+        }
+        let threads = DialThreads::start(1).unwrap();
+        let (sender, ended) = mpsc::channel();
+        let dial = threads.run(async move {
+            let _ending = Ending(sender);
+            std::future::pending::<()>().await;
+        });
+        assert!(tokio::time::timeout(Duration::from_millis(20), dial).await.is_err());
+        let ended =
+            tokio::task::spawn_blocking(move || ended.recv_timeout(Duration::from_secs(60)));
+        ended.await.unwrap().unwrap();
+    }
+
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn dials_leave_a_busy_processor_to_the_other_threads() {
+        let threads = DialThreads::start(1).unwrap();
+        let niceness = || rustix::process::getpriority_process(None).unwrap();
+        let before = niceness();
+        assert_eq!(threads.run(async move { niceness() }).await, (before + NICENESS).min(19));
+        assert_eq!(niceness(), before);
+    }
+}
