@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.server
 import json
+import signal
 import threading
 import unittest
 from typing import Any
@@ -37,6 +38,63 @@ on_user_update on_video_data on_video_subscribed on_webhook_event poll release s
 setTranscriptParams setVideoParams set_audio_params set_deskshare_params set_proxy set_transcript_params set_video_params stop
 streamId stream_id subscribeEvent subscribeVideo subscribe_event subscribe_video uninitialize unsubscribeEvent unsubscribe_event
 uuid""".split()
+
+
+class Pressing:
+    """A member of a loop that presses Ctrl-C in its callback, as often as it is told to."""
+
+    def __init__(self, times: int) -> None:
+        self.times = times
+        self.calls: list[str] = []
+
+    def _dispatch(self) -> bool:
+        if not self.calls:
+            self.calls.append("begins")
+            for _ in range(self.times):
+                signal.raise_signal(signal.SIGINT)
+            self.calls.append("ends")
+        return False
+
+    def _is_over(self) -> bool:
+        return False
+
+    def _joined(self, loop: rtms.EventLoop) -> None:
+        pass
+
+    def leave(self) -> bool:
+        self.calls.append("leaves")
+        return True
+
+
+class InterruptTest(unittest.TestCase):
+    def press(self, times: int) -> list[str]:
+        member, loop = Pressing(times), rtms.EventLoop()
+        loop.add(member)
+        loop.run()
+        self.assertIs(signal.getsignal(signal.SIGINT), signal.default_int_handler)
+        return member.calls
+
+    def test_ctrl_c_ends_the_loop_after_the_callback_and_a_second_one_in_it(self) -> None:
+        self.assertEqual(self.press(1), ["begins", "ends", "leaves"])
+        self.assertEqual(self.press(2), ["begins", "leaves"])
+
+    def test_a_handler_of_the_program_stays(self) -> None:
+        pressed: list[int] = []
+        loop = rtms.EventLoop()
+        member = Pressing(1)
+        loop.add(member)
+
+        def handle(number: int, _: object) -> None:
+            pressed.append(number)
+            loop.stop()
+
+        before = signal.signal(signal.SIGINT, handle)
+        try:
+            loop.run()
+            self.assertIs(signal.getsignal(signal.SIGINT), handle)
+        finally:
+            signal.signal(signal.SIGINT, before)
+        self.assertEqual(pressed, [signal.SIGINT])
 
 
 class NamesTest(unittest.TestCase):

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import signal
 import threading
+from collections.abc import Iterator
 from concurrent.futures import Executor
+from types import FrameType
 from typing import Literal, Protocol
 
 WAIT_S = 0.5
@@ -73,16 +77,42 @@ class EventLoop:
                 pass  # That loop has just been closed.
 
     def run(self, stop_on_empty: bool = False) -> None:
-        """Blocks until `stop()`, Ctrl-C or, with `stop_on_empty`, the end of the last client."""
+        """Blocks until `stop()`, Ctrl-C or, with `stop_on_empty`, the end of the last client.
+
+        Ctrl-C lets the callback that runs end; a second one interrupts it.
+        """
         try:
-            while not self._is_done(stop_on_empty):
-                self._bell.clear()
-                if not self._step():
-                    self._bell.wait(WAIT_S)
+            with self._ended_by_interrupt():
+                while not self._is_done(stop_on_empty):
+                    self._bell.clear()
+                    if not self._step():
+                        self._bell.wait(WAIT_S)
         except KeyboardInterrupt:
             pass
         finally:
             self._end()
+
+    @contextlib.contextmanager
+    def _ended_by_interrupt(self) -> Iterator[None]:
+        """Ctrl-C ends the loop, unless the program handles it or the loop runs in another thread than the main one.
+
+        The exception that Python raises for it could leave a lock taken for ever.
+        """
+        is_main = threading.current_thread() is threading.main_thread()
+        if not is_main or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+            yield
+            return
+
+        def end(number: int, frame: FrameType | None) -> None:
+            # Without `wake`, which takes a lock that this thread may hold.
+            self._is_stopped = True
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+
+        signal.signal(signal.SIGINT, end)
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
 
     async def run_async(self, stop_on_empty: bool = False) -> None:
         """The same as a coroutine: other coroutines run meanwhile."""
