@@ -51,6 +51,8 @@ mod named;
 // Shared networking: name resolution, address racing, proxies, WebSocket and HTTP clients.
 #[doc(hidden)]
 pub mod net;
+// Memory that is needed soon.
+mod prefetch;
 // Token buckets.
 #[doc(hidden)]
 pub mod rate;

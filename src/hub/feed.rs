@@ -25,6 +25,7 @@ use crate::model::{
     EntryBody, Gap, MediaParams, MediaSet, MediumAccount, StreamId, StreamRecord, StreamStatus,
     Tally, TimeOf, UnknownMessages, Unreadable, UnreadableMessages, believed, webhook_time,
 };
+use crate::prefetch::prefetch;
 use crate::rtms::ledger::{Change, Ledger};
 use crate::rtms::message::MediaFrame;
 use crate::rtms::params::Effective;
@@ -137,6 +138,22 @@ impl Feed {
     /// What log lines about the stream carry.
     pub fn context(&self) -> &Span {
         &self.context
+    }
+
+    /// Asks for the memory that the next frame needs.
+    pub(crate) fn prefetch(&self) {
+        prefetch(&self.clock_ms);
+        prefetch(&self.capture);
+        prefetch(&self.tally);
+        prefetch(&self.counting);
+        prefetch(&self.ledger);
+        self.fanout.prefetch();
+    }
+
+    /// Asks for what that memory points to: later, because [`Self::prefetch`] brings where it is.
+    pub(crate) fn prefetch_targets(&self) {
+        self.ledger.prefetch();
+        self.fanout.prefetch_targets();
     }
 
     /// The capture of the stream, if there is one.

@@ -14,6 +14,7 @@ use super::live_streams::{Figures, LiveStream};
 use super::roster::{Person, Roster};
 use super::tap::{Drops, Tap, TapQueue, Tapped, Wants};
 use crate::model::{MediaSet, Medium, SessionId, StreamId};
+use crate::prefetch::prefetch;
 
 #[cfg(test)]
 mod tests;
@@ -201,6 +202,18 @@ impl Fanout {
     /// Notifies consumers that the stream's description has changed.
     pub(super) fn notify(&self) {
         self.changes.send_replace(());
+    }
+
+    /// Asks for the memory that the next frame needs.
+    pub(super) fn prefetch(&self) {
+        prefetch(&self.topics);
+        prefetch(&self.seen);
+        prefetch(&self.media);
+    }
+
+    /// Asks for what that memory points to.
+    pub(super) fn prefetch_targets(&self) {
+        self.topics.iter().for_each(|topic| prefetch(&topic.version));
     }
 
     /// What consumers want of the frames of this medium now.

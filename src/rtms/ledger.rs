@@ -17,6 +17,7 @@ use std::collections::VecDeque;
 use self::coverage::MediumCoverage;
 use super::{Lane, LinkId};
 use crate::model::{FrameCount, Gap, GapCause, MediaSet, Medium, MediumAccount};
+use crate::prefetch::prefetch;
 
 /// A change of a stream's links. `at_ms` is Zoom's time, if it gave one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -109,6 +110,11 @@ impl Ledger {
                 self.one(medium, |coverage| coverage.unreadable(now_ms, at_ms))
             }
         }
+    }
+
+    /// Asks for the memory that the next frame needs.
+    pub(crate) fn prefetch(&self) {
+        prefetch(&*self.coverages);
     }
 
     /// Counts a frame, line or message that was received and kept.

@@ -33,6 +33,7 @@ use super::message::{KeepAlive, Message, Outgoing, decode};
 use super::params::Effective;
 use super::{Lane, LinkId};
 use crate::model::{EntryBody, StreamStatus, UnknownMessages, UnreadableMessages};
+use crate::prefetch::prefetch;
 
 /// How many different numbers of unknown messages are counted. Bounds the map against a peer that sends all of
 /// them.
@@ -170,6 +171,15 @@ impl Stream {
         for id in self.link_ids() {
             self.link_due(now, id);
         }
+    }
+
+    /// Asks for the memory that the next message needs.
+    pub(crate) fn prefetch(&self) {
+        prefetch(&*self.media);
+        prefetch(&self.setup.timings);
+        prefetch(&self.phase);
+        prefetch(&self.outputs);
+        prefetch(&self.has_changed);
     }
 
     /// Returns the next output; none when all are taken.

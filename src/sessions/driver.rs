@@ -264,7 +264,11 @@ impl<'a> Driver<'a> {
         }
         match self.next.take() {
             Some(input) => Poll::Ready(Turn::Link(input)),
-            None => self.links.poll().map(Turn::Link),
+            None if self.wakes.is_any_set() => {
+                self.prefetch();
+                self.links.poll().map(Turn::Link)
+            }
+            None => Poll::Pending,
         }
     }
 
@@ -305,6 +309,7 @@ impl<'a> Driver<'a> {
         if let Some(capture) = self.task.feed.capture() {
             capture_input(capture, now, at_ms, &input);
         }
+        self.task.feed.prefetch_targets();
         self.stream.handle(now, input);
     }
 
@@ -419,6 +424,12 @@ impl<'a> Driver<'a> {
         if let Some(endpoint) = self.held.hold(now, until, id, endpoint) {
             self.dial_now(id, endpoint);
         }
+    }
+
+    /// Asks for the memory that a message needs, before the sockets are read.
+    fn prefetch(&self) {
+        self.stream.prefetch();
+        self.task.feed.prefetch();
     }
 
     /// Handles a renewed lease or a new claim of the same stream.

@@ -138,11 +138,14 @@ impl Slot {
     fn poll_kind(&mut self) -> Poll<Input> {
         let cx = &mut self.wake.context();
         let news = match &mut self.kind {
-            Kind::Open(socket) => match ready!(socket.poll(cx)) {
-                Ok(Message::Whole(bytes)) => Input::Received(self.id, bytes),
-                Ok(Message::TooLarge(head)) => Input::TooLarge(self.id, head),
-                Err(loss) => Input::Lost(self.id, loss),
-            },
+            Kind::Open(socket) => {
+                socket.prefetch();
+                match ready!(socket.poll(cx)) {
+                    Ok(Message::Whole(bytes)) => Input::Received(self.id, bytes),
+                    Ok(Message::TooLarge(head)) => Input::TooLarge(self.id, head),
+                    Err(loss) => Input::Lost(self.id, loss),
+                }
+            }
             Kind::Dialing(dial) => match ready!(dial.as_mut().poll(cx)) {
                 Ok(dialled) => self.open(dialled),
                 Err(cause) => Input::Lost(self.id, LossReason::Dial(cause)),

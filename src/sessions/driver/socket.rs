@@ -4,10 +4,12 @@ use std::io;
 use std::task::{Context, Poll, ready};
 
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
+use tokio_util::either::Either;
 
 use crate::net::websocket::decoder::MessageLimits;
 use crate::net::websocket::{ClientSocket, End, Message, NotReading, Upgrading};
 use crate::net::{Network, Target, Transport, delay_acks, take_over};
+use crate::prefetch::prefetch;
 use crate::rtms::endpoint::Endpoint;
 use crate::rtms::stream::LossReason;
 
@@ -69,6 +71,14 @@ impl Socket {
             delay_acks(self.websocket.stream());
         }
         Poll::Ready(message)
+    }
+
+    /// Asks for the memory that the next message needs.
+    pub(super) fn prefetch(&self) {
+        prefetch(self);
+        if let Either::Right(tls) = self.websocket.stream() {
+            prefetch(&**tls);
+        }
     }
 
     /// Ends the sending side without a Close frame. What the peer still sends can be read.

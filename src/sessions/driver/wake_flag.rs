@@ -23,6 +23,11 @@ impl WakeFlags {
     pub(super) fn register(&self, task: &Waker) {
         self.task.register(task);
     }
+
+    /// Whether there is anything to poll.
+    pub(super) fn is_any_set(&self) -> bool {
+        self.set.load(Ordering::Relaxed) != 0
+    }
 }
 
 /// The waker for one thing to poll, and whether it was used.

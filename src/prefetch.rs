@@ -1,0 +1,24 @@
+//! Asks the processor for memory that is needed soon. With hundreds of streams the state of one is out of the
+//! processor's cache when its next message comes. Asked for together, its parts arrive together, while the kernel copies
+//! the message.
+
+const CACHE_LINE_BYTES: usize = 64;
+
+/// Asks for all of a value; not for what it points to. Costs about a nanosecond for each 64 bytes.
+pub(crate) fn prefetch<T: ?Sized>(value: &T) {
+    let start = std::ptr::from_ref(value).cast::<u8>();
+    let in_line = start.addr() % CACHE_LINE_BYTES;
+    for offset in (0..in_line + size_of_val(value)).step_by(CACHE_LINE_BYTES) {
+        prefetch_line(start.wrapping_add(offset));
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+fn prefetch_line(address: *const u8) {
+    use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+    // SAFETY: a hint; it reads nothing, and no address is invalid for it.
+    unsafe { _mm_prefetch::<_MM_HINT_T0>(address.cast()) };
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+fn prefetch_line(_address: *const u8) {}
