@@ -22,6 +22,9 @@ use crate::subscribers::{self, Subscribers};
 const RAMP_LIMIT: Duration = Duration::from_secs(120);
 /// After the ramp: until the cost of new connections has passed.
 pub(crate) const SETTLE: Duration = Duration::from_secs(3);
+/// The seeds of the ids of the measured meetings, and of the one before them.
+const SEED: u64 = 1;
+const FIRST_SEED: u64 = 2;
 
 /// A receiver and the meetings that it receives.
 pub(crate) struct Running {
@@ -31,8 +34,6 @@ pub(crate) struct Running {
     pub(crate) process: Child,
     pub(crate) pid: u32,
     pub(crate) zoom: Simulator,
-    /// The receiver's memory before the first meeting.
-    pub(crate) idle_kb: u64,
     /// In how many meetings audio flows.
     pub(crate) live: usize,
     /// When it flowed in all of them.
@@ -42,18 +43,45 @@ pub(crate) struct Running {
 impl Running {
     /// Starts the receiver, then all meetings at once, and waits until audio flows in each, or for the limit.
     pub(crate) async fn start(args: &Args, receiver: &Receiver) -> Self {
+        Ready::start(args, receiver).await.receive(args, receiver).await
+    }
+}
+
+/// A receiver before its meetings.
+struct Ready {
+    folder: TempDir,
+    port: u16,
+    process: Child,
+    pid: u32,
+}
+
+impl Ready {
+    async fn start(args: &Args, receiver: &Receiver) -> Self {
         let folder = tempfile::tempdir().expect("a folder for the run");
         let port = free_port().await;
         // The simulator makes its authority first: the receiver reads it when it starts.
-        drop(start_zoom(args, 0, folder.path(), receiver.webhook_url(port)).await);
+        drop(start_zoom(args, (0, SEED), folder.path(), receiver.webhook_url(port)).await);
         let process = receiver.start(folder.path(), port, &args.set).await;
         let pid = process.id().expect("the receiver runs");
-        let idle_kb = resident_kb(pid);
-        let began = Instant::now();
-        let zoom = start_zoom(args, args.streams, folder.path(), receiver.webhook_url(port)).await;
+        Self { folder, port, process, pid }
+    }
+
+    /// One meeting, which goes on beside those that are measured: it brings what all streams share.
+    async fn receive_first(&self, args: &Args, receiver: &Receiver) -> Simulator {
+        let (folder, url) = (self.folder.path(), receiver.webhook_url(self.port));
+        let zoom = start_zoom(args, (1, FIRST_SEED), folder, url).await;
+        wait_until_live(&zoom, 1).await;
+        sleep(SETTLE).await;
+        zoom
+    }
+
+    async fn receive(self, args: &Args, receiver: &Receiver) -> Running {
+        let Self { folder, port, process, pid } = self;
+        let (began, url) = (Instant::now(), receiver.webhook_url(port));
+        let zoom = start_zoom(args, (args.streams, SEED), folder.path(), url).await;
         let live = wait_until_live(&zoom, args.streams as usize).await;
         let live_after = (live == args.streams as usize).then(|| began.elapsed());
-        Self { _folder: folder, port, process, pid, zoom, idle_kb, live, live_after }
+        Running { _folder: folder, port, process, pid, zoom, live, live_after }
     }
 }
 
@@ -63,7 +91,10 @@ pub(crate) struct Round {
     pub(crate) live: usize,
     pub(crate) messages_a_second: f64,
     pub(crate) cpu_us_a_message: f64,
+    /// From the idle process.
     pub(crate) kb_a_stream: f64,
+    /// From the process with one stream.
+    pub(crate) kb_a_further_stream: f64,
     /// How long each answer to a keep-alive took, in order.
     pub(crate) keep_alives_us: Vec<u64>,
     pub(crate) subscribers: Option<Subscribers>,
@@ -85,10 +116,14 @@ pub(crate) struct Window {
 
 impl Round {
     pub(crate) async fn run(args: &Args, receiver: &Receiver) -> Self {
-        let running = Running::start(args, receiver).await;
-        let Running { port, mut process, pid, zoom, idle_kb, live, live_after, _folder } = running;
+        let ready = Ready::start(args, receiver).await;
+        let idle_kb = resident_kb(ready.pid);
+        let first = ready.receive_first(args, receiver).await;
+        let first_kb = resident_kb(ready.pid);
+        let running = ready.receive(args, receiver).await;
+        let Running { port, mut process, pid, zoom, live, live_after, _folder } = running;
         sleep(SETTLE).await;
-        let window = Window::measure(args, &zoom, pid).await;
+        let window = Window::measure(args, [&zoom, &first], pid).await;
         let loaded_kb = resident_kb(pid);
         let mut keep_alives_us = keep_alives(&zoom.report());
         keep_alives_us.sort_unstable();
@@ -107,16 +142,19 @@ impl Round {
         };
         let report = zoom.shutdown().await;
         let received = match receiver {
-            Receiver::Daemon(_) => Some(account::received(port).await.into_values().sum()),
+            Receiver::Daemon(_) => Some(received_of(&report, port).await),
             _ => None,
         };
         process.kill().await.expect("the receiver can be ended");
+        drop(first);
+        let kb_from = |before: u64| loaded_kb.saturating_sub(before) as f64;
         Self {
             live_after,
             live,
             messages_a_second: window.messages as f64 / window.length.as_secs_f64(),
             cpu_us_a_message: window.cpu_us as f64 / window.messages as f64,
-            kb_a_stream: loaded_kb.saturating_sub(idle_kb) as f64 / f64::from(args.streams),
+            kb_a_stream: kb_from(idle_kb) / f64::from(args.streams + 1),
+            kb_a_further_stream: kb_from(first_kb) / f64::from(args.streams),
             keep_alives_us,
             subscribers,
             programs,
@@ -133,10 +171,11 @@ impl Round {
 }
 
 impl Window {
-    async fn measure(args: &Args, zoom: &Simulator, pid: u32) -> Self {
-        let (before, cpu_before, since) = (sent(&zoom.report()), cpu_us(pid), Instant::now());
+    async fn measure(args: &Args, zooms: [&Simulator; 2], pid: u32) -> Self {
+        let sent = || zooms.iter().map(|zoom| sent(&zoom.report())).sum::<u64>();
+        let (before, cpu_before, since) = (sent(), cpu_us(pid), Instant::now());
         sleep(Duration::from_secs(args.seconds.into())).await;
-        let (after, cpu_after) = (sent(&zoom.report()), cpu_us(pid));
+        let (after, cpu_after) = (sent(), cpu_us(pid));
         Self { length: since.elapsed(), cpu_us: cpu_after - cpu_before, messages: after - before }
     }
 }
@@ -147,7 +186,18 @@ pub(crate) fn quantile(sorted: &[u64], share: f64) -> u64 {
     sorted.get(index).or(sorted.last()).copied().unwrap_or(0)
 }
 
-async fn start_zoom(args: &Args, meetings: u32, tls_dir: &Path, webhook_url: String) -> Simulator {
+/// What the daemon has counted of these streams.
+async fn received_of(report: &Report, port: u16) -> u64 {
+    let received = account::received(port).await;
+    report.streams.iter().filter_map(|stream| received.get(&stream.stream_id)).sum()
+}
+
+async fn start_zoom(
+    args: &Args,
+    (meetings, seed): (u32, u64),
+    tls_dir: &Path,
+    webhook_url: String,
+) -> Simulator {
     let length = RAMP_LIMIT.as_secs() as u32 + 4 * args.seconds;
     let settings = Settings {
         app: ZoomApp {
@@ -159,6 +209,7 @@ async fn start_zoom(args: &Args, meetings: u32, tls_dir: &Path, webhook_url: Str
         skip_url_validation: true,
         script: Script::load(length),
         meetings,
+        seed,
         tls_dir: Some(tls_dir.to_owned()),
         ..Settings::default()
     };

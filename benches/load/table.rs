@@ -13,10 +13,11 @@ pub(crate) struct Column {
 type Figure = fn(&Round) -> Option<f64>;
 
 /// Name, how many decimals, and the figure. Less is better in each.
-const FIGURES: [(&str, usize, Figure); 13] = [
+const FIGURES: [(&str, usize, Figure); 14] = [
     ("all live after, s", 1, |round| round.live_after.map(|after| after.as_secs_f64())),
     ("CPU a message, µs", 1, |round| Some(round.cpu_us_a_message)),
     ("memory a stream, kB", 0, |round| Some(round.kb_a_stream)),
+    ("memory a further stream, kB", 0, |round| Some(round.kb_a_further_stream)),
     ("keep-alive answered, p50, ms", 1, |round| Some(round.keep_alive_ms(0.5))),
     ("keep-alive answered, p99, ms", 1, |round| Some(round.keep_alive_ms(0.99))),
     ("keep-alive answered, last, ms", 1, |round| Some(round.keep_alive_ms(1.0))),
@@ -51,13 +52,14 @@ pub(crate) fn print(args: &Args, columns: &[Column]) {
 /// What one round of a receiver gave, for people who wait.
 pub(crate) fn print_round(receiver: &Receiver, round: &Round, streams: u32) {
     println!(
-        "{}: {} of {streams} live ({} webhooks failed), {:.0} messages a second, {:.1} µs a message, {:.0} kB a stream, {} breaches",
+        "{}: {} of {streams} live ({} webhooks failed), {:.0} messages a second, {:.1} µs a message, {:.0} kB a stream, {:.0} kB a further one, {} breaches",
         receiver.name(),
         round.live,
         round.failed_webhooks,
         round.messages_a_second,
         round.cpu_us_a_message,
         round.kb_a_stream,
+        round.kb_a_further_stream,
         round.breaches,
     );
     if let Some(subscribers) = &round.subscribers {
