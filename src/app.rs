@@ -83,7 +83,9 @@ pub enum AppError {
     NoTokenKeys,
     #[error("RECORDINGS_URL must be {0}")]
     Recordings(#[from] PlaceError),
-    #[error("cannot start the threads of STREAM_THREADS: {0}")]
+    #[error(
+        "cannot start the threads that drive streams (STREAM_THREADS) or open their connections: {0}"
+    )]
     Threads(#[from] io::Error),
     #[error("a part of the daemon ended by itself: {0}")]
     Part(&'static str),

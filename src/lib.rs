@@ -51,7 +51,7 @@ mod named;
 // Shared networking: name resolution, address racing, proxies, WebSocket and HTTP clients.
 #[doc(hidden)]
 pub mod net;
-// Memory that is needed soon.
+// Prefetching into the processor's cache.
 mod prefetch;
 // Token buckets.
 #[doc(hidden)]

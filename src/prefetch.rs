@@ -1,10 +1,10 @@
-//! Asks the processor for memory that is needed soon. With hundreds of streams the state of one is out of the
-//! processor's cache when its next message comes. Asked for together, its parts arrive together, while the kernel copies
-//! the message.
+//! Prefetches memory into the processor's cache. With hundreds of streams the state of one is out of the cache when its
+//! next message comes. Prefetched together, its parts arrive together, while the kernel copies the message. Does nothing
+//! except on x86-64.
 
 const CACHE_LINE_BYTES: usize = 64;
 
-/// Asks for all of a value; not for what it points to. Costs about a nanosecond for each 64 bytes.
+/// Prefetches a value, not what it points to. Costs about a nanosecond for each 64 bytes.
 pub(crate) fn prefetch<T: ?Sized>(value: &T) {
     let start = std::ptr::from_ref(value).cast::<u8>();
     let in_line = start.addr() % CACHE_LINE_BYTES;

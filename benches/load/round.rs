@@ -66,7 +66,7 @@ impl Ready {
         Self { folder, port, process, pid }
     }
 
-    /// One meeting, which goes on beside those that are measured: it brings what all streams share.
+    /// Starts one meeting first, so that what all streams share is in memory already. It stays live and is measured, too.
     async fn receive_first(&self, args: &Args, receiver: &Receiver) -> Simulator {
         let (folder, url) = (self.folder.path(), receiver.webhook_url(self.port));
         let zoom = start_zoom(args, (1, FIRST_SEED), folder, url).await;
@@ -91,9 +91,9 @@ pub(crate) struct Round {
     pub(crate) live: usize,
     pub(crate) messages_a_second: f64,
     pub(crate) cpu_us_a_message: f64,
-    /// From the idle process.
+    /// Growth from the idle process, for each stream.
     pub(crate) kb_a_stream: f64,
-    /// From the process with one stream.
+    /// Growth from the process with one stream, for each further stream.
     pub(crate) kb_a_further_stream: f64,
     /// How long each answer to a keep-alive took, in order.
     pub(crate) keep_alives_us: Vec<u64>,

@@ -38,8 +38,8 @@ enum Phase {
 const RESERVED_SLOTS: usize = 80;
 /// How long a connection keeps its slot without a request, when it is new and after an answer.
 const NEW_LIMIT: Duration = Duration::from_millis(250);
-/// With so many connections that are silent after an answer, a further answer ends its connection: each takes 14 kB, and a
-/// burst of webhooks that leaves hundreds would keep the memory that streams could use.
+/// When this many connections are silent after an answer, each further answer ends its connection: an idle one holds 14 kB,
+/// and a burst of webhooks leaves hundreds.
 const MAX_IDLE: usize = 64;
 /// How long a client may leave a part of its answer unread before its connection may be closed for another request. With
 /// parts of 64 KiB this is a rate of some 20 KiB a second, required only while slots are short.
@@ -197,7 +197,7 @@ impl Table {
     }
 
     fn remove(&mut self, id: u64) -> Option<Open> {
-        // Through `set_phase`, so that no phase counts this connection.
+        // Through `set_phase`, so that `answering` and `idle` no longer count this connection.
         self.set_phase(id, Phase::New, Duration::ZERO);
         self.open.remove(&id)
     }

@@ -140,7 +140,7 @@ impl Feed {
         &self.context
     }
 
-    /// Asks for the memory that the next frame needs.
+    /// Prefetches the fields that the next frame needs.
     pub(crate) fn prefetch(&self) {
         prefetch(&self.clock_ms);
         prefetch(&self.capture);
@@ -150,7 +150,7 @@ impl Feed {
         self.fanout.prefetch();
     }
 
-    /// Asks for what that memory points to: later, because [`Self::prefetch`] brings where it is.
+    /// Prefetches what those fields point to. Call it after [`Self::prefetch`] has brought the pointers.
     pub(crate) fn prefetch_targets(&self) {
         self.ledger.prefetch();
         self.fanout.prefetch_targets();

@@ -204,14 +204,14 @@ impl Fanout {
         self.changes.send_replace(());
     }
 
-    /// Asks for the memory that the next frame needs.
+    /// Prefetches the fields that the next frame needs.
     pub(super) fn prefetch(&self) {
         prefetch(&self.topics);
         prefetch(&self.seen);
         prefetch(&self.media);
     }
 
-    /// Asks for what that memory points to.
+    /// Prefetches what those fields point to.
     pub(super) fn prefetch_targets(&self) {
         self.topics.iter().for_each(|topic| prefetch(&topic.version));
     }

@@ -58,7 +58,7 @@ fn tcp_of(transport: &Transport) -> &TcpStream {
     }
 }
 
-/// Takes a connection over from another runtime: from now on that of the caller wakes the task that waits for it.
+/// Moves a connection to the caller's runtime, which from then on wakes its task.
 pub fn take_over(transport: Transport) -> io::Result<Transport> {
     let tcp = |tcp: TcpStream| TcpStream::from_std(tcp.into_std()?);
     through(transport, |hop| through(hop, tcp))

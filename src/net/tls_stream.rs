@@ -64,7 +64,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> TlsStream<S> {
         shaken.map(|()| connection)
     }
 
-    /// The same with another connection below.
+    /// Replaces the connection below and keeps the TLS session.
     pub fn try_map<T, E>(self, map: impl FnOnce(S) -> Result<T, E>) -> Result<TlsStream<T>, E> {
         let Self { stream, tls, received, decrypted, unsent, is_over, has_shut_down } = self;
         let stream = map(stream)?;

@@ -112,7 +112,7 @@ impl Ledger {
         }
     }
 
-    /// Asks for the memory that the next frame needs.
+    /// Prefetches the fields that the next frame needs.
     pub(crate) fn prefetch(&self) {
         prefetch(&*self.coverages);
     }

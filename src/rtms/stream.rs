@@ -173,7 +173,7 @@ impl Stream {
         }
     }
 
-    /// Asks for the memory that the next message needs.
+    /// Prefetches the fields that the next message needs.
     pub(crate) fn prefetch(&self) {
         prefetch(&*self.media);
         prefetch(&self.setup.timings);

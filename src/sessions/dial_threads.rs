@@ -1,5 +1,5 @@
-//! The threads that open connections. The handshake of TLS takes a hundred times as long as a message: on the thread of
-//! the streams it would delay their frames, and among the requests it would delay webhooks.
+//! Opens connections on threads of their own. A TLS handshake takes as long as a hundred messages: on a thread of streams
+//! it would delay their frames, on a thread that serves requests it would delay webhooks.
 
 use std::io;
 use std::panic::resume_unwind;
@@ -8,8 +8,8 @@ use std::sync::Arc;
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio_util::task::AbortOnDropHandle;
 
-/// How much less of a busy processor these threads get than the others (`nice`). Webhooks have three seconds, and frames
-/// none; a dial has longer.
+/// The `nice` value of these threads: on a busy processor they yield to the others. Webhooks must be answered within 3 s and
+/// frames be read at once; a dial may take 10 s.
 #[cfg(target_os = "linux")]
 const NICENESS: i32 = 5;
 
@@ -24,7 +24,7 @@ impl DialThreads {
     pub(super) fn start(count: usize) -> io::Result<Self> {
         let mut builder = Builder::new_multi_thread();
         builder.worker_threads(count.max(1)).thread_name("dials").enable_all();
-        builder.on_thread_start(step_back);
+        builder.on_thread_start(lower_priority);
         let runtime = builder.build()?;
         Ok(Self { handle: runtime.handle().clone(), _runtime: Arc::new(Stopping(Some(runtime))) })
     }
@@ -63,13 +63,13 @@ impl Drop for Stopping {
 }
 
 #[cfg(target_os = "linux")]
-fn step_back() {
+fn lower_priority() {
     // On Linux this concerns the calling thread. If it is not allowed, the threads compete as the others do.
     let _ = rustix::process::nice(NICENESS);
 }
 
 #[cfg(not(target_os = "linux"))]
-fn step_back() {}
+fn lower_priority() {}
 
 #[cfg(test)]
 mod tests {

@@ -98,7 +98,8 @@ pub(super) struct Lease {
 
 /// Runs a stream to its end, or until a command to leave it. Owns all its sockets, which `dials` opens.
 pub(super) async fn drive_stream(task: &mut StreamTask, dials: DialThreads) -> Exit {
-    // Made elsewhere and run by reference: what an `async fn` moves, its future holds twice, as long as the stream lives.
+    // Built in a plain function and run by reference: an `async fn` that takes it by value stores it twice for the life of
+    // the stream.
     Driver::new(task, dials).run().await
 }
 
@@ -426,7 +427,7 @@ impl<'a> Driver<'a> {
         }
     }
 
-    /// Asks for the memory that a message needs, before the sockets are read.
+    /// Prefetches what a message needs, before the sockets are read.
     fn prefetch(&self) {
         self.stream.prefetch();
         self.task.feed.prefetch();
@@ -492,7 +493,7 @@ impl<'a> Driver<'a> {
     }
 }
 
-/// How long the message is, if it is one.
+/// The length of a received message; 0 for other inputs.
 fn bytes_of(input: &Input) -> usize {
     match input {
         Input::Received(_, bytes) | Input::TooLarge(_, bytes) => bytes.len(),

@@ -1,4 +1,5 @@
-//! Whether streams make progress: the supervisor's loop takes steps, and every thread of streams runs its tasks.
+//! Whether streams make progress: the supervisor's loop takes steps, and every thread of streams and a thread that opens
+//! connections run tasks.
 
 use std::future::pending;
 use std::sync::Arc;
@@ -37,8 +38,8 @@ pub struct Pulse {
 }
 
 impl Pulse {
-    /// Completes when the supervisor has taken a step and every thread of streams has run a task, both after this call.
-    /// Does not complete while one of them is stuck, nor after the supervisor has ended.
+    /// Completes when, after this call, the supervisor has taken a step, every thread of streams has run a task, and so has
+    /// a thread that opens connections. Does not complete while one of them is stuck, nor after the supervisor has ended.
     pub async fn beat(&mut self) {
         self.taken.mark_unchanged();
         self.asked.notify_one();

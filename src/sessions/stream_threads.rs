@@ -24,10 +24,10 @@ use super::dial_threads::DialThreads;
 const WINDOW: Duration = Duration::from_millis(100);
 /// From this many messages in a window, a thread is busy: about forty streams with 20 ms of audio.
 const BUSY_MESSAGES: u32 = 200;
-/// A message counts once more for each so many of its bytes.
+/// A message counts once, and once more for every 8 KiB.
 const BYTES_OF_A_MESSAGE: usize = 8 * 1024;
-/// A thread with so many messages in a window gets no further stream while another has fewer. They take it about a
-/// quarter of its time.
+/// A thread with so many messages in a window gets no further stream while another has fewer. Handling them takes
+/// about a quarter of its time.
 const MANY_MESSAGES: u32 = 3_000;
 /// The same, for so many streams: those that begin together have no messages yet.
 const MANY_STREAMS: usize = 400;
@@ -185,13 +185,13 @@ impl Pace {
         let count = u32::try_from(1 + bytes / BYTES_OF_A_MESSAGE).unwrap_or(u32::MAX);
         let before = self.messages.get();
         self.messages.set(before.saturating_add(count));
-        // Told here, because a thread that always has something to do ends no window.
+        // Published here, too: a thread that is never idle ends no window.
         if before < MANY_MESSAGES && self.messages.get() >= MANY_MESSAGES {
-            self.tell(true);
+            self.publish(true);
         }
     }
 
-    fn tell(&self, has_many_messages: bool) {
+    fn publish(&self, has_many_messages: bool) {
         if let Some(load) = self.load.get() {
             load.has_many_messages.store(has_many_messages, Ordering::Relaxed);
         }
@@ -205,7 +205,7 @@ impl Pace {
             let per_window =
                 f64::from(self.messages.get()) * WINDOW.div_duration_f64(length.max(WINDOW));
             self.is_busy.set(per_window >= f64::from(BUSY_MESSAGES));
-            self.tell(per_window >= f64::from(MANY_MESSAGES));
+            self.publish(per_window >= f64::from(MANY_MESSAGES));
             self.window_began.set(Some(now));
             self.messages.set(0);
         }

@@ -20,8 +20,9 @@ pub(super) const STREAMS: &[Variable] = &[
     variable(
         "STREAM_THREADS",
         "",
-        "how many threads drive streams, beside those for everything else. Streams are put together on few of them until \
-         these have much to do; a stream stays on its thread. Empty for one for each core",
+        "how many threads drive streams. New streams go to the first thread that has fewer than 400 and is busy for less \
+         than about a quarter of the time; a stream stays on its thread. Connections are opened on further threads. Empty \
+         for one for each core",
     ),
     variable(
         "STREAM_PAUSE_MS",

@@ -26,7 +26,7 @@ impl<S> Upgrading<S> {
         Self { stream, answer: Answer::default(), received: Vec::new() }
     }
 
-    /// Another connection in its place, with what came after the answer.
+    /// Replaces the connection and keeps what came after the answer.
     pub fn try_map<T, E>(self, map: impl FnOnce(S) -> Result<T, E>) -> Result<Upgrading<T>, E> {
         let Self { stream, answer, received } = self;
         Ok(Upgrading { stream: map(stream)?, answer, received })

@@ -73,7 +73,7 @@ impl Socket {
         Poll::Ready(message)
     }
 
-    /// Asks for the memory that the next message needs.
+    /// Prefetches the fields that the next message needs.
     pub(super) fn prefetch(&self) {
         prefetch(self);
         if let Either::Right(tls) = self.websocket.stream() {
