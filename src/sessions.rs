@@ -12,6 +12,7 @@ mod dial_threads;
 mod driver;
 mod placement;
 mod pulse;
+mod run_on;
 mod stream_task;
 mod stream_threads;
 mod streams_per_meeting;

@@ -2,11 +2,10 @@
 //! it would delay their frames, on a thread that serves requests it would delay webhooks.
 
 use std::io;
-use std::panic::resume_unwind;
 use std::sync::Arc;
 
+use super::run_on::run_on;
 use tokio::runtime::{Builder, Handle, Runtime};
-use tokio_util::task::AbortOnDropHandle;
 
 /// The `nice` value of these threads: on a busy processor they yield to the others. Webhooks must be answered within 3 s and
 /// frames be read at once; a dial may take 10 s.
@@ -39,15 +38,7 @@ impl DialThreads {
         &self,
         dial: D,
     ) -> impl Future<Output = T> + Send + use<T, D> {
-        let task = AbortOnDropHandle::new(self.handle.spawn(dial));
-        async {
-            match task.await {
-                Ok(dialled) => dialled,
-                Err(error) if error.is_panic() => resume_unwind(error.into_panic()),
-                // Only after the threads were stopped, when nothing waits for this.
-                Err(_) => std::future::pending().await,
-            }
-        }
+        run_on(&self.handle, dial)
     }
 }
 
@@ -74,13 +65,12 @@ fn lower_priority() {}
 #[cfg(test)]
 mod tests {
     use std::panic::AssertUnwindSafe;
-    use std::sync::mpsc;
     use std::thread;
-    use std::time::Duration;
 
     use futures_util::FutureExt;
 
     use super::*;
+    use crate::sessions::run_on::assert_ends_with_its_caller;
 
     #[tokio::test]
     async fn a_dial_runs_on_another_thread_and_its_panic_is_the_callers() {
@@ -95,22 +85,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_dial_ends_when_its_caller_does() {
-        struct Ending(mpsc::Sender<()>);
-        impl Drop for Ending {
-            fn drop(&mut self) {
-                let _ = self.0.send(());
-            }
-        }
         let threads = DialThreads::start(1).unwrap();
-        let (sender, ended) = mpsc::channel();
-        let dial = threads.run(async move {
-            let _ending = Ending(sender);
-            std::future::pending::<()>().await;
-        });
-        assert!(tokio::time::timeout(Duration::from_millis(20), dial).await.is_err());
-        let ended =
-            tokio::task::spawn_blocking(move || ended.recv_timeout(Duration::from_secs(60)));
-        ended.await.unwrap().unwrap();
+        assert_ends_with_its_caller(|dial| threads.run(dial)).await;
     }
 
     #[cfg(target_os = "linux")]

@@ -8,7 +8,6 @@
 
 use std::cell::{Cell, OnceCell};
 use std::io;
-use std::panic::resume_unwind;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
@@ -16,9 +15,9 @@ use std::time::{Duration, Instant};
 
 use tokio::runtime::{Builder, Handle};
 use tokio_util::sync::{CancellationToken, DropGuard};
-use tokio_util::task::AbortOnDropHandle;
 
 use super::dial_threads::DialThreads;
+use super::run_on::run_on;
 
 /// Over how long a thread's messages are counted.
 const WINDOW: Duration = Duration::from_millis(100);
@@ -100,15 +99,10 @@ impl StreamThreads {
     ) -> impl Future<Output = T> + Send + use<T, W> {
         let thread = self.choose();
         let place = Place::take(&thread.load);
-        let task = AbortOnDropHandle::new(thread.handle.spawn(work));
+        let running = run_on(&thread.handle, work);
         async {
             let _place = place;
-            match task.await {
-                Ok(done) => done,
-                Err(error) if error.is_panic() => resume_unwind(error.into_panic()),
-                // Only after the threads were stopped, when nothing waits for this.
-                Err(_) => std::future::pending().await,
-            }
+            running.await
         }
     }
 
@@ -198,12 +192,11 @@ impl Pace {
     }
 
     fn is_busy_at(&self, now: Instant) -> bool {
-        let began = *self.window_began.get().get_or_insert(now);
-        let length = now.saturating_duration_since(began);
-        if self.window_began.get().is_none() || length >= WINDOW {
+        let began = self.window_began.get();
+        let length = began.map_or(WINDOW, |began| now.saturating_duration_since(began));
+        if length >= WINDOW {
             // A window ends when the thread has nothing to do, which may be late.
-            let per_window =
-                f64::from(self.messages.get()) * WINDOW.div_duration_f64(length.max(WINDOW));
+            let per_window = f64::from(self.messages.get()) * WINDOW.div_duration_f64(length);
             self.is_busy.set(per_window >= f64::from(BUSY_MESSAGES));
             self.publish(per_window >= f64::from(MANY_MESSAGES));
             self.window_began.set(Some(now));
@@ -216,11 +209,11 @@ impl Pace {
 #[cfg(test)]
 mod tests {
     use std::panic::AssertUnwindSafe;
-    use std::sync::mpsc;
 
     use futures_util::FutureExt;
 
     use super::*;
+    use crate::sessions::run_on::assert_ends_with_its_caller;
 
     const THREADS: Threads = Threads { count: 2, dials: 1, pause: Duration::from_millis(1) };
 
@@ -281,22 +274,8 @@ mod tests {
 
     #[tokio::test]
     async fn work_ends_when_its_caller_does() {
-        struct Ending(mpsc::Sender<()>);
-        impl Drop for Ending {
-            fn drop(&mut self) {
-                let _ = self.0.send(());
-            }
-        }
         let threads = StreamThreads::start(THREADS).unwrap();
-        let (sender, ended) = mpsc::channel();
-        let work = threads.run(async move {
-            let _ending = Ending(sender);
-            std::future::pending::<()>().await;
-        });
-        assert!(tokio::time::timeout(Duration::from_millis(20), work).await.is_err());
-        let ended =
-            tokio::task::spawn_blocking(move || ended.recv_timeout(Duration::from_secs(60)));
-        ended.await.unwrap().unwrap();
+        assert_ends_with_its_caller(|work| threads.run(work)).await;
     }
 
     #[test]
