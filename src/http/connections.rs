@@ -319,9 +319,9 @@ impl Request {
         Body::new(Watched::new(body.map_err(axum::Error::new), whole))
     }
 
-    /// Whether the connection should end with this answer, because slots are short or many connections are idle. A client
-    /// that learns this from the answer sends nothing more on it; one whose connection is closed later may lose its next
-    /// request.
+    /// Whether the connection should end with this answer, because slots are short or many connections are idle. The
+    /// answer says so, and the client sends nothing more on the connection. If the connection is closed later, the client
+    /// may lose its next request.
     pub(super) fn is_last(&self) -> bool {
         let table = self.connections.lock();
         table.idle >= MAX_IDLE || table.open.len() >= self.connections.slots / 4 * 3

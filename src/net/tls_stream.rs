@@ -196,7 +196,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> TlsStream<S> {
         }
     }
 
-    /// After an error: queues the alert that tells the peer about it. `rest` is what was not processed. Only
+    /// Queues the alert about an error, for the peer. `rest` is what was not processed. Only
     /// one call: rustls asserts that the same error does not come again after its alert.
     fn queue_alert(&mut self, rest: &mut [u8]) {
         if let Ok(ConnectionState::EncodeTlsData(mut data)) =

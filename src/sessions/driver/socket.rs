@@ -49,7 +49,7 @@ fn target(endpoint: &Endpoint) -> Target<'_> {
 }
 
 impl Socket {
-    /// Takes a connection over to the thread of the caller, whose runtime then reads it.
+    /// Moves a connection to the runtime of the caller, which then reads it.
     pub(super) fn new(dialled: Dialled) -> io::Result<Self> {
         let websocket = ClientSocket::new(dialled.try_map(take_over)?, MESSAGE_LIMITS);
         Ok(Self { websocket, received: 0 })
