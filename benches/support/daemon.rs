@@ -53,8 +53,18 @@ pub(crate) fn serve(
     variables: &Variables,
     folder: &Path,
 ) -> Result<Child, Problem> {
+    serve_as(Path::new(env!("CARGO_BIN_EXE_rtmsd")), command, variables, folder)
+}
+
+/// The same with another build of it.
+pub(crate) fn serve_as(
+    binary: &Path,
+    command: &[String],
+    variables: &Variables,
+    folder: &Path,
+) -> Result<Child, Problem> {
     let log = std::fs::File::options().create(true).append(true).open(folder.join("daemon.log"))?;
-    let program = env!("CARGO_BIN_EXE_rtmsd").to_owned();
+    let program = binary.display().to_string();
     let mut words = command.iter().chain([&program]);
     let mut command = Command::new(words.next().unwrap_or(&program));
     command.args(words).arg("serve").current_dir(folder).stdout(Stdio::null()).stderr(log);
