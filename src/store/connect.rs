@@ -137,6 +137,8 @@ async fn sqlite_pool(
         // A connection to a local file never goes stale, and a new one would have to prepare its statements again.
         .idle_timeout(None)
         .max_lifetime(None)
+        // Each test would wake the connection's thread and wait for it.
+        .test_before_acquire(false)
         .connect_with(options)
         .await
 }
