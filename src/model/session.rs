@@ -110,6 +110,13 @@ named! {
     }
 }
 
+impl SessionStatus {
+    /// Whether a stream of the session runs or was requested.
+    pub fn is_under_way(self) -> bool {
+        matches!(self, Self::RtmsStartRequested | Self::Connecting | Self::Live)
+    }
+}
+
 /// One RTMS stream of a session, as stored.
 #[derive(Debug, Clone, PartialEq)]
 pub struct StreamRecord {

@@ -20,13 +20,14 @@ impl Store {
     /// One page of sessions, newest first.
     pub async fn sessions(&self, page: &SessionPage) -> Result<Vec<Session>, StoreError> {
         let before = page.before.map(|id| id.to_string());
+        let names = || sql::between_commas(page.statuses.iter().map(|status| status.as_str()));
         let (statement, statuses) = match &page.statuses[..] {
             [] => (sql::SESSIONS, None),
             [status] => (sql::SESSIONS_OF_STATUS, Some(status.as_str().to_owned())),
-            _ => (
-                sql::SESSIONS,
-                Some(sql::between_commas(page.statuses.iter().map(|status| status.as_str()))),
-            ),
+            several if several.iter().all(|status| status.is_under_way()) => {
+                (sql::SESSIONS_UNDER_WAY, Some(names()))
+            }
+            _ => (sql::SESSIONS, Some(names())),
         };
         let search = page.search.as_deref().map(rows::like_pattern);
         let values = binds![

@@ -214,6 +214,12 @@ statements! {
     /// The same for one status, by its index: few sessions of many are live.
     SESSIONS_OF_STATUS = sessions_page!("status = $2");
 
+    /// The same for some of the statuses of sessions under way, by their index.
+    SESSIONS_UNDER_WAY = sessions_page!(
+        "status IN ('rtms_start_requested', 'connecting', 'live')
+         AND $2 <> replace($2, ',' || status || ',', '')"
+    );
+
     /// For a store that one process owns: previous lease owners are dead.
     RELEASE_ALL_LEASES = "
         UPDATE streams SET owner = NULL, lease_until_ms = NULL

@@ -27,10 +27,7 @@ pub fn of_session(status: SessionStatus) -> Mark {
 
 /// Whether a session is under way.
 pub fn is_active(status: SessionStatus) -> bool {
-    matches!(
-        status,
-        SessionStatus::RtmsStartRequested | SessionStatus::Connecting | SessionStatus::Live
-    )
+    status.is_under_way()
 }
 
 /// A product in words.

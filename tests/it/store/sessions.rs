@@ -42,13 +42,19 @@ async fn sessions_are_filtered_by_status() {
             .finish_stream(&stream_id("s2"), 0, 1, Outcome::Stopped, Some(StopReason(6)), 9)
             .await
             .unwrap();
-        for (status, expected) in [
-            (SessionStatus::Connecting, vec!["m3", "m1"]),
-            (SessionStatus::Ended, vec!["m2"]),
-            (SessionStatus::Live, vec![]),
+        let (connecting, live, ended) =
+            (SessionStatus::Connecting, SessionStatus::Live, SessionStatus::Ended);
+        for (statuses, expected) in [
+            (vec![connecting], vec!["m3", "m1"]),
+            (vec![ended], vec!["m2"]),
+            (vec![live], vec![]),
+            (vec![SessionStatus::RtmsStartRequested, live], vec![]),
+            (vec![live, connecting, live], vec!["m3", "m1"]),
+            (vec![ended, connecting], vec!["m3", "m2", "m1"]),
         ] {
-            let page = SessionPage { limit: 10, statuses: vec![status], ..SessionPage::default() };
-            assert_eq!(instances(&store.sessions(&page).await.unwrap()), expected, "{status:?}");
+            let text = format!("{statuses:?}");
+            let page = SessionPage { limit: 10, statuses, ..SessionPage::default() };
+            assert_eq!(instances(&store.sessions(&page).await.unwrap()), expected, "{text}");
         }
     })
     .await;
