@@ -14,7 +14,7 @@ use crate::model::{StreamRecord, Tally};
 use crate::store::StoreError;
 
 /// The approximate size of a chunk.
-const CHUNK_BYTES: usize = 16 * 1024;
+const CHUNK_BYTES: usize = 32 * 1024;
 
 /// Produces a transcript in chunks, so that a long one does not take much memory.
 pub struct Transcript {
@@ -39,7 +39,7 @@ impl Transcript {
 
     /// The next chunk; none after the last one.
     pub async fn chunk(&mut self) -> Result<Option<Bytes>, StoreError> {
-        let mut text = String::new();
+        let mut text = Vec::with_capacity(CHUNK_BYTES + CHUNK_BYTES / 8);
         match self.state {
             State::Start => self.writer.start(&mut text),
             State::Lines => {}

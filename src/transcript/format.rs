@@ -1,9 +1,11 @@
 //! Renders a transcript as text, WebVTT, SRT and JSON.
 
-use std::borrow::Cow;
-use std::fmt::Write;
+mod json_line;
 
-use serde_json::{Value, json};
+use std::borrow::Cow;
+use std::io::Write;
+
+use serde_json::json;
 
 use super::lines::Line;
 use crate::model::{SessionId, TranscriptLine, one_line, rfc3339};
@@ -102,93 +104,78 @@ impl Writer {
         Self { format, session_id, origin_ms, written: 0 }
     }
 
-    pub fn start(&self, out: &mut String) {
+    pub fn start(&self, out: &mut Vec<u8>) {
         match self.format {
             Format::Json => {
                 let id = self.session_id;
                 let origin = json!({ "ms": self.origin_ms, "at": rfc3339(self.origin_ms) });
                 // Written by hand, because a `Value` of all lines would hold the whole transcript in memory.
-                out.push_str("{\"status\":true,\"message\":\"transcript\",\"data\":{");
                 push_text(
                     out,
-                    format_args!("\"session_id\":\"{id}\",\"origin\":{origin},\"lines\":["),
+                    format_args!(
+                        "{{\"status\":true,\"message\":\"transcript\",\"data\":{{\
+                         \"session_id\":\"{id}\",\"origin\":{origin},\"lines\":["
+                    ),
                 );
             }
-            Format::Vtt => out.push_str("WEBVTT\n\n"),
+            Format::Vtt => out.extend_from_slice(b"WEBVTT\n\n"),
             Format::Jsonl | Format::Srt | Format::Txt => {}
         }
     }
 
-    pub fn line(&mut self, out: &mut String, line: &Line) {
+    pub fn line(&mut self, out: &mut Vec<u8>, line: &Line) {
         self.written += 1;
         // Saturating and clamped: times come from Zoom, and a cue must not be empty or negative.
         let from_ms = line.said.start_ms.saturating_sub(self.origin_ms).max(0);
-        // At least one millisecond: WebVTT requires an end after the start.
-        let to_ms = line.said.end_ms.saturating_sub(self.origin_ms).max(from_ms.saturating_add(1));
-        // A line break would end a cue or start a forged line.
-        let text = one_line(&line.said.text);
-        let speaker = speaker_name(&line.said);
         match self.format {
             Format::Json => {
-                let comma = if self.written == 1 { "" } else { "," };
-                push_text(out, format_args!("{comma}{}", json_line(line, from_ms)));
+                if self.written > 1 {
+                    out.push(b',');
+                }
+                json_line::push(out, line, from_ms);
             }
-            Format::Jsonl => push_text(out, format_args!("{}\n", json_line(line, from_ms))),
+            Format::Jsonl => {
+                json_line::push(out, line, from_ms);
+                out.push(b'\n');
+            }
+            Format::Vtt | Format::Srt | Format::Txt => self.readable_line(out, &line.said, from_ms),
+        }
+    }
+
+    fn readable_line(&self, out: &mut Vec<u8>, said: &TranscriptLine, from_ms: i64) {
+        // At least one millisecond: WebVTT requires an end after the start.
+        let to_ms = said.end_ms.saturating_sub(self.origin_ms).max(from_ms.saturating_add(1));
+        // A line break would end a cue or start a forged line.
+        let text = one_line(&said.text);
+        let speaker = speaker_name(said);
+        // WebVTT and text separate milliseconds with a point, SRT with a comma.
+        let point = if self.format == Format::Srt { ',' } else { '.' };
+        let (from, to) = (format_time(from_ms, point), format_time(to_ms, point));
+        match self.format {
             Format::Vtt => {
-                // WebVTT separates milliseconds with a point, SRT with a comma.
-                let (from, to) = (format_time(from_ms, '.'), format_time(to_ms, '.'));
                 let (speaker, text) = (escape_cue(&speaker), escape_cue(&text));
                 push_text(out, format_args!("{from} --> {to}\n<v {speaker}>{text}\n\n"));
             }
             Format::Srt => {
-                let (from, to) = (format_time(from_ms, ','), format_time(to_ms, ','));
                 // SRT has no escapes: an arrow in the text would look like a time line.
-                let text = text.replace("-->", "->");
-                push_text(
-                    out,
-                    format_args!("{}\n{from} --> {to}\n{speaker}: {text}\n\n", self.written),
-                );
+                let (number, text) = (self.written, text.replace("-->", "->"));
+                push_text(out, format_args!("{number}\n{from} --> {to}\n{speaker}: {text}\n\n"));
             }
-            Format::Txt => {
-                let at = format_time(from_ms, '.');
-                push_text(out, format_args!("[{at}] {speaker}: {text}\n"));
+            Format::Json | Format::Jsonl | Format::Txt => {
+                push_text(out, format_args!("[{from}] {speaker}: {text}\n"));
             }
         }
     }
 
-    pub fn end(&self, out: &mut String) {
+    pub fn end(&self, out: &mut Vec<u8>) {
         if self.format == Format::Json {
-            out.push_str("]}}");
+            out.extend_from_slice(b"]}}");
         }
     }
 }
 
-fn json_line(line: &Line, offset_ms: i64) -> Value {
-    let said = &line.said;
-    let mut in_json = json!({
-        "ordinal": line.ordinal,
-        // Deprecated: the former name of `ordinal`, sent for one more release.
-        "stream": line.ordinal,
-        "seq": line.seq,
-        "user_id": said.speaker.user_id,
-        "user_name": said.speaker.name,
-        "text": said.text,
-        "start_ms": said.start_ms,
-        "start": rfc3339(said.start_ms),
-        "end_ms": said.end_ms,
-        "end": rfc3339(said.end_ms),
-        "offset_ms": offset_ms,
-        "language": said.language,
-        "attribute": said.attribute,
-    });
-    if let Some(channel_id) = &said.speaker.channel_id {
-        in_json["channel_id"] = json!(channel_id);
-    }
-    in_json
-}
-
-fn push_text(out: &mut String, text: std::fmt::Arguments<'_>) {
-    out.write_fmt(text).expect("writing to a String cannot fail");
+fn push_text(out: &mut Vec<u8>, text: std::fmt::Arguments<'_>) {
+    out.write_fmt(text).expect("writing to memory cannot fail");
 }
 
 /// Formats a time as `01:02:03.004`, with more digits for the hours if needed.
@@ -214,6 +201,7 @@ fn escape_cue(text: &str) -> Cow<'_, str> {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::Value;
     use uuid::Uuid;
 
     use super::super::lines::tests::line;
@@ -224,13 +212,13 @@ mod tests {
 
     fn written(format: Format, lines: &[Line]) -> String {
         let mut writer = Writer::new(format, SessionId(Uuid::nil()), ORIGIN_MS);
-        let mut text = String::new();
+        let mut text = Vec::new();
         writer.start(&mut text);
         for line in lines {
             writer.line(&mut text, line);
         }
         writer.end(&mut text);
-        text
+        String::from_utf8(text).unwrap()
     }
 
     #[test]
@@ -298,6 +286,9 @@ mod tests {
             (&"c\n1".into(), &Value::Null)
         );
         assert!(in_json[1].get("channel_id").is_none());
+        // In the order of their names, as in all JSON of the API.
+        let in_order: Vec<String> = in_json.iter().map(Value::to_string).collect();
+        assert_eq!(text.lines().collect::<Vec<_>>(), in_order);
     }
 
     #[test]
