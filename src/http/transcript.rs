@@ -33,7 +33,7 @@ pub(super) async fn download(
     // The permit before the queries: a transcript over the limit costs the store nothing.
     let permit = download::acquire_permit(&state, &caller)?;
     let streams = state.store.streams_of(id).await?;
-    let mut lines = Lines::new(state.store.clone(), id, &streams, format.applies_corrections());
+    let mut lines = Lines::new(state.store.clone(), &streams, format.applies_corrections());
     // Read before the answer starts: an unavailable store is a 503, not a truncated file.
     let first = lines.next().await?;
     let writer = Writer::new(format, id, origin_ms(&streams, first.as_ref()));

@@ -2,21 +2,21 @@
 
 mod chat;
 mod kind;
+mod transcript_line;
 
 use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{
-    ContactCenterEvent, GapCause, Medium, SessionId, Speaker, StopReason, StreamId, UserId,
-};
+use super::{ContactCenterEvent, GapCause, Medium, SessionId, StopReason, StreamId, UserId};
 use crate::json;
 
 pub use chat::{
     ChatFile, ChatGroupChange, ChatGroupEvent, ChatGroupMember, ChatMessage, ChatSession,
 };
 pub use kind::EntryKind;
+pub use transcript_line::TranscriptLine;
 
 /// One numbered row of a stream's log.
 #[derive(Debug, Clone, PartialEq)]
@@ -174,25 +174,6 @@ pub enum EntryBody {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         detail: Option<String>,
     },
-}
-
-/// One phrase of a speaker.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct TranscriptLine {
-    /// Who said it.
-    #[serde(flatten)]
-    pub speaker: Speaker,
-    /// The phrase.
-    pub text: String,
-    /// Unix milliseconds.
-    pub start_ms: i64,
-    /// Unix milliseconds.
-    pub end_ms: i64,
-    /// Zoom's language number (section 10.15).
-    pub language: Option<i64>,
-    /// 1 new, 2 update, 3 delete (section 10.14); absent in most streams.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub attribute: Option<i64>,
 }
 
 /// An event that this version does not know: of a later protocol, or of another product. An `event_code` is not another

@@ -164,7 +164,7 @@ impl fmt::Display for SpeakerUserId {
 }
 
 /// Reads a stored user id. Older versions stored 0 for a line without a user.
-fn stored_user_id<'de, D: Deserializer<'de>>(
+pub(super) fn stored_user_id<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<SpeakerUserId>, D::Error> {
     #[derive(Deserialize)]

@@ -3,13 +3,11 @@
 use std::collections::VecDeque;
 
 use super::window::Window;
-use crate::model::{Cursor, Entry, EntryBody, EntryKind, SessionId, StreamRecord, TranscriptLine};
+use crate::model::{StreamId, StreamRecord, TranscriptLine};
 use crate::store::{Store, StoreError};
 
 /// How many lines of each stream are read from the store at once.
-const PAGE: u32 = 200;
-/// The highest entry number that both stores can compare with.
-const LAST_SEQ: u64 = i64::MAX as u64;
+const PAGE: u32 = 250;
 
 /// One phrase and its position in the log.
 #[derive(Debug, Clone)]
@@ -20,56 +18,33 @@ pub struct Line {
     pub said: TranscriptLine,
 }
 
-impl Line {
-    fn of(entry: Entry) -> Option<Self> {
-        let EntryBody::Transcript(said) = entry.body else { return None };
-        Some(Self { ordinal: entry.stream_ordinal, seq: entry.seq, said })
-    }
-}
-
 /// Merges the lines of a session's streams in order of their start. Holds one page of each stream in memory.
 pub struct Lines {
     store: Store,
-    session_id: SessionId,
     streams: Vec<StreamLines>,
     window: Window,
 }
 
 /// The lines of one stream that have been read but not merged.
 struct StreamLines {
+    id: StreamId,
     ordinal: u32,
-    /// Marks every entry of the other streams as seen, so that a page holds only lines of this stream.
-    cursor: Cursor,
+    /// The number of the last line that was read.
+    last_seq: u64,
     page: VecDeque<Line>,
     /// Whether the store has no further lines.
     drained: bool,
 }
 
 impl Lines {
-    /// The lines of all streams of a session.
-    pub fn new(
+    /// The lines of these streams.
+    pub fn new<'a>(
         store: Store,
-        session_id: SessionId,
-        streams: &[StreamRecord],
+        streams: impl IntoIterator<Item = &'a StreamRecord>,
         applies_corrections: bool,
     ) -> Self {
-        let ordinals: Vec<u32> = streams.iter().map(|stream| stream.ordinal).collect();
-        let streams = ordinals.iter().map(|own| StreamLines::new(*own, &ordinals)).collect();
-        Self { store, session_id, streams, window: Window::new(applies_corrections) }
-    }
-
-    /// The lines of one stream of a session.
-    pub fn of_stream(
-        store: Store,
-        session_id: SessionId,
-        streams: &[StreamRecord],
-        ordinal: u32,
-        applies_corrections: bool,
-    ) -> Self {
-        // The cursor needs the ordinals of all streams, so the others are removed only after that.
-        let mut lines = Self::new(store, session_id, streams, applies_corrections);
-        lines.streams.retain(|stream| stream.ordinal == ordinal);
-        lines
+        let streams = streams.into_iter().map(StreamLines::new).collect();
+        Self { store, streams, window: Window::new(applies_corrections) }
     }
 
     pub async fn next(&mut self) -> Result<Option<Line>, StoreError> {
@@ -78,7 +53,8 @@ impl Lines {
             for stream in &mut self.streams {
                 // A loop, because a page is empty if none of its lines is readable.
                 while stream.page.is_empty() && !stream.drained {
-                    stream.fill(&self.store, self.session_id).await?;
+                    // Boxed: the future of a line would have room for that of a page, and be moved for every line.
+                    Box::pin(stream.fill(&self.store)).await?;
                 }
             }
             let heads = self.streams.iter_mut().filter(|stream| !stream.page.is_empty());
@@ -93,25 +69,18 @@ impl Lines {
 }
 
 impl StreamLines {
-    fn new(ordinal: u32, all: &[u32]) -> Self {
-        let mut cursor = Cursor::default();
-        for other in all.iter().filter(|other| **other != ordinal) {
-            cursor.advance(*other, LAST_SEQ);
-        }
-        Self { ordinal, cursor, page: VecDeque::new(), drained: false }
+    fn new(stream: &StreamRecord) -> Self {
+        let (id, ordinal) = (stream.stream_id.clone(), stream.ordinal);
+        Self { id, ordinal, last_seq: 0, page: VecDeque::new(), drained: false }
     }
 
-    async fn fill(&mut self, store: &Store, session_id: SessionId) -> Result<(), StoreError> {
-        let kinds = [EntryKind::Transcript];
-        let entries = store.entries_after(session_id, &self.cursor, &kinds, PAGE).await?;
-        // Entries of a stream that started after the list of streams was read are left for the next download.
-        let own = entries.into_iter().filter(|entry| entry.stream_ordinal == self.ordinal);
-        // Only an empty page means the end: unreadable rows make a page shorter.
-        self.drained = true;
-        for entry in own {
-            self.drained = false;
-            self.cursor.advance(self.ordinal, entry.seq);
-            self.page.extend(Line::of(entry));
+    async fn fill(&mut self, store: &Store) -> Result<(), StoreError> {
+        let lines = store.transcript_lines(&self.id, self.last_seq, PAGE).await?;
+        // Only an empty page means the end: a page may hold nothing that can be read.
+        self.drained = lines.is_empty();
+        for (seq, said) in lines {
+            self.last_seq = seq;
+            self.page.extend(said.map(|said| Line { ordinal: self.ordinal, seq, said }));
         }
         Ok(())
     }

@@ -92,8 +92,7 @@ impl Texts<'_> {
 
     /// The lines of the transcript for the text of a film, as far as they fit.
     pub(super) async fn cues(&self) -> Result<Vec<Cue>, TextError> {
-        let (id, store) = (self.stream.session_id, self.store.clone());
-        let mut lines = Lines::of_stream(store, id, self.streams, self.stream.ordinal, true);
+        let mut lines = Lines::new(self.store.clone(), [self.stream], true);
         let (mut cues, mut bytes) = (Vec::new(), 0);
         while let Some(line) = lines.next().await? {
             let cue = self.cue(&line.said);
@@ -121,9 +120,8 @@ impl Texts<'_> {
     async fn transcript_as(&self, format: Format) -> Result<Text, TextError> {
         let suffix = format.file_suffix().unwrap_or("json");
         let name = format!("transcript.{suffix}");
-        let (id, store) = (self.stream.session_id, self.store.clone());
-        let corrected = format.applies_corrections();
-        let mut lines = Lines::of_stream(store, id, self.streams, self.stream.ordinal, corrected);
+        let (id, corrected) = (self.stream.session_id, format.applies_corrections());
+        let mut lines = Lines::new(self.store.clone(), [self.stream], corrected);
         let first = lines.next().await?;
         let mut text = Transcript::new(lines, Writer::new(format, id, self.origin_ms), first);
         let mut file = BufWriter::new(File::create(self.folder.join(&name)).await?);

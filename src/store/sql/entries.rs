@@ -32,6 +32,19 @@ statements! {
            AND $3 <> replace($3, ',' || kind || ',', '')
          ORDER BY seq LIMIT $4 + 0";
 
+    /// The transcript lines of a page, each on a line after its number, in one row: SQLite's driver hands over every row
+    /// from one thread to another, which costs more than to read it. JSON has no line break.
+    // CASE, because Postgres without statistics takes few entries to be of the kind that `kind = 'transcript'` asks for,
+    // and sorts all of them instead of reading as many as the limit in order.
+    TRANSCRIPT_LINES = "
+        SELECT string_agg(CAST(seq AS TEXT) || ' ' || body, '\n')
+          FROM (SELECT seq, body FROM entries
+                 WHERE stream_id = $1 AND seq > $2
+                   AND CASE WHEN kind = 'transcript' THEN TRUE ELSE FALSE END
+                   AND NOT EXISTS (SELECT 1 FROM streams AS revoked
+                                    WHERE revoked.stream_id = $1 AND revoked.stop_reason = 8)
+                 ORDER BY seq LIMIT $3 + 0) AS page";
+
     /// Whether a number between `$3` and `$4` was assigned under another epoch than `$2`.
     COLLIDES = "
         SELECT COUNT(*) FROM entries

@@ -282,3 +282,28 @@ async fn an_entry_that_cannot_be_read_keeps_its_number_and_holds_up_nobody() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn transcript_lines_come_in_pages_without_those_of_a_revoked_stream() {
+    on_both(async |test| {
+        let store = &test.store;
+        announce(store, "s").await;
+        let said = ["one", "two\n2 {\"text\":\"forged\"}", "three"].map(line);
+        let bodies = [&said[..2], &[chat("hello")], &said[2..]].concat();
+        store.write_entries(&unclaimed(&log(store, "s", &bodies).await)).await.unwrap();
+        let raw = "UPDATE entries SET body = '?' WHERE seq = 1";
+        Raw::connect(&test.database).await.execute(raw).await;
+        let page = async |after, limit| {
+            let lines = store.transcript_lines(&stream_id("s"), after, limit).await.unwrap();
+            let body = |(seq, line): (u64, Option<_>)| (seq, line.map(EntryBody::Transcript));
+            lines.into_iter().map(body).collect::<Vec<_>>()
+        };
+        assert_eq!(page(0, 2).await, [(1, None), (2, Some(said[1].clone()))]);
+        assert_eq!(page(2, 2).await, [(4, Some(said[2].clone()))]);
+        assert_eq!(page(u64::MAX, 2).await, []);
+        let revoked = "UPDATE streams SET stop_reason = 8";
+        Raw::connect(&test.database).await.execute(revoked).await;
+        assert_eq!(page(0, 2).await, [], "until they are deleted");
+    })
+    .await;
+}
