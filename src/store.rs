@@ -45,6 +45,7 @@ pub mod sql;
 mod status_events;
 mod streams;
 mod tickets;
+mod transcript_lines;
 
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -20,6 +20,7 @@ pub(crate) async fn run(args: &Args) -> Result<(), Problem> {
         ("sessions, live", format!("{sessions}?status=live"), 500, 0),
         ("sessions, live and connecting", format!("{sessions}?status=live,connecting"), 500, 0),
         ("sessions, newest 50", format!("{sessions}?limit=50"), 500, 0),
+        ("sessions, oldest 50", format!("{sessions}?limit=50&before={}", seed::EARLY_ID), 500, 0),
         ("timeline of the long session", format!("{of_long}/timeline"), 500, 0),
         ("its transcript as json", format!("{of_long}/transcript"), 20, seed::LINES),
         ("as jsonl", format!("{of_long}/transcript?format=jsonl"), 20, seed::LINES),

@@ -12,6 +12,8 @@ use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, SqliteConnection};
 use super::zoom::Problem;
 
 const ENDED_SESSIONS: usize = 10_000;
+/// The ids of few of them are less.
+pub(crate) const EARLY_ID: &str = "00000000-0000-7000-8000-000000000060";
 const LIVE_SESSIONS: usize = 5;
 pub(crate) const LINES: usize = 50_000;
 /// Of them there is one for so many lines, as in a meeting with several people.
