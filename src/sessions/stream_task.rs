@@ -18,7 +18,7 @@ use crate::hub::{Feed, Hub};
 use crate::metrics::Metrics;
 use crate::model::params::Params;
 use crate::model::{
-    AppName, Entry, EntryBody, Outcome, StopReason, StreamId, StreamRecord, between, ms,
+    AppName, Entry, EntryBody, Outcome, StopReason, StreamId, StreamRecord, between,
 };
 use crate::net::Network;
 use crate::net::retry::{Doubling, retry};
@@ -33,8 +33,6 @@ const LAST_RETRY: Duration = Duration::from_secs(5);
 
 /// How many commands may wait for one stream.
 const COMMANDS_QUEUE: usize = 16;
-/// After a claim is given back, no daemon claims the stream for this fraction (one third) of a lease.
-const QUIET_IN_LEASE: u32 = 3;
 /// At a stream's end, the entries that other daemons offered are read in pages of this size and within this time.
 const OFFERS_AT_ONCE: u32 = 500;
 const LAST_OFFERS: Duration = Duration::from_secs(2);
@@ -62,8 +60,6 @@ pub(super) struct StreamTask {
     pub reach: Reach,
     store: Store,
     hub: Arc<Hub>,
-    /// After the claim is given back, no daemon claims the stream for this long.
-    quiet: Duration,
 }
 
 /// The supervisor's end of a task.
@@ -75,12 +71,15 @@ pub(super) struct Controls {
     pub reach: Reach,
 }
 
-/// What the supervisor does when a stream's task has ended.
+/// What the supervisor does when a stream's task has ended. Only the supervisor releases a claim: a poll that finds the
+/// claim of a running task released claims the stream again.
 pub(super) enum After {
     /// Reads the stream's row, because it may have been announced again meanwhile.
     Reread,
-    /// Leaves the stream alone.
-    Rest,
+    /// Gives the claim back: another daemon is connected to the stream.
+    GiveBack,
+    /// Releases the claim for a daemon that may reach Zoom.
+    Release,
 }
 
 impl StreamTask {
@@ -132,7 +131,6 @@ impl StreamTask {
             reach: reach.clone(),
             store,
             hub,
-            quiet: quiet_of(settings),
         };
         (task, Controls { context, commands: sender, lease, reach })
     }
@@ -158,9 +156,9 @@ impl StreamTask {
         self.commands.close();
         match exit {
             Exit::LeftToOwner => {
+                tracing::info!("another daemon is connected to the stream; giving the claim back");
                 self.metrics().leases.inc(["given_back"]);
-                self.give_back().await;
-                return After::Rest;
+                return After::GiveBack;
             }
             Exit::Left => {
                 self.feed.capture_now(Event::Left {});
@@ -171,8 +169,7 @@ impl StreamTask {
                 self.feed.capture_now(Event::Left {});
                 self.feed.finish().await;
                 self.metrics().leases.inc(["given_up"]);
-                self.release().await;
-                return After::Rest;
+                return After::Release;
             }
             Exit::Finished(end) => {
                 // Before the end is recorded: the store accepts no offered entry after it.
@@ -199,22 +196,6 @@ impl StreamTask {
             }
         }
         After::Reread
-    }
-
-    /// Gives the claim back, because Zoom still has the connection of the previous daemon: that daemon is alive and
-    /// only lost the store. It continues when the store is back; until then other daemons try again periodically.
-    async fn give_back(&self) {
-        let (stream_id, epoch) = (self.stream_id(), self.lease.borrow().epoch);
-        tracing::info!("another daemon is connected to the stream; giving the claim back");
-        give_back(&self.store, stream_id, epoch, self.quiet).await;
-    }
-
-    /// Makes the stream free for a daemon that may reach Zoom.
-    async fn release(&self) {
-        let epoch = self.lease.borrow().epoch;
-        if let Err(error) = self.store.release_stream(self.stream_id(), epoch).await {
-            tracing::warn!(%error, "could not release the stream; its lease will expire");
-        }
     }
 
     /// Appends entries that other daemons offered after the last poll.
@@ -257,17 +238,6 @@ impl StreamTask {
 
     fn stream_id(&self) -> &StreamId {
         &self.setup.stream_id
-    }
-}
-
-/// Gives a claim back without running the stream: another daemon may claim it later.
-pub(super) async fn leave_to_others(settings: &Settings, store: Store, stream: &StreamRecord) {
-    give_back(&store, &stream.stream_id, stream.epoch, quiet_of(settings)).await;
-}
-
-async fn give_back(store: &Store, stream_id: &StreamId, epoch: i64, quiet: Duration) {
-    if let Err(error) = store.give_back(stream_id, epoch, ms(quiet)).await {
-        tracing::warn!(%error, "could not give the claim back; its lease will expire");
     }
 }
 
@@ -322,11 +292,6 @@ fn setup(settings: &Settings, app: &App, stream: &StreamRecord, params: Params) 
         policy: app.rtms_hosts.clone(),
         timings: settings.timings.clone(),
     }
-}
-
-/// How long no daemon claims a stream after its claim was given back.
-fn quiet_of(settings: &Settings) -> Duration {
-    settings.leases.lease / QUIET_IN_LEASE
 }
 
 fn log_end(end: &End) {

@@ -20,7 +20,7 @@ use self::placing::Placing;
 use self::unreachable::GivenUp;
 use super::Settings;
 use super::pulse::{Pulse, Steps};
-use super::stream_task::{After, Controls, StreamTask, leave_to_others, record_end};
+use super::stream_task::{After, Controls, StreamTask, record_end};
 use super::stream_threads::StreamThreads;
 use super::streams_per_meeting::why_left_out;
 use crate::clock;
@@ -290,8 +290,9 @@ impl Supervisor {
             return Ok(());
         }
         let Some(app) = self.settings.apps.for_stream(stream) else {
-            self.leave_to_others(stream);
-            return Ok(());
+            // Another one may have the app, or have it soon.
+            self.warn_missing(&stream.app);
+            return self.give_back(&stream.stream_id, stream.epoch).await;
         };
         self.missing_apps.remove(&stream.app);
         match why_left_out(&self.store, &app, stream).await? {
@@ -314,18 +315,6 @@ impl Supervisor {
                 self.end(stream, End { detail, ..stream_end(Outcome::UrlRefused, None) });
             }
         }
-    }
-
-    /// Gives back a stream of an app that this daemon does not have: another one may have it, or have it soon.
-    fn leave_to_others(&mut self, stream: &StreamRecord) {
-        self.warn_missing(&stream.app);
-        let (settings, store, given_back) =
-            (self.settings.clone(), self.store.clone(), stream.clone());
-        let controls = self.no_controls(stream);
-        self.own(stream, None, controls, async move {
-            leave_to_others(&settings, store, &given_back).await;
-            After::Rest
-        });
     }
 
     /// Logs once that streams of an app are left to other daemons.
@@ -412,24 +401,26 @@ impl Supervisor {
     async fn ended(&mut self, ended: Result<(Id, After), JoinError>) {
         let task = ended.as_ref().map_or_else(JoinError::id, |(task, _)| *task);
         let Some(stream_id) = self.task_streams.remove(&task) else { return };
-        let running = self.running.remove(&stream_id);
-        match ended {
+        let Some(running) = self.running.remove(&stream_id) else { return };
+        // What fails here leaves a claim without a task: the next poll starts the stream again.
+        let answer = match ended {
             Ok((_, After::Reread)) => return self.reconcile(vec![stream_id]).await,
-            Ok((_, After::Rest)) => return,
-            Err(_) => {}
-        }
-        match self.store.stream(&stream_id).await {
-            Ok(Some(mut stream)) => {
-                stream_span(&stream).in_scope(|| {
-                    tracing::error!("a stream's task panicked; the stream is given up");
-                });
-                // The end must not be written under another daemon's claim.
-                stream.epoch = running.map_or(stream.epoch, |running| running.epoch());
-                self.end(&stream, stream_end(Outcome::Failed, None));
-            }
-            Ok(None) => {}
-            Err(error) => self.note_answer(Err(error)),
-        }
+            Ok((_, After::GiveBack)) => self.give_back(&stream_id, running.epoch()).await,
+            Ok((_, After::Release)) => self.store.release_stream(&stream_id, running.epoch()).await,
+            Err(_) => self.panicked(&stream_id, running.epoch()).await,
+        };
+        self.note_answer(answer);
+    }
+
+    async fn panicked(&mut self, stream_id: &StreamId, epoch: i64) -> Result<(), StoreError> {
+        let Some(mut stream) = self.store.stream(stream_id).await? else { return Ok(()) };
+        stream_span(&stream).in_scope(|| {
+            tracing::error!("a stream's task panicked; the stream is given up");
+        });
+        // The end must not be written under another daemon's claim.
+        stream.epoch = epoch;
+        self.end(&stream, stream_end(Outcome::Failed, None));
+        Ok(())
     }
 
     /// The time until which a stream that is claimed or renewed now belongs to this daemon for certain.

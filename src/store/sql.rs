@@ -333,7 +333,8 @@ pub(super) fn claim_streams() -> String {
     format!(
         "UPDATE streams
             SET owner = $1, lease_until_ms = $2, epoch = epoch + 1,
-                taken_over = CASE WHEN owner = $1 OR lease_until_ms IS NULL THEN 0 ELSE 1 END
+                taken_over = CASE WHEN owner = $1 THEN taken_over
+                                  WHEN lease_until_ms IS NULL THEN 0 ELSE 1 END
           WHERE stream_id IN ({}) AND ended_at_ms IS NULL
             AND (owner IS NULL OR owner = $1 OR lease_until_ms <= $3)
          RETURNING stream_id",

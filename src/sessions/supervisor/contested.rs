@@ -4,13 +4,15 @@ use std::collections::HashSet;
 use std::time::Instant;
 
 use super::Supervisor;
-use crate::model::{StreamId, StreamRecord};
+use crate::model::{StreamId, StreamRecord, ms};
 use crate::sessions::driver::Command;
 use crate::store::{Claim, Offer, StoreError};
 use crate::telemetry::stream_span;
 
 /// How many offered entries are passed to a stream at a time.
 const OFFERS_AT_ONCE: u32 = 500;
+/// After a claim is given back, no daemon claims the stream for this fraction (one third) of a lease.
+const QUIET_IN_LEASE: u32 = 3;
 
 impl Supervisor {
     /// Handles a write that the store refused because the stream was claimed since. If this daemon made the claim, the
@@ -58,6 +60,18 @@ impl Supervisor {
         // An error means that the task has ended, or that its queue is full; then the next poll sends the
         // command again.
         let _ = running.commands.try_send(Command::Leave);
+    }
+
+    /// Gives a claim back, because Zoom still has the connection of the previous daemon: that daemon is alive and
+    /// only lost the store. It continues when the store is back; until then other daemons try again periodically. The
+    /// stream must have no task here, because [`Self::settle`] would claim it again.
+    pub(super) async fn give_back(
+        &self,
+        stream_id: &StreamId,
+        epoch: i64,
+    ) -> Result<(), StoreError> {
+        let quiet = self.settings.leases.lease / QUIET_IN_LEASE;
+        self.store.give_back(stream_id, epoch, ms(quiet)).await
     }
 
     /// Passes entries that other daemons offered to their streams.

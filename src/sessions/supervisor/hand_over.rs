@@ -13,6 +13,7 @@ use crate::model::StreamId;
 use crate::sessions::AtShutdown;
 use crate::sessions::driver::Command;
 use crate::sessions::stream_task::After;
+use crate::store::StoreError;
 
 /// How long a stop waits for a single answer of the store.
 const ANSWER_LIMIT: Duration = Duration::from_secs(1);
@@ -83,15 +84,21 @@ impl Supervisor {
 
     /// Releases the streams of the tasks that have ended: everything that they received is stored.
     async fn release_ended(&mut self, first: Result<(Id, After), JoinError>, turns: &mut Turns) {
-        let mut streams = Vec::new();
+        let (mut streams, mut contested) = (Vec::new(), Vec::new());
         let mut next = Some(first);
         while let Some(ended) = next {
             // A panic was logged where it happened, and its stream goes on elsewhere.
             let task = ended.as_ref().map_or_else(JoinError::id, |(task, _)| *task);
-            streams.extend(self.task_streams.remove(&task));
+            if let Some(stream_id) = self.task_streams.remove(&task) {
+                let running = self.running.remove(&stream_id);
+                if let (Ok((_, After::GiveBack)), Some(running)) = (ended, running) {
+                    contested.push((stream_id.clone(), running.epoch()));
+                }
+                streams.push(stream_id);
+            }
             next = self.tasks.try_join_next_with_id();
         }
-        streams.iter().for_each(|stream_id| drop(self.running.remove(stream_id)));
+        self.give_back_all(&contested).await;
         if self.is_leaving() && self.store.is_shared() {
             let released = self.store.release_streams(self.settings.node, &streams);
             // The end of the shutdown releases them again, with all other leases of this daemon.
@@ -100,6 +107,20 @@ impl Supervisor {
             }
         }
         turns.released(streams, Instant::now());
+    }
+
+    /// Gives back the claims of streams to which another daemon is connected. A release would let the next daemon believe
+    /// that none is.
+    async fn give_back_all(&self, contested: &[(StreamId, i64)]) {
+        let given_back = async {
+            for (stream_id, epoch) in contested {
+                self.give_back(stream_id, *epoch).await?;
+            }
+            Ok::<_, StoreError>(())
+        };
+        if !matches!(timeout(ANSWER_LIMIT, given_back).await, Ok(Ok(()))) {
+            tracing::warn!("could not give claims back in time; they are released");
+        }
     }
 
     /// Finds out which of the released streams the other daemons have taken.

@@ -14,7 +14,7 @@ use self::entries::count_lines;
 use super::chaos::run::account::{Ledger, Made, compare};
 use crate::support::client::{exchange, head};
 use crate::support::kit::{
-    Api, Home, Log, Page, TestDaemon, Zoom, endless, eventually, real, zoom,
+    API_TOKEN, Api, Home, Log, Page, TestDaemon, Zoom, endless, eventually, real, zoom,
 };
 use crate::support::postgres;
 use crate::support::process::Process;
@@ -29,6 +29,7 @@ const PROCESS_LEASE: Duration = Duration::from_secs(9);
 fn home(database_url: &str) -> Home {
     let mut home = Home::sqlite()
         .set("DATABASE_URL", database_url)
+        .set("API_TOKENS", &format!("tests:{API_TOKEN}:read+control+metrics"))
         .set("MEDIA_TYPES", "transcript,audio")
         .set("AUDIO_STREAMS", "mixed");
     let interval = LEASE / 10;
@@ -145,9 +146,14 @@ struct Pair {
 
 impl Pair {
     async fn open(duplicates: Duplicates) -> Self {
+        Self::open_with(duplicates, |_| {}).await
+    }
+
+    async fn open_with(duplicates: Duplicates, change_second: impl FnOnce(&mut Leases)) -> Self {
         let proxy = Proxy::open().await;
         let url = postgres::fresh_database().await;
-        let homes = [home(&proxy.url(&url)), home(&url)];
+        let mut homes = [home(&proxy.url(&url)), home(&url)];
+        change_second(&mut homes[1].leases);
         let first = TestDaemon::start(&homes[0]).await;
         let mut second = None;
         let start_second = async || second.insert(TestDaemon::start(&homes[1]).await).api();
@@ -179,6 +185,27 @@ async fn a_daemon_cut_off_from_the_store_keeps_its_stream_while_zoom_refuses_the
     let (page, missing) = watched.settle(second.api()).await;
     assert_eq!(missing, 0);
     assert_eq!(kinds(&page, &["picked_up", "link_down", "gap", "handed_over"]), [""; 0]);
+}
+
+#[tokio::test]
+async fn a_daemon_that_gave_a_claim_back_does_not_claim_the_stream_again_at_its_next_poll() {
+    // So often that a poll is always under way when the claim is given back.
+    let poll_always = |leases: &mut Leases| leases.poll_interval = Duration::from_millis(1);
+    let Pair { proxy, second, watched, .. } =
+        &mut Pair::open_with(Duplicates::Refuse, poll_always).await;
+    proxy.shut().await;
+    eventually("the other daemon is refused several times", async || {
+        (watched.zoom.stream().refusals.values().sum::<u64>() > 3).then_some(())
+    })
+    .await;
+    let answer = second.api().get("/metrics").await.unwrap();
+    let count = |event: &str| {
+        let name = format!("rtms_leases_total{{event=\"{event}\"}} ");
+        let mut values = answer.text().lines().filter_map(|line| line.strip_prefix(&*name));
+        values.next().map_or(0, |value| value.parse::<u64>().unwrap())
+    };
+    assert_eq!(count("claimed_again"), 0);
+    assert!(count("given_back") > 2, "the last one may not be counted yet");
 }
 
 async fn is_thrown_out(is_silent: bool) {

@@ -73,6 +73,7 @@ async fn a_claim_says_whether_the_stream_was_taken_from_a_node_that_did_not_rele
         assert_eq!(claim(1, LONG).await, Some(false), "it was free");
         assert_eq!(claim(1, OVER).await, Some(false), "it was the node's own");
         assert_eq!(claim(2, LONG).await, Some(true));
+        assert_eq!(claim(2, LONG).await, Some(true), "as the claim whose answer was lost");
         store.release_leases(node(2)).await.unwrap();
         assert_eq!(claim(1, OVER).await, Some(false), "it was released");
         let orphans = claim_orphans(store, node(2), LONG, 9, &AppRooms::default()).await.unwrap();
