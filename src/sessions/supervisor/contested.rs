@@ -13,6 +13,9 @@ use crate::telemetry::stream_span;
 const OFFERS_AT_ONCE: u32 = 500;
 /// After a claim is given back, no daemon claims the stream for this fraction (one third) of a lease.
 const QUIET_IN_LEASE: u32 = 3;
+/// Another daemon may keep a claim for this fraction (one third) of a lease before the stream is left to it. Long enough for
+/// a busy daemon to dial Zoom, be refused and give the claim back.
+const PATIENCE_IN_LEASE: u32 = 3;
 
 impl Supervisor {
     /// Handles a write that the store refused because the stream was claimed since. If this daemon made the claim, the
@@ -26,9 +29,8 @@ impl Supervisor {
     }
 
     /// Settles streams that run here under a lost claim. Unclaimed streams are claimed again and continue with
-    /// everything they received meanwhile. A stream that another node claimed must not have two runners: it is left
-    /// when it is found so twice, because that node may learn from Zoom that this one is still connected and give the
-    /// claim back shortly.
+    /// everything they received meanwhile. A stream that another node claimed must not have two runners: it is left,
+    /// but not at once, because that node may learn from Zoom that this one is still connected and give the claim back.
     pub(super) async fn settle(&mut self, streams: Vec<StreamId>) -> Result<(), StoreError> {
         if streams.is_empty() {
             return Ok(());
@@ -45,11 +47,10 @@ impl Supervisor {
     }
 
     fn taken(&mut self, stream_id: &StreamId) {
-        let a_moment = self.settings.leases.poll_interval / 2;
+        let patience = self.settings.leases.lease / PATIENCE_IN_LEASE;
         let Some(running) = self.running.get_mut(stream_id) else { return };
         let since = *running.lost_since.get_or_insert_with(Instant::now);
-        // The store's refusal and the next poll may find the same loss within milliseconds; that is not twice.
-        if since.elapsed() < a_moment {
+        if since.elapsed() < patience {
             return;
         }
         self.hub.metrics().leases.inc(["lost"]);
