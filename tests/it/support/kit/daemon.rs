@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use rtmsd::app::App;
+use rtmsd::app::{App, AppError};
 use rtmsd::config::Config;
 use rtmsd::events;
 use rtmsd::model::Tally;
@@ -14,7 +14,7 @@ use rtmsd::rtms::stream::Timings;
 use rtmsd::sessions::Leases;
 use rtmsd::sinks::record::target::Place;
 use rtmsd::sinks::relays;
-use rtmsd::store::Store;
+use rtmsd::store::{Store, StoreError};
 use rtmsd::zoom::event_socket;
 use rtmsd::zoom::token::Tokens;
 use serde::Deserialize;
@@ -23,7 +23,7 @@ use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tokio::task::{JoinHandle, spawn_blocking};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::{TIMEOUT, eventually};
@@ -194,7 +194,7 @@ impl TestDaemon {
         let (sender, parts) = tokio::sync::oneshot::channel();
         let running = runtime.spawn(async move {
             let listener = TcpListener::from_std(listener).unwrap();
-            let app = App::build(config, timings, leases, resolver).await.unwrap();
+            let app = build_when_free(config, timings, leases, resolver).await;
             let app = app.with_event_timings(event_timings);
             sender.send((app.store.clone(), app.tokens.clone())).unwrap_or(());
             app.run(listener, stopped).await.unwrap();
@@ -227,6 +227,24 @@ impl TestDaemon {
     pub(crate) fn api(&self) -> Api {
         Api(self.address)
     }
+}
+
+/// The threads of a killed daemon's streams leave the store, and with it the data folder, a moment after it.
+async fn build_when_free(
+    config: Config,
+    timings: Timings,
+    leases: Leases,
+    resolver: Resolver,
+) -> App {
+    for _ in 0..100 {
+        match App::build(config.clone(), timings.clone(), leases, resolver.clone()).await {
+            Err(AppError::Store(StoreError::Locked { .. })) => {
+                sleep(Duration::from_millis(20)).await;
+            }
+            built => return built.unwrap(),
+        }
+    }
+    panic!("the data folder stays locked");
 }
 
 /// A daemon's REST API, as the tests' token sees it.
