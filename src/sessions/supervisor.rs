@@ -283,14 +283,13 @@ impl Supervisor {
         if self.running.contains_key(&stream.stream_id) {
             return Ok(());
         }
-        if stream.stop_seen_at_ms.is_some() {
-            // The stop came before any daemon joined (rtms-protocol.md section 3.9): only the end is left to
-            // record.
+        let app = self.settings.apps.for_stream(stream);
+        if is_only_to_be_ended(stream, claim.last_seq, app.is_some()) {
             self.end(stream, stream_end(Outcome::Stopped, stream.stop_reason));
             return Ok(());
         }
-        let Some(app) = self.settings.apps.for_stream(stream) else {
-            // Another one may have the app, or have it soon.
+        let Some(app) = app else {
+            // Another daemon may have the app, or get it soon.
             self.warn_missing(&stream.app);
             return self.give_back(&stream.stream_id, stream.epoch).await;
         };
@@ -308,6 +307,9 @@ impl Supervisor {
         let stream = &claim.stream;
         match app.rtms_hosts.first_allowed(&stream.server_urls) {
             Ok(endpoint) => self.start_at(endpoint, app, claim, until),
+            Err(_) if stream.stop_seen_at_ms.is_some() => {
+                self.end(stream, stream_end(Outcome::Stopped, stream.stop_reason));
+            }
             Err(error) => {
                 let detail = format!("the announced URL {error}");
                 stream_span(stream)
@@ -402,7 +404,7 @@ impl Supervisor {
         let task = ended.as_ref().map_or_else(JoinError::id, |(task, _)| *task);
         let Some(stream_id) = self.task_streams.remove(&task) else { return };
         let Some(running) = self.running.remove(&stream_id) else { return };
-        // What fails here leaves a claim without a task: the next poll starts the stream again.
+        // If one of these fails, the claim stays without a task, and the next poll starts the stream again.
         let answer = match ended {
             Ok((_, After::Reread)) => return self.reconcile(vec![stream_id]).await,
             Ok((_, After::GiveBack)) => self.give_back(&stream_id, running.epoch()).await,
@@ -448,6 +450,13 @@ impl Supervisor {
             Err(_) => self.patient_until = Some(Instant::now() + self.settings.leases.lease),
         }
     }
+}
+
+/// Whether the end of a stream that Zoom stopped is recorded without starting it: if no daemon joined it before the stop
+/// (rtms-protocol.md section 3.9), its data is to be deleted, or its app is not here. Otherwise the stream is started and
+/// then stopped, so that the time without a daemon is recorded as a gap.
+fn is_only_to_be_ended(stream: &StreamRecord, last_seq: u64, has_app: bool) -> bool {
+    stream.stop_seen_at_ms.is_some() && (last_seq == 0 || stream.is_revoked() || !has_app)
 }
 
 fn stream_end(outcome: Outcome, stop_reason: Option<StopReason>) -> End {
