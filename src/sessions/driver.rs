@@ -238,14 +238,11 @@ impl<'a> Driver<'a> {
         self.task.feed.context().clone().entered()
     }
 
-    /// Passes on what was counted and granted since the last look.
+    /// Passes on what was counted since the last call.
     fn pass_counts(&mut self) {
         self.task.feed.count_unknown(self.stream.unknown());
         self.count_unreadable();
         self.counting.links(self.stream.take_link_events());
-        if let Some(effective) = self.stream.take_effective() {
-            self.note_granted(&effective);
-        }
     }
 
     /// Waits for the next thing to do. Sockets last: a busy link must not hide a command or another link's timeout.
@@ -312,6 +309,10 @@ impl<'a> Driver<'a> {
         }
         self.task.feed.prefetch_targets();
         self.stream.handle(now, input);
+        // Before any frame that arrived with the answer: its format is the one granted here.
+        if let Some(effective) = self.stream.take_effective() {
+            self.note_granted(&effective);
+        }
     }
 
     /// Gives everything that follows from one input one time, which is returned.
@@ -323,6 +324,7 @@ impl<'a> Driver<'a> {
 
     /// Passes on the parameters that Zoom grants, and logs each field that differs from the request, once.
     fn note_granted(&mut self, effective: &Effective) {
+        let _entered = self.enter();
         for difference in effective.differences(&self.task.setup.params) {
             // Every rejoin brings the same answer again.
             if self.logged_fields.insert(difference.field.clone()) {

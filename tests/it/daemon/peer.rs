@@ -76,6 +76,14 @@ impl PeerSocket {
         self.0.send(Message::text(message.to_string())).await.unwrap();
     }
 
+    /// Sends messages that arrive together.
+    pub(super) async fn say_together(&mut self, messages: &[Value]) {
+        for message in messages {
+            self.0.feed(Message::text(message.to_string())).await.unwrap();
+        }
+        self.0.flush().await.unwrap();
+    }
+
     /// Answers a signaling handshake well, with one media URL for everything.
     pub(super) async fn welcome(&mut self, media_url: &str) {
         assert_eq!(self.hear().await["msg_type"], 1);

@@ -2,6 +2,7 @@
 
 mod access;
 mod files;
+mod first_frames;
 pub(super) mod kit;
 mod meeting;
 mod places;
