@@ -185,6 +185,9 @@ impl Forwards {
         self.store_positions().await?;
         let since_ms = (self.now_ms)().saturating_sub(RECENTLY_MS);
         let forwards = self.live.store.forwards(since_ms, MAX_ALL).await?;
+        if forwards.is_empty() && self.running().is_empty() {
+            return Ok(());
+        }
         let running = self.live.hub.running_all();
         let here: HashMap<SessionId, &StreamInfo> =
             running.iter().map(|(stream, _)| (stream.session_id, &**stream)).collect();

@@ -21,6 +21,8 @@ use crate::sinks::Runner;
 use crate::store::StoreError;
 use crate::telemetry::stream_span_of;
 
+/// How long a change of the running streams waits for others, so that one search covers them.
+const DEBOUNCE: Duration = Duration::from_millis(20);
 /// How often the store is searched for ended streams with programs that no daemon has notified.
 const END_INTERVAL: Duration = Duration::from_secs(60);
 /// How long ago such a stream may have ended.
@@ -65,7 +67,11 @@ impl RelayRunner {
             tokio::select! {
                 () = stop.cancelled() => {}
                 () = self.relays.inner().changed.notified() => {}
-                Ok(()) = changes.changed() => self.relays.notify_of_moves(),
+                // Debounced: many streams that begin together cause few searches. The other branches can wait this long.
+                Ok(()) = changes.changed() => {
+                    sleep(DEBOUNCE).await;
+                    self.relays.notify_of_moves();
+                }
                 () = sleep(poll) => {}
                 Some(begun) = self.begins.recv() => self.begin(begun, &stop).await,
                 Some(ended) = self.tasks.join_next() => self.forget(ended.ok()),
@@ -256,6 +262,9 @@ impl Relays {
 
     /// Notifies the tasks of streams that have left this daemon.
     fn notify_of_moves(&self) {
+        if self.programs().is_empty() {
+            return;
+        }
         let running = self.0.hub.running_all();
         let here: HashSet<&StreamId> =
             running.iter().map(|(stream, _)| &stream.stream_id).collect();
