@@ -1,8 +1,9 @@
 //! The open connections: their limit, and which one closes to make room for a new one.
 //!
-//! A connection that holds a complete request keeps its slot while its client reads the answer, and a new one keeps its
-//! slot for a moment: its request may have come and not been read. All others can lose theirs, and webhooks have slots of
-//! their own, so that no number of silent or slow clients blocks a webhook.
+//! A connection that holds a complete request keeps its slot while its client reads the answer. A connection that is new, has
+//! just been answered, or has sent a part of a request's body keeps its slot for a second, because more may have arrived
+//! and not been read. All others can lose theirs, and webhooks have slots of their own, so that no number of silent or slow
+//! clients blocks a webhook.
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
@@ -36,8 +37,13 @@ enum Phase {
 /// Slots beyond the limit for webhooks and health checks only. A webhook in any slot is answered: Zoom would send a refused
 /// one again only after five minutes, and a burst waits in the kernel's backlog.
 const RESERVED_SLOTS: usize = 80;
-/// How long a connection keeps its slot without a request, when it is new and after an answer.
-const NEW_LIMIT: Duration = Duration::from_millis(250);
+/// How long a connection without a complete request keeps its slot: from when it opens, from the end of an answer, or from
+/// the head of a request whose body is incomplete. On a busy machine a request of Zoom takes hundreds of milliseconds to be
+/// sent and read.
+const SLOT_GRACE: Duration = Duration::from_secs(1);
+/// How often a connection that waits for a slot looks for one: nothing tells when a client stalls or was silent for long
+/// enough.
+const SLOT_RETRY: Duration = Duration::from_millis(50);
 /// When this many connections are silent after an answer, each further answer ends its connection: an idle one holds 14 kB,
 /// and a burst of webhooks leaves hundreds.
 const MAX_IDLE: usize = 64;
@@ -50,8 +56,8 @@ pub(super) struct Connections {
     slots: usize,
     max_requests: usize,
     stall_limit: Duration,
-    /// How long a connection keeps its slot after an answer.
-    idle_limit: Duration,
+    /// How long a connection keeps its slot after an answer, or with a part of a request.
+    slot_grace: Duration,
     table: Mutex<Table>,
     /// Notified when a slot may have become free.
     freed: Notify,
@@ -75,7 +81,7 @@ struct Open {
     was_used: bool,
     /// The tick of its last change of phase.
     since: u64,
-    /// Until when it keeps its slot though it is silent.
+    /// Until when it keeps its slot though it is silent or slow.
     kept_until: Instant,
     reading: Arc<Reading>,
     close: CancellationToken,
@@ -91,17 +97,17 @@ impl Connections {
     /// Creates slots for this many requests, plus those for webhooks and health checks.
     pub(super) fn new(max_requests: usize) -> Arc<Self> {
         let slots = max_requests.saturating_add(RESERVED_SLOTS);
-        Self::with_slots(slots, max_requests, STALL_LIMIT, NEW_LIMIT)
+        Self::with_slots(slots, max_requests, STALL_LIMIT, SLOT_GRACE)
     }
 
     fn with_slots(
         slots: usize,
         max_requests: usize,
         stall_limit: Duration,
-        idle_limit: Duration,
+        slot_grace: Duration,
     ) -> Arc<Self> {
         let (table, freed) = (Mutex::default(), Notify::new());
-        Arc::new(Self { slots, max_requests, stall_limit, idle_limit, table, freed })
+        Arc::new(Self { slots, max_requests, stall_limit, slot_grace, table, freed })
     }
 
     /// Takes a slot for a connection from `peer`. If none is free, closes the connection with the lowest priority;
@@ -113,8 +119,7 @@ impl Connections {
             if let Some(slot) = self.try_enter(peer) {
                 return slot;
             }
-            // Nothing is notified when a client stalls, or has been silent for long enough.
-            let _ = timeout(self.stall_limit.min(NEW_LIMIT), freed).await;
+            let _ = timeout(SLOT_RETRY, freed).await;
         }
     }
 
@@ -133,7 +138,7 @@ impl Connections {
             phase: Phase::New,
             was_used: false,
             since: id,
-            kept_until: Instant::now(),
+            kept_until: Instant::now() + self.slot_grace,
             reading: kept,
             close: close_kept,
         };
@@ -142,7 +147,7 @@ impl Connections {
     }
 
     fn set_phase(&self, id: u64, phase: Phase) {
-        self.lock().set_phase(id, phase, self.idle_limit);
+        self.lock().set_phase(id, phase, self.slot_grace);
         if phase != Phase::Answering {
             // `notify_one` keeps a permit if nobody waits, so the wake-up is not lost. The accept loop is the only
             // waiter.
@@ -190,8 +195,11 @@ impl Table {
         self.answering -= usize::from(open.phase == Phase::Answering);
         self.idle -= usize::from(open.is_idle());
         open.was_used |= matches!(phase, Phase::Receiving | Phase::Answering);
+        // The first request has as long as the connection is new: otherwise its head would buy the connection more time.
+        if (open.phase, phase) != (Phase::New, Phase::Receiving) {
+            open.kept_until = Instant::now() + kept;
+        }
         (open.phase, open.since) = (phase, since);
-        open.kept_until = Instant::now() + kept;
         self.answering += usize::from(phase == Phase::Answering);
         self.idle += usize::from(open.is_idle());
     }
@@ -228,8 +236,8 @@ fn least_worth(open: &HashMap<u64, Open>, stall_limit: Duration) -> Option<u64> 
     let closable = open.iter().filter(|(_, connection)| match connection.phase {
         Phase::New => false,
         // A client may have sent its next request before it can know that the connection closes.
-        Phase::Silent => connection.kept_until <= now,
-        Phase::Receiving => true,
+        // The rest of a request may have come, and wait to be read.
+        Phase::Silent | Phase::Receiving => connection.kept_until <= now,
         Phase::Answering => connection.reading.stalled_for() >= stall_limit,
     });
     let worth = |(_, connection): &(&u64, &Open)| {
@@ -258,10 +266,10 @@ impl Slot {
         self.close.cancelled().await;
     }
 
-    /// Counts the connection as silent if no request comes within [`NEW_LIMIT`]. Poll this after what reads the request, so
+    /// Counts the connection as silent if no request comes within [`SLOT_GRACE`]. Poll this after what reads the request, so
     /// that on a busy runtime a request that has come is read first.
     pub(super) async fn settle(&self) {
-        sleep(NEW_LIMIT).await;
+        sleep(SLOT_GRACE).await;
         self.connections.settle(self.id);
     }
 

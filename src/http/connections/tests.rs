@@ -155,12 +155,25 @@ async fn a_new_connection_keeps_its_slot_until_its_request_could_be_read() {
 
 #[tokio::test(start_paused = true)]
 async fn after_an_answer_a_connection_keeps_its_slot_for_a_moment() {
-    let connections = Connections::with_slots(1, 1, STALL_LIMIT, NEW_LIMIT);
+    let connections = Connections::with_slots(1, 1, STALL_LIMIT, SLOT_GRACE);
     let idle = enter(&connections, 1).unwrap();
     drop(idle.request(&Empty::<Bytes>::new()));
     assert!(connections.try_enter(address(1)).is_none(), "its next request may be under way");
-    sleep(NEW_LIMIT).await;
+    sleep(SLOT_GRACE).await;
     assert!(connections.try_enter(address(1)).is_some());
+}
+
+#[tokio::test(start_paused = true)]
+async fn half_a_request_keeps_its_slot_for_a_moment() {
+    let connections = Connections::with_slots(1, 1, STALL_LIMIT, SLOT_GRACE);
+    let half = connections.try_enter(address(1)).unwrap();
+    sleep(SLOT_GRACE / 2).await;
+    let _request = half.request(&Full::<Bytes>::from("half"));
+    assert!(connections.try_enter(address(1)).is_none(), "the rest may have come");
+    // The moment began with the connection.
+    sleep(SLOT_GRACE / 2).await;
+    assert!(connections.try_enter(address(1)).is_some());
+    assert!(is_lost(&half));
 }
 
 #[tokio::test(start_paused = true)]
