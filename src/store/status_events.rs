@@ -33,8 +33,11 @@ pub(super) async fn emit(
         now_ms,
         app,
     ];
+    if tx.execute(sql::INSERT_EVENT, values).await? == 0 {
+        // No endpoint subscribes to it.
+        return Ok(());
+    }
     // An existing event is addressed to endpoints that subscribed since.
-    tx.execute(sql::INSERT_EVENT, values).await?;
     let due_at_ms = tx.now_ms().await?;
     tx.execute(sql::ADDRESS_EVENT, binds![id, kind, now_ms, due_at_ms, app]).await.map(drop)
 }

@@ -75,7 +75,9 @@ statements! {
     /// The filters of all endpoints that receive events.
     WANTED_EVENTS = "SELECT events FROM webhook_endpoints WHERE status = 'enabled'";
 
-    /// Does nothing if no endpoint subscribes to it. An event of no app ($9) is for endpoints of all apps.
+    /// Affects one row if an endpoint subscribes to the event, and none otherwise. An event of no app ($9) is for endpoints
+    /// of all apps.
+    // DO UPDATE instead of DO NOTHING: an existing event must count as a row, and keeps its values.
     // `events <> replace(…)` means that the list contains the kind, in both databases.
     INSERT_EVENT = "
         INSERT INTO outgoing_events (id, kind, at_ms, session_id, stream_id, seq, data,
@@ -87,7 +89,7 @@ statements! {
                                OR events <> replace(events, ',' || CAST($2 AS TEXT) || ',', ''))
                           AND (apps IS NULL
                                OR apps <> replace(apps, ',' || CAST($9 AS TEXT) || ',', '')))
-        ON CONFLICT (id) DO NOTHING";
+        ON CONFLICT (id) DO UPDATE SET kind = outgoing_events.kind";
 
     /// Addresses an event to every subscribed endpoint, once to each. Does nothing for an event without a row, so that
     /// an endpoint that subscribed after its transaction gets no delivery without an event.
