@@ -105,7 +105,7 @@ pub enum Recorded {
     /// Recorded; no stream changed: it is a start of a stream that has ended.
     AlreadyEnded,
     /// Recorded, and this stream's row changed: the supervisor should poll it.
-    Changed(StreamId),
+    Changed { stream_id: StreamId, session_id: SessionId },
     /// Recorded, and this session's row changed: its meeting began or ended.
     Session(SessionId),
 }

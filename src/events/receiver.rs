@@ -15,7 +15,7 @@ use crate::model::{
     WebhookReason,
 };
 use crate::store::{Recorded, Store, StoreError};
-use crate::telemetry::{TRACES, note_announced, stream_span};
+use crate::telemetry::{TRACES, note_announced, stream_span, stream_span_of};
 use crate::zoom::app::App;
 use crate::zoom::event;
 
@@ -66,9 +66,7 @@ impl Receiver {
         }
         // The future is dropped at the deadline. The event comes again, and its digest makes the repetition harmless.
         let stored = info_span!(target: TRACES, "store.record_delivery");
-        // Boxed, like the others here: otherwise every layer around the handler holds room for the store's transaction,
-        // for every request.
-        let recording = Box::pin(self.store.record_delivery(&delivery).instrument(stored));
+        let recording = self.store.record_delivery(&delivery).instrument(stored);
         let recorded = timeout(RECORD_DEADLINE, recording)
             .await
             .unwrap_or_else(|_| Err(StoreError::timed_out()));
@@ -91,9 +89,9 @@ impl Receiver {
         let outcome = match &recorded {
             Recorded::Repeat => "repeated",
             Recorded::NoChange | Recorded::AlreadyEnded => "no_change",
-            Recorded::Changed(_) | Recorded::Session(_) => "changed",
+            Recorded::Changed { .. } | Recorded::Session(_) => "changed",
         };
-        self.log(delivery, outcome, recorded == Recorded::AlreadyEnded).await;
+        self.log(delivery, outcome, &recorded).await;
         // After the commit, because the reader polls the store.
         self.changes.notify_control();
         match &delivery.announcement {
@@ -101,7 +99,7 @@ impl Receiver {
             WebhookEffect::Notice(notice) => self.note_limit(delivery, notice),
             _ => {}
         }
-        if let Recorded::Changed(stream_id) = recorded {
+        if let Recorded::Changed { stream_id, .. } = recorded {
             note_announced(&stream_id, &Span::current());
             self.changes.notify_stream(stream_id);
         }
@@ -110,7 +108,7 @@ impl Receiver {
 
     /// Records an event without an effect, unless a copy of it is recorded. A failure is only logged.
     pub async fn record_unprocessed(&self, webhook: Unprocessed) {
-        let recording = Box::pin(self.store.record_unprocessed(&webhook));
+        let recording = self.store.record_unprocessed(&webhook);
         let recorded = timeout(RECORD_DEADLINE, recording).await;
         if let Err(error) = recorded.unwrap_or_else(|_| Err(StoreError::timed_out())) {
             tracing::warn!(app = %webhook.app, event = webhook.event, reason = webhook.reason.as_str(), %error,
@@ -153,7 +151,7 @@ impl Receiver {
     /// Wakes the supervisor for revoked streams. Other daemons find theirs when they write or poll, and so does this
     /// one if the store does not answer.
     pub async fn end_revoked_streams(&self) {
-        for stream_id in Box::pin(self.store.revoked_streams()).await.unwrap_or_default() {
+        for stream_id in self.store.revoked_streams().await.unwrap_or_default() {
             self.changes.notify_stream(stream_id);
         }
     }
@@ -169,23 +167,16 @@ impl Receiver {
         self.metrics.concurrency_reported.set(app, delivery.received_at_ms as f64 / 1000.0);
     }
 
-    /// Logs an event, about a stream with the stream's session.
-    async fn log(&self, delivery: &Delivery, outcome: &str, has_ended: bool) {
-        // The stream is read for this line only.
+    /// Logs an event, in the span of its stream if it is about one.
+    async fn log(&self, delivery: &Delivery, outcome: &str, recorded: &Recorded) {
         if LevelFilter::current() < LevelFilter::INFO {
             return;
         }
-        let stream = match delivery.announcement.stream_id() {
-            Some(id) => Box::pin(self.store.stream(id)).await.ok().flatten(),
-            None => None,
-        };
-        // A stream of another app that the event names is not its own.
-        let stream = stream.filter(|stream| stream.app == delivery.app);
-        let context = stream.as_ref().map_or_else(Span::none, stream_span);
+        let context = self.context_of(delivery, recorded).await;
         context.in_scope(|| {
             let (app, event) = (delivery.app.as_str(), &*delivery.event);
             let method = delivery.method.as_str();
-            if has_ended {
+            if *recorded == Recorded::AlreadyEnded {
                 tracing::info!(
                     app,
                     event,
@@ -197,6 +188,21 @@ impl Receiver {
                 tracing::info!(app, event, method, outcome, "webhook");
             }
         });
+    }
+
+    /// The span of the stream that an event is about, or none. Reads the stream only if the outcome does not name it.
+    async fn context_of(&self, delivery: &Delivery, recorded: &Recorded) -> Span {
+        let effect = &delivery.announcement;
+        if let (Recorded::Changed { stream_id, session_id }, Some(instance)) =
+            (recorded, effect.instance())
+        {
+            return stream_span_of(*session_id, stream_id, instance.product, &delivery.app);
+        }
+        let Some(id) = effect.stream_id() else { return Span::none() };
+        let stream = self.store.stream(id).await.ok().flatten();
+        // Not if another app owns the stream that the event names.
+        let stream = stream.filter(|stream| stream.app == delivery.app);
+        stream.as_ref().map_or_else(Span::none, stream_span)
     }
 }
 

@@ -230,7 +230,7 @@ async fn refuse_signature(
 
 async fn note_validation(state: &AppState, app: &App, key: &WebhookKey, now_ms: i64) {
     let validation = Validation { at_ms: now_ms, secret: key.fingerprint() };
-    let noting = Box::pin(state.store.note_validation(&app.name, &validation));
+    let noting = state.store.note_validation(&app.name, &validation);
     let noted = timeout(RECORD_DEADLINE, noting).await;
     if let Err(error) = noted.unwrap_or_else(|_| Err(StoreError::timed_out())) {
         tracing::warn!(app = %app.name, %error,

@@ -76,6 +76,19 @@ pub enum WebhookEffect {
 }
 
 impl WebhookEffect {
+    /// The conversation that the webhook is about.
+    pub fn instance(&self) -> Option<&Instance> {
+        match self {
+            WebhookEffect::Started(started) => Some(&started.instance),
+            WebhookEffect::Stopped(stopped) => Some(&stopped.instance),
+            WebhookEffect::Interrupted(interrupted) => Some(&interrupted.instance),
+            WebhookEffect::Meeting(meeting) => Some(&meeting.instance),
+            WebhookEffect::Deauthorized(_) | WebhookEffect::Notice(_) | WebhookEffect::Other => {
+                None
+            }
+        }
+    }
+
     /// The stream that the webhook is about.
     pub fn stream_id(&self) -> Option<&StreamId> {
         match self {

@@ -7,6 +7,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde::Serialize;
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::PgRow;
 use sqlx::sqlite::SqliteRow;
@@ -18,6 +19,7 @@ use sqlx::{
 use self::bind::bind_arguments;
 pub(super) use self::bind::{Bind, binds};
 use super::pool_mode::PoolMode;
+use super::sql::BulkStatement;
 use super::{StoreError, sql};
 
 /// Limits that Postgres enforces, so that it stops working for a caller that has gone.
@@ -142,13 +144,13 @@ impl Database {
         work: impl Fn() -> F,
     ) -> Result<T, StoreError> {
         for _ in 1..MAX_TRIES {
-            match in_time(work()).await {
+            match in_time(&work).await {
                 // Without a pause: a conflict means that another transaction has made progress.
                 Err(error) if error.is_conflict() => continue,
                 done => return done,
             }
         }
-        in_time(work()).await
+        in_time(&work).await
     }
 
     pub(super) async fn begin(&self) -> Result<Transaction, StoreError> {
@@ -268,8 +270,11 @@ async fn begin_transaction(
     }
 }
 
-async fn in_time<T>(work: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
-    match tokio::time::timeout(TRANSACTION_TIMEOUT, work).await {
+async fn in_time<T, F: Future<Output = Result<T, StoreError>>>(
+    work: &impl Fn() -> F,
+) -> Result<T, StoreError> {
+    // Boxed: the future takes kilobytes, which every future around it would otherwise hold.
+    match tokio::time::timeout(TRANSACTION_TIMEOUT, Box::pin(work())).await {
         Ok(done) => done,
         // The outcome is unknown: the commit may have been sent.
         Err(_) => Err(StoreError::timed_out()),
@@ -333,6 +338,35 @@ impl Connection<'_> {
         })
     }
 
+    /// Runs a bulk statement. `others` are the values from `$2`.
+    pub(super) async fn execute_bulk<T: Serialize>(
+        &mut self,
+        statement: BulkStatement,
+        rows: &[T],
+        others: &[Bind<'_>],
+    ) -> Result<u64, StoreError> {
+        let values = bulk_values(rows, others);
+        self.execute(self.text(statement), &values).await
+    }
+
+    /// Like [`Self::execute_bulk`], for a statement that returns rows.
+    pub(super) async fn all_bulk<R: Row, T: Serialize>(
+        &mut self,
+        statement: BulkStatement,
+        rows: &[T],
+        others: &[Bind<'_>],
+    ) -> Result<Vec<R>, StoreError> {
+        let values = bulk_values(rows, others);
+        self.all(self.text(statement), &values).await
+    }
+
+    fn text(&self, statement: BulkStatement) -> &'static str {
+        match self {
+            Connection::Postgres(..) => statement.postgres,
+            Connection::Sqlite(_) => statement.sqlite,
+        }
+    }
+
     pub(super) async fn optional<R: Row>(
         &mut self,
         sql: &'static str,
@@ -366,4 +400,9 @@ impl Connection<'_> {
             Ok(query.fetch_all(&mut **connection).await?)
         })
     }
+}
+
+fn bulk_values<'a, T: Serialize>(rows: &[T], others: &[Bind<'a>]) -> Vec<Bind<'a>> {
+    let rows = serde_json::to_string(rows).expect("texts and numbers become JSON");
+    [Bind::from(rows)].into_iter().chain(others.iter().cloned()).collect()
 }

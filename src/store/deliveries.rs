@@ -1,8 +1,10 @@
 //! Webhook deliveries and their effects on sessions and streams (rtms-protocol.md sections 3.9, 13.5, 13.6).
 
 mod meaning;
+mod starts;
 
 use self::meaning::{StartEffect, effect_of_start, is_stale, outcome_of};
+pub(super) use self::starts::record_deliveries;
 use super::actions::{confirm_starts, confirm_stops};
 use super::database::{Connection, binds, row};
 use super::installations::deauthorize_user;
@@ -109,32 +111,16 @@ impl Store {
     }
 }
 
-/// Records one delivery and its effect.
-pub(super) async fn record_delivery(
-    tx: &mut Connection<'_>,
-    delivery: &Delivery,
-) -> Result<Recorded, StoreError> {
-    // Zoom repeats a webhook with the same bytes, so the digest recognizes it (section 3.9).
-    if !insert_delivery(tx, delivery).await? {
-        return Ok(Recorded::Repeat);
-    }
-    apply_delivery(tx, delivery).await
-}
-
 /// Applies a delivery that is recorded and has had no effect, and notes what it changed.
 pub(super) async fn apply_delivery(
     tx: &mut Connection<'_>,
     delivery: &Delivery,
 ) -> Result<Recorded, StoreError> {
-    let (reason, of) = match &delivery.announcement {
-        WebhookEffect::Started(started) => {
-            (apply_start(tx, delivery, started).await?.reason(), Of::default())
-        }
-        WebhookEffect::Stopped(stopped) => {
-            (apply_stop(tx, delivery, stopped).await?, Of::default())
-        }
+    let (reason, subject) = match &delivery.announcement {
+        WebhookEffect::Started(started) => apply_start(tx, delivery, started).await?,
+        WebhookEffect::Stopped(stopped) => apply_stop(tx, delivery, stopped).await?,
         WebhookEffect::Interrupted(interrupted) => {
-            (apply_interrupt(tx, delivery, interrupted).await?, Of::default())
+            apply_interrupt(tx, delivery, interrupted).await?
         }
         WebhookEffect::Meeting(meeting) => apply_meeting(tx, delivery, meeting).await?,
         WebhookEffect::Deauthorized(gone) => apply_deauthorization(tx, delivery, gone).await?,
@@ -144,24 +130,33 @@ pub(super) async fn apply_delivery(
         }
         WebhookEffect::Other => return Ok(Recorded::NoChange),
     };
-    let effect = outcome_of(reason);
-    let session = of.session.map(|id| id.to_string());
+    let (effect, stream_id) = (outcome_of(reason), delivery.announcement.stream_id());
+    // Not written for a webhook about a stream: the stream's row names the session.
+    let session = subject.session.filter(|_| stream_id.is_none()).map(|id| id.to_string());
     let values =
-        binds![&*delivery.digest, effect.as_str(), reason.as_str(), session, of.installation];
+        binds![&*delivery.digest, effect.as_str(), reason.as_str(), session, subject.installation];
     tx.execute(sql::MARK_DELIVERY, values).await?;
-    Ok(match (effect, delivery.announcement.stream_id(), of.session) {
-        (WebhookOutcome::Changed, Some(stream_id), _) => Recorded::Changed(stream_id.clone()),
-        (_, _, Some(session)) => Recorded::Session(session),
+    Ok(match (effect, stream_id.cloned(), subject.session) {
+        (WebhookOutcome::Changed, Some(stream_id), Some(session_id)) => {
+            Recorded::Changed { stream_id, session_id }
+        }
+        (_, None, Some(session)) => Recorded::Session(session),
         _ if is_late_start(delivery, reason) => Recorded::AlreadyEnded,
         _ => Recorded::NoChange,
     })
 }
 
-/// What a webhook without a stream has changed.
+/// The session and the installation that a webhook is about, whether or not it changed them.
 #[derive(Default)]
-struct Of {
+struct Subject {
     session: Option<SessionId>,
     installation: Option<String>,
+}
+
+impl Subject {
+    fn session(id: SessionId) -> Self {
+        Self { session: Some(id), installation: None }
+    }
 }
 
 /// The reason of a webhook's row before the webhook is applied.
@@ -178,7 +173,7 @@ async fn apply_meeting(
     tx: &mut Connection<'_>,
     delivery: &Delivery,
     meeting: &MeetingChanged,
-) -> Result<(WebhookReason, Of), StoreError> {
+) -> Result<(WebhookReason, Subject), StoreError> {
     let (at_ms, now_ms) = (delivery.happened_at_ms(), delivery.received_at_ms);
     let changed = change_meeting(tx, &delivery.app, meeting, at_ms, now_ms).await?;
     if !changed.is_kept {
@@ -188,21 +183,21 @@ async fn apply_meeting(
         MeetingChange::Started => WebhookReason::MeetingStarted,
         MeetingChange::Ended => WebhookReason::MeetingEnded,
     };
-    Ok((reason, Of { session: Some(changed.session), ..Of::default() }))
+    Ok((reason, Subject::session(changed.session)))
 }
 
 async fn apply_deauthorization(
     tx: &mut Connection<'_>,
     delivery: &Delivery,
     gone: &Deauthorization,
-) -> Result<(WebhookReason, Of), StoreError> {
+) -> Result<(WebhookReason, Subject), StoreError> {
     let (at_ms, now_ms) = (delivery.happened_at_ms(), delivery.received_at_ms);
     let forgotten = deauthorize_user(tx, &delivery.app, gone, at_ms, now_ms).await?;
     let reason = match forgotten.is_found {
         true => WebhookReason::AppRemoved,
         false => WebhookReason::UnknownUser,
     };
-    Ok((reason, Of { installation: forgotten.installation, ..Of::default() }))
+    Ok((reason, Subject { installation: forgotten.installation, ..Subject::default() }))
 }
 
 /// The stream that a webhook names, as the webhook's app sees it.
@@ -212,6 +207,15 @@ enum Named {
     Own(Box<StreamRecord>),
     /// Another app's, which this webhook must not change.
     Foreign,
+}
+
+impl From<Named> for Subject {
+    fn from(named: Named) -> Self {
+        match named {
+            Named::Own(stream) => Subject::session(stream.session_id),
+            Named::Unknown | Named::Foreign => Subject::default(),
+        }
+    }
 }
 
 /// Finds and locks the stream that a webhook names. The webhook keeps no trace of another app's stream.
@@ -238,9 +242,10 @@ async fn apply_interrupt(
     tx: &mut Connection<'_>,
     delivery: &Delivery,
     interrupted: &StreamInterrupted,
-) -> Result<WebhookReason, StoreError> {
+) -> Result<(WebhookReason, Subject), StoreError> {
     let stream_id = &interrupted.stream_id;
-    let reason = match lock_named(tx, delivery, stream_id).await? {
+    let stream = lock_named(tx, delivery, stream_id).await?;
+    let reason = match &stream {
         Named::Foreign => WebhookReason::OtherAppsStream,
         Named::Unknown => WebhookReason::UnknownStream,
         // A late copy (section 13.5) must not make a healthy stream reconnect.
@@ -256,7 +261,7 @@ async fn apply_interrupt(
     if reason != WebhookReason::StreamInterrupted {
         blank_unless_deletable(tx, delivery).await?;
     }
-    Ok(reason)
+    Ok((reason, stream.into()))
 }
 
 /// Whether another delivery with other bytes has reported the same interruption: a second reconnect would interrupt a
@@ -298,21 +303,16 @@ async fn blank_unless_deletable(
     tx.execute(sql::BLANK_DELIVERY_OF_NO_STREAM, binds![&*delivery.digest]).await.map(drop)
 }
 
-/// False if these bytes were recorded before. A concurrent copy waits here for the first.
+/// False if these bytes were recorded before: Zoom repeats a webhook with the same bytes, so the digest recognizes it
+/// (section 3.9). A concurrent copy waits here for the first.
 async fn insert_delivery(tx: &mut Connection<'_>, delivery: &Delivery) -> Result<bool, StoreError> {
-    // The body of an event without an effect is not stored: the daemon cannot know which people it names, so no
-    // deletion would find it. A deauthorization names a user to be forgotten.
-    let body = match delivery.announcement {
-        WebhookEffect::Other | WebhookEffect::Deauthorized(_) => "",
-        _ => &*delivery.body,
-    };
     let values = binds![
         &*delivery.digest,
         &*delivery.event,
         delivery.event_ts_ms,
         delivery.received_at_ms,
         delivery.announcement.stream_id().map(StreamId::as_str),
-        body,
+        body_to_store(delivery),
         &delivery.app,
         reason_at_first(&delivery.announcement).map(WebhookReason::as_str),
         delivery.method.as_str(),
@@ -320,19 +320,29 @@ async fn insert_delivery(tx: &mut Connection<'_>, delivery: &Delivery) -> Result
     Ok(tx.execute(sql::INSERT_DELIVERY, values).await? == 1)
 }
 
+/// The body of an event without an effect is not stored: the daemon cannot know which people it names, so no deletion
+/// would find it. A deauthorization names a user to be forgotten.
+fn body_to_store(delivery: &Delivery) -> &str {
+    match delivery.announcement {
+        WebhookEffect::Other | WebhookEffect::Deauthorized(_) => "",
+        _ => &delivery.body,
+    }
+}
+
 async fn apply_start(
     tx: &mut Connection<'_>,
     delivery: &Delivery,
     started: &StreamStarted,
-) -> Result<StartEffect, StoreError> {
+) -> Result<(WebhookReason, Subject), StoreError> {
     let stream = match lock_named(tx, delivery, &started.stream_id).await? {
         Named::Own(stream) => stream,
-        Named::Foreign => return Ok(StartEffect::Foreign),
+        Named::Foreign => return Ok((StartEffect::Foreign.reason(), Subject::default())),
         Named::Unknown => {
-            insert_stream(tx, delivery, started).await?;
-            return Ok(StartEffect::New);
+            let session_id = insert_stream(tx, delivery, started).await?;
+            return Ok((StartEffect::New.reason(), Subject::session(session_id)));
         }
     };
+    let subject = Subject::session(stream.session_id);
     let effect = effect_of_start(&stream, started, delivery.ordered_at_ms());
     let statement = match effect {
         StartEffect::Move => sql::MOVE_STREAM,
@@ -342,7 +352,7 @@ async fn apply_start(
         | StartEffect::Foreign
         | StartEffect::AlreadyEnded => {
             blank_unless_deletable(tx, delivery).await?;
-            return Ok(effect);
+            return Ok((effect.reason(), subject));
         }
     };
     let values = binds![
@@ -358,20 +368,15 @@ async fn apply_start(
     }
     confirm_starts(tx, session_id, started.meeting_id.as_deref(), now_ms).await?;
     refresh_session(tx, session_id, now_ms).await?;
-    Ok(effect)
+    Ok((effect.reason(), subject))
 }
 
 async fn insert_stream(
     tx: &mut Connection<'_>,
     delivery: &Delivery,
     started: &StreamStarted,
-) -> Result<(), StoreError> {
-    let facts = SessionFacts {
-        account_id: started.account_id.as_deref(),
-        meeting_id: started.meeting_id.as_deref(),
-        operator_id: started.operator_id.as_deref(),
-        host_id: started.host_id(),
-    };
+) -> Result<SessionId, StoreError> {
+    let facts = SessionFacts::of_start(started);
     let now_ms = delivery.received_at_ms;
     // Before the upsert, which would otherwise create a second session beside one that a program requested by number.
     adopt_session(tx, &delivery.app, &started.instance, facts.meeting_id).await?;
@@ -388,32 +393,33 @@ async fn insert_stream(
     ];
     tx.execute(sql::INSERT_STREAM, values).await?;
     confirm_starts(tx, session_id, started.meeting_id.as_deref(), now_ms).await?;
-    refresh_session(tx, session_id, now_ms).await
+    refresh_session(tx, session_id, now_ms).await?;
+    Ok(session_id)
 }
 
 async fn apply_stop(
     tx: &mut Connection<'_>,
     delivery: &Delivery,
     stopped: &StreamStopped,
-) -> Result<WebhookReason, StoreError> {
+) -> Result<(WebhookReason, Subject), StoreError> {
     let stream = match lock_named(tx, delivery, &stopped.stream_id).await? {
         Named::Own(stream) => stream,
-        Named::Foreign => return Ok(WebhookReason::OtherAppsStream),
+        Named::Foreign => return Ok((WebhookReason::OtherAppsStream, Subject::default())),
         Named::Unknown => {
             insert_tombstone(tx, delivery, stopped).await?;
-            return Ok(WebhookReason::UnknownStream);
+            return Ok((WebhookReason::UnknownStream, Subject::default()));
         }
     };
+    let subject = Subject::session(stream.session_id);
     let id = stopped.stream_id.as_str();
     let values = binds![id, delivery.received_at_ms, stopped.stop_reason];
     let is_news = tx.execute(sql::NOTE_STOP, values).await? > 0;
     confirm_stops(tx, stream.session_id).await?;
     // The runner ends a running stream, after it has stored the last entries.
     if stream.ended_at_ms.is_none() {
-        return Ok(match is_news {
-            true => WebhookReason::StreamStopped,
-            false => WebhookReason::AlreadyKnown,
-        });
+        let reason =
+            if is_news { WebhookReason::StreamStopped } else { WebhookReason::AlreadyKnown };
+        return Ok((reason, subject));
     }
     if stopped.stop_reason.is_some_and(StopReason::is_revoked) {
         revoke_stream(tx, &stream, delivery.received_at_ms).await?;
@@ -425,7 +431,7 @@ async fn apply_stop(
     if is_news {
         refresh_session(tx, stream.session_id, delivery.received_at_ms).await?;
     }
-    Ok(WebhookReason::StreamEnded)
+    Ok((WebhookReason::StreamEnded, subject))
 }
 
 /// Remembers a stop that arrived before its start, which will then be stale.

@@ -2,13 +2,12 @@
 //! starts Zoom is waiting for the answers.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Mutex, MutexGuard};
 
-use tokio::sync::oneshot::error::TryRecvError;
-use tokio::sync::{Mutex as AsyncMutex, oneshot};
+use tokio::sync::oneshot;
 
 use super::database::transaction;
-use super::deliveries::record_delivery;
+use super::deliveries::record_deliveries;
 use super::{Recorded, Store, StoreError};
 use crate::model::{Delivery, WebhookEffect};
 
@@ -20,10 +19,14 @@ const MAX_GROUP_BYTES: usize = 1024 * 1024;
 
 /// Callers that wait for their delivery to be recorded. Bounded by the number of HTTP connections.
 #[derive(Default)]
-pub(super) struct Group {
-    waiting: Mutex<VecDeque<Waiting>>,
-    /// The right to record the queued deliveries, in order of arrival.
-    turn: Arc<AsyncMutex<()>>,
+pub(super) struct Group(Mutex<Queue>);
+
+#[derive(Default)]
+struct Queue {
+    /// In order of arrival.
+    waiting: VecDeque<Waiting>,
+    /// Whether a task records them.
+    is_recording: bool,
 }
 
 struct Waiting {
@@ -35,27 +38,14 @@ impl Store {
     /// Records a delivery and its effect on sessions and streams in one transaction, together with those that arrived
     /// during the previous commit.
     pub async fn record_delivery(&self, delivery: &Delivery) -> Result<Recorded, StoreError> {
-        let (answer, mut recorded) = oneshot::channel();
-        self.group.lock().push_back(Waiting { delivery: delivery.clone(), answer });
-        // Several turns if the queue holds more than one group.
-        loop {
-            let turn = Arc::clone(&self.group.turn).lock_owned().await;
-            match recorded.try_recv() {
-                Ok(answer) => return answer,
-                // The whole group failed, or its task panicked: the sender was dropped.
-                Err(TryRecvError::Closed) => return Err(StoreError::timed_out()),
-                Err(TryRecvError::Empty) => {}
-            }
-            let (store, group) = (self.clone(), self.group.take());
+        let (answer, recorded) = oneshot::channel();
+        if self.group.push(Waiting { delivery: delivery.clone(), answer }) {
             // In a separate task: a caller that leaves must not cancel the others' deliveries.
-            let recording = tokio::spawn(async move {
-                store.record_group(group).await;
-                // The task owns the turn, so that the next group waits for this commit even if the caller has left.
-                drop(turn);
-            });
-            // After a panic the answers are lost, and all callers get an error that makes them retry.
-            let _ = recording.await;
+            let reset = ResetOnPanic { store: self.clone(), is_over: false };
+            tokio::spawn(record_groups(reset));
         }
+        // The whole group failed, or the task panicked: the sender was dropped.
+        recorded.await.unwrap_or_else(|_| Err(StoreError::timed_out()))
     }
 
     /// Records a group. If the store rejects it, records each delivery alone, so that one bad delivery does not fail
@@ -104,12 +94,11 @@ impl Store {
     async fn record_all(&self, group: &[Waiting]) -> Result<Vec<Recorded>, StoreError> {
         let order = lock_order(group);
         let recorded = transaction!(self.database, |tx| {
-            let mut recorded = Vec::with_capacity(group.len());
-            for place in &order {
-                let delivery = &group[*place].delivery;
-                recorded.push((*place, record_delivery(&mut tx, delivery).await?));
-            }
-            recorded.sort_by_key(|(place, _)| *place);
+            let deliveries: Vec<&Delivery> =
+                order.iter().map(|place| &group[*place].delivery).collect();
+            let recorded = record_deliveries(&mut tx, &deliveries).await?;
+            let mut recorded: Vec<_> = order.iter().zip(recorded).collect();
+            recorded.sort_by_key(|(place, _)| **place);
             recorded.into_iter().map(|(_, recorded)| recorded).collect()
         });
         let deletes = |waiting: &Waiting| {
@@ -142,23 +131,55 @@ impl Waiting {
     }
 }
 
+/// Records what is queued, group after group, until nothing is.
+async fn record_groups(mut reset: ResetOnPanic) {
+    let store = &reset.store;
+    while let Some(group) = store.group.next() {
+        store.record_group(group).await;
+    }
+    reset.is_over = true;
+}
+
+/// Empties the queue if the recording task panics: the waiting callers get an error, so that Zoom sends their webhooks again,
+/// and the next delivery starts a new task. Also if the task's runtime ends.
+struct ResetOnPanic {
+    store: Store,
+    is_over: bool,
+}
+
+impl Drop for ResetOnPanic {
+    fn drop(&mut self) {
+        if !self.is_over {
+            *self.store.group.lock() = Queue::default();
+        }
+    }
+}
+
 impl Group {
-    /// Takes the queued deliveries, without those of callers that stopped waiting.
-    fn take(&self) -> Vec<Waiting> {
-        let mut waiting = self.lock();
-        waiting.retain(|waiting| !waiting.answer.is_closed());
+    /// Queues a delivery. Returns true if no task is recording, so the caller must start one.
+    fn push(&self, waiting: Waiting) -> bool {
+        let mut queue = self.lock();
+        queue.waiting.push_back(waiting);
+        !std::mem::replace(&mut queue.is_recording, true)
+    }
+
+    /// Takes the next deliveries, without those of callers that stopped waiting. `None` if there are none: the task ends.
+    fn next(&self) -> Option<Vec<Waiting>> {
+        let mut queue = self.lock();
+        queue.waiting.retain(|waiting| !waiting.answer.is_closed());
         let mut bytes = 0;
         let fits = |waiting: &&Waiting| {
             bytes += waiting.delivery.body.len();
             bytes <= MAX_GROUP_BYTES
         };
-        let count = waiting.iter().take(MAX_GROUP).take_while(fits).count();
-        // At least one, because a body above the limit goes alone. None if an earlier turn has emptied the queue.
-        let count = count.max(1).min(waiting.len());
-        waiting.drain(..count).collect()
+        let count = queue.waiting.iter().take(MAX_GROUP).take_while(fits).count();
+        // At least one, because a body above the limit goes alone.
+        let count = count.max(1).min(queue.waiting.len());
+        queue.is_recording = count > 0;
+        queue.is_recording.then(|| queue.waiting.drain(..count).collect())
     }
 
-    fn lock(&self) -> MutexGuard<'_, VecDeque<Waiting>> {
-        self.waiting.lock().expect("nothing panics while holding the queue")
+    fn lock(&self) -> MutexGuard<'_, Queue> {
+        self.0.lock().expect("nothing panics while holding the queue")
     }
 }

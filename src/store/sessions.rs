@@ -10,7 +10,7 @@ use super::status_events::{self, emit_session};
 use super::{SessionPage, Store, StoreError, sql};
 use crate::model::{
     AppName, AuditRow, Cursor, IdKey, Instance, MeetingChange, MeetingChanged, NewSession, Product,
-    Session, SessionId, SessionStatus, UserId,
+    Session, SessionId, SessionStatus, StreamStarted, UserId,
 };
 
 /// A meeting lasts 30 hours at most: after this time without any event, the number belongs to another session.
@@ -163,6 +163,26 @@ pub(super) struct SessionFacts<'a> {
     pub host_id: Option<&'a str>,
 }
 
+impl<'a> SessionFacts<'a> {
+    pub(super) fn of_start(started: &'a StreamStarted) -> Self {
+        Self {
+            account_id: started.account_id.as_deref(),
+            meeting_id: started.meeting_id.as_deref(),
+            operator_id: started.operator_id.as_deref(),
+            host_id: started.host_id(),
+        }
+    }
+
+    pub(super) fn of_meeting(meeting: &'a MeetingChanged) -> Self {
+        Self {
+            account_id: meeting.account_id.as_deref(),
+            meeting_id: meeting.meeting_id.as_deref(),
+            operator_id: None,
+            host_id: meeting.host_id.as_deref(),
+        }
+    }
+}
+
 /// Finds or creates an app's session of `instance` and locks it until the transaction ends. Fills in the information of
 /// the webhook. See [`adopt_session`] for a session that a program created by the meeting's number.
 pub(super) async fn upsert_session(
@@ -227,21 +247,13 @@ pub(super) async fn change_meeting(
 ) -> Result<Changed, StoreError> {
     adopt_session(tx, app, &meeting.instance, meeting.meeting_id.as_deref()).await?;
     let is_kept = may_keep(tx, app, meeting).await?;
-    let facts = SessionFacts {
-        account_id: meeting.account_id.as_deref(),
-        meeting_id: meeting.meeting_id.as_deref(),
-        operator_id: None,
-        host_id: None,
-    };
-    let facts = if is_kept { facts } else { SessionFacts::default() };
+    let facts = if is_kept { SessionFacts::of_meeting(meeting) } else { SessionFacts::default() };
     let id = upsert_session(tx, app, &meeting.instance, &facts, now_ms).await?;
     let (started, ended) = match meeting.change {
         MeetingChange::Started => (Some(at_ms), None),
         MeetingChange::Ended => (None, Some(at_ms)),
     };
-    let host_id = meeting.host_id.as_deref().filter(|_| is_kept);
-    let values = binds![id.to_string(), host_id, started, ended];
-    tx.execute(sql::NOTE_MEETING, values).await?;
+    tx.execute(sql::NOTE_MEETING, binds![id.to_string(), started, ended]).await?;
     refresh_session(tx, id, now_ms).await?;
     Ok(Changed { session: id, is_kept })
 }
@@ -350,8 +362,23 @@ pub(super) async fn refresh_session(
 ) -> Result<(), StoreError> {
     let state: Option<(String, Option<String>)> =
         tx.optional(sql::REFRESH_SESSION, binds![id.to_string(), now_ms]).await?;
-    let Some((status, last_emitted)) = state else { return Ok(()) };
-    match status_events::of_session(last_emitted.as_deref(), &status) {
+    match state {
+        Some((status, last_emitted)) => {
+            emit_status(tx, id, &status, last_emitted.as_deref(), now_ms).await
+        }
+        None => Ok(()),
+    }
+}
+
+/// Emits the event of a session that has this status, if its last event was another.
+pub(super) async fn emit_status(
+    tx: &mut Connection<'_>,
+    id: SessionId,
+    status: &str,
+    last_emitted: Option<&str>,
+    now_ms: i64,
+) -> Result<(), StoreError> {
+    match status_events::of_session(last_emitted, status) {
         Some(kind) => emit_session(tx, id, kind, now_ms).await,
         None => Ok(()),
     }

@@ -28,6 +28,7 @@ mod retention_by_app;
 mod revocation;
 mod sessions;
 mod sinks;
+mod starts;
 mod stored_apps;
 mod streams;
 mod tickets;

@@ -2,12 +2,14 @@
 
 use std::borrow::Cow;
 
+use serde::Serialize;
 use sqlx::{Arguments, Encode, Type};
 
 use crate::model::{AppName, StopReason};
 
-/// A value for a placeholder such as `$1`.
-#[derive(Clone)]
+/// A value for a placeholder such as `$1`, or for a column of a row in [`BulkStatement`](crate::store::sql::BulkStatement).
+#[derive(Clone, Serialize)]
+#[serde(untagged)]
 pub(in crate::store) enum Bind<'a> {
     Text(Option<Cow<'a, str>>),
     Integer(Option<i64>),

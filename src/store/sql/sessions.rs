@@ -60,9 +60,8 @@ statements! {
     /// The first of each time stays.
     NOTE_MEETING = "
         UPDATE sessions
-           SET host_id = COALESCE($2, host_id),
-               meeting_started_at_ms = COALESCE(meeting_started_at_ms, $3),
-               meeting_ended_at_ms = COALESCE(meeting_ended_at_ms, $4)
+           SET meeting_started_at_ms = COALESCE(meeting_started_at_ms, $2),
+               meeting_ended_at_ms = COALESCE(meeting_ended_at_ms, $3)
          WHERE id = $1";
 
     /// A session whose data was deleted stays without names.
@@ -154,53 +153,8 @@ statements! {
 
     PIN_VIDEO = "UPDATE sessions SET video_user_id = $2 WHERE id = $1";
 
-    /// Derives a session's status from its streams and, while none is active, from the last start requested since.
-    // Stop reason 6: the meeting has ended (section 10.6). A stream that was left out ends for reasons of its own.
-    REFRESH_SESSION = "
-        UPDATE sessions
-           SET updated_at_ms = $2,
-               review_at_ms = $2,
-               status = CASE
-                   WHEN EXISTS (SELECT 1 FROM streams WHERE session_id = sessions.id
-                                   AND streams.status IN ('live', 'interrupted', 'paused'))
-                   THEN 'live'
-                   WHEN EXISTS (SELECT 1 FROM streams WHERE session_id = sessions.id
-                                   AND ended_at_ms IS NULL)
-                   THEN 'connecting'
-                   WHEN meeting_ended_at_ms IS NOT NULL
-                   THEN 'ended'
-                   WHEN (SELECT stop_reason FROM streams WHERE session_id = sessions.id
-                            AND stop_reason IS NOT NULL
-                          ORDER BY CASE WHEN outcome = 'left_out' THEN 1 ELSE 0 END, ordinal DESC
-                          LIMIT 1) = 6
-                   THEN 'ended'
-                   ELSE COALESCE(
-                       (SELECT CASE actions.status
-                                   WHEN 'running' THEN 'rtms_start_requested'
-                                   WHEN 'accepted' THEN 'rtms_start_requested'
-                                   WHEN 'timed_out' THEN 'start_timed_out'
-                                   WHEN 'refused' THEN 'start_refused'
-                               END
-                          FROM actions
-                         WHERE actions.session_id = sessions.id AND actions.action = 'start'
-                           AND actions.status <> 'skipped'
-                           AND actions.asked_at_ms >= COALESCE(
-                                   (SELECT MAX(streams.created_at_ms) FROM streams
-                                     WHERE streams.session_id = sessions.id), 0)
-                         ORDER BY actions.asked_at_ms DESC, actions.id DESC LIMIT 1),
-                       CASE WHEN EXISTS (SELECT 1 FROM streams WHERE session_id = sessions.id)
-                            THEN 'stopped' ELSE 'created' END)
-               END,
-               ended_at_ms = CASE
-                   WHEN EXISTS (SELECT 1 FROM streams WHERE session_id = sessions.id
-                                   AND streams.ended_at_ms IS NULL)
-                   THEN NULL
-                   ELSE COALESCE(meeting_ended_at_ms,
-                                 (SELECT MAX(streams.ended_at_ms) FROM streams
-                                   WHERE session_id = sessions.id))
-               END
-         WHERE id = $1
-        RETURNING status, told";
+    /// Derives a session's status from its streams: see `refresh_sessions`.
+    REFRESH_SESSION = concat!(refresh_sessions!(), "WHERE id = $1 RETURNING status, told");
 
     SESSION = select_session!("id = $1");
 
@@ -214,7 +168,8 @@ statements! {
     /// The same for one status, by its index: few sessions of many are live.
     SESSIONS_OF_STATUS = sessions_page!("status = $2");
 
-    /// The same for some of the statuses of sessions under way, by their index.
+    /// The same for several statuses of sessions under way, by the index on the status. The statuses are those of
+    /// [`SessionStatus::is_under_way`](crate::model::SessionStatus::is_under_way).
     SESSIONS_UNDER_WAY = sessions_page!(
         "status IN ('rtms_start_requested', 'connecting', 'live')
          AND $2 <> replace($2, ',' || status || ',', '')"

@@ -25,7 +25,12 @@ async fn fill(store: &Store) {
     record(store, started_by("u1", "live", 2)).await;
     record(store, numbered_meeting_changed(2, MeetingChange::Started)).await;
     store.finish_stream(&stream_id("ended"), 0, 1, Outcome::Gone, None, 3).await.unwrap().unwrap();
-    let asked = store.create_session(&numbered(ASKED_NUMBER), &act("boss", 4)).await.unwrap();
+    request_start(store, ASKED_NUMBER).await;
+}
+
+/// A program requests a start by the meeting's number, and Zoom has not answered yet.
+pub(crate) async fn request_start(store: &Store, number: &str) {
+    let asked = store.create_session(&numbered(number), &act("boss", 4)).await.unwrap();
     let begin = Begin {
         session_id: asked.session.id,
         action: Action::Start,
@@ -108,7 +113,10 @@ async fn no_webhook_of_one_app_changes_a_row_of_another() {
         let lost: Vec<_> = before.iter().filter(|row| !after.contains(row)).collect();
         assert_eq!(lost, Vec::<&String>::new(), "changed or deleted");
         for answer in answers {
-            assert!(!matches!(answer, Recorded::Changed(_) | Recorded::AlreadyEnded), "{answer:?}");
+            assert!(
+                !matches!(answer, Recorded::Changed { .. } | Recorded::AlreadyEnded),
+                "{answer:?}"
+            );
         }
         // What is new is the attacker's own.
         let new = after.iter().filter(|row| !before.contains(row));

@@ -29,6 +29,10 @@ async fn every_statement_fits_both_schemas() {
         for (name, sql) in sql::all_statements() {
             raw.prepare(sql).await.unwrap_or_else(|error| panic!("{name}: {error}"));
         }
+        for (name, texts) in sql::BULK_STATEMENTS {
+            let text = if test.store.is_shared() { texts.postgres } else { texts.sqlite };
+            raw.prepare(text).await.unwrap_or_else(|error| panic!("{name}: {error}"));
+        }
     })
     .await;
 }
@@ -176,7 +180,7 @@ async fn a_dead_postgres_is_unavailable_soon_and_used_again_when_it_is_back() {
     assert!(matches!(opened, StoreError::Unavailable(_)), "{opened}");
 
     proxy.reopen().await;
-    assert_eq!(store.record_delivery(&delivery).await.unwrap(), changed("s"));
+    assert_eq!(record(&store, delivery).await, changed("s"));
 }
 
 #[tokio::test]

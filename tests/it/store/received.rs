@@ -33,7 +33,8 @@ async fn refuse(test: &TestStore, delivery: &Delivery) {
 }
 
 async fn process(store: &Store, delivery: &Delivery) -> Option<Recorded> {
-    store.process_again(delivery, &audit::act("ops", 900)).await.unwrap()
+    let recorded = store.process_again(delivery, &audit::act("ops", 900)).await.unwrap();
+    recorded.map(without_session)
 }
 
 #[tokio::test]

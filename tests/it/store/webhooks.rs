@@ -8,6 +8,7 @@ use rtmsd::model::{
     StreamId, StreamInterrupted, StreamRecord, StreamStarted, StreamStopped, WebhookEffect,
 };
 use rtmsd::store::{Append, Claim, Recorded, Store, StoreError};
+use uuid::Uuid;
 
 /// The number of the meeting `m`, in webhooks that contain it.
 pub(crate) const NUMBER: &str = "91234567890";
@@ -114,7 +115,8 @@ pub(crate) fn notice_of(event_ts_ms: i64, notice: Notice) -> Delivery {
     delivery("rtms.request_status", event_ts_ms, WebhookEffect::Notice(notice))
 }
 
-fn delivery(event: &str, event_ts_ms: i64, announcement: WebhookEffect) -> Delivery {
+/// A webhook with this effect, received at the time of the event.
+pub(crate) fn delivery(event: &str, event_ts_ms: i64, announcement: WebhookEffect) -> Delivery {
     let body = format!("{event} {event_ts_ms} {announcement:?}");
     let app = AppName::default();
     Delivery {
@@ -135,12 +137,23 @@ pub(crate) fn signed_by(app: &AppName, delivery: Delivery) -> Delivery {
     Delivery { app: app.clone(), digest, ..delivery }
 }
 
+/// A change of this stream, as [`record`] returns it.
 pub(crate) fn changed(stream: &str) -> Recorded {
-    Recorded::Changed(stream_id(stream))
+    Recorded::Changed { stream_id: stream_id(stream), session_id: SessionId(Uuid::nil()) }
 }
 
 pub(crate) async fn record(store: &Store, delivery: Delivery) -> Recorded {
-    store.record_delivery(&delivery).await.unwrap()
+    without_session(store.record_delivery(&delivery).await.unwrap())
+}
+
+/// Replaces the session of a changed stream, which has a random id.
+pub(crate) fn without_session(recorded: Recorded) -> Recorded {
+    match recorded {
+        Recorded::Changed { stream_id, .. } => {
+            Recorded::Changed { stream_id, session_id: SessionId(Uuid::nil()) }
+        }
+        other => other,
+    }
 }
 
 pub(crate) async fn read(store: &Store, stream: &str) -> StreamRecord {

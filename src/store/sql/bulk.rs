@@ -1,0 +1,47 @@
+//! Statements that take any number of rows in one parameter.
+
+/// A statement for any number of rows: `$1` is a JSON array with an object for each row, whose fields are the columns.
+// One text for any number of rows, so it is prepared once. Postgres and SQLite have different functions for reading a JSON
+// array.
+#[derive(Debug, Clone, Copy)]
+pub struct BulkStatement {
+    pub postgres: &'static str,
+    pub sqlite: &'static str,
+}
+
+/// Builds both texts of a bulk statement. The rows of `$1` are a CTE with this name.
+macro_rules! bulk {
+    ($name:literal ($($columns:tt)*) $statement:expr) => {
+        BulkStatement {
+            postgres: concat!(
+                "WITH ", $name, " AS (SELECT ", columns!($($columns)*),
+                " FROM json_array_elements(CAST($1 AS JSON)) AS rows (value)) ", $statement
+            ),
+            sqlite: concat!(
+                "WITH ", $name, " AS (SELECT ", columns!($($columns)*),
+                " FROM json_each($1) AS rows) ", $statement
+            ),
+        }
+    };
+}
+
+/// Reads the fields of a row as columns, each either `TEXT` or `BIGINT`.
+macro_rules! columns {
+    ($first:ident $kind:ident $(, $name:ident $other:ident)*) => {
+        concat!(
+            "CAST(value ->> '", stringify!($first), "' AS ", stringify!($kind), ") AS ", stringify!($first)
+            $(, ", CAST(value ->> '", stringify!($name), "' AS ", stringify!($other), ") AS ", stringify!($name))*
+        )
+    };
+}
+
+/// All bulk statements with their names.
+pub const BULK_STATEMENTS: [(&str, BulkStatement); 7] = [
+    ("CHANGED_SESSIONS", super::CHANGED_SESSIONS),
+    ("INSERT_DELIVERIES", super::INSERT_DELIVERIES),
+    ("INSERT_STREAMS", super::INSERT_STREAMS),
+    ("MARK_DELIVERIES", super::MARK_DELIVERIES),
+    ("ISOLATED_STARTS", super::ISOLATED_STARTS),
+    ("REFRESH_SESSIONS", super::REFRESH_SESSIONS),
+    ("UPSERT_SESSIONS", super::UPSERT_SESSIONS),
+];
