@@ -43,6 +43,7 @@ mod snapshots;
 mod spools;
 pub mod sql;
 mod status_events;
+mod stream_updates;
 mod streams;
 mod tickets;
 mod transcript_lines;

@@ -1,30 +1,14 @@
 //! The numbered log of every stream.
 
 use std::collections::{HashMap, HashSet};
-use std::fmt::Write;
-use std::sync::LazyLock;
 
-use super::database::{Bind, Connection, binds, row, transaction};
+use serde::Serialize;
+
+use super::database::{Connection, binds, row, transaction};
 use super::handovers::take_offers;
 use super::rows::{self, EntryRow, HeadRow};
 use super::{Append, Store, StoreError, sql};
 use crate::model::{Cursor, Entry, EntryKind, SessionId, StreamId};
-
-/// The rows per statement are powers of two up to this one: few statements, each prepared once, and never more values
-/// than a statement may have (SQLite 32,766; Postgres 65,535).
-const LARGEST_BATCH_LOG2: u32 = 7;
-
-/// The values of an inserted row, and of a row with the claim of a runner.
-const COLUMNS: usize = 7;
-const HELD_COLUMNS: usize = 2;
-
-/// The texts of one statement for `1 << n` rows.
-type Texts = [String; LARGEST_BATCH_LOG2 as usize + 1];
-
-static INSERT_ENTRIES: LazyLock<Texts> =
-    LazyLock::new(|| statement_texts(sql::INSERT_ENTRIES_HEAD, COLUMNS, sql::INSERT_ENTRIES_TAIL));
-static FENCED: LazyLock<Texts> =
-    LazyLock::new(|| statement_texts(sql::FENCED_HEAD, HELD_COLUMNS, sql::FENCED_TAIL));
 
 row! {
     struct PlacedEntryRow {
@@ -38,7 +22,7 @@ row! {
 }
 
 impl Store {
-    /// Writes entries in multi-row statements, in one transaction. Writes nothing for streams that have another epoch
+    /// Writes entries in one transaction. Writes nothing for streams that have another epoch
     /// than their entries, or in which a number was assigned under another epoch: they are returned, and their runner
     /// must stop. Idempotent: entries written under the same epoch stay.
     pub async fn write_entries(&self, appends: &[Append]) -> Result<HashSet<StreamId>, StoreError> {
@@ -58,7 +42,7 @@ impl Store {
     /// Writes all entries or none; in that case returns the streams with conflicting entries.
     async fn write_unless_fenced(&self, appends: &[&Append]) -> Result<Vec<StreamId>, StoreError> {
         transaction!(self.database, |tx| {
-            let written = write_batches(&mut tx, appends).await?;
+            let written = insert_entries(&mut tx, appends).await?;
             // After the rows, because their locks keep a claim from raising the epoch until this transaction ends.
             let mut lost = fenced_streams(&mut tx, appends).await?;
             // Some rows existed: this call is a repetition, or another epoch assigned their numbers.
@@ -132,26 +116,12 @@ impl Store {
 }
 
 /// Returns how many rows were written; rows that existed do not count.
-pub(super) async fn write_batches(
+pub(super) async fn insert_entries(
     tx: &mut Connection<'_>,
     appends: &[&Append],
 ) -> Result<u64, StoreError> {
-    let mut written = 0;
-    for (log2, batch) in power_of_two_batches(appends) {
-        written += tx.execute(&INSERT_ENTRIES[log2], &values_of(batch)).await?;
-    }
-    Ok(written)
-}
-
-/// Splits a slice into parts with lengths of powers of two, each with its exponent.
-fn power_of_two_batches<T>(mut rest: &[T]) -> impl Iterator<Item = (usize, &[T])> {
-    std::iter::from_fn(move || {
-        // An empty rest has no logarithm, which ends the iterator.
-        let log2 = rest.len().checked_ilog2()?.min(LARGEST_BATCH_LOG2);
-        let (batch, later) = rest.split_at(1 << log2);
-        rest = later;
-        Some((log2 as usize, batch))
-    })
+    let rows: Vec<NewEntryRow<'_>> = appends.iter().map(|append| NewEntryRow::of(append)).collect();
+    tx.execute_bulk(sql::INSERT_ENTRIES, &rows, &[]).await
 }
 
 /// The streams that have another epoch by now.
@@ -160,21 +130,19 @@ async fn fenced_streams(
     appends: &[&Append],
 ) -> Result<Vec<StreamId>, StoreError> {
     // Each claim once: a batch holds many entries of few streams.
-    let held = |append: &&Append| (append.entry.stream_id.clone(), append.epoch);
-    let held: HashSet<(StreamId, i64)> = appends.iter().map(held).collect();
-    let held: Vec<(StreamId, i64)> = held.into_iter().collect();
-    let mut fenced = Vec::new();
-    for (log2, batch) in power_of_two_batches(&held) {
-        let mut values = Vec::with_capacity(batch.len() * HELD_COLUMNS);
-        for (stream, epoch) in batch {
-            values.extend([Bind::from(stream.as_str()), Bind::from(*epoch)]);
-        }
-        let rows: Vec<(String,)> = tx.all(&FENCED[log2], &values).await?;
-        for (id,) in rows {
-            fenced.push(rows::stream_id(&id)?);
-        }
-    }
-    Ok(fenced)
+    let held: HashSet<(&str, i64)> =
+        appends.iter().map(|append| (append.entry.stream_id.as_str(), append.epoch)).collect();
+    let held: Vec<ClaimRow<'_>> =
+        held.into_iter().map(|(stream_id, epoch)| ClaimRow { stream_id, epoch }).collect();
+    let rows: Vec<(String,)> = tx.all_bulk(sql::FENCED, &held, &[]).await?;
+    rows.iter().map(|(id,)| rows::stream_id(id)).collect()
+}
+
+/// A row of `FENCED`: a claim.
+#[derive(Serialize)]
+struct ClaimRow<'a> {
+    stream_id: &'a str,
+    epoch: i64,
 }
 
 /// The streams in which one of these numbers was assigned under another epoch.
@@ -227,43 +195,34 @@ async fn read_after(
     Ok(entries)
 }
 
-fn values_of<'a>(appends: &[&'a Append]) -> Vec<Bind<'a>> {
-    let mut values = Vec::with_capacity(appends.len() * COLUMNS);
-    for Append { epoch, entry, .. } in appends {
+/// A row of `INSERT_ENTRIES`.
+#[derive(Serialize)]
+struct NewEntryRow<'a> {
+    stream_id: &'a str,
+    seq: i64,
+    kind: &'static str,
+    personal: i64,
+    at_ms: i64,
+    body: String,
+    epoch: i64,
+}
+
+impl<'a> NewEntryRow<'a> {
+    fn of(Append { epoch, entry, .. }: &'a Append) -> Self {
         let kind = entry.body.kind();
-        let body = serde_json::to_string(&entry.body).expect("texts and numbers become JSON");
-        values.extend([
-            Bind::from(entry.stream_id.as_str()),
-            Bind::from(stored_seq(entry.seq)),
-            Bind::from(kind.as_str()),
-            Bind::from(i64::from(kind.is_personal())),
-            Bind::from(entry.at_ms),
-            Bind::from(body),
-            Bind::from(*epoch),
-        ]);
+        Self {
+            stream_id: entry.stream_id.as_str(),
+            seq: stored_seq(entry.seq),
+            kind: kind.as_str(),
+            personal: i64::from(kind.is_personal()),
+            at_ms: entry.at_ms,
+            body: serde_json::to_string(&entry.body).expect("texts and numbers become JSON"),
+            epoch: *epoch,
+        }
     }
-    values
 }
 
 /// Sequence numbers count from 1 in steps of 1, so none comes near the end of `i64`.
 pub(super) fn stored_seq(seq: u64) -> i64 {
     i64::try_from(seq).unwrap_or(i64::MAX)
-}
-
-fn statement_texts(head: &str, columns: usize, tail: &str) -> Texts {
-    std::array::from_fn(|log2| head.to_owned() + &rows_of(1 << log2, columns) + tail)
-}
-
-/// `($1, $2), ($3, $4)`, for this many rows and columns.
-fn rows_of(rows: usize, columns: usize) -> String {
-    let mut text = String::new();
-    for value in 0..rows * columns {
-        let before = match value % columns {
-            0 if value == 0 => "(",
-            0 => "), (",
-            _ => ", ",
-        };
-        write!(text, "{before}${}", value + 1).expect("writing to a string cannot fail");
-    }
-    text + ")"
 }

@@ -190,24 +190,6 @@ pub const LOCK_STREAMS_OF_NODE: &str = "
 /// SQLite only.
 pub const TRUNCATE_LOG: &str = "PRAGMA wal_checkpoint(TRUNCATE)";
 
-/// Precedes the rows of a batch, `($1, $2, …), (…)`: stream_id, seq, kind, personal, at_ms, body, epoch.
-pub const INSERT_ENTRIES_HEAD: &str = "
-    INSERT INTO entries (stream_id, seq, kind, personal, at_ms, body, epoch) VALUES ";
-
-/// Follows the rows: existing ones stay.
-pub const INSERT_ENTRIES_TAIL: &str = "
-    ON CONFLICT (stream_id, seq) DO NOTHING";
-
-/// Precedes the rows of claims, `($1, $2), (…)`: stream_id, epoch.
-pub const FENCED_HEAD: &str = "
-    WITH held (stream_id, epoch) AS (VALUES ";
-
-/// Follows them: selects the streams that have another epoch by now.
-pub const FENCED_TAIL: &str = ")
-    SELECT held.stream_id FROM held
-      LEFT JOIN streams ON streams.stream_id = held.stream_id AND streams.epoch = held.epoch
-     WHERE streams.stream_id IS NULL";
-
 /// The database's clock in Unix milliseconds. Daemons have clocks of their own, so claims between them use this one.
 // Not `now()`, which is the time of BEGIN: the transaction may have waited for a lock since.
 pub const NOW_MS_POSTGRES: &str =

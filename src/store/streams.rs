@@ -7,14 +7,14 @@ use super::actions::confirm_stops;
 use super::audit::insert_audit;
 use super::database::{Connection, binds, transaction};
 use super::deletions::ask_stream_deletion;
-use super::entries::write_batches;
+use super::entries::insert_entries;
 use super::erase_events::blank_some_answers;
 use super::handovers::close_offers;
 use super::recordings::delete_recordings_of_stream;
-use super::rows::{self, StreamRow, json_text};
+use super::rows::{self, StreamRow};
 use super::sessions::refresh_session;
 use super::status_events::emit_stream;
-use super::{Append, Store, StoreError, StreamUpdate, sql};
+use super::{Append, Store, StoreError, sql};
 use crate::model::{
     AuditRow, Entry, EntryBody, Outcome, SessionId, StopReason, StreamId, StreamRecord,
     StreamStatus,
@@ -72,27 +72,6 @@ impl Store {
             Ok(OpenStream { ordinal, operator_id, is_hosts })
         };
         rows.into_iter().map(read).collect()
-    }
-
-    /// Writes changes of streams, and their sessions' status with them, in one transaction. Returns the streams that
-    /// were not written: they have ended, are unknown, or have another epoch than the update.
-    pub async fn update_streams(
-        &self,
-        updates: &[(StreamId, StreamUpdate)],
-        now_ms: i64,
-    ) -> Result<Vec<StreamId>, StoreError> {
-        // In the order in which every transaction with several streams locks them.
-        let mut updates: Vec<_> = updates.iter().collect();
-        updates.sort_by(|(one, _), (other, _)| one.cmp(other));
-        transaction!(self.database, |tx| {
-            let mut fenced = Vec::new();
-            for (stream, update) in &updates {
-                if !write_update(&mut tx, stream, update, now_ms).await? {
-                    fenced.push(stream.clone());
-                }
-            }
-            fenced
-        })
     }
 
     /// Ends a stream once, with its last entry: the first outcome stays. With stop reason 8 (revoked), from here or
@@ -169,41 +148,6 @@ pub(super) async fn read_stream(
 ) -> Result<Option<StreamRecord>, StoreError> {
     let row: Option<StreamRow> = tx.optional(sql::STREAM, binds![stream.as_str()]).await?;
     row.map(StreamRecord::try_from).transpose()
-}
-
-/// False if nothing was written.
-async fn write_update(
-    tx: &mut Connection<'_>,
-    stream: &StreamId,
-    update: &StreamUpdate,
-    now_ms: i64,
-) -> Result<bool, StoreError> {
-    let status = update.status.filter(|status| *status != StreamStatus::Ended);
-    // The session depends on the status only: a tally, which is frequent, needs no lock on it.
-    let record = match status {
-        Some(_) => lock_stream(tx, stream).await?,
-        None => None,
-    };
-    let tally = update.tally.as_ref().map(json_text);
-    let unknown = update.unknown_messages.as_ref().map(json_text);
-    let ledger = update.ledger.as_ref().map(json_text);
-    let values = binds![
-        stream.as_str(),
-        status.map(StreamStatus::as_str),
-        update.first_packet_ms,
-        tally,
-        unknown,
-        update.effective.as_ref().map(json_text),
-        ledger,
-        update.epoch,
-        update.unreadable_messages.as_ref().map(json_text),
-    ];
-    let is_changed = tx.execute(sql::UPDATE_STREAM, values).await? > 0;
-    if let (Some(status), Some(record), true) = (status, record, is_changed) {
-        emit_stream(tx, &record, status, None, now_ms).await?;
-        refresh_session(tx, record.session_id, now_ms).await?;
-    }
-    Ok(is_changed)
 }
 
 async fn end_stream(
@@ -300,6 +244,6 @@ async fn write_last_entry(
     };
     // The end has raised the epoch.
     let append = Append { epoch: end.epoch + 1, entry, offer: None };
-    write_batches(tx, &[&append]).await?;
+    insert_entries(tx, &[&append]).await?;
     Ok(append.entry)
 }

@@ -36,12 +36,15 @@ macro_rules! columns {
 }
 
 /// All bulk statements with their names.
-pub const BULK_STATEMENTS: [(&str, BulkStatement); 7] = [
+pub const BULK_STATEMENTS: [(&str, BulkStatement); 10] = [
     ("CHANGED_SESSIONS", super::CHANGED_SESSIONS),
+    ("FENCED", super::FENCED),
     ("INSERT_DELIVERIES", super::INSERT_DELIVERIES),
+    ("INSERT_ENTRIES", super::INSERT_ENTRIES),
     ("INSERT_STREAMS", super::INSERT_STREAMS),
     ("MARK_DELIVERIES", super::MARK_DELIVERIES),
     ("ISOLATED_STARTS", super::ISOLATED_STARTS),
     ("REFRESH_SESSIONS", super::REFRESH_SESSIONS),
+    ("UPDATE_STREAMS", super::UPDATE_STREAMS),
     ("UPSERT_SESSIONS", super::UPSERT_SESSIONS),
 ];

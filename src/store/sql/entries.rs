@@ -1,5 +1,24 @@
 //! The log of a stream.
 
+use super::BulkStatement;
+
+/// Inserts entries; existing ones stay.
+pub const INSERT_ENTRIES: BulkStatement = bulk!("appended" (
+        stream_id TEXT, seq BIGINT, kind TEXT, personal BIGINT, at_ms BIGINT, body TEXT,
+        epoch BIGINT
+    ) "
+    INSERT INTO entries (stream_id, seq, kind, personal, at_ms, body, epoch)
+    SELECT stream_id, seq, kind, personal, at_ms, body, epoch FROM appended WHERE TRUE
+    ON CONFLICT (stream_id, seq) DO NOTHING"
+);
+
+/// Of these claims, the streams that have another epoch by now.
+pub const FENCED: BulkStatement = bulk!("held" (stream_id TEXT, epoch BIGINT) "
+    SELECT held.stream_id FROM held
+      LEFT JOIN streams ON streams.stream_id = held.stream_id AND streams.epoch = held.epoch
+     WHERE streams.stream_id IS NULL"
+);
+
 statements! {
     STREAM_HEADS = "
         SELECT stream_id, ordinal,
@@ -32,10 +51,10 @@ statements! {
            AND $3 <> replace($3, ',' || kind || ',', '')
          ORDER BY seq LIMIT $4 + 0";
 
-    /// The transcript lines of a page, each on a line after its number, in one row: SQLite's driver hands over every row
-    /// from one thread to another, which costs more than to read it. JSON has no line break.
-    // CASE, because Postgres without statistics takes few entries to be of the kind that `kind = 'transcript'` asks for,
-    // and sorts all of them instead of reading as many as the limit in order.
+    /// A page of transcript lines as one text, each line as its number, a space and its JSON, which contains no line break.
+    /// One row, because SQLite's driver passes every row to another thread, which costs more than reading it.
+    // CASE hides the condition from Postgres's planner. Without statistics it expects few transcript entries, and so it reads
+    // and sorts all of them instead of stopping at the limit.
     TRANSCRIPT_LINES = "
         SELECT string_agg(CAST(seq AS TEXT) || ' ' || body, '\n')
           FROM (SELECT seq, body FROM entries

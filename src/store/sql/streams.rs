@@ -1,5 +1,28 @@
 //! Streams and their leases.
 
+use super::BulkStatement;
+
+/// Updates the rows of running streams; null values change nothing. Returns the updated streams: those that have not ended
+/// and have this epoch.
+pub const UPDATE_STREAMS: BulkStatement = bulk!("written" (
+        stream_id TEXT, epoch BIGINT, status TEXT, first_packet_ms BIGINT, tally TEXT,
+        unknown_messages TEXT, unreadable_messages TEXT, effective TEXT, ledger TEXT
+    ) "
+    UPDATE streams
+       SET status = COALESCE(written.status, streams.status),
+           first_packet_ms = COALESCE(written.first_packet_ms, streams.first_packet_ms),
+           tally = COALESCE(written.tally, streams.tally),
+           unknown_messages = COALESCE(written.unknown_messages, streams.unknown_messages),
+           unreadable_messages = COALESCE(written.unreadable_messages,
+                                          streams.unreadable_messages),
+           effective = COALESCE(written.effective, streams.effective),
+           ledger = COALESCE(written.ledger, streams.ledger)
+      FROM written
+     WHERE streams.stream_id = written.stream_id AND streams.epoch = written.epoch
+       AND streams.ended_at_ms IS NULL
+    RETURNING streams.stream_id"
+);
+
 statements! {
     /// Changes nothing: locks the session and its streams until the transaction ends. A transaction that changes both
     /// takes this lock first, which prevents deadlocks.
@@ -11,17 +34,6 @@ statements! {
     /// For a stream that has ended; a running one gets its reason when it ends.
     NOTE_REVOCATION = "
         UPDATE streams SET stop_reason = 8 WHERE stream_id = $1 AND ended_at_ms IS NOT NULL";
-
-    UPDATE_STREAM = "
-        UPDATE streams
-           SET status = COALESCE($2, status),
-               first_packet_ms = COALESCE($3, first_packet_ms),
-               tally = COALESCE($4, tally),
-               unknown_messages = COALESCE($5, unknown_messages),
-               effective = COALESCE($6, effective),
-               ledger = COALESCE($7, ledger),
-               unreadable_messages = COALESCE($9, unreadable_messages)
-         WHERE stream_id = $1 AND epoch = $8 AND ended_at_ms IS NULL";
 
     /// Not if Zoom has moved it since, unless Zoom has stopped it, after which it does not move. Raises the epoch, so
     /// that later writes of its runner are rejected.
