@@ -6,6 +6,7 @@ mod api_tokens;
 mod apps;
 mod audit;
 mod backup;
+mod burst;
 mod connect;
 mod dashboard_sessions;
 mod database;

@@ -137,6 +137,11 @@ impl StreamTask {
 
     /// Drives the stream on its thread and records its end, if it ends.
     pub(super) async fn run(self: Box<Self>, threads: StreamThreads) -> After {
+        // TLS handshakes would take CPU time from the webhooks that are still arriving. A resumed stream is losing data, so
+        // it does not wait.
+        if self.is_new {
+            self.store.wait_for_burst_end().await;
+        }
         let drive = self.drive(threads.dials().clone());
         let (task, exit) = threads.run(drive).await;
         // Boxed: the futures of the store's transactions are large, and would enlarge the task of every live stream.

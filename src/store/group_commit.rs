@@ -5,7 +5,9 @@ use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard};
 
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 
+use super::burst::Burst;
 use super::database::transaction;
 use super::deliveries::record_deliveries;
 use super::{Recorded, Store, StoreError};
@@ -27,6 +29,7 @@ struct Queue {
     waiting: VecDeque<Waiting>,
     /// Whether a task records them.
     is_recording: bool,
+    burst: Burst,
 }
 
 struct Waiting {
@@ -176,7 +179,13 @@ impl Group {
         // At least one, because a body above the limit goes alone.
         let count = count.max(1).min(queue.waiting.len());
         queue.is_recording = count > 0;
+        queue.burst.note(count, Instant::now());
         queue.is_recording.then(|| queue.waiting.drain(..count).collect())
+    }
+
+    /// See [`Burst::until`].
+    pub(super) fn burst_until(&self, now: Instant) -> Option<Instant> {
+        self.lock().burst.until(now)
     }
 
     fn lock(&self) -> MutexGuard<'_, Queue> {
