@@ -38,7 +38,7 @@ use self::zoom::Problem;
 
 #[derive(Parser)]
 struct Args {
-    /// `webhooks` or `reads` for one part only, and the URL of an empty Postgres database
+    /// webhooks or reads to run one part only; a postgres:// URL of an empty database instead of SQLite
     #[arg(value_parser = word)]
     words: Vec<Word>,
     /// How many webhooks of each kind, for each number of connections
@@ -94,7 +94,7 @@ impl Args {
     }
 }
 
-/// One thread: the daemon shall have the rest of the machine.
+/// One thread, which leaves the other cores to the daemon.
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     let args = Args::parse();

@@ -10,7 +10,7 @@ use super::zoom::Problem;
 
 const BUFFER_BYTES: usize = 256 * 1024;
 const HEAD_END: &[u8] = b"\r\n\r\n";
-/// The end of a body in chunks. JSON has no line break of this kind inside.
+/// The end of a chunked body. No answer of the API contains CRLF, so it appears nowhere else.
 const LAST_CHUNK: &[u8] = b"\r\n0\r\n\r\n";
 
 pub(crate) struct Client {

@@ -14,7 +14,7 @@ use super::zoom::{Problem, free_port};
 use super::{Args, daemon, process};
 
 pub(crate) const API_TOKEN: &str = "token-of-the-http-bench";
-/// Of the simulator's defaults.
+/// The simulator's default secret token.
 pub(crate) const SECRET_TOKEN: &str = "demoSecretToken01";
 const START_LIMIT: Duration = Duration::from_secs(60);
 
@@ -42,8 +42,8 @@ impl Server {
         let own = [
             ("API_TOKENS", &*tokens),
             ("API_RATE_LIMIT_PER_SECOND", "10000"),
-            // One stream finds nothing at its address, and the others wait in the store: the daemon dials nobody while it
-            // answers. The log has a line for every webhook, but none for each of these streams.
+            // The daemon dials one stream only, at an address where nothing listens; the others wait in the store. The log
+            // has a line for each webhook, and none for these streams.
             ("MAX_STREAMS", "1"),
             ("RTMS_ALLOWED_HOSTS", "127.0.0.1"),
             ("RUST_LOG", "info,rtmsd::sessions=off"),

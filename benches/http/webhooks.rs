@@ -76,7 +76,7 @@ fn signed(key: &WebhookKey, now_ms: i64, event: &Value) -> Vec<u8> {
     .into()
 }
 
-/// At the URL nothing listens.
+/// Nothing listens at its URL.
 fn rtms_started(number: usize, now_ms: i64) -> Value {
     json!({"event": "meeting.rtms_started", "event_ts": now_ms, "payload": {
         "account_id": "account-of-the-bench", "operator_id": format!("user-{number}"),

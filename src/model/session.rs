@@ -111,7 +111,7 @@ named! {
 }
 
 impl SessionStatus {
-    /// Whether a stream of the session runs or was requested.
+    /// Whether a start is requested, or a stream is announced or live.
     pub fn is_under_way(self) -> bool {
         matches!(self, Self::RtmsStartRequested | Self::Connecting | Self::Live)
     }

@@ -17,7 +17,7 @@ impl Store {
         after: u64,
         limit: u32,
     ) -> Result<Vec<NumberedLine>, StoreError> {
-        // A number that the store cannot hold has no successor there.
+        // No entry has a number above i64::MAX.
         let after = i64::try_from(after).unwrap_or(i64::MAX);
         let values = binds![stream.as_str(), after, i64::from(limit)];
         let page: Option<(Option<String>,)> =
@@ -34,7 +34,7 @@ impl Store {
 fn numbered_line(stream: &StreamId, line: &str) -> Result<NumberedLine, StoreError> {
     let unreadable = |seq| StoreError::Row(format!("entry {seq} of {stream}"));
     let (seq, body) = line.split_once(' ').ok_or_else(|| unreadable("?"))?;
-    // serde_json's message could quote the text.
+    // The error leaves out serde_json's message, which could quote what was said.
     let read = serde_json::from_str(body).map_err(|_| unreadable(seq));
     let seq = seq.parse().map_err(|_| unreadable(seq))?;
     Ok((seq, rows::or_passed_over(read)))

@@ -53,7 +53,7 @@ impl Lines {
             for stream in &mut self.streams {
                 // A loop, because a page is empty if none of its lines is readable.
                 while stream.page.is_empty() && !stream.drained {
-                    // Boxed: the future of a line would have room for that of a page, and be moved for every line.
+                    // Boxed: otherwise the future of `next` contains that of `fill`, and is moved with it for every line.
                     Box::pin(stream.fill(&self.store)).await?;
                 }
             }

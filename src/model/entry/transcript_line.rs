@@ -25,8 +25,8 @@ pub struct TranscriptLine {
     pub attribute: Option<i64>,
 }
 
-/// A [`TranscriptLine`] with the fields of its speaker beside the others. serde collects the fields of a line into a map
-/// before it reads a flattened part, which takes several times as long as to read them.
+/// [`TranscriptLine`] as stored, without `flatten`: for a flattened field serde first collects all fields into a map, which
+/// takes several times as long.
 #[derive(Deserialize)]
 struct StoredLine {
     #[serde(default, deserialize_with = "stored_user_id")]

@@ -15,7 +15,7 @@ const OFFERS_AT_ONCE: u32 = 500;
 const QUIET_IN_LEASE: u32 = 3;
 /// Another daemon may keep a claim for this fraction (one third) of a lease before the stream is left to it. Long enough for
 /// a busy daemon to dial Zoom, be refused and give the claim back.
-const PATIENCE_IN_LEASE: u32 = 3;
+const LEAVE_AFTER_IN_LEASE: u32 = 3;
 
 impl Supervisor {
     /// Handles a write that the store refused because the stream was claimed since. If this daemon made the claim, the
@@ -47,10 +47,10 @@ impl Supervisor {
     }
 
     fn taken(&mut self, stream_id: &StreamId) {
-        let patience = self.settings.leases.lease / PATIENCE_IN_LEASE;
+        let leave_after = self.settings.leases.lease / LEAVE_AFTER_IN_LEASE;
         let Some(running) = self.running.get_mut(stream_id) else { return };
         let since = *running.lost_since.get_or_insert_with(Instant::now);
-        if since.elapsed() < patience {
+        if since.elapsed() < leave_after {
             return;
         }
         self.hub.metrics().leases.inc(["lost"]);
@@ -63,9 +63,9 @@ impl Supervisor {
         let _ = running.commands.try_send(Command::Leave);
     }
 
-    /// Gives a claim back, because Zoom still has the connection of the previous daemon: that daemon is alive and
-    /// only lost the store. It continues when the store is back; until then other daemons try again periodically. The
-    /// stream must have no task here, because [`Self::settle`] would claim it again.
+    /// Gives a claim back, so that no daemon claims the stream for a third of a lease. Used when another daemon is still
+    /// connected to Zoom (it is alive and only lost the store), and when this daemon does not have the stream's app. The stream
+    /// must have no task here, because [`Self::settle`] would claim it again.
     pub(super) async fn give_back(
         &self,
         stream_id: &StreamId,

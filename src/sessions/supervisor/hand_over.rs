@@ -109,8 +109,8 @@ impl Supervisor {
         turns.released(streams, Instant::now());
     }
 
-    /// Gives back the claims of streams to which another daemon is connected. A release would let the next daemon believe
-    /// that none is.
+    /// Gives back the claims of streams to which another daemon is connected. If they were only released, the next daemon
+    /// would assume that nobody is connected.
     async fn give_back_all(&self, contested: &[(StreamId, i64)]) {
         let given_back = async {
             for (stream_id, epoch) in contested {
@@ -119,7 +119,7 @@ impl Supervisor {
             Ok::<_, StoreError>(())
         };
         if !matches!(timeout(ANSWER_LIMIT, given_back).await, Ok(Ok(()))) {
-            tracing::warn!("could not give claims back in time; they are released");
+            tracing::warn!("could not give all claims back; releasing them");
         }
     }
 

@@ -5,8 +5,8 @@ use serde::Serialize;
 use super::super::lines::Line;
 use crate::model::{ChannelId, SpeakerUserId, rfc3339};
 
-/// The fields of a line in the order of their names, as in every JSON of the API. A struct, because a `Value` would need
-/// more time for each line than everything else.
+/// A line's fields in the order of their names, as in all JSON of the API. A struct, because building a `Value` took longer
+/// than everything else.
 #[derive(Serialize)]
 struct JsonLine<'a> {
     attribute: Option<i64>,
