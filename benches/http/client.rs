@@ -1,4 +1,4 @@
-//! A keep-alive connection that sends prepared requests and looks at no more of an answer than it must.
+//! A keep-alive connection that sends prepared requests and finds the end of each answer.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};

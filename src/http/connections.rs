@@ -37,12 +37,11 @@ enum Phase {
 /// Slots beyond the limit for webhooks and health checks only. A webhook in any slot is answered: Zoom would send a refused
 /// one again only after five minutes, and a burst waits in the kernel's backlog.
 const RESERVED_SLOTS: usize = 80;
-/// How long a connection without a complete request keeps its slot: from when it opens, from the end of an answer, or from
-/// the head of a request whose body is incomplete. On a busy machine a request of Zoom takes hundreds of milliseconds to be
-/// sent and read.
+/// How long a connection without a complete request keeps its slot, from when it opens or its last answer ends. On a busy
+/// machine it takes hundreds of milliseconds to send and read a request of Zoom.
 const SLOT_GRACE: Duration = Duration::from_secs(1);
-/// How often a connection that waits for a slot looks for one: nothing tells when a client stalls or was silent for long
-/// enough.
+/// How often a waiting connection tries to take a slot. Slots that become free because a client stalls or stays silent are
+/// not notified.
 const SLOT_RETRY: Duration = Duration::from_millis(50);
 /// When this many connections are silent after an answer, each further answer ends its connection: an idle one holds 14 kB,
 /// and a burst of webhooks leaves hundreds.

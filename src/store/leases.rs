@@ -8,7 +8,7 @@ use super::rows::{self, StreamRow};
 use super::{Claim, Store, StoreError, sql};
 use crate::model::{AppName, AppRooms, NodeId, StreamId, StreamRecord, StreamStatus};
 
-static LOCK_STREAMS: LazyLock<String> = LazyLock::new(sql::lock_streams);
+pub(super) static LOCK_STREAMS: LazyLock<String> = LazyLock::new(sql::lock_streams);
 static CLAIM_STREAMS: LazyLock<String> = LazyLock::new(sql::claim_streams);
 static STREAMS_BY_ID: LazyLock<String> = LazyLock::new(sql::streams_by_id);
 static CLAIMS_OF_STREAMS: LazyLock<String> = LazyLock::new(sql::claims_of_streams);
@@ -20,7 +20,7 @@ static FREE_STREAMS: LazyLock<String> = LazyLock::new(sql::free_streams);
 pub struct Orphan {
     pub stream_id: StreamId,
     pub app: AppName,
-    /// Zoom has stopped it: only its end is left to record.
+    /// Zoom has stopped it: its end is left to record, and a gap if a daemon had run it.
     pub is_stopped: bool,
     /// A daemon has run it, and Zoom waits for its return.
     pub has_run: bool,

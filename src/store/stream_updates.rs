@@ -1,19 +1,17 @@
 //! What the daemon writes to the rows of streams while they run.
 
 use std::collections::HashSet;
-use std::sync::LazyLock;
 
 use serde::Serialize;
 
 use super::database::{Connection, transaction};
+use super::leases::LOCK_STREAMS;
 use super::rows::json_text;
 use super::sessions::refresh_session;
 use super::status_events::emit_stream;
 use super::streams::lock_stream;
 use super::{Store, StoreError, StreamUpdate, sql};
 use crate::model::{StreamId, StreamStatus};
-
-static LOCK_STREAMS: LazyLock<String> = LazyLock::new(sql::lock_streams);
 
 type Update = (StreamId, StreamUpdate);
 

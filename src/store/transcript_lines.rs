@@ -1,6 +1,7 @@
 //! The transcript lines of a stream, page by page.
 
 use super::database::binds;
+use super::entries::stored_seq;
 use super::rows;
 use super::{Store, StoreError, sql};
 use crate::model::{StreamId, TranscriptLine};
@@ -17,9 +18,7 @@ impl Store {
         after: u64,
         limit: u32,
     ) -> Result<Vec<NumberedLine>, StoreError> {
-        // No entry has a number above i64::MAX.
-        let after = i64::try_from(after).unwrap_or(i64::MAX);
-        let values = binds![stream.as_str(), after, i64::from(limit)];
+        let values = binds![stream.as_str(), stored_seq(after), i64::from(limit)];
         let page: Option<(Option<String>,)> =
             self.database.optional(sql::TRANSCRIPT_LINES, values).await?;
         let page = page.and_then(|(lines,)| lines).unwrap_or_default();

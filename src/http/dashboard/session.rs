@@ -37,7 +37,7 @@ pub(in crate::http) async fn page(
     let page = SessionPage {
         layout: viewer.layout(Section::Sessions, &name),
         id: id.to_string(),
-        is_over: session.ended_at_ms.is_some() && !marks::is_active(session.status),
+        is_over: session.ended_at_ms.is_some() && !session.status.is_under_way(),
         state: read_state(&state, id, viewer.caller.may_control).await?,
         ledger: read_ledger(&state, id).await?,
         story: read_story(&state, id).await?,

@@ -17,8 +17,8 @@ use crate::http::extract::Params;
 use crate::http::session_list::{parse_page, read_page};
 use crate::model::{Session, SessionId, SessionStatus};
 use crate::store::SessionPage;
+use crate::web::dashboard::Section;
 use crate::web::dashboard::sessions::{Filters, Live, Row, Sessions};
-use crate::web::dashboard::{Section, marks};
 
 /// The parameters of the form.
 const FILTERS: [&str; 4] = ["q", "status", "product", "app"];
@@ -97,7 +97,7 @@ fn digest(sessions: &[Session]) -> String {
 /// The statuses of sessions that are under way, or of the others.
 fn statuses(is_active: bool) -> Vec<SessionStatus> {
     let all = SessionStatus::ALL.into_iter();
-    all.filter(|status| marks::is_active(*status) == is_active).collect()
+    all.filter(|status| status.is_under_way() == is_active).collect()
 }
 
 async fn rows(state: &AppState, sessions: &[Session]) -> Result<Vec<Row>, ApiError> {

@@ -82,21 +82,22 @@ async fn apply_part(
     tx: &mut Connection<'_>,
     part: &[&Delivery],
 ) -> Result<Vec<Recorded>, StoreError> {
-    let isolated: HashSet<String> = match part {
-        [_] => HashSet::new(),
-        many => {
-            let rows: Vec<StartRow<'_>> = many.iter().filter_map(|one| StartRow::of(one)).collect();
-            let digests: Vec<(String,)> = tx.all_bulk(sql::ISOLATED_STARTS, &rows, &[]).await?;
-            digests.into_iter().map(|(digest,)| digest).collect()
-        }
-    };
+    if let [one] = part {
+        return Ok(vec![apply_delivery(tx, one).await?]);
+    }
+    // One for each delivery: several are starts.
+    let rows: Vec<StartRow<'_>> = part.iter().filter_map(|one| StartRow::of(one)).collect();
+    let digests: Vec<(String,)> = tx.all_bulk(sql::ISOLATED_STARTS, &rows, &[]).await?;
+    let isolated: HashSet<String> = digests.into_iter().map(|(digest,)| digest).collect();
     let is_isolated = |delivery: &Delivery| isolated.contains(&delivery.digest);
+    let mut rows = rows.into_iter();
     let mut recorded = Vec::with_capacity(part.len());
     // Consecutive deliveries only, so that sessions are locked in order.
     for run in part.chunk_by(|one, next| is_isolated(one) && is_isolated(next)) {
+        let rows: Vec<StartRow<'_>> = rows.by_ref().take(run.len()).collect();
         match run {
             [one] => recorded.push(apply_delivery(tx, one).await?),
-            many => recorded.extend(apply_isolated(tx, many).await?),
+            many => recorded.extend(apply_isolated(tx, many, rows).await?),
         }
     }
     Ok(recorded)
@@ -106,9 +107,8 @@ async fn apply_part(
 async fn apply_isolated(
     tx: &mut Connection<'_>,
     deliveries: &[&Delivery],
+    mut rows: Vec<StartRow<'_>>,
 ) -> Result<Vec<Recorded>, StoreError> {
-    let mut rows: Vec<StartRow<'_>> =
-        deliveries.iter().filter_map(|one| StartRow::of(one)).collect();
     let ids = upsert_sessions(tx, &mut rows).await?;
     // Another transaction may have changed a session before it was locked. The deliveries are then recorded one by one.
     let changed: Option<(String,)> = tx.all_bulk(sql::CHANGED_SESSIONS, &rows, &[]).await?.pop();

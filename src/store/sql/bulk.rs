@@ -1,6 +1,6 @@
 //! Statements that take any number of rows in one parameter.
 
-/// A statement for any number of rows: `$1` is a JSON array with an object for each row, whose fields are the columns.
+/// A statement for any number of rows. `$1` is a JSON array with one object per row; the fields of an object are the columns.
 // One text for any number of rows, so it is prepared once. Postgres and SQLite have different functions for reading a JSON
 // array.
 #[derive(Debug, Clone, Copy)]
@@ -42,8 +42,8 @@ pub const BULK_STATEMENTS: [(&str, BulkStatement); 10] = [
     ("INSERT_DELIVERIES", super::INSERT_DELIVERIES),
     ("INSERT_ENTRIES", super::INSERT_ENTRIES),
     ("INSERT_STREAMS", super::INSERT_STREAMS),
-    ("MARK_DELIVERIES", super::MARK_DELIVERIES),
     ("ISOLATED_STARTS", super::ISOLATED_STARTS),
+    ("MARK_DELIVERIES", super::MARK_DELIVERIES),
     ("REFRESH_SESSIONS", super::REFRESH_SESSIONS),
     ("UPDATE_STREAMS", super::UPDATE_STREAMS),
     ("UPSERT_SESSIONS", super::UPSERT_SESSIONS),

@@ -2,6 +2,19 @@
 
 use super::BulkStatement;
 
+/// Whether a session has a start request that is open or timed out, which a start confirms.
+macro_rules! has_start {
+    ($session:literal) => {
+        concat!(
+            "EXISTS (SELECT 1 FROM actions
+                      WHERE actions.session_id = ",
+            $session,
+            ".id AND actions.action = 'start'
+                        AND actions.status IN ('running', 'accepted', 'timed_out'))"
+        )
+    };
+}
+
 /// Records deliveries that are new by their digest. Returns the digests of those that were recorded.
 pub const INSERT_DELIVERIES: BulkStatement = bulk!("received" (
         digest TEXT, event TEXT, event_ts_ms BIGINT, received_at_ms BIGINT, stream_id TEXT,
@@ -19,15 +32,12 @@ pub const INSERT_DELIVERIES: BulkStatement = bulk!("received" (
 /// open or timed out, none of its data was deleted, and no other session could be the same meeting by its number.
 pub const ISOLATED_STARTS: BulkStatement = bulk!("starts" (
         digest TEXT, stream_id TEXT, app TEXT, product TEXT, instance_id TEXT, meeting_id TEXT
-    ) "
+    ) concat!("
     SELECT starts.digest FROM starts
       LEFT JOIN sessions AS known
         ON known.app = starts.app AND known.product = starts.product
        AND known.instance_id = starts.instance_id
-     WHERE known.erased_at_ms IS NULL
-       AND NOT EXISTS (SELECT 1 FROM actions
-                        WHERE actions.session_id = known.id AND actions.action = 'start'
-                          AND actions.status IN ('running', 'accepted', 'timed_out'))
+     WHERE known.erased_at_ms IS NULL AND NOT ", has_start!("known"), "
        AND NOT EXISTS (SELECT 1 FROM streams WHERE streams.stream_id = starts.stream_id)
        AND NOT EXISTS (SELECT 1 FROM sessions AS others
                         WHERE others.app = starts.app AND others.meeting_id = starts.meeting_id
@@ -38,7 +48,7 @@ pub const ISOLATED_STARTS: BulkStatement = bulk!("starts" (
                           AND others.product IN ('meeting', 'webinar')
                           AND others.instance_id = starts.meeting_id
                           AND others.id_key = 'meeting_id')"
-);
+));
 
 /// Finds or creates the sessions and locks them, in the order of the rows, until the transaction ends: see
 /// `UPSERT_SESSION`.
@@ -64,13 +74,10 @@ pub const UPSERT_SESSIONS: BulkStatement = bulk!("starts" (
 );
 
 /// Of the locked sessions, those that a start would change in more than their own row and stream: see `ISOLATED_STARTS`.
-pub const CHANGED_SESSIONS: BulkStatement = bulk!("starts" (session_id TEXT) "
+pub const CHANGED_SESSIONS: BulkStatement = bulk!("starts" (session_id TEXT) concat!("
     SELECT sessions.id FROM starts JOIN sessions ON sessions.id = starts.session_id
-     WHERE sessions.erased_at_ms IS NOT NULL
-        OR EXISTS (SELECT 1 FROM actions
-                    WHERE actions.session_id = sessions.id AND actions.action = 'start'
-                      AND actions.status IN ('running', 'accepted', 'timed_out'))"
-);
+     WHERE sessions.erased_at_ms IS NOT NULL OR ", has_start!("sessions")
+));
 
 /// Creates the streams of the rows that have one. Their sessions are locked, and each has one row.
 pub const INSERT_STREAMS: BulkStatement = bulk!("starts" (

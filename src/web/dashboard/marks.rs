@@ -25,11 +25,6 @@ pub fn of_session(status: SessionStatus) -> Mark {
     Mark { word, tone }
 }
 
-/// Whether a session is under way.
-pub fn is_active(status: SessionStatus) -> bool {
-    status.is_under_way()
-}
-
 /// A product in words.
 pub fn product(product: Product) -> &'static str {
     match product {

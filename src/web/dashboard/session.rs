@@ -92,7 +92,7 @@ impl StatePart {
         Self {
             id: session.id.to_string(),
             mark: marks::of_session(session.status),
-            is_active: marks::is_active(session.status),
+            is_active: session.status.is_under_way(),
             facts,
             since: rfc3339(since_ms),
             ended: ended_ms.and_then(rfc3339),
@@ -125,7 +125,7 @@ fn actions(session: &Session, streams: &[StreamRecord]) -> Vec<(&'static str, &'
     let is_paused = open().any(|stream| stream.status == StreamStatus::Paused);
     let is_running = open().any(|stream| stream.status != StreamStatus::Paused);
     let mut actions = Vec::new();
-    if !marks::is_active(session.status) {
+    if !session.status.is_under_way() {
         actions.push(("start", "Start"));
     }
     if is_paused {
@@ -150,7 +150,7 @@ impl Story {
         };
         Self {
             id: session.id.to_string(),
-            is_active: marks::is_active(session.status),
+            is_active: session.status.is_under_way(),
             missing,
             moments: moments.into_iter().rev().map(moment).collect(),
         }

@@ -123,7 +123,7 @@ impl Figure {
 impl Row {
     pub fn of(session: &Session, streams: &[StreamRecord], now_ms: i64) -> Self {
         let accounts: Vec<_> = streams.iter().flat_map(|stream| &stream.ledger).collect();
-        let is_live = marks::is_active(session.status);
+        let is_live = session.status.is_under_way();
         let share = bands::completeness(&accounts);
         let since_ms = session.meeting_started_at_ms.unwrap_or(session.created_at_ms);
         let name = session.meeting_id.as_deref().unwrap_or(session.instance.id());

@@ -51,8 +51,7 @@ async fn a_tail_goes_on_behind_the_last_line_when_the_daemon_was_restarted() {
     let (process, api) = Process::serve(&home).await;
     let zoom = Zoom::open(zoom(endless(100))).await;
     zoom.post.deliver_to(api.0);
-    let announced = async || zoom.simulator.report().streams.pop();
-    let stream = eventually("a stream is announced", announced).await;
+    let stream = zoom.announced().await;
     let log = Log::follow(api, &stream.instance_id).await;
     log.lines(5).await;
     let tail = Client::of(api.0).spawn(&["sessions", "tail", log.session_id()]);

@@ -8,7 +8,7 @@ use rtmsd::simulator::MeetingAction;
 use rtmsd::store::Location;
 use serde_json::Value;
 
-use crate::support::kit::{Home, Log, Zoom, endless, eventually, zoom};
+use crate::support::kit::{Home, Log, Zoom, endless, zoom};
 use crate::support::process::{Ended, Process};
 use crate::support::raw::Raw;
 
@@ -39,8 +39,7 @@ async fn a_restored_store_has_everything_up_to_the_backup_and_the_log_goes_on() 
     let (process, api) = Process::serve(&home).await;
     let zoom = Zoom::open(zoom(endless(LINE_MS))).await;
     zoom.post.deliver_to(api.0);
-    let announced = async || zoom.simulator.report().streams.pop();
-    let stream = eventually("a stream is announced", announced).await;
+    let stream = zoom.announced().await;
     let log = Log::follow(api, &stream.instance_id).await;
     // What a subscriber has got is stored.
     let before = log.lines(40).await;

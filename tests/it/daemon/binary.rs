@@ -171,8 +171,7 @@ async fn a_signal_in_a_meeting_leaves_the_stream_and_exits_with_0_and_the_logs_k
     let chat = json!({"at_ms": 3_000, "chat": {"who": "bo", "text": said}});
     let zoom = Zoom::open(zoom(script(timeline.chain([chat]).collect(), 60_000))).await;
     zoom.post.deliver_to(api.0);
-    let announced = async || zoom.simulator.report().streams.pop();
-    let stream = eventually("a stream is announced", announced).await;
+    let stream = zoom.announced().await;
     let log = Log::follow(api, &stream.instance_id).await;
     log.lines(5).await;
     log.entries("chat", 1).await;

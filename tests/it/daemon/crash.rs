@@ -8,7 +8,7 @@ use rtmsd::store::{Location, Store};
 use tokio::time::sleep;
 
 use crate::store::webhooks::stopped;
-use crate::support::kit::{Home, Log, Zoom, endless, eventually, zoom};
+use crate::support::kit::{Home, Log, Zoom, endless, zoom};
 use crate::support::process::Process;
 
 const LINE_MS: u32 = 50;
@@ -19,16 +19,20 @@ const UNHEARD: Duration = Duration::from_secs(1);
 /// What the commit, and a busy machine, may take beside it.
 const SLACK_LINES: usize = 500 / LINE_MS as usize;
 
+/// A daemon that has received some lines of a meeting.
+async fn in_a_meeting(home: &Home) -> (Process, Zoom, Log) {
+    let (process, api) = Process::serve(home).await;
+    let zoom = Zoom::open(zoom(endless(LINE_MS))).await;
+    zoom.post.deliver_to(api.0);
+    let log = Log::follow(api, &zoom.announced().await.instance_id).await;
+    log.lines(40).await;
+    (process, zoom, log)
+}
+
 #[tokio::test]
 async fn a_kill_costs_at_most_the_last_batch_and_the_numbering_goes_on() {
     let home = Home::sqlite().set("ENTRY_BATCH_MS", "").set("MEDIA_TYPES", "transcript,audio");
-    let (process, api) = Process::serve(&home).await;
-    let zoom = Zoom::open(zoom(endless(LINE_MS))).await;
-    zoom.post.deliver_to(api.0);
-    let announced = async || zoom.simulator.report().streams.pop();
-    let stream = eventually("a stream is announced", announced).await;
-    let log = Log::follow(api, &stream.instance_id).await;
-    log.lines(40).await;
+    let (process, zoom, log) = in_a_meeting(&home).await;
     process.signal("KILL");
     let sent = usize::try_from(zoom.medium("transcript").frames).unwrap();
     assert_eq!(process.ended().await.status.code(), None);
@@ -57,13 +61,7 @@ async fn a_kill_costs_at_most_the_last_batch_and_the_numbering_goes_on() {
 #[tokio::test]
 async fn a_stream_stopped_while_no_daemon_ran_has_a_gap_until_its_end() {
     let home = Home::sqlite().set("ENTRY_BATCH_MS", "").set("MEDIA_TYPES", "transcript");
-    let (process, api) = Process::serve(&home).await;
-    let zoom = Zoom::open(zoom(endless(LINE_MS))).await;
-    zoom.post.deliver_to(api.0);
-    let announced = async || zoom.simulator.report().streams.pop();
-    let stream = eventually("a stream is announced", announced).await;
-    let log = Log::follow(api, &stream.instance_id).await;
-    log.lines(40).await;
+    let (process, zoom, log) = in_a_meeting(&home).await;
     process.signal("KILL");
     assert_eq!(process.ended().await.status.code(), None);
     sleep(UNHEARD).await;
@@ -72,7 +70,7 @@ async fn a_stream_stopped_while_no_daemon_ran_has_a_gap_until_its_end() {
     // Before the restart, so that the daemon finds the stop when it takes its stream.
     let location = Location::Sqlite(home.folder().join("data/rtmsd.db"));
     let store = Store::open(&location).await.unwrap();
-    let stop = stopped(&stream.stream_id, now_ms(), Some(6));
+    let stop = stopped(&zoom.stream().stream_id, now_ms(), Some(6));
     store.record_delivery(&stop).await.unwrap();
     store.close().await;
     let (process, api) = Process::serve(&home).await;

@@ -41,8 +41,7 @@ fn report(zoom: &Zoom) -> EventSocketReport {
 }
 
 async fn log_of(zoom: &Zoom, api: Api) -> Log {
-    let announced = async || zoom.simulator.report().streams.pop();
-    let stream = eventually("a stream is announced", announced).await;
+    let stream = zoom.announced().await;
     Log::follow(api, &stream.instance_id).await
 }
 

@@ -74,8 +74,7 @@ impl Watched {
     ) -> Self {
         let zoom = Zoom::open(settings(duplicates)).await;
         zoom.post.deliver_to(first.0);
-        let announced = async || zoom.simulator.report().streams.pop();
-        let stream = eventually("a stream is announced", announced).await;
+        let stream = zoom.announced().await;
         let log = Log::follow(first, &stream.instance_id).await;
         first.reaches(log.session_id(), "live").await;
         log.lines(5).await;

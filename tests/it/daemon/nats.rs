@@ -123,9 +123,7 @@ async fn a_daemon_that_is_killed_repeatedly_loses_and_repeats_no_entry() {
     let zoom = Zoom::open(zoom(endless(LINE_MS))).await;
     let (mut process, mut api) = Process::serve(&home).await;
     zoom.post.deliver_to(api.0);
-    let stream =
-        eventually("a stream is announced", async || zoom.simulator.report().streams.pop());
-    let mut log = Log::follow(api, &stream.await.instance_id).await;
+    let mut log = Log::follow(api, &zoom.announced().await.instance_id).await;
     for round in 1..=3 {
         log.lines(round * 20).await;
         broker.stored("RTMSD", round as u64 * 15).await;

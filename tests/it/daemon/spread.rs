@@ -152,8 +152,7 @@ async fn a_daemon_that_zoom_does_not_answer_gives_its_stream_to_another() {
     homes[0].leases.poll_interval = Duration::from_millis(1);
     let first = TestDaemon::start(&homes[0]).await;
     zoom.post.deliver_to(first.address);
-    let announced = async || zoom.simulator.report().streams.pop();
-    let stream = eventually("a stream is announced", announced).await;
+    let stream = zoom.announced().await;
     Log::follow(first.api(), &stream.instance_id).await.lines(5).await;
     // Started afterwards, so that it cannot take the stream first.
     let second = TestDaemon::start(&homes[1]).await;

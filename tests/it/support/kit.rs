@@ -84,6 +84,11 @@ impl Zoom {
         Self { simulator, post, _tls: tls }
     }
 
+    /// Waits for the first stream.
+    pub(crate) async fn announced(&self) -> StreamReport {
+        eventually("a stream is announced", async || self.simulator.report().streams.pop()).await
+    }
+
     /// The only stream, or the newest.
     pub(crate) fn stream(&self) -> StreamReport {
         self.simulator.report().streams.pop().expect("a stream was announced")
@@ -149,8 +154,7 @@ impl Scene {
 
     async fn between(home: Home, daemon: TestDaemon, zoom: Zoom) -> Self {
         zoom.post.deliver_to(daemon.address);
-        let announced = async || zoom.simulator.report().streams.pop();
-        let stream = eventually("a stream is announced", announced).await;
+        let stream = zoom.announced().await;
         let log = Log::follow(daemon.api(), &stream.instance_id).await;
         Self { home, daemon, zoom, log }
     }
