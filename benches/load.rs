@@ -75,6 +75,9 @@ struct Args {
     /// Live consumers of each stream's audio, which read in this process; measured after the rest
     #[arg(long, default_value_t = 0)]
     subscribers: u32,
+    /// The number of streams that get consumers; all, if not given
+    #[arg(long)]
+    watched_streams: Option<u32>,
     /// What they ask for: json, binary or twilio
     #[arg(long, default_value = "binary")]
     format: String,

@@ -1,6 +1,7 @@
 //! What the daemon counted, asked over its own API.
 
 use std::collections::HashMap;
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -50,6 +51,7 @@ pub(crate) async fn live_sessions(port: u16) -> Vec<String> {
 }
 
 async fn get(url: &str) -> Value {
-    let answer = reqwest::Client::new().get(url).bearer_auth(API_TOKEN).send().await;
+    static CLIENT: LazyLock<reqwest::Client> = LazyLock::new(reqwest::Client::new);
+    let answer = CLIENT.get(url).bearer_auth(API_TOKEN).send().await;
     answer.expect("an answer").json().await.expect("JSON")
 }

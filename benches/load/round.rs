@@ -2,7 +2,7 @@
 
 use std::net::Ipv4Addr;
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use rtmsd::net::listen;
 use rtmsd::secret::Secret;
@@ -141,12 +141,13 @@ impl Round {
             _ => None,
         };
         let report = zoom.shutdown().await;
+        // Without a live stream, the daemon's counts are final.
+        first.shutdown().await;
         let received = match receiver {
             Receiver::Daemon(_) => Some(received_of(&report, port).await),
             _ => None,
         };
         process.kill().await.expect("the receiver can be ended");
-        drop(first);
         let kb_from = |before: u64| loaded_kb.saturating_sub(before) as f64;
         Self {
             live_after,
@@ -180,6 +181,12 @@ impl Window {
     }
 }
 
+/// The clock of the timestamps in audio frames: Unix microseconds.
+pub(crate) fn now_us() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).expect("the clock is past 1970");
+    u64::try_from(since.as_micros()).unwrap_or(u64::MAX)
+}
+
 /// Of values in ascending order; 0 if there are none.
 pub(crate) fn quantile(sorted: &[u64], share: f64) -> u64 {
     let index = (sorted.len() as f64 * share) as usize;
@@ -207,7 +214,7 @@ async fn start_zoom(
             webhook_url: Some(webhook_url),
         },
         skip_url_validation: true,
-        script: Script::load(length),
+        script: Script::load(length).with_timestamps(now_us),
         meetings,
         seed,
         tls_dir: Some(tls_dir.to_owned()),

@@ -2,9 +2,9 @@
 //! get a frame.
 
 use std::net::Ipv4Addr;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use futures_util::StreamExt;
 use tokio::net::TcpStream;
@@ -18,7 +18,7 @@ use crate::Args;
 use crate::account::live_sessions;
 use crate::process::cpu_us;
 use crate::receiver::API_TOKEN;
-use crate::round::{SETTLE, Window, quantile};
+use crate::round::{SETTLE, Window, now_us, quantile};
 
 /// Every other message is shorter.
 const SMALLEST_FRAME_BYTES: usize = 250;
@@ -29,22 +29,29 @@ pub(crate) struct Subscribers {
     pub(crate) delivered_a_second: f64,
     /// The daemon's CPU above that of a window without consumers.
     pub(crate) cpu_us_a_frame: f64,
-    /// How late a frame came after Zoom's stamp, beyond the earliest one. It includes how late the simulator was.
-    pub(crate) late_p50_ms: f64,
-    pub(crate) late_p99_ms: f64,
+    /// From the creation of each frame in the simulator to its consumer, in order. Empty for formats but `binary`.
+    latency_us: Vec<u64>,
 }
 
-/// How long after its stamp each frame came while `is_counting`, in microseconds.
+impl Subscribers {
+    pub(crate) fn latency_ms(&self, share: f64) -> Option<f64> {
+        (!self.latency_us.is_empty()).then(|| quantile(&self.latency_us, share) as f64 / 1000.0)
+    }
+}
+
+/// The frames that came while `is_counting`, and their latencies.
 #[derive(Default)]
 struct Arrivals {
     is_counting: AtomicBool,
-    after_us: Mutex<Vec<u64>>,
+    frames: AtomicUsize,
+    latency_us: Mutex<Vec<u64>>,
 }
 
 pub(crate) async fn measure(args: &Args, port: u16, pid: u32, without: &Window) -> Subscribers {
     let arrivals = Arc::new(Arrivals::default());
     let mut readers = JoinSet::new();
-    for session in live_sessions(port).await {
+    let watched = args.watched_streams.map_or(usize::MAX, |streams| streams as usize);
+    for session in live_sessions(port).await.into_iter().take(watched) {
         for _ in 0..args.subscribers {
             let path =
                 format!("/api/v1/sdk/sessions/{session}/live?media=audio&format={}", args.format);
@@ -57,17 +64,17 @@ pub(crate) async fn measure(args: &Args, port: u16, pid: u32, without: &Window) 
     sleep(Duration::from_secs(args.seconds.into())).await;
     let (cpu_after, length) = (cpu_us(pid), since.elapsed());
     arrivals.is_counting.store(false, Ordering::Relaxed);
-    let mut after_us = arrivals.after_us.lock().unwrap_or_else(PoisonError::into_inner);
-    after_us.sort_unstable();
+    let frames = arrivals.frames.load(Ordering::Relaxed) as f64;
+    let mut latency_us =
+        std::mem::take(&mut *arrivals.latency_us.lock().unwrap_or_else(PoisonError::into_inner));
+    latency_us.sort_unstable();
     let share = length.as_secs_f64() / without.length.as_secs_f64();
     let extra_us = (cpu_after - cpu_before) as f64 - without.cpu_us as f64 * share;
-    let late_ms = |share| (quantile(&after_us, share) - quantile(&after_us, 0.0)) as f64 / 1000.0;
     Subscribers {
         count: readers.len(),
-        delivered_a_second: after_us.len() as f64 / length.as_secs_f64(),
-        cpu_us_a_frame: extra_us / after_us.len() as f64,
-        late_p50_ms: late_ms(0.5),
-        late_p99_ms: late_ms(0.99),
+        delivered_a_second: frames / length.as_secs_f64(),
+        cpu_us_a_frame: extra_us / frames,
+        latency_us,
     }
 }
 
@@ -76,8 +83,10 @@ async fn read(port: u16, path: String, arrivals: Arc<Arrivals>) {
     let mut socket = open(port, &path).await;
     while let Some(Ok(message)) = socket.next().await {
         if message.len() > SMALLEST_FRAME_BYTES && arrivals.is_counting.load(Ordering::Relaxed) {
-            let after = now_us().saturating_sub(stamp_us(&message).unwrap_or(0));
-            arrivals.after_us.lock().unwrap_or_else(PoisonError::into_inner).push(after);
+            arrivals.frames.fetch_add(1, Ordering::Relaxed);
+            if let Some(latency_us) = latency_us(&message) {
+                arrivals.latency_us.lock().unwrap_or_else(PoisonError::into_inner).push(latency_us);
+            }
         }
     }
 }
@@ -92,21 +101,11 @@ pub(crate) async fn open(port: u16, path: &str) -> WebSocketStream<TcpStream> {
     tokio_tungstenite::client_async(request, tcp).await.expect("a live consumer is let in").0
 }
 
-/// The `at_ms` of a frame, which stands before the payload in every format that has one.
-fn stamp_us(message: &Message) -> Option<u64> {
-    const NAME: &[u8] = br#""at_ms":"#;
-    let bytes: &[u8] = match message {
-        Message::Text(text) => text.as_bytes(),
-        Message::Binary(bytes) => bytes,
-        _ => return None,
-    };
-    let start = bytes.windows(NAME.len()).position(|window| window == NAME)? + NAME.len();
-    let digits = bytes[start..].iter().take_while(|byte| byte.is_ascii_digit()).count();
-    let at_ms: u64 = std::str::from_utf8(&bytes[start..start + digits]).ok()?.parse().ok()?;
-    Some(at_ms * 1000)
-}
-
-fn now_us() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).expect("the clock is past 1970");
-    u64::try_from(since.as_micros()).unwrap_or(u64::MAX)
+/// The time since the simulator created a frame, in microseconds. `None` if the message is not binary: a message has the
+/// length of its head (two bytes, big-endian), the head, and the payload, which starts with the timestamp.
+fn latency_us(message: &Message) -> Option<u64> {
+    let Message::Binary(bytes) = message else { return None };
+    let head_bytes = usize::from(u16::from_be_bytes(*bytes.first_chunk()?));
+    let created_us = u64::from_le_bytes(*bytes.get(2 + head_bytes..)?.first_chunk()?);
+    Some(now_us().saturating_sub(created_us))
 }

@@ -69,6 +69,7 @@ impl Encoder {
         match (&utterance.voice, self.covers(utterance, from_ms)) {
             // Reused only if the tone fills the whole frame; at an edge part of the frame is silent.
             (Voice::Tone { hz }, true) => self.tones[hz].clone(),
+            (Voice::Timestamp(clock), _) => timestamped_frame(clock(), self.silence.length),
             _ => encode_samples(&self.params, &self.samples(utterance, from_ms)),
         }
     }
@@ -107,6 +108,8 @@ impl Encoder {
                 let frame = first..first + samples_per_frame(&self.params) as i64;
                 frame.map(|index| clip_sample(clip, index, rate)).collect()
             }
+            // A timestamp does not survive mixing.
+            Voice::Timestamp(_) => vec![0; samples_per_frame(&self.params)],
         };
         for (index, sample) in samples.iter_mut().enumerate() {
             let at_ms = from_ms + index as i64 * 1000 / rate;
@@ -181,6 +184,13 @@ fn encode_samples(params: &AudioParams, mono: &[i16]) -> Payload {
         G722 => vec![0xfa; mono.len() / 2],
         _ => opus_silence(params.channel),
     };
+    Payload::of(&bytes)
+}
+
+/// A frame of `length` bytes that starts with a timestamp; the rest is zero.
+fn timestamped_frame(timestamp: u64, length: usize) -> Payload {
+    let mut bytes = timestamp.to_le_bytes().to_vec();
+    bytes.resize(length.max(bytes.len()), 0);
     Payload::of(&bytes)
 }
 
@@ -267,6 +277,13 @@ mod tests {
         let frame = encoder.single_voice(&utterance(Voice::Tone { hz: 200 }), 120);
         assert_eq!((frame.length, frame.base64.len()), (640, 856));
         assert!(l16(&frame).iter().any(|sample| *sample > 700));
+    }
+
+    #[test]
+    fn a_frame_starts_with_its_timestamp() {
+        let encoder = Encoder::new(L16_16K, &Script::load(1));
+        let frame = encoder.single_voice(&utterance(Voice::Timestamp(|| 0x0102)), 120).bytes();
+        assert_eq!((frame.len(), &frame[..9]), (640, &[2, 1, 0, 0, 0, 0, 0, 0, 0][..]));
     }
 
     #[test]

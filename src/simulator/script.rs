@@ -83,6 +83,8 @@ pub(super) enum Voice {
     Tone { hz: u32 },
     /// G.711 A-law, 8 kHz, mono.
     Clip(Arc<[u8]>),
+    /// Each frame starts with the value of this clock (`u64`, little-endian); the rest is zero.
+    Timestamp(fn() -> u64),
 }
 
 /// A chat message.
@@ -150,6 +152,16 @@ impl Script {
     pub fn built_in() -> Self {
         let clip = |name: &str| Ok(super::demo::voice_clip(name).map(<[u8]>::to_vec));
         format::parse_script(super::demo::SCRIPT, &clip).expect("a test plays the built-in script")
+    }
+
+    /// Replaces the sound of every utterance: each frame starts with the value of `clock` when the frame is created (`u64`,
+    /// little-endian), so that a receiver can measure latency. No effect with Opus; mixed utterances are silent.
+    pub fn with_timestamps(mut self, clock: fn() -> u64) -> Self {
+        let voice = Voice::Timestamp(clock);
+        let stamped =
+            |utterance: &Utterance| Utterance { voice: voice.clone(), ..utterance.clone() };
+        self.utterances = self.utterances.iter().map(stamped).collect();
+        self
     }
 
     /// Whether this is a Contact Center engagement, which identifies its parties by channel.
