@@ -65,6 +65,7 @@ const STEPS: &[Step] = steps! {
     40 "impersonal entries" "0040_impersonal_entries.sql",
     43 "daemons" "0043_daemons.sql",
     45 "relay programs" "0045_relay_programs.sql",
+    46 "open sessions by number" "0046_open_sessions_by_number.sql",
 };
 
 /// The newest version that this binary knows.

@@ -103,14 +103,15 @@ statements! {
 
     /// A stream was announced: confirms all requested starts. Also by number within the app, because a meeting requested
     /// by number may have another name by now.
+    // UNION ALL, because with OR Postgres reads all sessions while it has no statistics.
     CONFIRM_STARTS = "
         UPDATE actions SET status = 'confirmed', due_at_ms = NULL
          WHERE action = 'start' AND status IN ('running', 'accepted')
-           AND session_id IN (SELECT id FROM sessions
-                               WHERE id = $1
-                                  OR (meeting_id = $2 AND status <> 'ended'
-                                      AND app = (SELECT announced.app FROM sessions AS announced
-                                                  WHERE announced.id = $1)))
+           AND session_id IN (SELECT CAST($1 AS TEXT) UNION ALL
+                              SELECT id FROM sessions
+                               WHERE meeting_id = $2 AND status <> 'ended'
+                                 AND app = (SELECT announced.app FROM sessions AS announced
+                                             WHERE announced.id = $1))
         RETURNING session_id";
 
     /// Of the starts that timed out, only the last can have caused the stream.

@@ -13,9 +13,10 @@ pub struct BulkStatement {
 macro_rules! bulk {
     ($name:literal ($($columns:tt)*) $statement:expr) => {
         BulkStatement {
+            // With `->>`, Postgres would parse a row once for each column. SQLite keeps the parsed row.
             postgres: concat!(
-                "WITH ", $name, " AS (SELECT ", columns!($($columns)*),
-                " FROM json_array_elements(CAST($1 AS JSON)) AS rows (value)) ", $statement
+                "WITH ", $name, " AS (SELECT * FROM json_to_recordset(CAST($1 AS JSON)) AS rows (",
+                stringify!($($columns)*), ")) ", $statement
             ),
             sqlite: concat!(
                 "WITH ", $name, " AS (SELECT ", columns!($($columns)*),
@@ -25,7 +26,7 @@ macro_rules! bulk {
     };
 }
 
-/// Reads the fields of a row as columns, each either `TEXT` or `BIGINT`.
+/// The columns of a row in SQLite, each `TEXT` or `BIGINT`.
 macro_rules! columns {
     ($first:ident $kind:ident $(, $name:ident $other:ident)*) => {
         concat!(

@@ -32,6 +32,7 @@ statements! {
                             WHERE others.app = $5 AND others.product = $1
                               AND others.instance_id = $3)";
 
+    // `status <> 'ended'` is the condition of the index by meeting number.
     /// A session of an earlier meeting with the same number, for which a start was requested since, becomes the session
     /// of the meeting that begins now, because the start was meant for it. Within its app ($5).
     ADOPT_EARLIER_SESSION = "
@@ -39,6 +40,7 @@ statements! {
            SET product = $1, id_key = $2, instance_id = $3, meeting_started_at_ms = NULL
          WHERE id = (SELECT earlier.id FROM sessions AS earlier
                       WHERE earlier.app = $5 AND earlier.meeting_id = $4
+                        AND earlier.status <> 'ended'
                         AND earlier.product IN ('meeting', 'webinar')
                         AND earlier.status IN ('rtms_start_requested', 'start_timed_out')
                         AND earlier.instance_id <> $3

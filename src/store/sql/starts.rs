@@ -15,6 +15,19 @@ macro_rules! has_start {
     };
 }
 
+/// Whether a session is known only by the number of the meeting that starts.
+// One subquery for each product: with `IN`, Postgres reads all sessions of the app while it has no statistics.
+macro_rules! is_known_by_number {
+    ($product:literal) => {
+        concat!(
+            "EXISTS (SELECT 1 FROM sessions AS others
+                      WHERE others.app = starts.app AND others.product = '",
+            $product,
+            "' AND others.instance_id = starts.meeting_id AND others.id_key = 'meeting_id')"
+        )
+    };
+}
+
 /// Records deliveries that are new by their digest. Returns the digests of those that were recorded.
 pub const INSERT_DELIVERIES: BulkStatement = bulk!("received" (
         digest TEXT, event TEXT, event_ts_ms BIGINT, received_at_ms BIGINT, stream_id TEXT,
@@ -43,11 +56,7 @@ pub const ISOLATED_STARTS: BulkStatement = bulk!("starts" (
                         WHERE others.app = starts.app AND others.meeting_id = starts.meeting_id
                           AND others.status <> 'ended'
                           AND (known.id IS NULL OR others.id <> known.id))
-       AND NOT EXISTS (SELECT 1 FROM sessions AS others
-                        WHERE others.app = starts.app
-                          AND others.product IN ('meeting', 'webinar')
-                          AND others.instance_id = starts.meeting_id
-                          AND others.id_key = 'meeting_id')"
+       AND NOT ", is_known_by_number!("meeting"), " AND NOT ", is_known_by_number!("webinar")
 ));
 
 /// Finds or creates the sessions and locks them, in the order of the rows, until the transaction ends: see
