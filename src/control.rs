@@ -104,11 +104,13 @@ pub struct Control {
     api: Api,
     settings: Settings,
     changed: Notify,
+    /// Notified after sessions were reviewed: actions may be due.
+    planned: Notify,
 }
 
 impl Control {
     pub fn new(store: Store, api: Api, settings: Settings) -> Self {
-        Self { store, api, settings, changed: Notify::new() }
+        Self { store, api, settings, changed: Notify::new(), planned: Notify::new() }
     }
 
     /// Creates a session, or returns the existing one, and writes the audit row with the session as its subject.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::task::JoinSet;
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{Interval, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, Span, error_span};
 
@@ -20,6 +20,8 @@ use crate::zoom::token::TokenError;
 
 /// The most sessions reviewed in one pass.
 const REVIEWS_AT_ONCE: u32 = 100;
+/// The most sessions that are marked together: one that changes before it is marked is reviewed again.
+const REVIEWS_MARKED_AT_ONCE: usize = 16;
 /// The most requests to Zoom at once.
 const ACTIONS_AT_ONCE: usize = 16;
 /// The most attempts of a planned action, whatever ended the earlier ones: temporary refusals or crashes. A stop of the
@@ -31,8 +33,54 @@ const RETRY_AFTER: Duration = Duration::from_secs(15);
 impl Control {
     /// Runs until `stop`. A request that is running then is aborted and due again, for this daemon or another.
     pub async fn run(self: Arc<Self>, stop: CancellationToken) {
-        let mut poll = interval(self.settings.poll_interval);
-        poll.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        tokio::join!(self.review_changes(&stop), Arc::clone(&self).perform_actions(&stop));
+    }
+
+    /// Reviews changed sessions.
+    async fn review_changes(&self, stop: &CancellationToken) {
+        let mut poll = self.polls();
+        let mut has_failed = false;
+        loop {
+            let is_woken = tokio::select! {
+                biased;
+                () = stop.cancelled() => return,
+                () = self.changed.notified() => true,
+                _ = poll.tick() => false,
+            };
+            // Almost every webhook of a burst changes a session, and a review costs as much as recording the webhook.
+            if stop.run_until_cancelled(self.store.wait_for_burst_end()).await.is_none() {
+                return;
+            }
+            let reviewed = self.review_all(stop).await;
+            if let Err(error) = &reviewed
+                && !has_failed
+            {
+                tracing::warn!(%error, "cannot review changed sessions; policies wait");
+            }
+            has_failed = reviewed.is_err();
+            // Whoever woke this loop may have changed an action.
+            if is_woken || matches!(reviewed, Ok(1..)) {
+                self.planned.notify_one();
+            }
+        }
+    }
+
+    /// Returns how many sessions were reviewed.
+    async fn review_all(&self, stop: &CancellationToken) -> Result<u64, StoreError> {
+        let mut all = 0;
+        loop {
+            let (listed, reviewed) = self.review((self.settings.now_ms)()).await?;
+            all += reviewed;
+            // Sessions that are locked stay on the list: they are reviewed after the next change or poll.
+            if listed < REVIEWS_AT_ONCE as usize || reviewed == 0 || stop.is_cancelled() {
+                return Ok(all);
+            }
+            self.planned.notify_one();
+        }
+    }
+
+    async fn perform_actions(self: Arc<Self>, stop: &CancellationToken) {
+        let mut poll = self.polls();
         let mut running = JoinSet::new();
         let mut store_is_away = false;
         loop {
@@ -45,10 +93,10 @@ impl Control {
                         tracing::error!("a planned action panicked; retrying");
                     }
                 }
-                () = self.changed.notified() => {}
+                () = self.planned.notified() => {}
                 _ = poll.tick() => {}
             }
-            let polled = self.poll(&mut running, &stop).await;
+            let polled = self.poll(&mut running, stop).await;
             if let Err(error) = &polled
                 && !store_is_away
             {
@@ -60,13 +108,19 @@ impl Control {
         while running.join_next().await.is_some() {}
     }
 
+    fn polls(&self) -> Interval {
+        let mut poll = interval(self.settings.poll_interval);
+        poll.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        poll
+    }
+
+    /// Starts the actions that are due, and ends those that had no effect in time.
     async fn poll(
         self: &Arc<Self>,
         running: &mut JoinSet<()>,
         stop: &CancellationToken,
     ) -> Result<(), StoreError> {
         let now_ms = (self.settings.now_ms)();
-        self.review(now_ms).await?;
         for session_id in self.store.time_out_actions(now_ms).await? {
             self.context(session_id).await.in_scope(|| {
                 tracing::warn!(
@@ -94,10 +148,26 @@ impl Control {
         session.as_ref().map_or_else(|| error_span!("session", session_id = %id), session_span)
     }
 
-    /// Plans the policies' actions for the sessions that have changed.
-    async fn review(&self, now_ms: i64) -> Result<(), StoreError> {
-        for (id, mark) in self.store.sessions_to_review(REVIEWS_AT_ONCE).await? {
-            let plans = match self.store.snapshot(id).await {
+    /// Plans the policies' actions for sessions that have changed. Returns how many were on the list, and how many were
+    /// taken off it.
+    async fn review(&self, now_ms: i64) -> Result<(usize, u64), StoreError> {
+        let changed = self.store.sessions_to_review(REVIEWS_AT_ONCE).await?;
+        let mut reviewed = 0;
+        for part in changed.chunks(REVIEWS_MARKED_AT_ONCE) {
+            reviewed += self.review_sessions(part, now_ms).await?;
+        }
+        Ok((changed.len(), reviewed))
+    }
+
+    /// Returns how many sessions were taken off the list.
+    async fn review_sessions(
+        &self,
+        changed: &[(SessionId, i64)],
+        now_ms: i64,
+    ) -> Result<u64, StoreError> {
+        let (mut planned, mut without_plan) = (0, Vec::new());
+        for (id, mark) in changed {
+            let plans = match self.store.snapshot(*id).await {
                 Ok(snapshot) => snapshot.map(|it| self.planned_actions(&it)),
                 // An unreadable session must not block the others.
                 Err(error @ StoreError::Row(_)) => {
@@ -106,10 +176,15 @@ impl Control {
                 }
                 Err(error) => return Err(error),
             };
-            // Even without plans: the mark takes the session off the list, unless it has changed since.
-            self.store.reviewed(id, mark, &plans.unwrap_or_default(), now_ms).await?;
+            match plans {
+                Some(plans) if !plans.is_empty() => {
+                    self.store.reviewed(*id, *mark, &plans, now_ms).await?;
+                    planned += 1;
+                }
+                _ => without_plan.push((*id, *mark)),
+            }
         }
-        Ok(())
+        Ok(planned + self.store.mark_reviewed(&without_plan).await?)
     }
 
     async fn carry_out(self: Arc<Self>, action: ActionRecord, stop: CancellationToken) {

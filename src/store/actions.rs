@@ -1,5 +1,6 @@
 //! Actions: the requests to Zoom about a session, sent and planned.
 
+use serde::Serialize;
 use uuid::Uuid;
 
 use super::audit::{ASKED, insert_audit_as, settle_audit};
@@ -21,6 +22,13 @@ const TIME_OUTS_AT_ONCE: i64 = 100;
 const DUE_SOON_MS: i64 = 180_000;
 /// Zoom gives a stream up after a minute that nobody joins (rtms-protocol.md section 3.6).
 const GIVEN_UP_MS: i64 = 60_000;
+
+/// A row of `MARK_REVIEWED`.
+#[derive(Serialize)]
+struct ReviewRow {
+    session_id: String,
+    mark: i64,
+}
 
 /// An action that a program requests.
 #[derive(Debug, Clone, Copy)]
@@ -174,7 +182,8 @@ impl Store {
         self.database.execute(sql::SET_INSTALLATION, values).await.map(drop)
     }
 
-    /// Sessions that have changed since their last review by the policies, each with the mark for [`Store::reviewed`].
+    /// Sessions that have changed since their last review by the policies, each with the mark for [`Store::reviewed`] and
+    /// [`Store::mark_reviewed`].
     pub async fn sessions_to_review(
         &self,
         limit: u32,
@@ -218,6 +227,18 @@ impl Store {
             }
             tx.execute(sql::REVIEWED, binds![id.to_string(), mark]).await?;
         })
+    }
+
+    /// Takes sessions off the list of [`Store::sessions_to_review`], each with its mark, without planning an action.
+    /// Those that have changed since, or are locked (Postgres), stay on it. Returns how many were taken off.
+    pub async fn mark_reviewed(&self, reviewed: &[(SessionId, i64)]) -> Result<u64, StoreError> {
+        let row =
+            |(id, mark): &(SessionId, i64)| ReviewRow { session_id: id.to_string(), mark: *mark };
+        let rows: Vec<ReviewRow> = reviewed.iter().map(row).collect();
+        if rows.is_empty() {
+            return Ok(0);
+        }
+        transaction!(self.database, |tx| { tx.execute_bulk(sql::MARK_REVIEWED, &rows, &[]).await? })
     }
 
     /// Claims up to `limit` planned actions that are due, for `lease_ms`.

@@ -35,7 +35,8 @@ impl Burst {
 
 impl Store {
     /// Waits until the current burst of webhooks is over, for two seconds at most. Zoom waits only 3 s for an answer
-    /// (rtms-protocol.md section 13.4), so answering webhooks comes before starting streams.
+    /// (rtms-protocol.md section 13.4), so answering webhooks comes before starting streams and reviewing
+    /// sessions.
     pub async fn wait_for_burst_end(&self) {
         let over = async {
             while let Some(until) = self.group.burst_until(Instant::now()) {

@@ -1,5 +1,28 @@
 //! Actions at Zoom, and stored idempotent answers.
 
+use super::BulkStatement;
+
+macro_rules! mark_reviewed {
+    ($lock:literal) => {
+        concat!(
+            "
+    UPDATE sessions SET review_at_ms = NULL
+     WHERE id IN (SELECT sessions.id FROM reviews
+                    JOIN sessions ON sessions.id = reviews.session_id
+                                 AND sessions.review_at_ms = reviews.mark ",
+            $lock,
+            ")"
+        )
+    };
+}
+
+/// Takes sessions off the review list, except those that have changed since they were read.
+// Skips locked sessions: another transaction is changing them, and waiting for several locks could deadlock.
+pub const MARK_REVIEWED: BulkStatement = bulk!("reviews" (session_id TEXT, mark BIGINT)
+    postgres: mark_reviewed!("FOR NO KEY UPDATE OF sessions SKIP LOCKED"),
+    sqlite: mark_reviewed!("")
+);
+
 statements! {
     /// Changes nothing: locks the session until the transaction ends.
     // An UPDATE, because SQLite has no SELECT … FOR UPDATE.

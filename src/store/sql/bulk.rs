@@ -9,18 +9,22 @@ pub struct BulkStatement {
     pub sqlite: &'static str,
 }
 
-/// Builds both texts of a bulk statement. The rows of `$1` are a CTE with this name.
+/// Builds both texts of a bulk statement, from one statement or one for each database. The rows of `$1` are a CTE with this
+/// name.
 macro_rules! bulk {
     ($name:literal ($($columns:tt)*) $statement:expr) => {
+        bulk!($name ($($columns)*) postgres: $statement, sqlite: $statement)
+    };
+    ($name:literal ($($columns:tt)*) postgres: $postgres:expr, sqlite: $sqlite:expr) => {
         BulkStatement {
             // With `->>`, Postgres would parse a row once for each column. SQLite keeps the parsed row.
             postgres: concat!(
                 "WITH ", $name, " AS (SELECT * FROM json_to_recordset(CAST($1 AS JSON)) AS rows (",
-                stringify!($($columns)*), ")) ", $statement
+                stringify!($($columns)*), ")) ", $postgres
             ),
             sqlite: concat!(
                 "WITH ", $name, " AS (SELECT ", columns!($($columns)*),
-                " FROM json_each($1) AS rows) ", $statement
+                " FROM json_each($1) AS rows) ", $sqlite
             ),
         }
     };
@@ -37,7 +41,7 @@ macro_rules! columns {
 }
 
 /// All bulk statements with their names.
-pub const BULK_STATEMENTS: [(&str, BulkStatement); 10] = [
+pub const BULK_STATEMENTS: [(&str, BulkStatement); 11] = [
     ("CHANGED_SESSIONS", super::CHANGED_SESSIONS),
     ("FENCED", super::FENCED),
     ("INSERT_DELIVERIES", super::INSERT_DELIVERIES),
@@ -45,6 +49,7 @@ pub const BULK_STATEMENTS: [(&str, BulkStatement); 10] = [
     ("INSERT_STREAMS", super::INSERT_STREAMS),
     ("ISOLATED_STARTS", super::ISOLATED_STARTS),
     ("MARK_DELIVERIES", super::MARK_DELIVERIES),
+    ("MARK_REVIEWED", super::MARK_REVIEWED),
     ("REFRESH_SESSIONS", super::REFRESH_SESSIONS),
     ("UPDATE_STREAMS", super::UPDATE_STREAMS),
     ("UPSERT_SESSIONS", super::UPSERT_SESSIONS),

@@ -8,7 +8,7 @@ use rtmsd::store::{Begin, IdempotencyKey, Kept, Store, Taken};
 use serde_json::json;
 use tokio::task::JoinSet;
 
-use crate::store::webhooks::{URL, announce, record, started, stream_id};
+use crate::store::webhooks::{URL, announce, read, record, started, started_in, stream_id};
 use crate::support::audit::act;
 use crate::support::stores::on_both;
 
@@ -163,12 +163,16 @@ async fn a_change_during_a_review_is_reviewed_again() {
     on_both(async |test| {
         let store = &test.store;
         let id = announce(store, "s1").await;
-        let marks = store.sessions_to_review(10).await.unwrap();
-        assert_eq!(marks, [(id, 1)]);
+        record(store, started_in("m2", "other", 1, URL)).await;
+        let other = read(store, "other").await.session_id;
+        let mut marks = store.sessions_to_review(10).await.unwrap();
+        marks.sort();
+        assert_eq!(marks, [(id, 1), (other, 1)]);
         record(store, started("s2", 2, URL)).await;
         store.reviewed(id, 1, &[], 3).await.unwrap();
+        assert_eq!(store.mark_reviewed(&[(id, 1), (other, 1)]).await.unwrap(), 1);
         assert_eq!(store.sessions_to_review(10).await.unwrap(), [(id, 2)]);
-        store.reviewed(id, 2, &[], 3).await.unwrap();
+        assert_eq!(store.mark_reviewed(&[(id, 2)]).await.unwrap(), 1);
         assert_eq!(store.sessions_to_review(10).await.unwrap(), []);
     })
     .await;
