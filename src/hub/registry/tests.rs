@@ -160,6 +160,27 @@ fn a_sink_that_left_keeps_no_bytes_of_its_total() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn gathering_ends_early_when_much_is_queued_or_an_item_that_is_no_frame() {
+    const LONG: Duration = Duration::from_secs(60);
+    let (registry, total) = (Registry::default(), Arc::new(Total::new(PLENTY)));
+    let queue = Arc::new(TapQueue::of_sink(wants(Medium::Audio), PLENTY, total, drops()));
+    let tap = Tap::of_sink(Arc::clone(&queue), None);
+    let mut fanout = fanout(&registry, vec![queue]);
+    fanout.wants(Medium::Audio);
+    let gathered = async |tap: &Tap| {
+        let began = Instant::now();
+        tap.gather(LONG).await;
+        began.elapsed()
+    };
+    fanout.offer(&frame(&fanout, 1, 7, &[0; 640]));
+    assert_eq!(gathered(&tap).await, LONG, "a short frame ends nothing");
+    fanout.offer(&frame(&fanout, 2, 7, &[0; 128 * 1024]));
+    assert_eq!(gathered(&tap).await, Duration::ZERO);
+    fanout.over(true);
+    assert_eq!(gathered(&tap).await, Duration::ZERO);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_stream_waits_for_its_sinks_up_to_a_limit() {
     let registry = Registry::default();
     let queue = Arc::new(TapQueue::new(wants(Medium::Audio), PLENTY, drops()));

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tokio::sync::SemaphorePermit;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
@@ -18,15 +18,18 @@ use super::disk_quota::DiskQuota;
 use super::finalize::{blocking, expected_files};
 use super::recording_meta::RecordingMeta;
 use super::spool::Spool;
-use super::track_set::{Filming, TrackSet};
+use super::track_set::{Filming, SYNC_EVERY, TrackSet};
 use super::upload::announce_recording;
 use crate::capture::Events;
 use crate::capture::event::Subject;
 use crate::hub::{Frame, LeftOut, LeftOuts, Tap, Tapped};
 use crate::metrics::Metrics;
 
-/// Frames are written in batches: a thread is used once for all that arrive in this time.
-const GATHER: Duration = Duration::from_millis(200);
+/// How long frames are gathered into one batch, which takes one thread. A shorter time would not bring frames into the
+/// files sooner.
+const GATHER_TIME: Duration = SYNC_EVERY;
+/// The same of a stream that is captured: its queue of events is short.
+const CAPTURED_GATHER_TIME: Duration = Duration::from_millis(200);
 /// How often to check for free space and for other work.
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -53,10 +56,11 @@ pub(super) async fn record_stream(
         StatusReporter { shared: Arc::clone(&shared), last_reported: None, task: JoinSet::new() };
     let (mut state, mut has_warned) = (None, false);
     loop {
+        let sync_due_in = state.as_ref().and_then(WriterState::sync_due_in);
         let batch = tokio::select! {
             // Drops the frames that were gathered: they belong to a recording that is to be deleted.
             () = cancel.cancelled() => return StopCause::Cancelled,
-            batch = gather_batch(&mut tap, &shared) => batch,
+            batch = gather_batch(&mut tap, &shared, sync_due_in) => batch,
         };
         let Batch { frames, left, must_settle, turn: _turn } = batch;
         // Before the frames move into the thread: if it panics, they are still reported.
@@ -143,13 +147,22 @@ impl Batch<'_> {
     }
 }
 
-async fn gather_batch<'a>(tap: &mut Tap, shared: &'a Shared) -> Batch<'a> {
+/// Gathers frames until the next sync of those that were taken before.
+async fn gather_batch<'a>(
+    tap: &mut Tap,
+    shared: &'a Shared,
+    sync_due_in: Option<Duration>,
+) -> Batch<'a> {
     let mut batch = Batch::default();
-    let first = timeout_at(Instant::now() + POLL_INTERVAL, tap.next()).await;
+    let sync_at = sync_due_in.map(|wait| Instant::now() + wait);
+    let idle_until = sync_at.unwrap_or_else(|| Instant::now() + POLL_INTERVAL);
+    let first = timeout_at(idle_until, tap.next()).await;
     let is_any = first.is_ok();
     first.into_iter().for_each(|first| batch.add(first));
     if is_any && batch.left.is_none() && !batch.must_settle {
-        sleep(GATHER).await;
+        let longest = if tap.captures().is_some() { CAPTURED_GATHER_TIME } else { GATHER_TIME };
+        let left = sync_at.map(|at| at.saturating_duration_since(Instant::now()));
+        tap.gather(left.map_or(longest, |left| left.min(longest))).await;
     }
     // Until a write permit is free, frames wait in the tap, which is bounded over all streams.
     batch.turn = shared.writes.acquire().await.ok();
@@ -233,6 +246,11 @@ struct WriterState {
 }
 
 impl WriterState {
+    /// How long the next sync may take to come. `None` also while the disk fails: that is tried again at the next poll.
+    fn sync_due_in(&self) -> Option<Duration> {
+        self.tracks.sync_due_in().filter(|_| !self.is_in_trouble)
+    }
+
     fn has_work(&self, frames: &[Arc<Frame>]) -> bool {
         let is_idle = frames.is_empty() && self.waiting.is_empty();
         !is_idle || self.is_refusing || !self.tracks.is_synced()

@@ -25,7 +25,7 @@ use crate::hub::{Frame, LeftOuts};
 use crate::model::{Medium, SpeakerKey, TimeOf, believed};
 
 /// The most that a killed process may have to repair, or lose.
-const SYNC_EVERY: Duration = Duration::from_secs(1);
+pub(super) const SYNC_EVERY: Duration = Duration::from_secs(1);
 /// How old the counts in the metadata of a killed process may be.
 const SAVE_EVERY: Duration = Duration::from_secs(10);
 /// The most open files of a recording; the least recently used one is closed for another.
@@ -53,7 +53,8 @@ pub(super) struct TrackSet {
     beyond: HashSet<u64>,
     /// The bytes that existed before the open tracks were opened.
     closed_bytes: u64,
-    synced_at: Instant,
+    /// `None` before the first sync, which is due at once.
+    synced_at: Option<Instant>,
     is_synced: bool,
     uses: u64,
     /// The local time.
@@ -100,7 +101,7 @@ impl TrackSet {
             open: HashMap::new(),
             held_bytes: 0,
             beyond: HashSet::new(),
-            synced_at: Instant::now(),
+            synced_at: None,
             is_synced: true,
             uses: 0,
             now_ms: i64::MIN,
@@ -142,9 +143,10 @@ impl TrackSet {
             self.held_bytes += FRAME_BYTES + frame.payload.len();
             if self.held_bytes >= MAX_HELD_BYTES {
                 self.write_held()?;
+                self.is_synced = frames.is_empty();
             }
         }
-        if !self.is_synced && self.synced_at.elapsed() >= SYNC_EVERY {
+        if self.sync_due_in() == Some(Duration::ZERO) {
             self.sync()?;
         }
         Ok(())
@@ -153,6 +155,12 @@ impl TrackSet {
     /// Whether all taken frames are in files that play.
     pub(super) fn is_synced(&self) -> bool {
         self.is_synced
+    }
+
+    /// How long the next sync may take to come; `None` if nothing waits for it.
+    pub(super) fn sync_due_in(&self) -> Option<Duration> {
+        let age = self.synced_at.map_or(SYNC_EVERY, |at| at.elapsed());
+        (!self.is_synced).then(|| SYNC_EVERY.saturating_sub(age))
     }
 
     /// Bounds the bytes in memory. The newest picture of every film waits for the next one: if these are many and
@@ -168,7 +176,7 @@ impl TrackSet {
     /// After this, all taken frames are in files that play.
     pub(super) fn sync(&mut self) -> io::Result<()> {
         self.held_bytes = 0;
-        self.synced_at = Instant::now();
+        self.synced_at = Some(Instant::now());
         // Stops at the first error: `checked` then closes all files.
         let synced = self.open.values_mut().try_for_each(OpenTrack::sync);
         self.checked(synced)?;
@@ -284,15 +292,16 @@ impl TrackSet {
             return Ok(());
         }
         self.uses += 1;
-        let Some(open) = self.open.get_mut(key) else { return Ok(()) };
+        let Some(mut open) = self.open.get_mut(key) else { return Ok(()) };
         open.used = self.uses;
         let name = frame.speaker().and_then(|speaker| speaker.name.as_ref());
         if !open.is_named && name.is_some() {
             open.is_named = true;
             self.rename(key, frame.speaker());
+            // Looked up again, because `rename` borrows all of `self`.
+            let Some(renamed) = self.open.get_mut(key) else { return Ok(()) };
+            open = renamed;
         }
-        // Looked up again, because `rename` borrows all of `self`.
-        let Some(open) = self.open.get_mut(key) else { return Ok(()) };
         let written = match &mut open.writer {
             TrackOrMix::Track(track) => track.write(frame.at_ms, &frame.payload),
             TrackOrMix::Mix(mix) => match frame.speaker_key() {
@@ -305,9 +314,14 @@ impl TrackSet {
         };
         // Before the error is handled: the frame is lost with its file.
         open.progress.take(frame);
-        self.checked(written)?;
-        self.count(key);
-        Ok(())
+        match written {
+            Ok(()) => {
+                let (news, newest) = open.progress.take_new_counts(open.counts());
+                self.add_counts(key, &news, newest);
+                Ok(())
+            }
+            Err(error) => self.checked(Err(error)),
+        }
     }
 
     /// Ensures that a track of this kind is open. False if there are too many.

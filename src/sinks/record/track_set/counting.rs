@@ -27,9 +27,9 @@ impl Progress {
         self.unsynced.add(LeftOut::of(frame));
     }
 
-    /// The difference of `counts` from the metadata.
-    pub(super) fn news(&mut self, counts: Counts) -> Counts {
-        counts.since(std::mem::replace(&mut self.counted, counts))
+    /// What `counts` has gained since the last call, and the time (Unix milliseconds) and the size of the newest frame.
+    pub(super) fn take_new_counts(&mut self, counts: Counts) -> (Counts, (i64, usize)) {
+        (counts.since(std::mem::replace(&mut self.counted, counts)), self.newest)
     }
 }
 
@@ -62,9 +62,8 @@ impl TrackSet {
     /// Adds a track's counts to the metadata.
     pub(super) fn count(&mut self, key: &Key) {
         let Some(open) = self.open.get_mut(key) else { return };
-        let news = open.progress.news(open.counts());
-        let newest = open.progress.newest;
-        self.account(key, &news, newest);
+        let (news, newest) = open.progress.take_new_counts(open.counts());
+        self.add_counts(key, &news, newest);
     }
 
     /// Marks all taken frames as written.
@@ -79,13 +78,13 @@ impl TrackSet {
     }
 
     pub(super) fn count_last(&mut self, key: &Key, mut progress: Progress, counts: Counts) {
-        let news = progress.news(counts);
-        self.account(key, &news, progress.newest);
+        let (news, newest) = progress.take_new_counts(counts);
+        self.add_counts(key, &news, newest);
     }
 
-    /// Reports to the ledger. A frame in the mix is in its voice's file too: only the latter is reported. A film shows
-    /// one picture of several, so that what it leaves out is no loss.
-    fn account(&mut self, key: &Key, news: &Counts, (at_ms, bytes): (i64, usize)) {
+    /// Adds new counts to the metadata, and reports dropped frames to the ledger. A frame in the mix is in its voice's file
+    /// too: only the latter is reported. A film shows one picture of several, so that what it leaves out is no loss.
+    pub(super) fn add_counts(&mut self, key: &Key, news: &Counts, (at_ms, bytes): (i64, usize)) {
         let medium = match key {
             Key::One(medium, _) => medium,
             Key::Mix => return self.meta.mix.add(news),

@@ -48,7 +48,7 @@ fn what_waits_is_bounded_in_bytes_over_all_voices() {
             let frame = held(NOW + 3 * step, who, each, &now);
             sent += each;
             // Prevents a write because of elapsed time.
-            takes.synced_at = Instant::now();
+            takes.synced_at = Some(Instant::now());
             take(&mut takes, vec![frame], NOW);
             most = most.max(now.load(Ordering::Relaxed));
         }
