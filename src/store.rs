@@ -76,7 +76,7 @@ use group_commit::Group;
 pub use handovers::{Offer, OfferKey, Offered};
 pub use idempotency::{IdempotencyKey, Kept, Taken};
 pub use installations::{GrantedTo, SealedTokens, StoredGrant};
-pub use leases::Orphan;
+pub use leases::{LeasedStream, Orphan};
 pub use outgoing::{Attempt, ClaimedDelivery, DeliveryStatus, LoggedDelivery, WEBHOOKS_SINK};
 pub use received::{ReceivedPage, Validation};
 pub use recordings::NewRecording;

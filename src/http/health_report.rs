@@ -267,7 +267,8 @@ fn view(state: &AppState, replica: Replica) -> ReplicaView {
         load_percent: max_streams.filter(|max| *max > 0).map(|max| percent(streams, max)),
         cpu_percent: busy_permille.map(|permille| percent(permille, 1000)),
         oldest_stream_at: oldest_ms.and_then(rfc3339),
-        lease_until: lease_until_ms.and_then(rfc3339),
+        // With SQLite a lease says nothing about the daemon: it lasts an hour.
+        lease_until: lease_until_ms.filter(|_| state.store.is_shared()).and_then(rfc3339),
     }
 }
 

@@ -29,7 +29,7 @@ use crate::model::{AppName, Outcome, StopReason, StreamId, StreamRecord, UserId,
 use crate::rtms::endpoint::Endpoint;
 use crate::rtms::stream::End;
 use crate::sessions::driver::{Command, Lease, Reach};
-use crate::store::{Claim, OfferKey, Store, StoreError};
+use crate::store::{Claim, LeasedStream, OfferKey, Store, StoreError};
 use crate::telemetry::stream_span;
 use crate::zoom::app::{App, Place};
 
@@ -86,6 +86,16 @@ struct RunningTask {
 impl RunningTask {
     fn epoch(&self) -> i64 {
         self.lease.borrow().epoch
+    }
+
+    /// Whether [`Supervisor::send_changes`] has nothing to send for this row.
+    fn is_up_to_date(&self, row: &LeasedStream) -> bool {
+        let is_revoked = row.stop_reason.is_some_and(StopReason::is_revoked);
+        row.generation <= self.generation
+            && row.interrupts <= self.interrupts
+            && row.video_user_id.is_none_or(|id| self.video_user_id == Some(id))
+            && (!row.is_stopped || self.stop_sent)
+            && (!row.is_stopped || !is_revoked || self.revocation_sent)
     }
 
     /// Records a renewed lease and notifies a stream that waits for one.
@@ -199,31 +209,42 @@ impl Supervisor {
         let (node, lease_ms, until) = (self.settings.node, self.lease_ms(), self.lease_until());
         let ours = self.store.renew_leases(node, lease_ms).await?;
         let mut lost: HashSet<StreamId> = self.running.keys().cloned().collect();
-        let mut unclaimed = Vec::new();
-        for record in &ours {
-            match self.running.get(&record.stream_id) {
-                Some(running) if running.epoch() == record.epoch => {
-                    lost.remove(&record.stream_id);
-                    running.prolong(record.epoch, until);
-                    self.send_changes(record);
+        let (mut changed, mut unclaimed) = (Vec::new(), Vec::new());
+        for stream in ours {
+            match self.running.get(&stream.stream_id) {
+                Some(running) if running.epoch() == stream.epoch => {
+                    lost.remove(&stream.stream_id);
+                    running.prolong(stream.epoch, until);
+                    if !running.is_up_to_date(&stream) {
+                        changed.push(stream.stream_id);
+                    }
                 }
                 // Claimed again under a later epoch by this node: `settle` handles it, since it stays in
                 // `lost`.
                 Some(_) => {}
                 // Claimed, but the store's answer was lost: the lease is this node's, and no task runs the
                 // stream.
-                None => unclaimed.push(record.clone()),
+                None => unclaimed.push(stream),
+            }
+        }
+        // An unreadable row keeps no other stream from its changes.
+        let mut read = Ok(());
+        for stream_id in changed {
+            self.steps.take();
+            match self.store.stream(&stream_id).await {
+                Ok(record) => record.iter().for_each(|record| self.send_changes(record)),
+                Err(error) => read = Err(error),
             }
         }
         self.steps.take();
         self.settle(lost.into_iter().collect()).await?;
         self.steps.take();
-        let ids: Vec<_> = unclaimed.iter().map(|record| record.stream_id.clone()).collect();
+        let ids: Vec<_> = unclaimed.iter().map(|stream| stream.stream_id.clone()).collect();
         self.claim(&ids).await?;
         self.steps.take();
         self.give_back_idle(&unclaimed).await?;
         self.steps.take();
-        self.take_offers().await
+        self.take_offers().await.and(read)
     }
 
     /// Sends a running stream the changes of its row that it does not know yet. A change that finds the

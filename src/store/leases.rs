@@ -6,7 +6,12 @@ use std::sync::LazyLock;
 use super::database::{Bind, Connection, binds, row, transaction};
 use super::rows::{self, StreamRow};
 use super::{Claim, Store, StoreError, sql};
-use crate::model::{AppName, AppRooms, NodeId, StreamId, StreamRecord, StreamStatus};
+use crate::model::{
+    AppName, AppRooms, NodeId, StopReason, StreamId, StreamRecord, StreamStatus, UserId,
+};
+
+/// How long a renewed lease lasts in a store that only one daemon can open (SQLite). The next start releases all leases.
+const SINGLE_DAEMON_LEASE_MS: i64 = 3_600_000;
 
 pub(super) static LOCK_STREAMS: LazyLock<String> = LazyLock::new(sql::lock_streams);
 static CLAIM_STREAMS: LazyLock<String> = LazyLock::new(sql::claim_streams);
@@ -32,6 +37,50 @@ row! {
         app: String,
         stop_seen_at_ms: Option<i64>,
         status: String,
+    }
+}
+
+/// A stream that a node holds and that has not ended, with what the supervisor passes on to its task.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LeasedStream {
+    pub stream_id: StreamId,
+    pub epoch: i64,
+    /// The number of the newest announcement.
+    pub generation: i64,
+    /// How many interruptions Zoom has announced.
+    pub interrupts: i64,
+    /// Whether Zoom has announced its stop.
+    pub is_stopped: bool,
+    pub stop_reason: Option<StopReason>,
+    /// The participant whose video is wanted.
+    pub video_user_id: Option<UserId>,
+}
+
+row! {
+    struct LeasedStreamRow {
+        stream_id: String,
+        epoch: i64,
+        generation: i64,
+        interrupts: i64,
+        stop_seen_at_ms: Option<i64>,
+        stop_reason: Option<i64>,
+        video_user_id: Option<i64>,
+    }
+}
+
+impl TryFrom<LeasedStreamRow> for LeasedStream {
+    type Error = StoreError;
+
+    fn try_from(row: LeasedStreamRow) -> Result<Self, StoreError> {
+        Ok(Self {
+            stream_id: rows::stream_id(&row.stream_id)?,
+            epoch: row.epoch,
+            generation: row.generation,
+            interrupts: row.interrupts,
+            is_stopped: row.stop_seen_at_ms.is_some(),
+            stop_reason: row.stop_reason.map(StopReason),
+            video_user_id: rows::video_user_id(row.video_user_id)?,
+        })
     }
 }
 
@@ -91,22 +140,27 @@ impl Store {
         admitted(&rows, rooms)
     }
 
-    /// Extends every lease of `node` to `lease_ms` from now and returns its streams that have not ended. A stream that
-    /// is missing, or has another epoch, has ended or was claimed by another node.
+    /// Extends every lease of `node` to at least `lease_ms` from now, and returns its streams that have not ended. A stream
+    /// that is missing, or has another epoch, has ended or was claimed by another node.
     pub async fn renew_leases(
         &self,
         node: NodeId,
         lease_ms: i64,
-    ) -> Result<Vec<StreamRecord>, StoreError> {
+    ) -> Result<Vec<LeasedStream>, StoreError> {
         let node = node.to_string();
+        // Without another daemon, the rows are written once an hour instead of at every poll.
+        let renewed_ms =
+            if self.is_shared() { lease_ms } else { lease_ms.max(SINGLE_DAEMON_LEASE_MS) };
         transaction!(self.database, |tx| {
-            let until_ms = tx.now_ms().await?.saturating_add(lease_ms);
-            let values = binds![&*node, until_ms];
+            let now_ms = tx.now_ms().await?;
+            let from_now = |lease_ms: i64| now_ms.saturating_add(lease_ms);
+            let values = binds![&*node, from_now(renewed_ms), from_now(lease_ms)];
             tx.lock(sql::LOCK_STREAMS_OF_NODE, binds![&*node]).await?;
             tx.execute(sql::RENEW_LEASES, values).await?;
         })?;
         // Two transactions, the second read-only: a stream lost in between is missing, as it should be.
-        let rows: Vec<StreamRow> = self.database.all(sql::STREAMS_OF_NODE, binds![&*node]).await?;
+        let rows: Vec<LeasedStreamRow> =
+            self.database.all(sql::STREAMS_OF_NODE, binds![&*node]).await?;
         Ok(rows::readable_rows(rows))
     }
 

@@ -240,15 +240,16 @@ impl TryFrom<StreamRow> for StreamRecord {
             ),
             media,
             effective,
-            video_user_id: row
-                .video_user_id
-                .map(|id| read_number("video user id", id).map(UserId))
-                .transpose()?,
+            video_user_id: video_user_id(row.video_user_id)?,
             ledger: read_figures("ledger", &row.stream_id, &row.ledger),
             created_at_ms: row.created_at_ms,
             ended_at_ms: row.ended_at_ms,
         })
     }
+}
+
+pub(super) fn video_user_id(id: Option<i64>) -> Result<Option<UserId>, StoreError> {
+    id.map(|id| read_number("video user id", id).map(UserId)).transpose()
 }
 
 impl TryFrom<ActionRow> for ActionRecord {

@@ -2,7 +2,7 @@
 
 use super::Supervisor;
 use crate::model::{AppRooms, StreamId, StreamRecord};
-use crate::store::StoreError;
+use crate::store::{LeasedStream, StoreError};
 use crate::telemetry::stream_span;
 
 impl Supervisor {
@@ -48,7 +48,7 @@ impl Supervisor {
 
     /// Gives back those of this node's claims that found no place, because a claim is renewed as long as it is this
     /// node's: no other daemon could run the stream.
-    pub(super) async fn give_back_idle(&self, claimed: &[StreamRecord]) -> Result<(), StoreError> {
+    pub(super) async fn give_back_idle(&self, claimed: &[LeasedStream]) -> Result<(), StoreError> {
         for stream in claimed.iter().filter(|it| !self.running.contains_key(&it.stream_id)) {
             self.steps.take();
             self.store.give_back(&stream.stream_id, stream.epoch, self.lease_ms()).await?;

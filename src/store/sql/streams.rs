@@ -60,9 +60,13 @@ statements! {
            AND streams.stop_seen_at_ms IS NULL
          ORDER BY streams.ordinal";
 
-    STREAMS_OF_NODE = select_stream!(
-        "streams.owner = $1 AND streams.ended_at_ms IS NULL ORDER BY streams.stream_id"
-    );
+    /// The open streams of the node `$1`, with the columns that the supervisor compares with the running task.
+    STREAMS_OF_NODE = "
+        SELECT streams.stream_id, streams.epoch, streams.generation, streams.interrupts,
+               streams.stop_seen_at_ms, streams.stop_reason, sessions.video_user_id
+          FROM streams JOIN sessions ON sessions.id = streams.session_id
+         WHERE streams.owner = $1 AND streams.ended_at_ms IS NULL
+         ORDER BY streams.stream_id";
 
     /// Not `$1`'s own streams: their leases are renewed. A lease without an owner keeps all nodes away for a while. Not
     /// those of the apps `$3` that only could be started. The claim decides between nodes that choose the same.
@@ -81,8 +85,11 @@ statements! {
         UPDATE streams SET owner = NULL, lease_until_ms = $3
          WHERE stream_id = $1 AND epoch = $2 AND ended_at_ms IS NULL";
 
+    /// Extends to `$2` the leases that end before `$3`, or that the database's clock made longer before it was set back.
     RENEW_LEASES = "
-        UPDATE streams SET lease_until_ms = $2 WHERE owner = $1 AND ended_at_ms IS NULL";
+        UPDATE streams SET lease_until_ms = $2
+         WHERE owner = $1 AND ended_at_ms IS NULL
+           AND (lease_until_ms < $3 OR lease_until_ms > $2)";
 
     RELEASE_STREAM = "
         UPDATE streams SET owner = NULL, lease_until_ms = NULL
