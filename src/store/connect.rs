@@ -21,7 +21,8 @@ use super::{Location, StoreError, schema, sql};
 pub(super) const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
 
 const POSTGRES_CONNECTIONS: u32 = 10;
-const SQLITE_READERS: u32 = 4;
+/// Each has a page cache, its prepared statements and a copy of the schema.
+const SQLITE_READERS: u32 = 3;
 /// The page caches, as SQLite writes a size: 512 KiB for the writer and 256 KiB for each reader. The file's pages are in
 /// the kernel's cache, too.
 const WRITER_CACHE: &str = "-512";

@@ -48,6 +48,10 @@ const MAX_TRIES: usize = 6;
 /// How long to wait until no one uses the write-ahead log before the truncation is put off.
 const LOG_TIMEOUT: Duration = Duration::from_millis(100);
 
+/// The most rows in one execution of a bulk statement in SQLite. It and its driver hold several copies of them in memory,
+/// and larger batches are hardly faster. In Postgres each execution would cost a round trip.
+const SQLITE_BULK_ROWS: usize = 64;
+
 /// A transaction that takes longer has lost its server, whatever the socket reports.
 pub const TRANSACTION_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -338,15 +342,19 @@ impl Connection<'_> {
         })
     }
 
-    /// Runs a bulk statement. `others` are the values from `$2`.
+    /// Runs a bulk statement, in parts where there are many rows. `others` are the values from `$2`. Returns the number of
+    /// changed rows.
     pub(super) async fn execute_bulk<T: Serialize>(
         &mut self,
         statement: BulkStatement,
         rows: &[T],
         others: &[Bind<'_>],
     ) -> Result<u64, StoreError> {
-        let values = bulk_values(rows, others);
-        self.execute(self.text(statement), &values).await
+        let mut changed = 0;
+        for rows in rows.chunks(self.bulk_rows()) {
+            changed += self.execute(self.text(statement), &bulk_values(rows, others)).await?;
+        }
+        Ok(changed)
     }
 
     /// Like [`Self::execute_bulk`], for a statement that returns rows.
@@ -356,8 +364,18 @@ impl Connection<'_> {
         rows: &[T],
         others: &[Bind<'_>],
     ) -> Result<Vec<R>, StoreError> {
-        let values = bulk_values(rows, others);
-        self.all(self.text(statement), &values).await
+        let mut found = Vec::new();
+        for rows in rows.chunks(self.bulk_rows()) {
+            found.extend(self.all(self.text(statement), &bulk_values(rows, others)).await?);
+        }
+        Ok(found)
+    }
+
+    fn bulk_rows(&self) -> usize {
+        match self {
+            Connection::Postgres(..) => usize::MAX,
+            Connection::Sqlite(_) => SQLITE_BULK_ROWS,
+        }
     }
 
     fn text(&self, statement: BulkStatement) -> &'static str {
