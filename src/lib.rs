@@ -32,6 +32,9 @@ pub mod doctor;
 // Zoom's events, by webhook and by event socket.
 #[doc(hidden)]
 pub mod events;
+// The allocator's heap.
+#[doc(hidden)]
+pub mod heap;
 // HTTP: webhook, REST API, server-sent events, health.
 #[doc(hidden)]
 pub mod http;

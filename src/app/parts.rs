@@ -18,7 +18,7 @@ use crate::net::retry::Doubling;
 use crate::sinks::Runner;
 use crate::store::Store;
 use crate::telemetry::LogControl;
-use crate::zoom::app::{Apps, ManagedApps};
+use crate::zoom::app::{Apps, ManagedApps, Occupancy};
 use crate::zoom::token::Tokens;
 
 /// Builds the parts that are restarted after a panic. The stream supervisor, the HTTP server and the store's writer are
@@ -64,6 +64,12 @@ impl Parts {
     pub(super) fn refusals(&self, refusals: Arc<Refusals>, store: Store) -> Part {
         self.background("refusals", (refusals, store), |(refusals, store)| {
             Box::pin(upkeep::note_refusals(Arc::clone(refusals), store.clone()))
+        })
+    }
+
+    pub(super) fn memory(&self, occupancy: Occupancy) -> Part {
+        self.background("memory", occupancy, |occupancy| {
+            Box::pin(upkeep::release_memory(occupancy.clone()))
         })
     }
 

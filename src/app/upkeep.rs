@@ -1,15 +1,16 @@
-//! Periodic maintenance: retention, requested deletions, and the audit rows of refused requests.
+//! Periodic maintenance: retention, requested deletions, audit rows of refused requests, and release of unused memory.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::task::spawn_blocking;
 use tokio::time::interval;
 
-use crate::clock;
 use crate::http::Refusals;
 use crate::model::{Keep, Retention};
 use crate::store::{Store, StoreError};
-use crate::zoom::app::Apps;
+use crate::zoom::app::{Apps, Occupancy};
+use crate::{clock, heap};
 
 /// How often expired data is deleted.
 const PRUNE_EVERY: Duration = Duration::from_secs(60 * 60);
@@ -23,6 +24,11 @@ const DELETE_EVERY: Duration = Duration::from_secs(1);
 
 /// How often counted refusals are written as audit rows.
 const NOTE_REFUSALS_EVERY: Duration = Duration::from_secs(60);
+
+/// How often the number of streams is checked, to release memory after a large change.
+const CHECK_STREAMS_EVERY: Duration = Duration::from_secs(5);
+/// The smallest change in the number of streams after which memory is released.
+const MIN_STREAM_CHANGE: usize = 32;
 
 /// The number of failed tries of a purge before a warning, and between further warnings.
 const TRIES_BEFORE_WARNING: u32 = 5;
@@ -73,6 +79,39 @@ fn log_expired(done: Result<u64, StoreError>, what: &'static str) -> Result<(), 
         tracing::info!(what, count, "deleted expired data");
     }
     Ok(())
+}
+
+/// Releases unused memory to the kernel once the number of streams has changed by many and settled: concurrent handshakes
+/// and webhooks need a lot of memory for a moment. Never returns.
+pub(super) async fn release_memory(occupancy: Occupancy) {
+    let mut due = interval(CHECK_STREAMS_EVERY);
+    let mut count = StreamCount::default();
+    loop {
+        due.tick().await;
+        if count.has_settled(occupancy.streams()) {
+            // It does not panic, and is not awaited any longer when the runtime shuts down.
+            let _ = spawn_blocking(heap::trim).await;
+        }
+    }
+}
+
+/// The number of streams when memory was last released, and at the last check.
+#[derive(Default)]
+struct StreamCount {
+    at_release: usize,
+    at_check: usize,
+}
+
+impl StreamCount {
+    /// Whether the number is the same as at the last check, and differs by [`MIN_STREAM_CHANGE`] from the last release.
+    fn has_settled(&mut self, streams: usize) -> bool {
+        let is_same = std::mem::replace(&mut self.at_check, streams) == streams;
+        let has_settled = is_same && streams.abs_diff(self.at_release) >= MIN_STREAM_CHANGE;
+        if has_settled {
+            self.at_release = streams;
+        }
+        has_settled
+    }
 }
 
 /// Writes the refused requests of each minute to the audit trail. Never returns.
@@ -127,5 +166,20 @@ async fn purge_deletions(store: &Store, tries: &mut u32) {
             error,
             "deleted data is still in SQLite's files, because another connection is reading them; retrying"
         );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_is_released_once_after_many_streams_have_begun_or_ended() {
+        let mut count = StreamCount::default();
+        let fewer = 100 - MIN_STREAM_CHANGE;
+        let counts = [0, MIN_STREAM_CHANGE, 100, 100, 100, fewer, fewer, fewer + 1, fewer + 1];
+        let released: Vec<usize> =
+            (0..counts.len()).filter(|at| count.has_settled(counts[*at])).collect();
+        assert_eq!(released, [3, 6]);
     }
 }
