@@ -1,8 +1,8 @@
 //! Settings of glibc's allocator. On other platforms these functions do nothing.
 
 /// Limits malloc to one arena; the default is eight for each core. Any thread can then reuse what another has freed: a
-/// third less memory with 200 streams, and no more CPU, because each thread keeps a cache of small blocks. Call it before
-/// another thread is spawned.
+/// third less memory with 200 streams at the same CPU cost, because each thread keeps a cache of small blocks. Call it
+/// before another thread is spawned.
 pub fn limit_to_one_arena() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     {

@@ -58,7 +58,7 @@ impl Control {
                 tracing::warn!(%error, "cannot review changed sessions; policies wait");
             }
             has_failed = reviewed.is_err();
-            // Whoever woke this loop may have changed an action.
+            // The change that woke this loop may make an action due.
             if is_woken || matches!(reviewed, Ok(1..)) {
                 self.planned.notify_one();
             }

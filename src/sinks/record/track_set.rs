@@ -314,14 +314,9 @@ impl TrackSet {
         };
         // Before the error is handled: the frame is lost with its file.
         open.progress.take(frame);
-        match written {
-            Ok(()) => {
-                let (news, newest) = open.progress.take_new_counts(open.counts());
-                self.add_counts(key, &news, newest);
-                Ok(())
-            }
-            Err(error) => self.checked(Err(error)),
-        }
+        self.checked(written)?;
+        self.count(key);
+        Ok(())
     }
 
     /// Ensures that a track of this kind is open. False if there are too many.

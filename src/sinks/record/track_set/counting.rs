@@ -84,7 +84,7 @@ impl TrackSet {
 
     /// Adds new counts to the metadata, and reports dropped frames to the ledger. A frame in the mix is in its voice's file
     /// too: only the latter is reported. A film shows one picture of several, so that what it leaves out is no loss.
-    pub(super) fn add_counts(&mut self, key: &Key, news: &Counts, (at_ms, bytes): (i64, usize)) {
+    fn add_counts(&mut self, key: &Key, news: &Counts, (at_ms, bytes): (i64, usize)) {
         let medium = match key {
             Key::One(medium, _) => medium,
             Key::Mix => return self.meta.mix.add(news),
