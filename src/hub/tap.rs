@@ -2,8 +2,10 @@
 //! consumers.
 
 use std::collections::VecDeque;
+use std::future::poll_fn;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use tokio::sync::Notify;
@@ -133,12 +135,19 @@ impl Tap {
 
     /// Waits for the next item. Cancel-safe.
     pub async fn next(&mut self) -> Tapped {
-        loop {
-            if let Some(item) = self.try_next() {
-                return item;
+        poll_fn(|cx| self.poll_next(cx)).await
+    }
+
+    /// The next item if one is queued. Otherwise the next push wakes the task.
+    pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Tapped> {
+        // Checked and registered under one lock, so that no push is missed.
+        let mut waiting = self.queue.lock();
+        match waiting.pop() {
+            Some(item) => Poll::Ready(item),
+            None => {
+                waiting.reader = Some(cx.waker().clone());
+                Poll::Pending
             }
-            // `notify_one` stores a permit: a push between the check and this line is not missed.
-            self.queue.news.notified().await;
         }
     }
 
@@ -221,7 +230,6 @@ pub(super) struct TapQueue {
     max_bytes: usize,
     is_refusing: AtomicBool,
     waiting: Mutex<Waiting>,
-    news: Notify,
     /// Ends [`Tap::gather`] early.
     urgent: Notify,
     /// Dropped frames that the stream's ledger does not have yet.
@@ -239,6 +247,8 @@ struct Waiting {
     waiting: VecDeque<Tapped>,
     bytes: usize,
     dropped: [u64; Medium::ALL.len()],
+    /// The reader's task, while it waits for an item.
+    reader: Option<Waker>,
     /// The sink's total over all its queues; none for a live consumer.
     total: Option<Arc<Total>>,
     /// Whether the reader is gone: nothing may be queued, because nothing would take it out of the total.
@@ -278,6 +288,7 @@ impl Waiting {
     /// Refuses every further item, empties the queue, and returns the frames that were in it.
     fn close(&mut self) -> LeftOuts {
         self.is_closed = true;
+        self.reader = None;
         let unread = self.frames();
         self.waiting.clear();
         self.shrink(self.bytes);
@@ -330,7 +341,6 @@ impl TapQueue {
             drops,
             is_refusing: AtomicBool::new(false),
             waiting: Mutex::default(),
-            news: Notify::new(),
             urgent: Notify::new(),
             left_out: Mutex::default(),
             has_left_out: AtomicBool::new(false),
@@ -385,11 +395,14 @@ impl TapQueue {
         {
             dropped.add(LeftOut::of(&frame));
         }
+        let reader = waiting.reader.take();
         // Released before `leave_out` takes its own lock: the two are never held together, so they cannot
         // deadlock.
         drop(waiting);
         self.leave_out(dropped);
-        self.news.notify_one();
+        if let Some(reader) = reader {
+            reader.wake();
+        }
         if is_urgent {
             self.urgent.notify_one();
         }

@@ -1,6 +1,7 @@
 //! Taps, sinks and their queues.
 
 use bytes::Bytes;
+use futures_util::FutureExt;
 use uuid::Uuid;
 
 use super::*;
@@ -204,6 +205,24 @@ async fn a_stream_waits_for_its_sinks_up_to_a_limit() {
     drop(tap);
     fanout.settle(limit).await;
     assert_eq!(began.elapsed(), Duration::from_secs(4), "a closed tap is not waited for");
+}
+
+// Paused, so that a reader that is not woken fails at once.
+#[tokio::test(start_paused = true)]
+async fn a_push_wakes_a_reader_whose_earlier_wait_was_cancelled() {
+    let registry = Registry::default();
+    let queue = Arc::new(TapQueue::new(wants(Medium::Audio), PLENTY, drops()));
+    let mut tap = Tap::new(Arc::clone(&queue), None);
+    let fanout = fanout(&registry, vec![queue]);
+    assert!(tap.next().now_or_never().is_none());
+    for seq in 1..=3 {
+        let push = async { fanout.offer(&frame(&fanout, seq, 7, b"a")) };
+        // Biased: the reader waits first.
+        let both = async { tokio::join!(biased; tap.next(), push) };
+        let read = tokio::time::timeout(Duration::from_secs(1), both).await;
+        let (item, _) = read.expect("the push wakes the reader");
+        assert!(matches!(item, Tapped::Frame(frame) if frame.seq == seq));
+    }
 }
 
 #[test]
