@@ -89,6 +89,8 @@ pub mod tls;
 // What was said, as text.
 #[doc(hidden)]
 pub mod transcript;
+// Tracks which of the things a task waits for has woken it.
+mod wake_flag;
 // The pages that people see.
 #[doc(hidden)]
 pub mod web;

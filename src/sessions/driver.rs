@@ -8,7 +8,6 @@ mod links;
 mod metrics;
 mod reach;
 mod socket;
-mod wake_flag;
 
 use std::collections::BTreeSet;
 use std::future::poll_fn;
@@ -25,7 +24,6 @@ use self::join_trace::JoinTrace;
 use self::links::Links;
 use self::metrics::Counting;
 pub(super) use self::reach::Reach;
-use self::wake_flag::{WakeFlag, WakeFlags};
 use super::capturing::{capture_beginning, capture_input, capture_output};
 use super::dial_threads::DialThreads;
 use super::stream_task::StreamTask;
@@ -40,6 +38,7 @@ use crate::rtms::endpoint::Endpoint;
 use crate::rtms::message::encode;
 use crate::rtms::params::Effective;
 use crate::rtms::stream::{End, Input, Output, Stream};
+use crate::wake_flag::{WakeFlag, WakeFlags};
 
 /// The most messages handled before commands, timers and the lease are looked at again.
 const MOST_TOGETHER: u32 = 64;

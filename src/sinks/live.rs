@@ -4,9 +4,11 @@ mod begin;
 mod connection;
 mod delivery_acks;
 mod encoder;
+mod known_streams;
 mod named;
 mod request;
 mod source;
+mod ticker;
 mod twilio;
 mod wire;
 

@@ -11,7 +11,7 @@ mod failures;
 mod health;
 mod hostile;
 mod limits;
-mod live;
+pub(crate) mod live;
 mod metrics;
 mod openapi;
 mod pages;

@@ -6,13 +6,13 @@ use std::sync::Arc;
 use std::task::{Poll, ready};
 
 use super::socket::{Dialled, Socket, dial_link};
-use super::wake_flag::{WakeFlag, WakeFlags};
 use crate::net::Network;
 use crate::net::websocket::Message;
 use crate::rtms::LinkId;
 use crate::rtms::endpoint::Endpoint;
 use crate::rtms::stream::{HangUp, Input, LossReason};
 use crate::sessions::dial_threads::DialThreads;
+use crate::wake_flag::{WakeFlag, WakeFlags};
 
 type Dial = Pin<Box<dyn Future<Output = Result<Dialled, String>> + Send>>;
 

@@ -1,11 +1,15 @@
 //! A WebSocket connection with a live consumer: sends items, answers pings, and closes with a reason.
 
 use std::fmt;
+use std::future::poll_fn;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
-use futures_util::{SinkExt, StreamExt};
+use futures_util::{FutureExt, SinkExt, StreamExt};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, timeout};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, WebSocketConfig};
@@ -16,9 +20,11 @@ use super::delivery_acks::DeliveryAcks;
 use super::encoder::Encoder;
 use super::request::Policy;
 use super::source::{Item, Source};
+use super::ticker::Ticker;
 use super::wire;
 use crate::hub::Followed;
 use crate::model::Medium;
+use crate::wake_flag::{WakeFlag, WakeFlags, when_woken};
 
 /// Proxies close connections that are silent for a minute.
 const PING_EVERY: Duration = Duration::from_secs(20);
@@ -32,7 +38,7 @@ const BLOCKED: Duration = Duration::from_millis(100);
 const CLOSE_LIMIT: Duration = Duration::from_secs(4);
 /// The approximate size of a batch between two flushes.
 const BATCH_BYTES: usize = 64 * 1024;
-/// How often silence is checked for.
+/// How often the encoder sends the silence that is due.
 const TICK: Duration = Duration::from_millis(20);
 /// The longest message of a consumer. Twilio's servers send speech back, which is not played.
 const MAX_MESSAGE_BYTES: usize = 256 * 1024;
@@ -85,23 +91,29 @@ pub struct Connection<'a, S> {
     out: Vec<Message>,
     out_bytes: usize,
     received_at: Instant,
-    ping_at: Instant,
     acks: Option<DeliveryAcks>,
+    pings: Ticker,
+    /// Set if the encoder sends messages by time alone.
+    ticks: Option<Ticker>,
+    wakes: Arc<WakeFlags>,
+    socket_wake: WakeFlag,
 }
 
 impl<'a, S: AsyncRead + AsyncWrite + Unpin> Connection<'a, S> {
     pub fn new(socket: &'a mut WebSocketStream<S>, source: &'a mut Source) -> Self {
-        let (encoder, now) = (Encoder::new(source), Instant::now());
-        let (received_at, ping_at) = (now, now + PING_EVERY);
+        let (encoder, wakes) = (Encoder::new(source), Arc::default());
         Self {
             socket,
             source,
-            encoder,
             out: Vec::new(),
             out_bytes: 0,
-            received_at,
-            ping_at,
+            received_at: Instant::now(),
             acks: None,
+            pings: Ticker::new(PING_EVERY, &wakes),
+            ticks: encoder.is_ticking().then(|| Ticker::new(TICK, &wakes)),
+            encoder,
+            socket_wake: WakeFlag::of(&wakes),
+            wakes,
         }
     }
 
@@ -115,7 +127,8 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Connection<'a, S> {
         let reason = tokio::select! {
             // Biased: a stop is seen even while the consumer keeps the other branch busy.
             biased;
-            () = stop.cancelled() => CloseReason::Stopped,
+            // Polled when woken only: the poll of a token takes a lock that all consumers share.
+            () = when_woken(stop.cancelled()) => CloseReason::Stopped,
             reason = self.serve() => reason,
         };
         tracing::debug!(?reason, "a live connection has ended");
@@ -136,28 +149,38 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Connection<'a, S> {
                 return CloseReason::Failed;
             }
         }
-        let mut tick_at = Instant::now() + TICK;
         loop {
             if let Err(reason) = self.write().await {
                 return reason;
             }
-            let is_ticking = self.encoder.is_ticking();
-            // Not biased, so that a flood of frames starves neither pongs nor pings. Every branch is cancel-safe: the
-            // socket keeps a partial message, and `Source::next` says so.
-            let step = tokio::select! {
-                item = self.source.next() => self.queue(item),
-                received = self.socket.next() => self.receive(received),
-                () = sleep_until(self.ping_at) => self.ping(),
-                () = sleep_until(tick_at), if is_ticking => {
-                    tick_at = Instant::now() + TICK;
-                    self.encoder.tick(&mut self.out);
-                    Ok(())
-                }
-            };
-            if let Err(reason) = step {
+            if let Err(reason) = poll_fn(|cx| self.poll_turn(cx)).await {
                 return reason;
             }
         }
+    }
+
+    /// Handles what is ready, one of each kind, so that a flood of frames starves neither pongs nor pings.
+    fn poll_turn(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), CloseReason>> {
+        self.wakes.register(cx.waker());
+        let mut turn = Poll::Pending;
+        // Polled when woken only: each read clears the whole read buffer first.
+        if let Poll::Ready(received) = self.socket_wake.poll(|cx| self.socket.poll_next_unpin(cx)) {
+            self.receive(received)?;
+            turn = Poll::Ready(Ok(()));
+        }
+        if self.pings.is_due() {
+            self.ping()?;
+            turn = Poll::Ready(Ok(()));
+        }
+        if self.ticks.as_mut().is_some_and(Ticker::is_due) {
+            self.encoder.tick(&mut self.out);
+            turn = Poll::Ready(Ok(()));
+        }
+        if let Poll::Ready(item) = self.source.poll_next(cx) {
+            self.queue(item)?;
+            turn = Poll::Ready(Ok(()));
+        }
+        turn
     }
 
     /// Queues an item and the other items that are ready.
@@ -224,7 +247,6 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Connection<'a, S> {
         if self.received_at.elapsed() >= SILENCE_LIMIT {
             return Err(CloseReason::Silent);
         }
-        self.ping_at = Instant::now() + PING_EVERY;
         let repeated = self.acks.as_ref().and_then(DeliveryAcks::repeated_ping);
         self.out.push(repeated.unwrap_or_else(|| Message::Ping(Default::default())));
         Ok(())
@@ -236,12 +258,16 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Connection<'a, S> {
         }
         self.out_bytes = 0;
         let (socket, out) = (&mut *self.socket, &mut self.out);
-        let write = async {
+        let mut write = pin!(async {
             for message in out.drain(..) {
                 socket.feed(message).await?;
             }
             socket.flush().await
-        };
+        });
+        // Most writes finish at once and need no timer.
+        if let Some(written) = write.as_mut().now_or_never() {
+            return written.map_err(|_| CloseReason::Left);
+        }
         let began = Instant::now();
         match timeout(WRITE_LIMIT, write).await {
             Ok(Ok(())) => {

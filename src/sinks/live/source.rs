@@ -1,27 +1,27 @@
 //! The source of a live consumer: frames from the hub and entries from the store, in one sequence.
 
-use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+mod followers;
+
+use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::sync::Arc;
-use std::time::Duration;
+use std::task::{Context, Poll};
 
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
 use tokio::sync::{OwnedSemaphorePermit, mpsc, watch};
-use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use tracing::Instrument;
 
-use super::begin::{Begin, FIRST_READS, first_cursor};
+use self::followers::{Followers, SessionEntry};
+use super::begin::Begin;
+use super::known_streams::KnownStreams;
 use super::named::{self, Found};
 use super::request::{From, Request};
 use super::wire::{Hello, RunningStream};
-use crate::hub::{Follow, Followed, Follower, Frame, Hub, StreamInfo, Tap, Tapped};
+use crate::hub::{Followed, Frame, Hub, StreamInfo, Tap, Tapped};
 use crate::model::{Cursor, EntryBody, Medium, SessionId, Speaker, StreamId};
 use crate::store::{Store, StoreError};
+use crate::wake_flag::{WakeFlag, WakeFlags};
 
-/// The most entries queued for a consumer; others wait in the store.
-const MAX_QUEUED_ENTRIES: usize = 64;
-/// How often the store is read for entries of other replicas, for one session and for many.
-const REREAD_ONE: Duration = Duration::from_secs(2);
-const REREAD_EACH: Duration = Duration::from_secs(30);
 /// The most ended sessions that a consumer of many is remembered to have read to the end.
 const MAX_ENDED: usize = 1024;
 
@@ -59,42 +59,42 @@ pub struct Source {
     request: Request,
     opened_ms: i64,
     tap: Tap,
-    changes: watch::Receiver<()>,
-    /// The stream information that the consumer has.
-    known: HashMap<StreamId, Arc<StreamInfo>>,
-    followed: HashSet<SessionId>,
+    /// Resolves at the next change of streams. Kept across polls: registering anew takes locks that all consumers
+    /// share.
+    change: BoxFuture<'static, watch::Receiver<()>>,
+    known: KnownStreams,
+    followers: Followers,
     /// The sessions that the request names among many and that were not followed yet.
     idle: HashSet<SessionId>,
     found: mpsc::Receiver<Found>,
     /// Where sessions have ended, of many: another stream of one goes on behind that.
     ended: VecDeque<(SessionId, Cursor)>,
-    followers: JoinSet<()>,
-    entries: mpsc::Receiver<(SessionId, Followed)>,
-    sender: mpsc::Sender<(SessionId, Followed)>,
     ready: VecDeque<Item>,
+    wakes: Arc<WakeFlags>,
+    /// The flag for everything except frames.
+    others_wake: WakeFlag,
 }
 
 impl Source {
     /// Opens a source; frames are queued from now on.
     pub fn open(live: &Live, request: Request) -> Self {
-        let (sender, entries) = mpsc::channel(MAX_QUEUED_ENTRIES);
         // Before the running streams are listed below, so that no frame falls in between.
         let tap = live.hub.tap(request.session, request.wants(), live.buffer_bytes);
+        let wakes = Arc::default();
         let mut source = Self {
             live: live.clone(),
             opened_ms: (live.now_ms)(),
             tap,
-            changes: live.hub.changes(),
-            known: HashMap::new(),
-            followed: HashSet::new(),
+            change: next_change(live.hub.changes()).boxed(),
+            known: KnownStreams::default(),
+            followers: Followers::new(live, &request),
             idle: HashSet::new(),
             // Closed until the request names sessions among many.
             found: mpsc::channel(1).1,
             ended: VecDeque::new(),
-            followers: JoinSet::new(),
-            entries,
-            sender,
             ready: VecDeque::new(),
+            others_wake: WakeFlag::of(&wakes),
+            wakes,
             request,
         };
         source.follow_named();
@@ -121,10 +121,7 @@ impl Source {
             cursor = Some(self.follow_only(id).await?);
         }
         let running = self.running();
-        self.known = running
-            .iter()
-            .map(|(stream, _)| (stream.stream_id.clone(), Arc::clone(stream)))
-            .collect();
+        self.known = KnownStreams::of(running.iter().map(|(stream, _)| stream));
         Ok(Hello { session, cursor, running })
     }
 
@@ -138,21 +135,57 @@ impl Source {
         Ok(after)
     }
 
-    /// The next item. Cancel-safe.
-    pub async fn next(&mut self) -> Item {
+    /// Returns the next item; if there is none, wakes the task when one may have come.
+    pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Item> {
+        self.wakes.register(cx.waker());
         loop {
             if let Some(item) = self.ready.pop_front() {
-                return item;
+                return Poll::Ready(item);
             }
-            // Not biased: frames and entries take turns.
-            tokio::select! {
-                tapped = self.tap.next() => self.queue(tapped),
-                Some((session, followed)) = self.entries.recv() => self.queue_entry(session, followed),
-                Some(found) = self.found.recv() => self.follow_found(found),
-                Ok(()) = self.changes.changed() => self.poll_streams(),
-                Some(Err(_)) = self.followers.join_next() => return Item::Failed,
+            // At most one item of each kind per round, so that none starves.
+            let (frame, other) = (self.poll_frame(cx), self.poll_others());
+            if frame.is_pending() && other.is_pending() {
+                return Poll::Pending;
             }
         }
+    }
+
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        // Has no flag: most turns bring a frame, and setting one for each would cost the stream's thread.
+        self.tap.poll_next(cx).map(|tapped| self.queue(tapped))
+    }
+
+    /// Handles what is rarer than frames: entries, sessions and changes of streams.
+    fn poll_others(&mut self) -> Poll<()> {
+        if !self.others_wake.take() {
+            return Poll::Pending;
+        }
+        let cx = &mut self.others_wake.context();
+        let (entry, found) = (self.followers.poll_entry(cx), self.found.poll_recv(cx));
+        let (change, ended) = (self.change.poll_unpin(cx), self.followers.poll_ended(cx));
+        let mut is_any = false;
+        if let Poll::Ready(entry) = entry {
+            is_any = true;
+            self.queue_entry(entry);
+        }
+        if let Poll::Ready(Some(found)) = found {
+            is_any = true;
+            self.follow_found(found);
+        }
+        if let Poll::Ready(changes) = change {
+            is_any = true;
+            self.change = next_change(changes).boxed();
+            self.poll_streams();
+        }
+        if let Poll::Ready(Some(ended)) = ended {
+            is_any = true;
+            self.ready.extend(ended.err().map(|_| Item::Failed));
+        }
+        if !is_any {
+            return Poll::Pending;
+        }
+        self.others_wake.set();
+        Poll::Ready(())
     }
 
     /// The next frame or stream change, if one is ready.
@@ -178,10 +211,8 @@ impl Source {
         for (medium, count) in Medium::ALL.into_iter().zip(lost).filter(|(_, count)| *count > 0) {
             self.ready.push_back(Item::Dropped(medium, count));
         }
-        // Aborts the followers. Their channel is replaced, because it may hold entries that are sent again.
-        self.followers = JoinSet::new();
-        (self.sender, self.entries) = mpsc::channel(MAX_QUEUED_ENTRIES);
-        self.followed.clear();
+        // `follow` below makes the new queue polled.
+        self.followers.abort();
         // The next hello names this cursor.
         self.request.from = From::After(BTreeMap::from([(session, after.clone())]));
         self.follow(session, Begin::After(after.clone()));
@@ -212,21 +243,16 @@ impl Source {
 
     /// Follows a new session when its first stream appears, for a consumer of all sessions.
     fn note_stream(&mut self, stream: &Arc<StreamInfo>) {
-        match self.known.get(&stream.stream_id) {
-            // The pointer first: it is the same for almost every frame.
-            Some(known) if Arc::ptr_eq(known, stream) || known == stream => {}
-            _ => {
-                self.known.insert(stream.stream_id.clone(), Arc::clone(stream));
-                // The stream may have been resumed after a restart: what was said before the consumer came is not new.
-                let since = Begin::Since(self.opened_ms);
-                self.follow(stream.session_id, self.begin(stream.session_id).unwrap_or(since));
-                self.ready.push_back(Item::Running(Arc::clone(stream)));
-            }
+        if self.known.note(stream) {
+            // The stream may have been resumed after a restart: what was said before the consumer came is not new.
+            let since = Begin::Since(self.opened_ms);
+            self.follow(stream.session_id, self.begin(stream.session_id).unwrap_or(since));
+            self.ready.push_back(Item::Running(Arc::clone(stream)));
         }
     }
 
     fn note_end(&mut self, stream: &StreamId) {
-        self.ready.extend(self.known.remove(stream).map(Item::Over));
+        self.ready.extend(self.known.forget(stream).map(Item::Over));
     }
 
     /// Reacts to a change of streams.
@@ -238,12 +264,11 @@ impl Source {
         // While frames are queued, the end comes after them.
         if self.request.media.is_empty() {
             let runs = |id: &StreamId| running.iter().any(|(stream, _)| stream.stream_id == *id);
-            let gone: Vec<_> = self.known.keys().filter(|id| !runs(id)).cloned().collect();
-            gone.iter().for_each(|id| self.note_end(id));
+            self.ready.extend(self.known.forget_unless(runs).into_iter().map(Item::Over));
         }
     }
 
-    fn queue_entry(&mut self, session: SessionId, followed: Followed) {
+    fn queue_entry(&mut self, (session, followed): SessionEntry) {
         match &followed {
             Followed::Entry { entry, .. } if !self.is_wanted(&entry.body) => return,
             Followed::End { cursor } if self.request.session.is_none() => {
@@ -255,7 +280,7 @@ impl Source {
     }
 
     fn note_session_end(&mut self, session: SessionId, cursor: &str) {
-        self.followed.remove(&session);
+        self.followers.forget(session);
         if self.ended.len() == MAX_ENDED {
             self.ended.pop_front();
         }
@@ -301,8 +326,8 @@ impl Source {
         self.found = named;
         let (store, cursors, request) =
             (self.live.store.clone(), cursors.clone(), self.request.clone());
-        let watching = named::watch_named(store, cursors, request, found);
-        self.followers.spawn(watching.in_current_span());
+        self.followers.spawn(named::watch_named(store, cursors, request, found));
+        self.others_wake.set();
     }
 
     /// A named session has something to give; a stream of it may have begun here meanwhile.
@@ -313,41 +338,25 @@ impl Source {
     }
 
     /// Follows a session's entries, once.
-    fn follow(&mut self, session_id: SessionId, begin: Begin) {
-        self.follow_in_turn(session_id, begin, None);
+    fn follow(&mut self, session: SessionId, begin: Begin) {
+        self.follow_in_turn(session, begin, None);
     }
 
     fn follow_in_turn(
         &mut self,
-        session_id: SessionId,
+        session: SessionId,
         begin: Begin,
         turn: Option<OwnedSemaphorePermit>,
     ) {
-        if !self.followed.insert(session_id) {
-            return;
-        }
-        self.idle.remove(&session_id);
-        let is_one = self.request.session.is_some();
-        let reread_every = if is_one { REREAD_ONE } else { REREAD_EACH };
-        let (live, sender) = (self.live.clone(), self.sender.clone());
-        let kinds = self.request.kinds.clone();
-        let following = async move {
-            // For the first page only: after a restart, all consumers come back at once.
-            let first_read = FIRST_READS.acquire().await;
-            let after = first_cursor(&live.store, session_id, begin).await;
-            let follow = Follow { session_id, after, kinds, reread_every };
-            let mut follower = Follower::new(&live.hub, live.store, follow, live.stop);
-            // `next` retries a failed read.
-            let _ = follower.begin().await;
-            drop(first_read);
-            while let Some(followed) = follower.next().await {
-                if sender.send((session_id, followed)).await.is_err() {
-                    return;
-                }
-            }
-            // This line moves the permit into the task.
-            drop(turn);
-        };
-        self.followers.spawn(following.in_current_span());
+        self.idle.remove(&session);
+        self.followers.follow(session, begin, turn);
+        // An empty `JoinSet` registers no waker, so it is polled again once it has a task.
+        self.others_wake.set();
     }
+}
+
+/// Waits for a change, and returns the receiver of the next one.
+async fn next_change(mut changes: watch::Receiver<()>) -> watch::Receiver<()> {
+    changes.changed().await.expect("the source holds the hub, which sends the changes");
+    changes
 }

@@ -32,7 +32,7 @@ async fn open(server: &Server, stream: &StreamRecord, query: &str) -> WebSocket 
 }
 
 /// A frame as Zoom sends it.
-fn frame(feed: &mut Feed, medium: &str, user_id: u32, payload: &[u8]) {
+pub(crate) fn frame(feed: &mut Feed, medium: &str, user_id: u32, payload: &[u8]) {
     frame_at(feed, medium, user_id, payload, now_ms());
 }
 
