@@ -1,7 +1,10 @@
 //! Parses webhook bodies into events (rtms-protocol.md sections 13 and 16).
 
+use std::collections::BTreeMap;
+
 use serde::Deserialize;
 use serde::de::IgnoredAny;
+use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 use thiserror::Error;
 
@@ -67,9 +70,10 @@ pub enum EventError {
     },
 }
 
-/// Reads the body of an event: of a webhook with a verified signature of the app, or from the app's event socket. Only necessary fields are required: an event that is not about an
-/// RTMS stream is kept with any payload. Invalid UTF-8 is read as U+FFFD, because Zoom repeats a webhook only after a
-/// 5xx, so rejecting one over a malformed name would lose the meeting.
+/// Reads the body of an event: of a webhook with a verified signature of the app, or from the app's event socket. Only
+/// necessary fields are required: an event that is not about an RTMS stream is kept with any payload. Invalid UTF-8 is
+/// read as U+FFFD, because Zoom repeats a webhook only after a 5xx, so rejecting one over a malformed name would lose
+/// the meeting.
 ///
 /// # Errors
 /// The body is not a JSON object, nests too deeply to be read back, or lacks a required field.
@@ -77,21 +81,13 @@ pub fn parse(raw: &[u8], app: &AppName, received_at_ms: i64) -> Result<Event, Ev
     let lossy = String::from_utf8_lossy(raw);
     let body = json::mend_text(&lossy);
     let envelope = parse_envelope(&body)?;
-    let event = short_text(envelope.get("event"), MAX_TEXT_BYTES)
-        .ok_or_else(|| wrong_field("event", "must be a short text"))?;
-    let payload = Payload::of(&envelope);
+    let event =
+        envelope.name().ok_or_else(|| wrong_field("event", "must be a short text"))?;
     if event == URL_VALIDATION {
-        return payload.plain_token().map(|plain_token| Event::UrlValidation { plain_token });
+        let plain_token = Payload::of(envelope.payload().as_ref()).plain_token()?;
+        return Ok(Event::UrlValidation { plain_token });
     }
-    let rtms = rtms_event(&event);
-    let announcement = match rtms {
-        Some((product, change)) => payload.announcement(product, change)?,
-        None if event == "app_deauthorized" => payload.deauthorization()?,
-        None if NOTICES.contains(&event.as_str()) => WebhookEffect::Notice(payload.notice()),
-        None => meeting_event(&event)
-            .and_then(|(product, change)| payload.meeting(product, change))
-            .map_or(WebhookEffect::Other, WebhookEffect::Meeting),
-    };
+    let announcement = effect_of(&event, &envelope)?;
     Ok(Event::Delivery(Box::new(Delivery {
         app: app.clone(),
         // The reader of an event socket, which delivers the same bodies, sets its own.
@@ -99,7 +95,7 @@ pub fn parse(raw: &[u8], app: &AppName, received_at_ms: i64) -> Result<Event, Ev
         // Of the bytes as received: `body` has been mended.
         digest: Delivery::digest_of(app, raw),
         event,
-        event_ts_ms: event_ts(&envelope).unwrap_or(received_at_ms),
+        event_ts_ms: envelope.event_ts().unwrap_or(received_at_ms),
         received_at_ms,
         body: body.into_owned(),
         announcement,
@@ -109,24 +105,79 @@ pub fn parse(raw: &[u8], app: &AppName, received_at_ms: i64) -> Result<Event, Ev
 /// The event name in a body that [`parse`] rejects, if it can be read.
 pub fn name_of(raw: &[u8]) -> Option<String> {
     let lossy = String::from_utf8_lossy(raw);
-    let envelope = parse_envelope(&json::mend_text(&lossy)).ok()?;
-    short_text(envelope.get("event"), MAX_TEXT_BYTES)
+    parse_envelope(&json::mend_text(&lossy)).ok()?.name()
 }
 
-fn parse_envelope(body: &str) -> Result<Map<String, Value>, EventError> {
+/// Reads what an event changes. Parses the payload only if an event of this name can have an effect; most cannot.
+fn effect_of(event: &str, envelope: &Envelope<'_>) -> Result<WebhookEffect, EventError> {
+    let Some(kind) = kind_of(event) else { return Ok(WebhookEffect::Other) };
+    let payload = envelope.payload();
+    let payload = Payload::of(payload.as_ref());
+    match kind {
+        Kind::Stream(product, change) => payload.announcement(product, change),
+        Kind::Deauthorized => payload.deauthorization(),
+        Kind::Notice => Ok(WebhookEffect::Notice(payload.notice())),
+        Kind::Meeting(product, change) => {
+            let changed = payload.meeting(product, change);
+            Ok(changed.map_or(WebhookEffect::Other, WebhookEffect::Meeting))
+        }
+    }
+}
+
+/// An event that can have an effect.
+enum Kind {
+    Stream(Product, Change),
+    Meeting(Product, MeetingChange),
+    /// A user removed the app.
+    Deauthorized,
+    Notice,
+}
+
+fn kind_of(event: &str) -> Option<Kind> {
+    match event {
+        "app_deauthorized" => Some(Kind::Deauthorized),
+        event if NOTICES.contains(&event) => Some(Kind::Notice),
+        event => {
+            let stream = rtms_event(event).map(|(product, change)| Kind::Stream(product, change));
+            let meeting = || meeting_event(event);
+            stream.or_else(|| meeting().map(|(product, change)| Kind::Meeting(product, change)))
+        }
+    }
+}
+
+/// The top-level fields as raw JSON; the last of a repeated name counts.
+struct Envelope<'a>(BTreeMap<String, &'a RawValue>);
+
+impl Envelope<'_> {
+    fn field(&self, name: &str) -> Option<Value> {
+        self.0.get(name).and_then(|raw| json::read_value(raw.get()))
+    }
+
+    /// The event's name.
+    fn name(&self) -> Option<String> {
+        short_text(self.field("event").as_ref(), MAX_TEXT_BYTES)
+    }
+
+    fn event_ts(&self) -> Option<i64> {
+        let time = self.field("event_ts").as_ref().and_then(parse_number)?.cut();
+        (0..=MAX_EVENT_TS_MS).contains(&time).then_some(time)
+    }
+
+    fn payload(&self) -> Option<Value> {
+        self.field("payload")
+    }
+}
+
+fn parse_envelope(body: &str) -> Result<Envelope<'_>, EventError> {
     if json::is_too_deep(body) {
         return Err(EventError::TooDeep);
     }
-    match json::read_value(body) {
-        Some(Value::Object(envelope)) => Ok(envelope),
-        Some(_) => Err(EventError::NotJson { line: 1, column: 0 }),
-        None => {
-            // A second pass, only for the position of the mistake.
-            let error = serde_json::from_str::<IgnoredAny>(body).err();
-            let (line, column) = error.map_or((1, 0), |error| (error.line(), error.column()));
-            Err(EventError::NotJson { line, column })
-        }
-    }
+    serde_json::from_str(body).map(Envelope).map_err(|_| {
+        // Parsed again only for the error's position; valid JSON that is not an object has none.
+        let error = serde_json::from_str::<IgnoredAny>(body).err();
+        let (line, column) = error.map_or((1, 0), |error| (error.line(), error.column()));
+        EventError::NotJson { line, column }
+    })
 }
 
 #[derive(Clone, Copy)]
@@ -189,8 +240,8 @@ struct Payload<'a> {
 }
 
 impl<'a> Payload<'a> {
-    fn of(envelope: &'a Map<String, Value>) -> Self {
-        let flat = envelope.get("payload").and_then(Value::as_object);
+    fn of(payload: Option<&'a Value>) -> Self {
+        let flat = payload.and_then(Value::as_object);
         let nested = flat.and_then(|payload| payload.get("object")).and_then(Value::as_object);
         Self { flat, nested }
     }
@@ -340,11 +391,6 @@ fn short_text(value: Option<&Value>, max_bytes: usize) -> Option<String> {
 
 fn parse_number(value: &Value) -> Option<Number> {
     Number::deserialize(value).ok()
-}
-
-fn event_ts(envelope: &Map<String, Value>) -> Option<i64> {
-    let time = envelope.get("event_ts").and_then(parse_number)?.cut();
-    (0..=MAX_EVENT_TS_MS).contains(&time).then_some(time)
 }
 
 #[cfg(test)]

@@ -441,6 +441,21 @@ fn a_body_that_is_not_an_event_is_refused_without_quoting_it() {
 }
 
 #[test]
+fn the_payload_of_an_event_without_an_effect_may_be_anything_and_of_two_names_the_last_counts() {
+    for payload in ["1e999", "[]", "\"x\"", "null", r#"{"rtms_stream_id":7,"a":1e999}"#] {
+        let body = format!(
+            r#"{{"event":"meeting.rtms_started","\u0065vent":"meeting.participant_joined","event_ts":"7","payload":{payload}}}"#
+        );
+        let Ok(Event::Delivery(delivery)) = parse(body.as_bytes(), &AppName::default(), NOW_MS)
+        else {
+            panic!("{payload}")
+        };
+        assert_eq!(delivery.announcement, WebhookEffect::Other, "{payload}");
+        assert_eq!((&*delivery.event, delivery.event_ts_ms), ("meeting.participant_joined", 7));
+    }
+}
+
+#[test]
 fn the_same_bytes_for_two_apps_are_two_deliveries() {
     let body = br#"{"event": "meeting.started", "event_ts": 1, "payload": {}}"#;
     let digest = |name: &str| match parse(body, &AppName::parse(name).unwrap(), NOW_MS).unwrap() {
