@@ -13,7 +13,7 @@ use sqlx::sqlite::{
 };
 use sqlx::{Connection as _, Executor, PgPool};
 
-use super::database::{Database, SESSION_LIMITS};
+use super::database::{Database, SESSION_LIMITS, SQLITE_BULK_ROWS};
 use super::pool_mode::{self, PoolMode};
 use super::{Location, StoreError, schema, sql};
 
@@ -119,6 +119,8 @@ pub(super) fn sqlite_options(path: &Path) -> SqliteConnectOptions {
         .foreign_keys(true)
         // A command beside the daemon writes to the same file: see `open_beside`.
         .busy_timeout(ACQUIRE_TIMEOUT)
+        // Room for all rows of a bulk statement and its end: a full buffer blocks the connection's thread.
+        .row_buffer_size(SQLITE_BULK_ROWS + 1)
         // Data of a revoked stream is overwritten, not only unlinked.
         .pragma("secure_delete", "ON")
         // Temporary files would keep what people said outside the data folder, and need a folder that may be written.

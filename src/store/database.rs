@@ -50,7 +50,7 @@ const LOG_TIMEOUT: Duration = Duration::from_millis(100);
 
 /// The most rows in one execution of a bulk statement in SQLite. It and its driver hold several copies of them in memory,
 /// and larger batches are hardly faster. In Postgres each execution would cost a round trip.
-const SQLITE_BULK_ROWS: usize = 64;
+pub(super) const SQLITE_BULK_ROWS: usize = 64;
 
 /// A transaction that takes longer has lost its server, whatever the socket reports.
 pub const TRANSACTION_TIMEOUT: Duration = Duration::from_secs(10);

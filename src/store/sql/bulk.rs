@@ -22,9 +22,10 @@ macro_rules! bulk {
                 "WITH ", $name, " AS (SELECT * FROM json_to_recordset(CAST($1 AS JSON)) AS rows (",
                 stringify!($($columns)*), ")) ", $postgres
             ),
+            // Materialized, because `json_each` rewrites a row's text for each column read.
             sqlite: concat!(
-                "WITH ", $name, " AS (SELECT ", columns!($($columns)*),
-                " FROM json_each($1) AS rows) ", $sqlite
+                "WITH rows AS MATERIALIZED (SELECT value FROM json_each($1)), ",
+                $name, " AS (SELECT ", columns!($($columns)*), " FROM rows) ", $sqlite
             ),
         }
     };
