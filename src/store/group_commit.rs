@@ -137,7 +137,11 @@ impl Waiting {
 /// Records what is queued, group after group, until nothing is.
 async fn record_groups(mut reset: ResetOnPanic) {
     let store = &reset.store;
-    while let Some(group) = store.group.next() {
+    loop {
+        // Lets waiting requests and answered callers run first; otherwise the first of a burst is committed alone and
+        // the rest wait for its flush.
+        tokio::task::yield_now().await;
+        let Some(group) = store.group.next() else { break };
         store.record_group(group).await;
     }
     reset.is_over = true;

@@ -20,7 +20,13 @@ pub(in crate::store) async fn record_deliveries(
 ) -> Result<Vec<Recorded>, StoreError> {
     let mut recorded = vec![Recorded::Repeat; deliveries.len()];
     let new = insert_deliveries(tx, deliveries).await?;
-    let mut rest = &new[..];
+    // Handled first: between starts they would split a bulk statement.
+    let (without_effect, with_effect): (Vec<usize>, Vec<usize>) =
+        new.into_iter().partition(|index| deliveries[*index].announcement.is_none());
+    for index in without_effect {
+        recorded[index] = Recorded::NoChange;
+    }
+    let mut rest = &with_effect[..];
     while !rest.is_empty() {
         let waiting = rest.iter().map(|index| deliveries[*index]);
         let (indexes, later) = rest.split_at(distinct_starts(waiting).max(1));
