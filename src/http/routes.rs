@@ -158,7 +158,8 @@ pub fn router(state: Arc<AppState>) -> Router {
     }
     let metrics =
         metrics.route_layer(from_fn_with_state(Arc::clone(&state), auth::require_metrics));
-    open.merge(token)
+    let router = open
+        .merge(token)
         .merge(read)
         .merge(ticket)
         .merge(control)
@@ -170,10 +171,12 @@ pub fn router(state: Arc<AppState>) -> Router {
         .fallback(|| async { ApiError::UnknownRoute })
         // Inside `observe`, because it needs the client's address, and outside authentication, to see refusals.
         .layer(from_fn_with_state(Arc::clone(&state), audit::record_refusals))
-        .layer(from_fn_with_state(request_observer(&state), request::observe_request))
-        // Outermost: a page must be able to read every answer, errors included.
-        .layer(from_fn_with_state(Arc::clone(&state), cors::apply_cors))
-        .with_state(state)
+        .layer(from_fn_with_state(request_observer(&state), request::observe_request));
+    if state.cors.is_empty() {
+        return router.with_state(state);
+    }
+    // Outermost: a page must be able to read every answer, errors included.
+    router.layer(from_fn_with_state(Arc::clone(&state), cors::apply_cors)).with_state(state)
 }
 
 /// The health checks alone, for a separate listener.
