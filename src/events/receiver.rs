@@ -71,6 +71,7 @@ impl Receiver {
             .await
             .unwrap_or_else(|_| Err(StoreError::timed_out()));
         match recorded {
+            Ok(recorded) if is_in_request_line(&delivery) => Ok(outcome_of(&recorded)),
             Ok(recorded) => Ok(self.follow_up(&delivery, recorded).await),
             Err(error) => {
                 // An unavailable store would not take the row either.
@@ -83,17 +84,15 @@ impl Receiver {
         }
     }
 
-    /// Logs a recorded event, and notifies the parts that act on it, also if it was processed again. Returns the
-    /// outcome, for metrics.
+    /// Logs a recorded event and notifies the parts that act on it. Also called for an event that is processed again.
+    /// Returns the outcome, for metrics.
     pub async fn follow_up(&self, delivery: &Delivery, recorded: Recorded) -> &'static str {
-        let outcome = match &recorded {
-            Recorded::Repeat => "repeated",
-            Recorded::NoChange | Recorded::AlreadyEnded => "no_change",
-            Recorded::Changed { .. } | Recorded::Session(_) => "changed",
-        };
+        let outcome = outcome_of(&recorded);
         self.log(delivery, outcome, &recorded).await;
         // After the commit, because the reader polls the store.
-        self.changes.notify_control();
+        if !delivery.announcement.is_none() {
+            self.changes.notify_control();
+        }
         match &delivery.announcement {
             WebhookEffect::Deauthorized(_) => self.end_revoked_streams().await,
             WebhookEffect::Notice(notice) => self.note_limit(delivery, notice),
@@ -203,6 +202,20 @@ impl Receiver {
         // Not if another app owns the stream that the event names.
         let stream = stream.filter(|stream| stream.app == delivery.app);
         stream.as_ref().map_or_else(Span::none, stream_span)
+    }
+}
+
+/// Whether an event needs neither follow-up nor its own log line: it has no effect, and its request's line names it.
+fn is_in_request_line(delivery: &Delivery) -> bool {
+    delivery.method == DeliveryMethod::Webhook && delivery.announcement.is_none()
+}
+
+/// The outcome for metrics and the log.
+fn outcome_of(recorded: &Recorded) -> &'static str {
+    match recorded {
+        Recorded::Repeat => "repeated",
+        Recorded::NoChange | Recorded::AlreadyEnded => "no_change",
+        Recorded::Changed { .. } | Recorded::Session(_) => "changed",
     }
 }
 

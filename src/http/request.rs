@@ -22,6 +22,7 @@ use super::client_address::{ClientAddress, Peer, TrustedProxies};
 use super::connections::Overload;
 use super::error::ApiError;
 use crate::metrics::Metrics;
+use crate::model::AppName;
 use crate::telemetry::{TRACEPARENT, TRACES, continue_trace, request_span};
 
 const REQUEST_ID_HEADER: &str = "x-request-id";
@@ -33,6 +34,14 @@ pub(super) struct RequestId(pub String);
 /// Marks an error response with a page as its body.
 #[derive(Debug, Clone)]
 pub(super) struct ErrorShown;
+
+/// The webhook of a request, for the request's log line.
+#[derive(Debug, Clone)]
+pub(super) struct WebhookLogFields {
+    pub app: AppName,
+    pub event: String,
+    pub outcome: &'static str,
+}
 
 /// The state of [`observe_request`].
 pub(super) struct Observer {
@@ -91,6 +100,7 @@ pub(super) async fn observe_request(
     };
     let error = response.extensions_mut().remove::<ApiError>();
     let is_shown = response.extensions_mut().remove::<ErrorShown>().is_some();
+    let webhook = response.extensions_mut().remove::<WebhookLogFields>();
     if let Some(error) = error.as_ref().filter(|_| !is_shown) {
         error.render(&mut response, &request_id);
     }
@@ -108,6 +118,9 @@ pub(super) async fn observe_request(
             status = response.status().as_u16(),
             ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
             error = error.as_ref().map(log_text),
+            app = webhook.as_ref().map(|webhook| webhook.app.as_str()),
+            event = webhook.as_ref().map(|webhook| &*webhook.event),
+            outcome = webhook.as_ref().map(|webhook| webhook.outcome),
             "request"
         );
     });

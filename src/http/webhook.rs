@@ -7,12 +7,14 @@ use std::time::{Duration, Instant};
 use axum::Json;
 use axum::extract::{Path, Request, State};
 use axum::http::HeaderMap;
+use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 use tokio::time::timeout;
 
 use super::error::ApiError;
 use super::query::first_value;
+use super::request::WebhookLogFields;
 use super::{AppState, body};
 use crate::model::{AppName, DeliveryMethod, WebhookReason};
 use crate::store::{StoreError, Validation};
@@ -32,6 +34,9 @@ const RECORD_DEADLINE: Duration = Duration::from_millis(2500);
 const WARNING_INTERVAL_MS: i64 = 60_000;
 
 const METHOD: DeliveryMethod = DeliveryMethod::Webhook;
+
+/// The answer to a recorded webhook.
+const RECORDED: &str = r#"{"message":"recorded","status":true}"#;
 
 /// Paths that a webhook cannot have.
 const TAKEN: [&str; 7] =
@@ -123,7 +128,7 @@ impl SignatureWarnings {
     }
 }
 
-/// What the metrics say of a webhook.
+/// What the metrics and the log say of a webhook.
 #[derive(Default)]
 struct Noted {
     /// Empty before the body was read.
@@ -140,7 +145,7 @@ async fn counted_answer(
 ) -> Result<Response, ApiError> {
     let (began, mut noted) = (Instant::now(), Noted::default());
     let app = app.as_deref();
-    let answer = match app {
+    let mut answer = match app {
         Some(app) => answer_of_app(state, app, request, &mut noted).await,
         None => Err(ApiError::UnknownApp),
     };
@@ -154,6 +159,10 @@ async fn counted_answer(
     state.metrics.webhook_latency.observe_time([name], began.elapsed());
     if let (Some(app), Err(error), "refused") = (app, &answer, outcome) {
         state.arrivals.note_refused(&app.name, error.code(), (state.now_ms)());
+    }
+    if let (Some(app), Ok(response)) = (app, &mut answer) {
+        let webhook = WebhookLogFields { app: app.name.clone(), event: noted.event, outcome };
+        response.extensions_mut().insert(webhook);
     }
     answer
 }
@@ -195,7 +204,7 @@ async fn answer_of_app(
         Ok(Event::Delivery(delivery)) => {
             noted.event.clone_from(&delivery.event);
             noted.outcome = state.receiver.receive(app, *delivery).await?;
-            Ok(Json(json!({ "status": true, "message": "recorded" })).into_response())
+            Ok(([(CONTENT_TYPE, "application/json")], RECORDED).into_response())
         }
     }
 }

@@ -76,6 +76,11 @@ pub enum WebhookEffect {
 }
 
 impl WebhookEffect {
+    /// Whether the webhook has no effect.
+    pub fn is_none(&self) -> bool {
+        matches!(self, WebhookEffect::Other)
+    }
+
     /// The conversation that the webhook is about.
     pub fn instance(&self) -> Option<&Instance> {
         match self {

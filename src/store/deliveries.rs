@@ -161,7 +161,7 @@ impl Subject {
 
 /// The reason of a webhook's row before the webhook is applied.
 pub(super) fn reason_at_first(effect: &WebhookEffect) -> Option<WebhookReason> {
-    (*effect == WebhookEffect::Other).then_some(WebhookReason::NotHandled)
+    effect.is_none().then_some(WebhookReason::NotHandled)
 }
 
 fn is_late_start(delivery: &Delivery, reason: WebhookReason) -> bool {

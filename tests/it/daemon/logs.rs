@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::recordings::kit::{recorded, recording_of};
 use crate::support::client::{exchange, head};
-use crate::support::kit::{API_TOKEN, Home, Log, Zoom, endless, eventually, zoom};
+use crate::support::kit::{API_TOKEN, Home, Log, Zoom, endless, eventually, send_webhook, zoom};
 use crate::support::process::Process;
 
 const LOG_LEVEL: &str = "/api/v1/admin/log-level";
@@ -116,6 +116,26 @@ async fn every_line_of_a_stream_says_whose_it_is_and_every_line_of_a_request_has
     assert_eq!(text(webhook.unwrap(), "request_id").len(), 36);
     let forward = lines.iter().find(|line| text(line, "message").starts_with("a forward is disc"));
     assert_eq!(forward.unwrap()["session_id"], *session);
+}
+
+#[tokio::test]
+async fn a_webhook_without_an_effect_has_one_line_which_names_it() {
+    let (process, api) = Process::serve(&home()).await;
+    let event = "meeting.participant_joined";
+    let body = json!({"event": event, "event_ts": 7, "payload": {"object": {"uuid": "m1=="}}});
+    for _ in 0..2 {
+        assert_eq!(send_webhook(api.0, &body).await, 200);
+    }
+    let own = || -> Vec<Value> {
+        lines(&process).into_iter().filter(|line| line["event"] == event).collect()
+    };
+    eventually("both are logged", async || (own().len() >= 2).then_some(())).await;
+    let outcomes: Vec<_> = own().iter().map(|line| line["outcome"].clone()).collect();
+    assert_eq!(outcomes, ["no_change", "repeated"], "one line for each");
+    for line in own() {
+        assert_eq!((text(&line, "message"), text(&line, "app")), ("request", "default"));
+        assert_eq!((text(&line, "route"), &line["status"]), ("/webhook", &json!(200)));
+    }
 }
 
 #[tokio::test]
