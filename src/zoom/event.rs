@@ -81,8 +81,7 @@ pub fn parse(raw: &[u8], app: &AppName, received_at_ms: i64) -> Result<Event, Ev
     let lossy = String::from_utf8_lossy(raw);
     let body = json::mend_text(&lossy);
     let envelope = parse_envelope(&body)?;
-    let event =
-        envelope.name().ok_or_else(|| wrong_field("event", "must be a short text"))?;
+    let event = envelope.name().ok_or_else(|| wrong_field("event", "must be a short text"))?;
     if event == URL_VALIDATION {
         let plain_token = Payload::of(envelope.payload().as_ref()).plain_token()?;
         return Ok(Event::UrlValidation { plain_token });
