@@ -30,8 +30,8 @@ pub struct Trail(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     address: IpAddr,
-    /// Method and route.
-    called: String,
+    method: Method,
+    route: Option<MatchedPath>,
     actor: OnceLock<Arc<str>>,
     /// The app that the request concerns, if it concerns one.
     app: OnceLock<AppName>,
@@ -41,10 +41,10 @@ struct Inner {
 
 impl Trail {
     fn of(request: &Request, ClientAddress(address): ClientAddress) -> Self {
-        let route = request.extensions().get::<MatchedPath>().map_or("none", MatchedPath::as_str);
         Self(Arc::new(Inner {
             address,
-            called: format!("{} {route}", request.method()),
+            method: request.method().clone(),
+            route: request.extensions().get::<MatchedPath>().cloned(),
             actor: OnceLock::new(),
             app: OnceLock::new(),
             act: OnceLock::new(),
@@ -88,6 +88,12 @@ impl Trail {
         self.0.is_noted.store(true, Ordering::Relaxed);
     }
 
+    /// Method and route.
+    fn called(&self) -> String {
+        let route = self.0.route.as_ref().map_or("none", MatchedPath::as_str);
+        format!("{} {route}", self.0.method)
+    }
+
     fn actor(&self) -> &str {
         self.0.actor.get().map_or(ANONYMOUS, |name| name)
     }
@@ -97,7 +103,7 @@ impl Trail {
         if self.0.is_noted.swap(true, Ordering::Relaxed) {
             return None;
         }
-        let unknown = || self.act(now_ms, REFUSED, &self.0.called);
+        let unknown = || self.act(now_ms, REFUSED, &self.called());
         let act = self.0.act.get().cloned().unwrap_or_else(unknown);
         Some(AuditRow { outcome: code.to_owned(), ..act })
     }

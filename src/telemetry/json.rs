@@ -128,7 +128,7 @@ mod tests {
             let outer = tracing::error_span!("outer", app = "a \"b\"", stream_id = %"s1", n = 1);
             let inner = tracing::error_span!(parent: &outer, "inner", n = 2, otel.name = "x");
             inner.in_scope(|| {
-                tracing::error!(n = 3, ms = -4, odd = f64::NAN, is_late = true, kind = ?"k\n", "a {}", "\n")
+                tracing::error!(n = 3, ms = -4, odd = f64::NAN, is_late = true, kind = ?"k\n", "a \n");
             });
         });
         let line = String::from_utf8(written.0.lock().unwrap().clone()).unwrap();
