@@ -58,7 +58,7 @@ pub(super) fn frame_position(exact: u64, next: u64, length: u64, per_ms: u64) ->
 pub(super) struct ReorderBuffer {
     waiting: BTreeMap<i64, Bytes>,
     passed_ms: i64,
-    /// The last written frames: their times, and a hash of their audio.
+    /// Time and audio hash of the last written frames, in order of time.
     passed: VecDeque<(i64, u64)>,
 }
 
@@ -79,11 +79,9 @@ impl ReorderBuffer {
     }
 
     pub(super) fn push(&mut self, frame: Timed) -> Turn {
-        // From the newest: a repetition follows soon.
-        let passed = self.passed.iter().rev().find(|(at_ms, _)| *at_ms == frame.at_ms);
-        let is_same = match (self.waiting.get(&frame.at_ms), passed) {
+        let is_same = match (self.waiting.get(&frame.at_ms), self.passed_at(frame.at_ms)) {
             (Some(waiting), _) => Some(*waiting == frame.payload),
-            (None, Some((_, sound))) => Some(*sound == frame_hash(&frame.payload)),
+            (None, Some(sound)) => Some(sound == frame_hash(&frame.payload)),
             (None, None) => None,
         };
         match is_same {
@@ -95,6 +93,13 @@ impl ReorderBuffer {
                 Turn::Waits
             }
         }
+    }
+
+    /// The hash of the written frame with this time.
+    fn passed_at(&self, at_ms: i64) -> Option<u64> {
+        // In order of time, so a newer frame ends the search at once.
+        let passed = self.passed.iter().rev().find(|passed| passed.0 <= at_ms)?;
+        (passed.0 == at_ms).then_some(passed.1)
     }
 
     /// The next frame that has waited long enough.
