@@ -31,6 +31,8 @@ pub(crate) struct WavFile {
     max_tail_bytes: usize,
     /// The length of the audio in the header.
     declared_bytes: Option<u64>,
+    /// Whether the file ends where the written audio ends. False after a hole or an error.
+    is_end_exact: bool,
     /// The bytes added by this writer. A hole counts as silence, because it is hashed, copied and uploaded as such.
     pub added: u64,
 }
@@ -79,6 +81,7 @@ impl WavFile {
             keep_bytes: 0,
             max_tail_bytes: TAIL_BYTES,
             declared_bytes: None,
+            is_end_exact: true,
             added: 0,
         }
     }
@@ -152,8 +155,10 @@ impl WavFile {
         if self.declared_bytes == Some(self.len()) {
             return Ok(());
         }
-        // The file may end in a hole with nothing written after it.
-        self.file.set_len(self.data_at + self.len())?;
+        if !self.is_end_exact {
+            self.file.set_len(self.data_at + self.len())?;
+            self.is_end_exact = true;
+        }
         self.file.write_all_at(&self.format.header(self.len()), 0)?;
         self.declared_bytes = Some(self.len());
         Ok(())
@@ -178,6 +183,7 @@ impl WavFile {
         }
         // The tail has no holes, so it must be written before one begins.
         self.spill(0)?;
+        self.is_end_exact = false;
         // A hole reads as zeros.
         if self.format.silence() != 0 {
             self.write_silence(missing)?;
@@ -250,7 +256,7 @@ impl WavFile {
             Err(_) => {
                 self.tail.clear();
                 // The audio is shorter now, so the header must be written again.
-                self.declared_bytes = None;
+                (self.declared_bytes, self.is_end_exact) = (None, false);
             }
         }
         written
@@ -290,5 +296,36 @@ mod tests {
         wav.close().unwrap();
         let file = std::fs::read(&path).unwrap();
         assert_eq!(file, [&format.header(12)[..], &[1; 4], &[0; 4], &[3; 4]].concat());
+    }
+
+    #[test]
+    fn a_file_that_ends_in_silence_is_as_long_as_its_header_says() {
+        let folder = tempfile::tempdir().unwrap();
+        let format = WavFormat { coding: Coding::L16, rate_hz: 16_000, channels: 1 };
+        let mut wav = WavFile::create(&folder.path().join("ana.wav"), format).unwrap();
+        let hour = 3_600_000 * format.bytes_per_ms();
+        for silent in [hour, 2 * hour] {
+            wav.put(wav.len(), &[1; 4], Over::Replace).unwrap();
+            wav.reach(silent).unwrap();
+            wav.sync().unwrap();
+            assert_eq!(wav.file.metadata().unwrap().len(), format.header_bytes() + silent);
+        }
+    }
+
+    #[test]
+    fn bytes_left_by_a_failed_write_are_truncated() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("ana.wav");
+        let format = WavFormat { coding: Coding::L16, rate_hz: 16_000, channels: 1 };
+        let mut wav = WavFile::create(&path, format).unwrap();
+        wav.put(0, &[1; 400], Over::Replace).unwrap();
+        let writable = std::mem::replace(&mut wav.file, File::open(&path).unwrap());
+        assert!(wav.sync().is_err());
+        // A full disk takes a part of it.
+        writable.write_all_at(&[1; 200], format.header_bytes()).unwrap();
+        wav.file = writable;
+        wav.put(0, &[2; 4], Over::Replace).unwrap();
+        wav.sync().unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), [&format.header(4)[..], &[2; 4]].concat());
     }
 }
