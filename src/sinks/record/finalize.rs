@@ -319,9 +319,9 @@ impl Finish<'_> {
             "stop_reason": stream.stop_reason,
             "frames": self.meta.total(),
             "media": self.media_json(entries),
-            "mix": self.meta.mix,
-            "meeting": self.meta.meeting.then_some(self.meta.meeting_counts),
-            "voices_beyond_limit": self.meta.voices_beyond_limit,
+            "mix": self.meta.counts.mix,
+            "meeting": self.meta.meeting.then_some(self.meta.counts.meeting),
+            "voices_beyond_limit": self.meta.counts.voices_beyond_limit,
             "files": files.iter().map(file).collect::<Vec<_>>(),
             "ledger": ledger,
         })
@@ -334,7 +334,7 @@ impl Finish<'_> {
     fn media_json(&self, entries: &HashMap<&str, u64>) -> Value {
         let medium = |medium: Medium| {
             let received = self.stream.tally.of(medium).frames;
-            let counts = self.meta.counts.get(&medium).copied().unwrap_or_default();
+            let counts = self.meta.counts.media.get(&medium).copied().unwrap_or_default();
             let json = match entries.get(medium.as_str()) {
                 Some(written) => json!({ "received": received, "written": written }),
                 None => json!(Became { received, counts }),

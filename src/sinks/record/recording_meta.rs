@@ -25,20 +25,28 @@ pub(super) struct RecordingMeta {
     /// The time origin of every file, Unix milliseconds; `None` before the first frame.
     pub origin_ms: Option<i64>,
     pub tracks: Vec<TrackNote>,
-    /// Counts of the frames by medium. After a kill they may lag by some seconds.
-    #[serde(default)]
-    pub counts: BTreeMap<Medium, Counts>,
-    /// Counts of the frames in the mix, which are also in the voices' files.
-    #[serde(default)]
-    pub mix: Counts,
-    /// Counts of the frames in the film of everything.
-    #[serde(default)]
-    pub meeting_counts: Counts,
+    #[serde(flatten)]
+    pub counts: RecordingCounts,
     /// Total counts, as older versions wrote them.
     #[serde(default)]
     pub frames: Counts,
+}
+
+/// The counts of a recording: part of its metadata, and saved in a separate file between two saves of that.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub(super) struct RecordingCounts {
+    /// How often they were saved, in either file (0: written by an older version).
+    pub saves: u64,
+    /// Counts of the frames by medium. After a kill they may lag by some seconds.
+    #[serde(rename = "counts")]
+    pub media: BTreeMap<Medium, Counts>,
+    /// Counts of the frames in the mix, which are also in the voices' files.
+    pub mix: Counts,
+    /// Counts of the frames in the film of everything.
+    #[serde(rename = "meeting_counts")]
+    pub meeting: Counts,
     /// The number of voices without a file, because there were too many; counted again after a restart.
-    #[serde(default)]
     pub voices_beyond_limit: u64,
 }
 
@@ -98,11 +106,8 @@ impl RecordingMeta {
             started_at_ms,
             origin_ms: None,
             tracks: Vec::new(),
-            counts: BTreeMap::new(),
-            mix: Counts::default(),
-            meeting_counts: Counts::default(),
+            counts: RecordingCounts::default(),
             frames: Counts::default(),
-            voices_beyond_limit: 0,
         }
     }
 
@@ -123,8 +128,18 @@ impl RecordingMeta {
     /// The counts of all frames.
     pub(super) fn total(&self) -> Counts {
         let mut total = self.frames;
-        self.counts.values().for_each(|counts| total.add(counts));
+        self.counts.media.values().for_each(|counts| total.add(counts));
         total
+    }
+
+    /// Takes the separately saved counts if they are newer.
+    pub(super) fn take_newer(&mut self, saved: RecordingCounts) {
+        match self.counts.saves {
+            // An older version continued the recording and did not update `counts.json`.
+            0 => self.counts.saves = saved.saves,
+            saves if saves < saved.saves => self.counts = saved,
+            _ => {}
+        }
     }
 
     pub(super) fn records(&self, medium: Medium) -> bool {

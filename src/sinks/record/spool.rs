@@ -1,11 +1,14 @@
 //! The folder of recordings on this machine that are not stored yet. It outlives the process that fills it.
 //!
 //! ```text
-//! 0/lock                 held while a daemon runs
-//! 0/id                   the spool's own id
+//! 0/lock                      held while a daemon runs
+//! 0/id                        the spool's own id
 //! 0/<recording>/label.json
+//! 0/<recording>/counts.json   newer counts than label.json has, and their SHA-256
 //! 0/<recording>/files/…
 //! ```
+
+mod counts;
 
 use std::fs::{self, DirBuilder, File, Permissions, TryLockError};
 use std::io::{self, Write};
@@ -14,6 +17,7 @@ use std::path::{Path, PathBuf};
 
 use uuid::Uuid;
 
+use self::counts::read_counts;
 use super::recording_meta::RecordingMeta;
 use super::track::parts;
 use crate::model::{RecordingId, SpoolId};
@@ -108,21 +112,16 @@ impl Spool {
     }
 
     /// Writes a recording's metadata so that it survives a power cut; creates the folder if needed.
-    pub(super) fn save(&self, meta: &RecordingMeta) -> io::Result<()> {
+    pub(super) fn save(&self, meta: &mut RecordingMeta) -> io::Result<()> {
+        meta.counts.saves += 1;
         let folder = self.folder_of(meta.id);
         let is_first = !folder.exists();
         fs::create_dir_all(folder.join("files"))?;
-        self.save_counts(meta)?;
+        let text = serde_json::to_vec(meta).map_err(io::Error::other)?;
+        replace_file(&folder.join(META_FILE), &text)?;
         parts::sync_folder(&folder.join(META_FILE))?;
         // A new folder's own name is an entry of the folder above.
         if is_first { parts::sync_folder(&folder) } else { Ok(()) }
-    }
-
-    /// Like [`Spool::keep`] if only counts have changed: after a power cut the older version may be found.
-    pub(super) fn save_counts(&self, meta: &RecordingMeta) -> io::Result<()> {
-        let folder = self.folder_of(meta.id);
-        let text = serde_json::to_vec(meta).map_err(io::Error::other)?;
-        replace_file(&folder.join(META_FILE), &text)
     }
 
     /// The folder of a recording's files.
@@ -154,7 +153,11 @@ impl Spool {
 
 fn read_meta(folder: &Path) -> io::Result<RecordingMeta> {
     let text = fs::read(folder.join(META_FILE))?;
-    serde_json::from_slice(&text).map_err(io::Error::other)
+    let mut meta: RecordingMeta = serde_json::from_slice(&text).map_err(io::Error::other)?;
+    if let Some(saved) = read_counts(folder) {
+        meta.take_newer(saved);
+    }
+    Ok(meta)
 }
 
 fn id_of(folder: &Path) -> io::Result<SpoolId> {
@@ -200,7 +203,7 @@ mod tests {
     use crate::sinks::record::recording_meta::TrackNote;
     use crate::sinks::record::track::TrackKind;
 
-    fn meta() -> RecordingMeta {
+    pub(super) fn meta() -> RecordingMeta {
         let stream_id = StreamId::parse("/a+b==").unwrap();
         RecordingMeta {
             media: Medium::Audio.into(),
@@ -220,10 +223,10 @@ mod tests {
     #[test]
     fn a_spool_keeps_its_id_and_its_metadata_over_a_restart() {
         let root = tempdir().unwrap();
-        let (one, other) = (meta(), meta());
+        let (mut one, mut other) = (meta(), meta());
         let spool = Spool::open(root.path()).unwrap();
-        spool.save(&other).unwrap();
-        spool.save(&one).unwrap();
+        spool.save(&mut other).unwrap();
+        spool.save(&mut one).unwrap();
         let id = spool.id;
         drop(spool);
         let spool = Spool::open(root.path()).unwrap();
@@ -259,8 +262,8 @@ mod tests {
     fn the_spool_of_a_dead_daemon_is_adopted_once() {
         let root = tempdir().unwrap();
         let (old, new) = (Spool::open(root.path()).unwrap(), Spool::open(root.path()).unwrap());
-        let meta = meta();
-        old.save(&meta).unwrap();
+        let mut meta = meta();
+        old.save(&mut meta).unwrap();
         assert!(new.abandoned().unwrap().is_empty(), "it is still in use");
         let id = old.id;
         drop(old);
@@ -290,8 +293,8 @@ mod tests {
     fn a_spool_whose_id_was_cut_gets_a_whole_one_and_keeps_its_recordings() {
         let root = tempdir().unwrap();
         let spool = Spool::open(root.path()).unwrap();
-        let meta = meta();
-        spool.save(&meta).unwrap();
+        let mut meta = meta();
+        spool.save(&mut meta).unwrap();
         drop(spool);
         fs::write(root.path().join("0/id"), "").unwrap();
         let spool = Spool::open(root.path()).unwrap();

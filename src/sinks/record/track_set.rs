@@ -5,6 +5,7 @@ mod counting;
 mod film;
 mod notes;
 mod open;
+mod origin;
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::io;
@@ -20,13 +21,13 @@ use self::open::{Film, OpenTrack, TrackOrMix};
 use super::layout::Layout;
 use super::recording_meta::RecordingMeta;
 use super::spool::Spool;
-use super::track::{NowShown, TrackError, TrackKind, shift};
+use super::track::{NowShown, TrackError, TrackKind};
 use crate::hub::{Frame, LeftOuts};
 use crate::model::{Medium, SpeakerKey, TimeOf, believed};
 
 /// The most that a killed process may have to repair, or lose.
 pub(super) const SYNC_EVERY: Duration = Duration::from_secs(1);
-/// How old the counts in the metadata of a killed process may be.
+/// How old the saved counts of a killed process may be.
 const SAVE_EVERY: Duration = Duration::from_secs(10);
 /// The most open files of a recording; the least recently used one is closed for another.
 const MAX_OPEN: usize = 32;
@@ -60,6 +61,7 @@ pub(super) struct TrackSet {
     /// The local time.
     now_ms: i64,
     has_warned: bool,
+    has_warned_unsaved: bool,
     /// The content of mixes before their files were shifted: the earlier origin, and the end of each voice.
     moved_mixes: HashMap<Key, (i64, HashMap<SpeakerKey, i64>)>,
     filming: Filming,
@@ -68,9 +70,11 @@ pub(super) struct TrackSet {
     now_shown: Option<NowShown>,
     /// Dropped frames that are not reported to the stream's ledger yet.
     left_out: LeftOuts,
-    /// When the metadata was last written, and whether frames were dropped since.
+    /// When the counts were last saved.
     saved_at: Instant,
     is_meta_old: bool,
+    /// Whether `label.json` is current except for its counts.
+    is_saved: bool,
 }
 
 /// The track that a frame belongs to.
@@ -87,11 +91,11 @@ impl TrackSet {
     pub(super) fn open(
         spool: Arc<Spool>,
         layout: Arc<Layout>,
-        meta: RecordingMeta,
+        mut meta: RecordingMeta,
         max_bytes: u64,
         filming: Filming,
     ) -> io::Result<Self> {
-        spool.save(&meta)?;
+        spool.save(&mut meta)?;
         Ok(Self {
             closed_bytes: spool.bytes(meta.id),
             spool,
@@ -106,6 +110,7 @@ impl TrackSet {
             uses: 0,
             now_ms: i64::MIN,
             has_warned: false,
+            has_warned_unsaved: false,
             moved_mixes: HashMap::new(),
             filming,
             early: EarlyFrames::default(),
@@ -113,6 +118,7 @@ impl TrackSet {
             left_out: LeftOuts::default(),
             saved_at: Instant::now(),
             is_meta_old: false,
+            is_saved: true,
         })
     }
 
@@ -182,11 +188,34 @@ impl TrackSet {
         self.checked(synced)?;
         self.count_synced();
         self.is_synced = true;
-        if self.is_meta_old || self.saved_at.elapsed() >= SAVE_EVERY {
-            (self.saved_at, self.is_meta_old) = (Instant::now(), false);
-            self.spool.save_counts(&self.meta)?;
+        // Not an error of the sync: all frames are in their files, and saving is retried.
+        if let Err(error) = self.save_due()
+            && !std::mem::replace(&mut self.has_warned_unsaved, true)
+        {
+            tracing::warn!(recording = %self.meta.id, %error,
+                "cannot save a recording's metadata or counts; retrying (further failures are not logged)");
         }
         Ok(())
+    }
+
+    /// Saves the counts if they are due, or the metadata if that failed before.
+    fn save_due(&mut self) -> io::Result<()> {
+        if !self.is_saved {
+            return self.save();
+        }
+        if !self.is_meta_old && self.saved_at.elapsed() < SAVE_EVERY {
+            return Ok(());
+        }
+        self.saved_at = Instant::now();
+        self.is_meta_old = false;
+        self.spool.save_counts(&mut self.meta)
+    }
+
+    /// Writes the metadata so that it survives a power cut.
+    fn save(&mut self) -> io::Result<()> {
+        let saved = self.spool.save(&mut self.meta);
+        self.is_saved = saved.is_ok();
+        saved
     }
 
     /// Closes all files and writes the counts to the metadata. The files may be opened again.
@@ -194,46 +223,7 @@ impl TrackSet {
         self.film_early()?;
         self.keys().iter().try_for_each(|key| self.close(key))?;
         self.is_synced = true;
-        self.spool.save(&self.meta)
-    }
-
-    /// Sets the time origin to the oldest frame. Zoom may buffer audio that is older than pictures received before it.
-    fn place_origin(&mut self, frames: &VecDeque<Arc<Frame>>) -> io::Result<()> {
-        let oldest =
-            frames.iter().filter(|frame| self.believes(frame)).map(|frame| frame.at_ms).min();
-        let Some(oldest_ms) = oldest else { return Ok(()) };
-        match self.meta.origin_ms {
-            None => {
-                let first_packet = frames.iter().filter_map(|frame| frame.stream.first_packet_ms);
-                self.meta
-                    .begin_at(first_packet.min().map_or(oldest_ms, |at_ms| at_ms.min(oldest_ms)));
-                self.spool.save(&self.meta)
-            }
-            Some(origin_ms) if oldest_ms < origin_ms => self.move_origin(origin_ms, oldest_ms),
-            Some(_) => Ok(()),
-        }
-    }
-
-    /// Extends every file by silence at its start; if there is no space for it, older frames are dropped.
-    fn move_origin(&mut self, origin_ms: i64, oldest_ms: i64) -> io::Result<()> {
-        let moved_ms = shift::origin_for(origin_ms, oldest_ms);
-        let longer = self.meta.silence_bytes(origin_ms - moved_ms);
-        if self.bytes().saturating_add(longer) > self.max_bytes {
-            self.warn_once("there is no space for frames older than its files");
-            return Ok(());
-        }
-        // The counts of every file must be final before it is shifted.
-        self.sync()?;
-        let mixes = self.open.iter().filter_map(|(key, open)| Some((key, open.mix()?)));
-        self.moved_mixes = mixes.map(|(key, mix)| (key.clone(), (origin_ms, mix.ends()))).collect();
-        let now_shown = self.open.get(&Key::Meeting).and_then(OpenTrack::now_shown);
-        self.close_all()?;
-        self.now_shown = now_shown;
-        self.closed_bytes += longer;
-        self.meta.begin_at(moved_ms);
-        let by_ms = origin_ms - oldest_ms;
-        tracing::debug!(by_ms, "older frames arrived; the recording's files are shifted");
-        self.spool.save(&self.meta)
+        self.save()
     }
 
     /// Whether the frame's time is plausible. The hub corrects implausible ones: nothing it passes on is from before
@@ -278,8 +268,8 @@ impl TrackSet {
         let is_open = self.ready(key, kind, frame);
         match (&is_open, key) {
             (Ok(true), _) => {}
-            (Ok(false), Key::Mix) => self.meta.mix.beyond_limit += 1,
-            (Ok(false), Key::Meeting) => self.meta.meeting_counts.beyond_limit += 1,
+            (Ok(false), Key::Mix) => self.meta.counts.mix.beyond_limit += 1,
+            (Ok(false), Key::Meeting) => self.meta.counts.meeting.beyond_limit += 1,
             (Ok(false), Key::One(..)) => {
                 self.count_voice(key);
                 self.leave_out(frame, |counts| &mut counts.beyond_limit);

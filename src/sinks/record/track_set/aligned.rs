@@ -68,7 +68,7 @@ pub(crate) fn finish_tracks(
         let longer = meta.silence_bytes(origin_ms - moved_ms);
         if spool.bytes(id).saturating_add(longer) <= max_bytes {
             meta.begin_at(moved_ms);
-            spool.save(&meta)?;
+            spool.save(&mut meta)?;
         }
     }
     let mut tracks = Vec::new();

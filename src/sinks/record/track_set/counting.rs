@@ -55,7 +55,7 @@ impl TrackSet {
         let mut hasher = DefaultHasher::new();
         key.hash(&mut hasher);
         if self.beyond.len() < MAX_COUNTED_VOICES && self.beyond.insert(hasher.finish()) {
-            self.meta.voices_beyond_limit += 1;
+            self.meta.counts.voices_beyond_limit += 1;
         }
     }
 
@@ -87,8 +87,8 @@ impl TrackSet {
     fn add_counts(&mut self, key: &Key, news: &Counts, (at_ms, bytes): (i64, usize)) {
         let medium = match key {
             Key::One(medium, _) => medium,
-            Key::Mix => return self.meta.mix.add(news),
-            Key::Meeting => return self.meta.meeting_counts.add(news),
+            Key::Mix => return self.meta.counts.mix.add(news),
+            Key::Meeting => return self.meta.counts.meeting.add(news),
         };
         self.counts_of(*medium).add(news);
         if news.left_out() > 0 {
@@ -101,8 +101,8 @@ impl TrackSet {
     pub(super) fn lose(&mut self, key: &Key, progress: Progress) {
         let unwritten = progress.counted.since(progress.synced);
         let counts = match key {
-            Key::Mix => &mut self.meta.mix,
-            Key::Meeting => &mut self.meta.meeting_counts,
+            Key::Mix => &mut self.meta.counts.mix,
+            Key::Meeting => &mut self.meta.counts.meeting,
             Key::One(medium, _) => self.counts_of(*medium),
         };
         // Saturating: after a restart the counts may lag behind.
@@ -126,6 +126,6 @@ impl TrackSet {
     }
 
     fn counts_of(&mut self, medium: Medium) -> &mut Counts {
-        self.meta.counts.entry(medium).or_default()
+        self.meta.counts.media.entry(medium).or_default()
     }
 }

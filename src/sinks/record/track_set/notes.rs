@@ -96,9 +96,9 @@ impl TrackSet {
         self.keep_label();
     }
 
-    fn keep_label(&self) {
-        // The note is also in memory, and the next `keep` writes it.
-        if let Err(error) = self.spool.save(&self.meta) {
+    fn keep_label(&mut self) {
+        // The note is also in memory, and the next `save` writes it.
+        if let Err(error) = self.save() {
             tracing::warn!(recording = %self.meta.id, %error,
                 "cannot write a recording's metadata; it is written again later");
         }

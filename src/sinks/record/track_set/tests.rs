@@ -14,7 +14,7 @@ use crate::model::{
 };
 use crate::rtms::params::{Effective, EffectiveAudio};
 use crate::sinks::record::recording_meta::TrackNote;
-use crate::sinks::record::track::{Counts, Finished};
+use crate::sinks::record::track::{Counts, Finished, shift};
 
 const NOW: i64 = 1_732_313_190_000;
 const MINUTE: i64 = 60_000;
@@ -123,7 +123,10 @@ fn sound_that_zoom_kept_before_the_first_packet_is_recorded() {
     take(&mut takes, speech(Some(NOW), NOW - 30_000, 1_500, 7), NOW);
     take(&mut takes, speech(Some(NOW), NOW, 50, 7), NOW + 1_000);
     takes.close_all().unwrap();
-    assert_eq!(takes.meta.counts[&Medium::Audio], Counts { written: 1_550, ..Counts::default() });
+    assert_eq!(
+        takes.meta.counts.media[&Medium::Audio],
+        Counts { written: 1_550, ..Counts::default() }
+    );
     let span = (1_550, NOW - 30_000, NOW + 1_000);
     let files = ended(takes);
     assert_eq!(files.len(), 2, "a voice and the mix");
@@ -162,14 +165,14 @@ fn a_kill_while_files_are_moved_costs_nothing() {
         let path = killed.spool.files(meta.id).join(&meta.tracks[0].name);
         if step > 0 {
             meta.begin_at(to_ms);
-            killed.spool.save(&meta).unwrap();
+            killed.spool.save(&mut meta).unwrap();
         }
         if step > 1 {
             shift::prepare_copies(&path, meta.tracks[0].kind, NOW, to_ms).unwrap();
         }
         if step > 2 {
             meta.tracks[0].origin_ms = Some(to_ms);
-            killed.spool.save(&meta).unwrap();
+            killed.spool.save(&mut meta).unwrap();
         }
         let (spool, layout) = (Arc::clone(&killed.spool), Arc::clone(&killed.layout));
         let meta = spool.meta(meta.id).unwrap();
@@ -274,7 +277,7 @@ fn dropped_frames_are_reported_with_their_time_and_counted_by_medium() {
         NOW,
     );
     takes.close_all().unwrap();
-    let counts = takes.meta.counts[&Medium::Audio];
+    let counts = takes.meta.counts.media[&Medium::Audio];
     let expected = Counts { written: 2, repeated: 1, late: 1, unreadable: 1, ..Counts::default() };
     assert_eq!(counts, expected);
     let spans: Vec<LeftOut> = takes.take_left_out().into_iter().collect();
@@ -299,11 +302,11 @@ fn sound_that_has_no_place_is_counted_and_said() {
     }
     take(&mut takes, frames, NOW + 1_000);
     takes.close_all().unwrap();
-    let counts = takes.meta.counts[&Medium::Audio];
+    let counts = takes.meta.counts.media[&Medium::Audio];
     let Counts { written, truncated, overlapped, .. } = counts;
     assert_eq!(written + truncated + overlapped, 300, "{counts:?}");
     assert!(written > 0 && truncated > 0 && overlapped > 0, "{counts:?}");
-    assert_eq!(takes.meta.mix, counts);
+    assert_eq!(takes.meta.counts.mix, counts);
     let left_out: u64 = takes.take_left_out().into_iter().map(|span| span.count.frames).sum();
     assert_eq!(left_out, truncated + overlapped);
 }
@@ -319,9 +322,45 @@ fn frames_that_the_disk_rejects_are_lost_and_reported() {
     let mut frames = VecDeque::from(speech(None, NOW + 1_000, 5, 8));
     assert!(takes.take(&mut frames, NOW + 1_100).is_err());
     takes.give_up(frames);
-    let counts = takes.meta.counts[&Medium::Audio];
+    let counts = takes.meta.counts.media[&Medium::Audio];
     // Unsynced frames of the first, and all frames of the second.
     assert_eq!(counts, Counts { written: 50, lost: 10, ..Counts::default() });
     let left_out: u64 = takes.take_left_out().into_iter().map(|span| span.count.frames).sum();
     assert_eq!(left_out, counts.lost);
+}
+
+/// A killed process continues with what is on the disk.
+#[test]
+fn a_note_that_could_not_be_written_is_written_with_the_next_sync() {
+    let (_root, mut takes) = takes();
+    take(&mut takes, speech(None, NOW, 50, 7), NOW + 1_000);
+    let obstacle = takes.spool.files(takes.meta.id).with_file_name("label.json.new");
+    std::fs::create_dir(&obstacle).unwrap();
+    take(&mut takes, speech(None, NOW + 1_000, 50, 8), NOW + 2_000);
+    assert_eq!(takes.spool.meta(takes.meta.id).unwrap().tracks.len(), 2);
+    std::fs::remove_dir(&obstacle).unwrap();
+    takes.sync().unwrap();
+    assert_eq!(takes.spool.meta(takes.meta.id).unwrap(), takes.meta);
+    take(&mut takes, speech(None, NOW + 2_000, 50, 8), NOW + 3_000);
+    takes.is_meta_old = true;
+    takes.sync().unwrap();
+    assert_eq!(takes.spool.meta(takes.meta.id).unwrap(), takes.meta);
+}
+
+#[test]
+fn a_failure_to_save_counts_does_not_stop_a_recording() {
+    let (_root, mut takes) = takes();
+    let obstacle = takes.spool.files(takes.meta.id).with_file_name("counts.json");
+    std::fs::create_dir(&obstacle).unwrap();
+    take(&mut takes, speech(None, NOW, 50, 7), NOW + 1_000);
+    for is_saved in [true, false] {
+        (takes.is_meta_old, takes.is_saved) = (true, is_saved);
+        takes.sync().unwrap();
+        assert!(takes.is_synced());
+        std::fs::create_dir_all(obstacle.with_file_name("label.json.new")).unwrap();
+    }
+    assert!(takes.close_all().is_err(), "in the end it is an error");
+    std::fs::remove_dir(obstacle.with_file_name("label.json.new")).unwrap();
+    takes.close_all().unwrap();
+    assert_eq!(takes.spool.meta(takes.meta.id).unwrap().total().written, 50);
 }

@@ -137,7 +137,7 @@ fn voices_beyond_the_limit_are_counted() {
     }
     takes.close_all().unwrap();
     let meta = takes.spool.meta(takes.meta.id).unwrap();
-    assert_eq!(meta.voices_beyond_limit, 4);
+    assert_eq!(meta.counts.voices_beyond_limit, 4);
     assert_eq!((meta.total().written, meta.total().beyond_limit), (4, 12));
     assert_eq!(left_out(&mut takes), 12, "the ledger has them, too");
 }

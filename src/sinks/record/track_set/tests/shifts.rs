@@ -55,7 +55,7 @@ fn a_shift_that_a_kill_interrupted_is_completed_before_the_next_one() {
     takes.meta.begin_at(NOW - 1_000);
     shift::prepare_copies(&path, kind, NOW, NOW - 1_000).unwrap();
     takes.meta.tracks[0].origin_ms = Some(NOW - 1_000);
-    takes.spool.save(&takes.meta).unwrap();
+    takes.spool.save(&mut takes.meta).unwrap();
     // Killed here; after the restart, the first frames are older still.
     takes.meta = takes.spool.meta(takes.meta.id).unwrap();
     takes.meta.begin_at(NOW - 2_000);
