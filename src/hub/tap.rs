@@ -1,16 +1,19 @@
 //! Taps: which consumer wants which frames, and the bounded queues between a stream and its
 //! consumers.
 
-use std::collections::VecDeque;
+mod waiting;
+
 use std::future::poll_fn;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout, timeout_at};
 
+pub(super) use self::waiting::Total;
+use self::waiting::Waiting;
 use super::frame::{Frame, StreamInfo};
 use super::left_out::{LeftOut, LeftOuts};
 use super::registry::Topic;
@@ -20,8 +23,6 @@ use crate::model::{
     AppScope, CaptureMode, MediaSet, Medium, Product, RecordSet, SpeakerFilter, StreamId,
 };
 
-/// The approximate size of a queued item without its payload.
-const ITEM_BYTES: usize = 256;
 /// The queued bytes at which [`Tap::gather`] stops waiting: more than a second of a voice, and a fifth of one of a film.
 const GATHER_MAX_BYTES: usize = 128 * 1024;
 
@@ -52,28 +53,6 @@ pub struct SinkLimits {
     pub each_bytes: usize,
     /// The most bytes for all streams together.
     pub all_bytes: usize,
-}
-
-/// The bytes queued for a sink, over the queues of all its streams.
-#[derive(Debug)]
-pub(super) struct Total {
-    bytes: AtomicUsize,
-    max_bytes: usize,
-}
-
-impl Total {
-    pub(super) fn new(max_bytes: usize) -> Self {
-        Self { bytes: AtomicUsize::new(0), max_bytes }
-    }
-
-    /// The bytes that are queued now.
-    pub(super) fn bytes(&self) -> usize {
-        self.bytes.load(Ordering::Relaxed)
-    }
-
-    pub(super) fn max_bytes(&self) -> usize {
-        self.max_bytes
-    }
 }
 
 /// Counts the frames that a consumer loses.
@@ -163,10 +142,14 @@ impl Tap {
         self.queue.lock().pop()
     }
 
+    /// All queued items, under one lock; does not wait.
+    pub fn take_all(&mut self) -> Vec<Tapped> {
+        self.queue.lock().pop_all()
+    }
+
     /// Whether nothing is queued.
     pub fn is_empty(&self) -> bool {
-        let waiting = self.queue.lock();
-        waiting.waiting.is_empty() && waiting.dropped.iter().all(|dropped| *dropped == 0)
+        self.queue.lock().is_empty()
     }
 
     /// The media that the tap takes, including those that come as entries.
@@ -242,97 +225,6 @@ pub(super) struct TapQueue {
     drops: Drops,
 }
 
-#[derive(Default)]
-struct Waiting {
-    waiting: VecDeque<Tapped>,
-    bytes: usize,
-    dropped: [u64; Medium::ALL.len()],
-    /// The reader's task, while it waits for an item.
-    reader: Option<Waker>,
-    /// The sink's total over all its queues; none for a live consumer.
-    total: Option<Arc<Total>>,
-    /// Whether the reader is gone: nothing may be queued, because nothing would take it out of the total.
-    is_closed: bool,
-}
-
-impl Waiting {
-    /// Takes the next item. Reports drops first: the dropped frames are older than everything that
-    /// is queued.
-    fn pop(&mut self) -> Option<Tapped> {
-        for (medium, dropped) in Medium::ALL.into_iter().zip(&mut self.dropped) {
-            if *dropped > 0 {
-                return Some(Tapped::Dropped(medium, std::mem::take(dropped)));
-            }
-        }
-        let item = self.waiting.pop_front()?;
-        self.shrink(item_bytes(&item));
-        Some(item)
-    }
-
-    fn push(&mut self, item: Tapped) {
-        let bytes = item_bytes(&item);
-        self.bytes += bytes;
-        if let Some(total) = &self.total {
-            total.bytes.fetch_add(bytes, Ordering::Relaxed);
-        }
-        self.waiting.push_back(item);
-    }
-
-    fn shrink(&mut self, bytes: usize) {
-        self.bytes -= bytes;
-        if let Some(total) = &self.total {
-            total.bytes.fetch_sub(bytes, Ordering::Relaxed);
-        }
-    }
-
-    /// Refuses every further item, empties the queue, and returns the frames that were in it.
-    fn close(&mut self) -> LeftOuts {
-        self.is_closed = true;
-        self.reader = None;
-        let unread = self.frames();
-        self.waiting.clear();
-        self.shrink(self.bytes);
-        unread
-    }
-
-    fn frames(&self) -> LeftOuts {
-        let frame = |item: &Tapped| match item {
-            Tapped::Frame(frame) => Some(LeftOut::of(frame)),
-            _ => None,
-        };
-        self.waiting.iter().filter_map(frame).collect()
-    }
-
-    fn forget(&mut self, stream: &StreamId) {
-        let mut forgotten = 0;
-        self.waiting.retain(|item| match item {
-            Tapped::Frame(frame) if frame.stream.stream_id == *stream => {
-                forgotten += frame_bytes(frame);
-                false
-            }
-            _ => true,
-        });
-        self.shrink(forgotten);
-    }
-
-    fn is_over(&self, max_bytes: usize) -> bool {
-        let is_total_over =
-            |total: &Arc<Total>| total.bytes.load(Ordering::Relaxed) > total.max_bytes;
-        self.bytes > max_bytes || self.total.as_ref().is_some_and(is_total_over)
-    }
-
-    /// Drops the oldest frame and returns it, if there is one.
-    fn drop_oldest(&mut self) -> Option<Arc<Frame>> {
-        let is_frame = |item: &Tapped| matches!(item, Tapped::Frame(_));
-        // Only frames are dropped: without `Settle` or `Over` the reader would wait in vain.
-        let index = self.waiting.iter().position(is_frame)?;
-        let Some(Tapped::Frame(frame)) = self.waiting.remove(index) else { return None };
-        self.shrink(frame_bytes(&frame));
-        self.dropped[frame.medium as usize] += 1;
-        Some(frame)
-    }
-}
-
 impl TapQueue {
     pub(super) fn new(wants: Wants, max_bytes: usize, drops: Drops) -> Self {
         Self {
@@ -353,7 +245,7 @@ impl TapQueue {
     /// Creates the queue of a sink, which also counts towards the sink's total.
     pub(super) fn of_sink(wants: Wants, max_bytes: usize, total: Arc<Total>, drops: Drops) -> Self {
         let mut queue = Self::new(wants, max_bytes, drops);
-        queue.waiting = Mutex::new(Waiting { total: Some(total), ..Waiting::default() });
+        queue.waiting = Mutex::new(Waiting::of_sink(total));
         queue
     }
 
@@ -435,7 +327,7 @@ impl TapQueue {
     }
 
     /// The frames that are still queued.
-    fn waiting(&self) -> LeftOuts {
+    fn unread(&self) -> LeftOuts {
         self.lock().frames()
     }
 
@@ -447,7 +339,7 @@ impl TapQueue {
         self.push(Tapped::Settle);
         while !self.is_settled.load(Ordering::Acquire) && !self.is_closed.load(Ordering::Acquire) {
             if timeout_at(until, self.settled.notified()).await.is_err() {
-                return self.leave_out(self.waiting());
+                return self.leave_out(self.unread());
             }
         }
     }
@@ -455,15 +347,4 @@ impl TapQueue {
     fn lock(&self) -> MutexGuard<'_, Waiting> {
         self.waiting.lock().expect("nothing panics while holding a tap's queue")
     }
-}
-
-fn item_bytes(item: &Tapped) -> usize {
-    match item {
-        Tapped::Frame(frame) => frame_bytes(frame),
-        Tapped::Dropped(..) | Tapped::Settle | Tapped::Over { .. } => ITEM_BYTES,
-    }
-}
-
-fn frame_bytes(frame: &Frame) -> usize {
-    ITEM_BYTES + frame.payload.len() + frame.wire.len()
 }

@@ -118,6 +118,30 @@ fn a_slow_tap_loses_the_oldest_and_is_told_how_many() {
 }
 
 #[test]
+fn take_all_empties_the_queue_and_frees_its_bytes() {
+    let registry = Registry::default();
+    let total = Arc::new(Total::new(PLENTY));
+    let queue = TapQueue::of_sink(wants(Medium::Audio), 3000, Arc::clone(&total), drops());
+    let queue = Arc::new(queue);
+    let mut tap = Tap::of_sink(Arc::clone(&queue), None);
+    let fanout = fanout(&registry, vec![queue]);
+    for round in [1, 6] {
+        (round..round + 5).for_each(|seq| {
+            fanout.offer(&frame(&fanout, seq, 7, &[0; 1000]));
+        });
+        let items = tap.take_all();
+        let [Tapped::Dropped(Medium::Audio, 3), Tapped::Frame(one), Tapped::Frame(other)] =
+            &items[..]
+        else {
+            panic!("{items:?}")
+        };
+        assert_eq!((one.seq, other.seq), (round + 3, round + 4));
+        assert_eq!(total.bytes(), 0);
+        assert!(tap.is_empty() && tap.take_all().is_empty());
+    }
+}
+
+#[test]
 fn frames_that_a_sink_drops_or_refuses_are_reported() {
     let (registry, drops) = (Registry::default(), drops());
     let queue = Arc::new(TapQueue::new(wants(Medium::Audio), 1500, drops.clone()));

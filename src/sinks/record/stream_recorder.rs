@@ -166,9 +166,9 @@ async fn gather_batch<'a>(
     }
     // Until a write permit is free, frames wait in the tap, which is bounded over all streams.
     batch.turn = shared.writes.acquire().await.ok();
-    while let Some(item) = tap.try_next() {
-        batch.add(item);
-    }
+    let items = tap.take_all();
+    batch.frames.reserve(items.len());
+    items.into_iter().for_each(|item| batch.add(item));
     batch
 }
 

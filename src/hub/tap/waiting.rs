@@ -1,0 +1,161 @@
+//! The contents of a tap's queue, and their size.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::Waker;
+
+use super::Tapped;
+use crate::hub::frame::Frame;
+use crate::hub::left_out::{LeftOut, LeftOuts};
+use crate::model::{Medium, StreamId};
+
+/// The approximate size of a queued item without its payload.
+const ITEM_BYTES: usize = 256;
+
+/// The bytes queued for a sink, over the queues of all its streams.
+#[derive(Debug)]
+pub(in crate::hub) struct Total {
+    bytes: AtomicUsize,
+    max_bytes: usize,
+}
+
+impl Total {
+    pub(in crate::hub) fn new(max_bytes: usize) -> Self {
+        Self { bytes: AtomicUsize::new(0), max_bytes }
+    }
+
+    /// The bytes that are queued now.
+    pub(in crate::hub) fn bytes(&self) -> usize {
+        self.bytes.load(Ordering::Relaxed)
+    }
+
+    pub(in crate::hub) fn max_bytes(&self) -> usize {
+        self.max_bytes
+    }
+}
+
+#[derive(Default)]
+pub(super) struct Waiting {
+    items: VecDeque<Tapped>,
+    pub(super) bytes: usize,
+    dropped: [u64; Medium::ALL.len()],
+    /// The reader's task, while it waits for an item.
+    pub(super) reader: Option<Waker>,
+    /// The sink's total over all its queues; none for a live consumer.
+    total: Option<Arc<Total>>,
+    /// Whether the reader is gone: nothing may be queued, because nothing would take it out of the total.
+    pub(super) is_closed: bool,
+}
+
+impl Waiting {
+    /// Creates the queue of a sink.
+    pub(super) fn of_sink(total: Arc<Total>) -> Self {
+        Self { total: Some(total), ..Self::default() }
+    }
+
+    /// Takes the next item. Reports drops first: the dropped frames are older than everything that
+    /// is queued.
+    pub(super) fn pop(&mut self) -> Option<Tapped> {
+        if let Some(dropped) = self.take_dropped().next() {
+            return Some(dropped);
+        }
+        let item = self.items.pop_front()?;
+        self.shrink(item_bytes(&item));
+        Some(item)
+    }
+
+    /// Takes all items, in the order of [`Waiting::pop`].
+    pub(super) fn pop_all(&mut self) -> Vec<Tapped> {
+        let mut items: Vec<Tapped> = self.take_dropped().collect();
+        items.extend(self.items.drain(..));
+        self.shrink(self.bytes);
+        items
+    }
+
+    /// Takes the counts of dropped frames, one medium at a time.
+    fn take_dropped(&mut self) -> impl Iterator<Item = Tapped> {
+        let all = Medium::ALL.into_iter().zip(&mut self.dropped);
+        let some = all.filter(|(_, dropped)| **dropped > 0);
+        some.map(|(medium, dropped)| Tapped::Dropped(medium, std::mem::take(dropped)))
+    }
+
+    /// Whether nothing is queued.
+    pub(super) fn is_empty(&self) -> bool {
+        self.items.is_empty() && self.dropped.iter().all(|dropped| *dropped == 0)
+    }
+
+    pub(super) fn push(&mut self, item: Tapped) {
+        let bytes = item_bytes(&item);
+        self.bytes += bytes;
+        if let Some(total) = &self.total {
+            total.bytes.fetch_add(bytes, Ordering::Relaxed);
+        }
+        self.items.push_back(item);
+    }
+
+    fn shrink(&mut self, bytes: usize) {
+        self.bytes -= bytes;
+        if let Some(total) = &self.total {
+            total.bytes.fetch_sub(bytes, Ordering::Relaxed);
+        }
+    }
+
+    /// Refuses every further item, empties the queue, and returns the frames that were in it.
+    pub(super) fn close(&mut self) -> LeftOuts {
+        self.is_closed = true;
+        self.reader = None;
+        let unread = self.frames();
+        self.items.clear();
+        self.shrink(self.bytes);
+        unread
+    }
+
+    pub(super) fn frames(&self) -> LeftOuts {
+        let frame = |item: &Tapped| match item {
+            Tapped::Frame(frame) => Some(LeftOut::of(frame)),
+            _ => None,
+        };
+        self.items.iter().filter_map(frame).collect()
+    }
+
+    pub(super) fn forget(&mut self, stream: &StreamId) {
+        let mut forgotten = 0;
+        self.items.retain(|item| match item {
+            Tapped::Frame(frame) if frame.stream.stream_id == *stream => {
+                forgotten += frame_bytes(frame);
+                false
+            }
+            _ => true,
+        });
+        self.shrink(forgotten);
+    }
+
+    pub(super) fn is_over(&self, max_bytes: usize) -> bool {
+        let is_total_over =
+            |total: &Arc<Total>| total.bytes.load(Ordering::Relaxed) > total.max_bytes;
+        self.bytes > max_bytes || self.total.as_ref().is_some_and(is_total_over)
+    }
+
+    /// Drops the oldest frame and returns it, if there is one.
+    pub(super) fn drop_oldest(&mut self) -> Option<Arc<Frame>> {
+        let is_frame = |item: &Tapped| matches!(item, Tapped::Frame(_));
+        // Only frames are dropped: without `Settle` or `Over` the reader would wait in vain.
+        let index = self.items.iter().position(is_frame)?;
+        let Some(Tapped::Frame(frame)) = self.items.remove(index) else { return None };
+        self.shrink(frame_bytes(&frame));
+        self.dropped[frame.medium as usize] += 1;
+        Some(frame)
+    }
+}
+
+fn item_bytes(item: &Tapped) -> usize {
+    match item {
+        Tapped::Frame(frame) => frame_bytes(frame),
+        Tapped::Dropped(..) | Tapped::Settle | Tapped::Over { .. } => ITEM_BYTES,
+    }
+}
+
+fn frame_bytes(frame: &Frame) -> usize {
+    ITEM_BYTES + frame.payload.len() + frame.wire.len()
+}
