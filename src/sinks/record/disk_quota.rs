@@ -4,11 +4,15 @@ use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::{Duration, Instant};
 
 use crate::model::RecordingId;
 
 /// The disk space that is left free: headers, texts and the store itself still have to be written.
 const RESERVE_BYTES: u64 = 64 * 1024 * 1024;
+
+/// How long an answer of the file system is used, so that recordings share it.
+const FREE_FOR: Duration = Duration::from_millis(250);
 
 /// The most files and folders that are looked at to measure a spool.
 const MAX_ENTRIES: u32 = 100_000;
@@ -23,6 +27,15 @@ pub(super) struct DiskQuota {
     /// The limit of one recording.
     max_each_bytes: u64,
     used: Mutex<HashMap<RecordingId, u64>>,
+    free: Mutex<Option<FreeSpace>>,
+}
+
+/// The answer of the file system.
+#[derive(Debug, Clone, Copy)]
+struct FreeSpace {
+    asked_at: Instant,
+    /// `None` if the file system does not report it.
+    bytes: Option<u64>,
 }
 
 /// How full a spool is.
@@ -40,7 +53,13 @@ impl DiskQuota {
     pub(super) fn new(folder: PathBuf, max_bytes: u64, each_percent: u8) -> Arc<Self> {
         // In 128 bits, because bytes times percent may exceed 64.
         let max_each_bytes = (u128::from(max_bytes) * u128::from(each_percent) / 100) as u64;
-        Arc::new(Self { folder, max_bytes, max_each_bytes, used: Mutex::default() })
+        Arc::new(Self {
+            folder,
+            max_bytes,
+            max_each_bytes,
+            used: Mutex::default(),
+            free: Mutex::default(),
+        })
     }
 
     pub(super) fn max_each_bytes(&self) -> u64 {
@@ -57,10 +76,10 @@ impl DiskQuota {
         self.used().remove(&id);
     }
 
-    /// The reason why nothing more may be written to a recording, if any. Queries the file system, which blocks
+    /// The reason why nothing more may be written to a recording, if any. May query the file system, which blocks
     /// briefly.
     pub(super) fn is_full_for(&self, id: RecordingId) -> Option<&'static str> {
-        // The lock is released before the file system is asked.
+        // The lock of the sizes is released before the file system is asked.
         let (own, all) = {
             let used = self.used();
             (used.get(&id).copied().unwrap_or_default(), sum(&used))
@@ -69,7 +88,7 @@ impl DiskQuota {
             Some("the recording has reached its share of the spool (RECORDINGS_STREAM_PERCENT)")
         } else if all >= self.max_bytes {
             Some("the spool is full (RECORDINGS_SPOOL_BYTES)")
-        } else if self.free_bytes().is_some_and(|free_bytes| free_bytes < RESERVE_BYTES) {
+        } else if self.known_free_bytes().is_some_and(|free_bytes| free_bytes < RESERVE_BYTES) {
             Some("the disk is full")
         } else {
             None
@@ -83,6 +102,20 @@ impl DiskQuota {
 
     fn free_bytes(&self) -> Option<u64> {
         free_bytes(&self.folder)
+    }
+
+    /// The free space, at most [`FREE_FOR`] old.
+    fn known_free_bytes(&self) -> Option<u64> {
+        // Held during the query: others wait for its answer instead of querying as well.
+        let mut free = self.free.lock().expect("nothing panics while holding the free space");
+        match *free {
+            Some(known) if known.asked_at.elapsed() < FREE_FOR => known.bytes,
+            _ => {
+                let bytes = self.free_bytes();
+                *free = Some(FreeSpace { asked_at: Instant::now(), bytes });
+                bytes
+            }
+        }
     }
 
     fn used(&self) -> MutexGuard<'_, HashMap<RecordingId, u64>> {
@@ -148,6 +181,17 @@ mod tests {
     fn the_free_space_of_the_disk_is_known_before_the_spool_exists() {
         let folder = std::env::temp_dir().join("rtmsd-never-made/spool");
         assert!(DiskQuota::new(folder, 100, 100).free_bytes().is_some_and(|bytes| bytes > 0));
+    }
+
+    #[test]
+    fn a_disk_that_fills_up_is_noticed_soon() {
+        let quota = DiskQuota::new(std::env::temp_dir(), 100, 100);
+        let bytes = Some(RESERVE_BYTES - 1);
+        let known = |asked_at| *quota.free.lock().unwrap() = Some(FreeSpace { asked_at, bytes });
+        known(Instant::now() + 100 * FREE_FOR);
+        assert_eq!(quota.is_full_for(ONE), Some("the disk is full"));
+        known(Instant::now() - FREE_FOR);
+        assert_eq!(quota.is_full_for(ONE), None, "it is asked again");
     }
 
     #[test]
