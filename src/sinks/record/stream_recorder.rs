@@ -1,37 +1,30 @@
 //! Writes one stream's frames to disk. The stream never waits: while the disk is busy, frames are queued in the tap,
 //! and those beyond its limit become a gap in the stream's ledger.
 
+mod batch;
+
 use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::SemaphorePermit;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
+use self::batch::{Batch, gather_batch};
 use super::Shared;
 use super::capture_file::{CaptureFile, CaptureLimits};
 use super::disk_quota::DiskQuota;
 use super::finalize::{blocking, expected_files};
 use super::recording_meta::RecordingMeta;
 use super::spool::Spool;
-use super::track_set::{Filming, SYNC_EVERY, TrackSet};
+use super::track_set::{Filming, TrackSet};
 use super::upload::announce_recording;
 use crate::capture::Events;
 use crate::capture::event::Subject;
-use crate::hub::{Frame, LeftOut, LeftOuts, Tap, Tapped};
+use crate::hub::{Frame, LeftOut, LeftOuts, Tap};
 use crate::metrics::Metrics;
-
-/// How long frames are gathered into one batch, which takes one thread. A shorter time would not bring frames into the
-/// files sooner.
-const GATHER_TIME: Duration = SYNC_EVERY;
-/// The same of a stream that is captured: its queue of events is short.
-const CAPTURED_GATHER_TIME: Duration = Duration::from_millis(200);
-/// How often to check for free space and for other work.
-const POLL_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Why the recording stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -121,55 +114,6 @@ pub(super) async fn record_stream(
         }
         state = Some(now);
     }
-}
-
-/// The frames that arrived within a short time, and whether they are the last.
-#[derive(Default)]
-struct Batch<'a> {
-    /// The permit to write them.
-    turn: Option<SemaphorePermit<'a>>,
-    frames: Vec<Arc<Frame>>,
-    left: Option<StopCause>,
-    /// Whether the stream waits until every frame it sent is in a file or reported as dropped.
-    must_settle: bool,
-}
-
-impl Batch<'_> {
-    fn add(&mut self, item: Tapped) {
-        match item {
-            Tapped::Frame(frame) => self.frames.push(frame),
-            // The ledger has it already.
-            Tapped::Dropped(..) => {}
-            Tapped::Settle => self.must_settle = true,
-            Tapped::Over { is_final: true, .. } => self.left = Some(StopCause::Ended),
-            Tapped::Over { is_final: false, .. } => self.left = Some(StopCause::Moved),
-        }
-    }
-}
-
-/// Gathers frames until the next sync of those that were taken before.
-async fn gather_batch<'a>(
-    tap: &mut Tap,
-    shared: &'a Shared,
-    sync_due_in: Option<Duration>,
-) -> Batch<'a> {
-    let mut batch = Batch::default();
-    let sync_at = sync_due_in.map(|wait| Instant::now() + wait);
-    let idle_until = sync_at.unwrap_or_else(|| Instant::now() + POLL_INTERVAL);
-    let first = timeout_at(idle_until, tap.next()).await;
-    let is_any = first.is_ok();
-    first.into_iter().for_each(|first| batch.add(first));
-    if is_any && batch.left.is_none() && !batch.must_settle {
-        let longest = if tap.captures().is_some() { CAPTURED_GATHER_TIME } else { GATHER_TIME };
-        let left = sync_at.map(|at| at.saturating_duration_since(Instant::now()));
-        tap.gather(left.map_or(longest, |left| left.min(longest))).await;
-    }
-    // Until a write permit is free, frames wait in the tap, which is bounded over all streams.
-    batch.turn = shared.writes.acquire().await.ok();
-    let items = tap.take_all();
-    batch.frames.reserve(items.len());
-    items.into_iter().for_each(|item| batch.add(item));
-    batch
 }
 
 /// Reports frames that were taken and are not recorded.

@@ -25,8 +25,8 @@ use super::track::{NowShown, TrackError, TrackKind};
 use crate::hub::{Frame, LeftOuts};
 use crate::model::{Medium, SpeakerKey, TimeOf, believed};
 
-/// The most that a killed process may have to repair, or lose.
-pub(super) const SYNC_EVERY: Duration = Duration::from_secs(1);
+/// How long written frames wait for a sync: a little less than a batch takes, so that each batch syncs once.
+pub(super) const SYNC_EVERY: Duration = Duration::from_millis(900);
 /// How old the saved counts of a killed process may be.
 const SAVE_EVERY: Duration = Duration::from_secs(10);
 /// The most open files of a recording; the least recently used one is closed for another.
