@@ -17,7 +17,7 @@ pub(super) use self::aligned::finish_tracks;
 use self::counting::Progress;
 use self::film::EarlyFrames;
 pub(super) use self::film::Filming;
-use self::open::{Film, OpenTrack, TrackOrMix};
+use self::open::{Film, OpenTrack, OpenTracks, TrackOrMix};
 use super::layout::Layout;
 use super::recording_meta::RecordingMeta;
 use super::spool::Spool;
@@ -47,7 +47,7 @@ pub(super) struct TrackSet {
     meta: RecordingMeta,
     /// The most bytes of its files.
     max_bytes: u64,
-    open: HashMap<Key, OpenTrack>,
+    open: OpenTracks,
     /// The bytes taken since the last sync, which writes them.
     held_bytes: usize,
     /// Voices without a track, as hashes.
@@ -102,7 +102,7 @@ impl TrackSet {
             layout,
             meta,
             max_bytes,
-            open: HashMap::new(),
+            open: OpenTracks::default(),
             held_bytes: 0,
             beyond: HashSet::new(),
             synced_at: None,
@@ -128,7 +128,7 @@ impl TrackSet {
 
     /// The size of the recording; silence counts, even where it takes no space.
     pub(super) fn bytes(&self) -> u64 {
-        self.closed_bytes + self.open.values().map(OpenTrack::bytes).sum::<u64>()
+        self.closed_bytes + self.open.bytes
     }
 
     /// Writes frames, oldest first, and removes them from `frames`. After an error all files are closed, and the rest
@@ -173,7 +173,7 @@ impl TrackSet {
     /// large, their files are closed, and continue with a key frame.
     fn write_held(&mut self) -> io::Result<()> {
         self.sync()?;
-        if self.open.values().map(OpenTrack::held_bytes).sum::<usize>() >= MAX_HELD_BYTES {
+        if self.open.tracks.values().map(OpenTrack::held_bytes).sum::<usize>() >= MAX_HELD_BYTES {
             self.close_all()?;
         }
         Ok(())
@@ -183,8 +183,7 @@ impl TrackSet {
     pub(super) fn sync(&mut self) -> io::Result<()> {
         self.held_bytes = 0;
         self.synced_at = Some(Instant::now());
-        // Stops at the first error: `checked` then closes all files.
-        let synced = self.open.values_mut().try_for_each(OpenTrack::sync);
+        let synced = self.open.sync();
         self.checked(synced)?;
         self.count_synced();
         self.is_synced = true;
@@ -254,10 +253,10 @@ impl TrackSet {
                 return Ok(());
             }
         };
-        let speaker = frame.speaker_key();
-        self.write_to(&Key::One(frame.medium, speaker.clone()), kind, frame)?;
-        match (kind, frame.medium, speaker) {
-            (TrackKind::Wav(format), Medium::Audio, Some(_)) if format.is_mixable() => {
+        let key = Key::One(frame.medium, frame.speaker_key());
+        self.write_to(&key, kind, frame)?;
+        match (kind, key) {
+            (TrackKind::Wav(format), Key::One(Medium::Audio, Some(_))) if format.is_mixable() => {
                 self.write_to(&Key::Mix, kind, frame)
             }
             _ => Ok(()),
@@ -282,26 +281,17 @@ impl TrackSet {
             return Ok(());
         }
         self.uses += 1;
-        let Some(mut open) = self.open.get_mut(key) else { return Ok(()) };
+        let Some(mut open) = self.open.tracks.get_mut(key) else { return Ok(()) };
         open.used = self.uses;
         let name = frame.speaker().and_then(|speaker| speaker.name.as_ref());
         if !open.is_named && name.is_some() {
             open.is_named = true;
             self.rename(key, frame.speaker());
             // Looked up again, because `rename` borrows all of `self`.
-            let Some(renamed) = self.open.get_mut(key) else { return Ok(()) };
+            let Some(renamed) = self.open.tracks.get_mut(key) else { return Ok(()) };
             open = renamed;
         }
-        let written = match &mut open.writer {
-            TrackOrMix::Track(track) => track.write(frame.at_ms, &frame.payload),
-            TrackOrMix::Mix(mix) => match frame.speaker_key() {
-                Some(who) => mix.write(frame.at_ms, &who, &frame.payload),
-                None => Ok(()),
-            },
-            TrackOrMix::Meeting(meeting) => {
-                meeting.write(frame.medium, frame.at_ms, frame.speaker_key(), &frame.payload)
-            }
-        };
+        let written = open.write(frame, &mut self.open.bytes);
         // Before the error is handled: the frame is lost with its file.
         open.progress.take(frame);
         self.checked(written)?;
@@ -311,7 +301,7 @@ impl TrackSet {
 
     /// Ensures that a track of this kind is open. False if there are too many.
     fn ready(&mut self, key: &Key, kind: TrackKind, frame: &Frame) -> io::Result<bool> {
-        match self.open.get(key).map(|open| open.kind == kind) {
+        match self.open.tracks.get(key).map(|open| open.kind == kind) {
             Some(true) => return Ok(true),
             Some(false) => self.close(key)?,
             None => {}
@@ -325,8 +315,8 @@ impl TrackSet {
             self.warn_once("it has too many voices");
             return Ok(false);
         };
-        if self.open.len() >= MAX_OPEN {
-            let least_used = self.open.iter().min_by_key(|(_, open)| open.used);
+        if self.open.tracks.len() >= MAX_OPEN {
+            let least_used = self.open.tracks.iter().min_by_key(|(_, open)| open.used);
             if let Some(key) = least_used.map(|(key, _)| key.clone()) {
                 self.close(&key)?;
             }
@@ -349,8 +339,8 @@ impl TrackSet {
         let of = &self.meta.tracks[note].speaker;
         let is_named = of.name.is_some() || of.key().is_none();
         let progress = Progress::default();
-        self.open
-            .insert(key.clone(), OpenTrack { writer, kind, is_named, used: self.uses, progress });
+        let open = OpenTrack { writer, kind, is_named, used: self.uses, progress };
+        self.open.insert(key.clone(), open);
         Ok(true)
     }
 
@@ -373,10 +363,11 @@ impl TrackSet {
     /// Incomplete data is repaired only when a file is resumed.
     fn checked<T>(&mut self, done: Result<T, TrackError>) -> io::Result<T> {
         done.map_err(|error| {
-            for (key, open) in std::mem::take(&mut self.open) {
+            for (key, open) in std::mem::take(&mut self.open).tracks {
                 self.lose(&key, open.progress);
             }
-            (self.held_bytes, self.now_shown) = (0, None);
+            self.held_bytes = 0;
+            self.now_shown = None;
             // Measured again: the writers' own counts include what is lost.
             self.closed_bytes = self.spool.bytes(self.meta.id);
             error.source

@@ -61,7 +61,7 @@ impl TrackSet {
 
     /// Adds a track's counts to the metadata.
     pub(super) fn count(&mut self, key: &Key) {
-        let Some(open) = self.open.get_mut(key) else { return };
+        let Some(open) = self.open.tracks.get_mut(key) else { return };
         let (news, newest) = open.progress.take_new_counts(open.counts());
         self.add_counts(key, &news, newest);
     }
@@ -70,7 +70,7 @@ impl TrackSet {
     pub(super) fn count_synced(&mut self) {
         for key in self.keys() {
             self.count(&key);
-            if let Some(open) = self.open.get_mut(&key) {
+            if let Some(open) = self.open.tracks.get_mut(&key) {
                 open.progress.synced = open.progress.counted;
                 open.progress.unsynced = LeftOuts::default();
             }
@@ -122,7 +122,7 @@ impl TrackSet {
     }
 
     pub(super) fn keys(&self) -> Vec<Key> {
-        self.open.keys().cloned().collect()
+        self.open.tracks.keys().cloned().collect()
     }
 
     fn counts_of(&mut self, medium: Medium) -> &mut Counts {

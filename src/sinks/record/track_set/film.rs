@@ -38,7 +38,7 @@ impl TrackSet {
         if !self.meta.meeting || !self.believes(frame) || self.bytes() >= self.max_bytes {
             return Ok(());
         }
-        let is_ready = self.open.contains_key(&Key::Meeting) || self.is_answered(frame);
+        let is_ready = self.open.tracks.contains_key(&Key::Meeting) || self.is_answered(frame);
         if self.early.frames.is_empty() {
             self.early.since_ms = self.now_ms;
         }

@@ -24,7 +24,7 @@ impl TrackSet {
             let Ok(kind) = TrackKind::of(frame.medium, &frame.stream.effective) else { continue };
             let key = Key::One(frame.medium, frame.speaker_key());
             // The cheap tests first: the last one scans all notes.
-            let is_known = self.open.contains_key(&key)
+            let is_known = self.open.tracks.contains_key(&key)
                 || self.meta.tracks.len() >= MAX_TRACKS
                 || !seen.insert((key.clone(), kind.extension()))
                 || self.meta.tracks.iter().any(|note| is_of(note, &key, kind));

@@ -1,11 +1,25 @@
 //! The open files of a recording.
 
+use std::collections::HashMap;
 use std::path::Path;
 
+use foldhash::fast::FixedState;
+
+use super::Key;
 use super::counting::Progress;
+use crate::hub::Frame;
 use crate::sinks::record::track::{
     Counts, Finished, Meeting, Mix, NowShown, Track, TrackError, TrackKind,
 };
+
+/// The open tracks of a recording, and their size.
+#[derive(Default)]
+pub(super) struct OpenTracks {
+    // Fixed hash keys suffice: there are at most `MAX_OPEN` entries.
+    pub tracks: HashMap<Key, OpenTrack, FixedState>,
+    /// The total of [`OpenTrack::bytes`], cached because every frame reads it.
+    pub bytes: u64,
+}
 
 /// An open track.
 pub(super) struct OpenTrack {
@@ -32,7 +46,35 @@ pub(super) struct Film {
     pub shows_screen: bool,
 }
 
+impl OpenTracks {
+    pub(super) fn insert(&mut self, key: Key, track: OpenTrack) {
+        self.bytes += track.bytes();
+        self.tracks.insert(key, track);
+    }
+
+    pub(super) fn remove(&mut self, key: &Key) -> Option<OpenTrack> {
+        let track = self.tracks.remove(key)?;
+        self.bytes -= track.bytes();
+        Some(track)
+    }
+
+    /// Writes what the tracks keep in memory to their files. Stops at the first error.
+    pub(super) fn sync(&mut self) -> Result<(), TrackError> {
+        let synced = self.tracks.values_mut().try_for_each(OpenTrack::sync);
+        self.bytes = self.tracks.values().map(OpenTrack::bytes).sum();
+        synced
+    }
+}
+
 impl OpenTrack {
+    /// Writes a frame and adds what it grew to `all_bytes`.
+    pub(super) fn write(&mut self, frame: &Frame, all_bytes: &mut u64) -> Result<(), TrackError> {
+        let bytes = self.bytes();
+        let written = self.writer.write(frame);
+        *all_bytes = *all_bytes + self.bytes() - bytes;
+        written
+    }
+
     pub(super) fn counts(&self) -> Counts {
         match &self.writer {
             TrackOrMix::Track(track) => track.counts(),
@@ -101,6 +143,20 @@ impl TrackOrMix {
                 Mix::resume(path, format, origin_ms).map(|mix| Self::Mix(Box::new(mix)))
             }
             kind => Track::resume(path, kind, origin_ms).map(Self::Track),
+        }
+    }
+
+    pub(super) fn write(&mut self, frame: &Frame) -> Result<(), TrackError> {
+        let (at_ms, payload) = (frame.at_ms, &frame.payload);
+        match self {
+            Self::Track(track) => track.write(at_ms, payload),
+            Self::Mix(mix) => match frame.speaker_key() {
+                Some(who) => mix.write(at_ms, &who, payload),
+                None => Ok(()),
+            },
+            Self::Meeting(meeting) => {
+                meeting.write(frame.medium, at_ms, frame.speaker_key(), payload)
+            }
         }
     }
 

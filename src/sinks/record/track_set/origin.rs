@@ -37,9 +37,9 @@ impl TrackSet {
         }
         // The counts of every file must be final before it is shifted.
         self.sync()?;
-        let mixes = self.open.iter().filter_map(|(key, open)| Some((key, open.mix()?)));
+        let mixes = self.open.tracks.iter().filter_map(|(key, open)| Some((key, open.mix()?)));
         self.moved_mixes = mixes.map(|(key, mix)| (key.clone(), (origin_ms, mix.ends()))).collect();
-        let now_shown = self.open.get(&Key::Meeting).and_then(OpenTrack::now_shown);
+        let now_shown = self.open.tracks.get(&Key::Meeting).and_then(OpenTrack::now_shown);
         self.close_all()?;
         self.now_shown = now_shown;
         self.closed_bytes += longer;

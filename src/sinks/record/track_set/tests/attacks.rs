@@ -79,6 +79,26 @@ fn no_frame_is_believed_further_ahead_than_zoom_keeps() {
     assert_eq!(takes.meta.tracks.len(), 16, "a voice with implausible times has no track");
 }
 
+/// Voices that speak by turns, more than may be open, with pauses and older frames in between.
+#[test]
+fn the_size_is_known_after_every_frame() {
+    let (_root, mut takes) = takes();
+    for n in 0..80 {
+        let (who, at_ms) = (n as u64 * 7 % 34, NOW + 20 * n + n % 3 * 5_000);
+        take(&mut takes, vec![voiced(None, at_ms, who)], at_ms);
+        match n {
+            25 | 60 => takes.sync().unwrap(),
+            30 => take(&mut takes, vec![voiced(None, NOW - 2 * MINUTE, who)], at_ms),
+            _ => {}
+        }
+        let open: u64 = takes.open.tracks.values().map(OpenTrack::bytes).sum();
+        assert_eq!(takes.bytes(), takes.closed_bytes + open, "frame {n}");
+    }
+    assert_eq!(takes.open.tracks.len(), MAX_OPEN);
+    takes.close_all().unwrap();
+    assert_eq!(takes.open.bytes, 0);
+}
+
 /// A voice that starts late in a long stream brings the silence before it.
 #[test]
 fn silence_counts_and_ends_at_the_streams_share() {
