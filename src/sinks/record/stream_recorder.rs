@@ -55,7 +55,7 @@ pub(super) async fn record_stream(
             () = cancel.cancelled() => return StopCause::Cancelled,
             batch = gather_batch(&mut tap, &shared, sync_due_in) => batch,
         };
-        let Batch { frames, left, must_settle, turn: _turn } = batch;
+        let Batch { frames, left, must_settle, permit: _permit } = batch;
         // Before the frames move into the thread: if it panics, they are still reported.
         let taken: LeftOuts = frames.iter().map(|frame| LeftOut::of(frame)).collect();
         let mut now = match state.take() {
@@ -224,17 +224,17 @@ impl WriterState {
     /// Writes new and waiting frames. Blocks.
     fn work(&mut self, frames: Vec<Arc<Frame>>, is_last: bool, now_ms: i64) {
         self.waiting.extend(frames);
-        let mut written = self.tracks.take(&mut self.waiting, now_ms);
-        if is_last {
-            written = written.and_then(|()| self.tracks.close_all());
-            // No later turn would write them.
-            self.tracks.give_up(std::mem::take(&mut self.waiting));
-        }
+        let written = match is_last {
+            // No later turn would write what is left.
+            true => self.tracks.take_last(&mut self.waiting, now_ms),
+            false => self.tracks.take(&mut self.waiting, now_ms),
+        };
         self.note_bytes();
         let id = &self.tracks.meta().id;
         match &written {
             Err(error) if !self.is_in_trouble => {
-                tracing::error!(%error, "cannot write frames to disk; they become a gap");
+                tracing::error!(%error,
+                    "cannot write a recording to disk; frames that are not in its files become a gap");
             }
             Ok(()) if self.is_in_trouble => {
                 tracing::info!("the disk is writable again")

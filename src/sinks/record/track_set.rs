@@ -72,6 +72,7 @@ pub(super) struct TrackSet {
     left_out: LeftOuts,
     /// When the counts were last saved.
     saved_at: Instant,
+    /// Whether frames were dropped since then.
     is_meta_old: bool,
     /// Whether `label.json` is current except for its counts.
     is_saved: bool,
@@ -158,6 +159,19 @@ impl TrackSet {
         Ok(())
     }
 
+    /// Writes the last frames and closes all files, even after an error. Frames that cannot be written are dropped.
+    pub(super) fn take_last(
+        &mut self,
+        frames: &mut VecDeque<Arc<Frame>>,
+        now_ms: i64,
+    ) -> io::Result<()> {
+        let taken = self.take(frames, now_ms);
+        // Before `close_all` saves the counts.
+        self.give_up(frames.drain(..));
+        let closed = self.close_all();
+        taken.and(closed)
+    }
+
     /// Whether all taken frames are in files that play.
     pub(super) fn is_synced(&self) -> bool {
         self.is_synced
@@ -217,12 +231,14 @@ impl TrackSet {
         saved
     }
 
-    /// Closes all files and writes the counts to the metadata. The files may be opened again.
+    /// Closes all files and writes the counts to the metadata, even after an error. The files may be opened again.
     pub(super) fn close_all(&mut self) -> io::Result<()> {
-        self.film_early()?;
-        self.keys().iter().try_for_each(|key| self.close(key))?;
+        let filmed = self.film_early();
+        // An error has closed all files already.
+        let closed = self.keys().iter().try_for_each(|key| self.close(key));
         self.is_synced = true;
-        self.save()
+        let saved = self.save();
+        filmed.and(closed).and(saved)
     }
 
     /// Whether the frame's time is plausible. The hub corrects implausible ones: nothing it passes on is from before

@@ -329,6 +329,21 @@ fn frames_that_the_disk_rejects_are_lost_and_reported() {
     assert_eq!(left_out, counts.lost);
 }
 
+#[test]
+fn the_metadata_is_written_at_the_end_although_the_last_frames_are_lost() {
+    let (_root, mut takes) = takes();
+    take(&mut takes, speech(None, NOW, 50, 7), NOW + 1_000);
+    takes.sync().unwrap();
+    std::fs::create_dir(takes.spool.files(takes.meta.id).join("audio-8.wav")).unwrap();
+    let mut frames = VecDeque::from(speech(None, NOW + 1_000, 5, 8));
+    assert!(takes.take_last(&mut frames, NOW + 1_100).is_err());
+    assert!(frames.is_empty() && takes.is_synced());
+    let meta = takes.spool.meta(takes.meta.id).unwrap();
+    assert_eq!(meta.total(), Counts { written: 50, lost: 5, ..Counts::default() });
+    let left_out: u64 = takes.take_left_out().into_iter().map(|span| span.count.frames).sum();
+    assert_eq!(left_out, 5);
+}
+
 /// A killed process continues with what is on the disk.
 #[test]
 fn a_note_that_could_not_be_written_is_written_with_the_next_sync() {
