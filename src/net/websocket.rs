@@ -27,8 +27,6 @@ pub use self::upgrade::Upgrading;
 const READ_BUFFER_BYTES: usize = 16 * 1024;
 /// The most bytes of unsent frames. A peer that lets them pile up has stopped reading.
 const MAX_UNSENT_BYTES: usize = 64 * 1024;
-/// A queue of this many messages is kept for the next read; a longer one returns its memory.
-const KEPT_MESSAGES: usize = 8;
 
 thread_local! {
     static READ_BUFFER: RefCell<Box<[u8]>> =
@@ -39,7 +37,7 @@ thread_local! {
 pub struct ClientSocket<S> {
     stream: S,
     decoder: Decoder,
-    /// What was decoded and not returned yet.
+    /// Events after the first one of a read, not yet returned. Usually empty and unallocated.
     events: VecDeque<Event>,
     /// Why nothing more is read; returned after the events.
     end: Option<End>,
@@ -89,7 +87,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> ClientSocket<S> {
             needs_flush: false,
             write_error: None,
         };
-        socket.decode(received);
+        if let Some(first) = socket.decode(received) {
+            socket.events.push_front(first);
+        }
         socket
     }
 
@@ -110,16 +110,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> ClientSocket<S> {
         loop {
             self.poll_write(cx);
             while let Some(event) = self.events.pop_front() {
-                match event {
-                    Event::Message(bytes) => return Poll::Ready(Ok(Message::Whole(bytes))),
-                    Event::TooLarge(head) => return Poll::Ready(Ok(Message::TooLarge(head))),
-                    Event::Close(code) => return Poll::Ready(Err(End::Closed(code))),
-                    Event::Ping(payload) => self.answer_ping(&payload, cx),
+                if let Some(result) = self.handle(event, cx) {
+                    return Poll::Ready(result);
                 }
             }
-            if self.events.capacity() > KEPT_MESSAGES {
-                self.events = VecDeque::new();
-            }
+            self.events = VecDeque::new();
             if let Some(end) = self.end.take() {
                 return Poll::Ready(Err(end));
             }
@@ -132,7 +127,24 @@ impl<S: AsyncRead + AsyncWrite + Unpin> ClientSocket<S> {
             {
                 return Poll::Ready(Err(End::Failed(cause)));
             }
-            ready!(read);
+            if let Some(event) = ready!(read)
+                && let Some(result) = self.handle(event, cx)
+            {
+                return Poll::Ready(result);
+            }
+        }
+    }
+
+    /// Converts an event to a result; answers a Ping and returns `None`.
+    fn handle(&mut self, event: Event, cx: &mut Context<'_>) -> Option<Result<Message, End>> {
+        match event {
+            Event::Message(bytes) => Some(Ok(Message::Whole(bytes))),
+            Event::TooLarge(head) => Some(Ok(Message::TooLarge(head))),
+            Event::Close(code) => Some(Err(End::Closed(code))),
+            Event::Ping(payload) => {
+                self.answer_ping(&payload, cx);
+                None
+            }
         }
     }
 
@@ -163,38 +175,39 @@ impl<S: AsyncRead + AsyncWrite + Unpin> ClientSocket<S> {
         }
     }
 
-    /// Reads once and decodes all of it.
-    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    /// Reads once and decodes everything; returns as [`Self::decode`].
+    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Option<Event>> {
         READ_BUFFER.with_borrow_mut(|buffer| {
             let mut read = ReadBuf::new(buffer);
-            match ready!(Pin::new(&mut self.stream).poll_read(cx, &mut read)) {
-                Err(error) => self.end = Some(End::Failed(error.to_string())),
-                Ok(()) if read.filled().is_empty() => {
-                    self.end = Some(End::Failed("end of stream".to_owned()));
-                }
-                Ok(()) => self.decode(read.filled()),
-            }
-            Poll::Ready(())
+            let read_error = match ready!(Pin::new(&mut self.stream).poll_read(cx, &mut read)) {
+                Err(error) => error.to_string(),
+                Ok(()) if read.filled().is_empty() => "end of stream".to_owned(),
+                Ok(()) => return Poll::Ready(self.decode(read.filled())),
+            };
+            self.end = Some(End::Failed(read_error));
+            Poll::Ready(None)
         })
     }
 
-    fn decode(&mut self, mut bytes: &[u8]) {
-        loop {
-            match self.decoder.decode(&mut bytes) {
-                Ok(Some(event)) => {
-                    let is_close = matches!(event, Event::Close(_));
-                    self.events.push_back(event);
-                    if is_close {
-                        return;
-                    }
-                }
-                Ok(None) => return,
-                Err(error) => {
-                    self.end = Some(End::Failed(error.to_string()));
-                    return;
-                }
-            }
+    /// Decodes all bytes, returns the first event (usually the only one) and queues the rest.
+    fn decode(&mut self, mut bytes: &[u8]) -> Option<Event> {
+        let first = self.decode_next(&mut bytes)?;
+        while let Some(event) = self.decode_next(&mut bytes) {
+            self.events.push_back(event);
         }
+        Some(first)
+    }
+
+    fn decode_next(&mut self, bytes: &mut &[u8]) -> Option<Event> {
+        let decoded = self.decoder.decode(bytes);
+        if matches!(decoded, Ok(Some(Event::Close(_)))) {
+            // Nothing after a Close is decoded.
+            *bytes = &[];
+        }
+        decoded.unwrap_or_else(|error| {
+            self.end = Some(End::Failed(error.to_string()));
+            None
+        })
     }
 
     /// Sends what is queued, as far as the peer takes it.

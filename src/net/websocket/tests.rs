@@ -3,6 +3,7 @@
 use std::future::poll_fn;
 use std::time::Duration;
 
+use futures_util::future::poll_immediate;
 use futures_util::{SinkExt, StreamExt};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 use tokio::time::timeout;
@@ -54,8 +55,23 @@ async fn messages_of_all_lengths_arrive_in_order() {
     for text in &texts {
         assert_eq!(next(&mut socket).await, whole(text));
     }
-    sending.await.unwrap();
-    assert!(socket.events.capacity() <= KEPT_MESSAGES && socket.unsent.capacity() == 0);
+    let _server = sending.await.unwrap();
+    let is_idle = poll_immediate(poll_fn(|cx| socket.poll_next(cx))).await.is_none();
+    assert!(is_idle && socket.events.capacity() == 0 && socket.unsent.capacity() == 0);
+}
+
+#[tokio::test]
+async fn messages_that_come_together_are_returned_in_order() {
+    let together = b"\x81\x011\x89\x00\x81\x012\x81\x013";
+    let (mut socket, mut server) = open(together);
+    server
+        .write_all(b"\x81\x014\x81\x015\x89\x00\x81\x016\x88\x02\x03\xe8\x81\x017")
+        .await
+        .unwrap();
+    for text in ["1", "2", "3", "4", "5", "6"] {
+        assert_eq!(next(&mut socket).await, whole(text));
+    }
+    assert_eq!(next(&mut socket).await, Err(End::Closed(Some(1000))), "nothing follows a close");
 }
 
 #[tokio::test]
