@@ -273,7 +273,7 @@ impl App {
         background.spawn(parts.log_level(telemetry::log_control()));
         background.spawn(parts.idle_refresh(self.tokens.clone()));
         background.spawn(parts.deletions(self.store.clone()));
-        background.spawn(parts.memory(self.occupancy.clone()));
+        background.spawn(parts.memory());
         background.spawn(parts.refusals(Arc::clone(&state.refusals), self.store.clone()));
         let event_sockets = EventSockets::new(self.event_sockets);
         let event_sockets = tokio::spawn(parts.event_sockets(event_sockets, &stop));

@@ -18,7 +18,7 @@ use crate::net::retry::Doubling;
 use crate::sinks::Runner;
 use crate::store::Store;
 use crate::telemetry::LogControl;
-use crate::zoom::app::{Apps, ManagedApps, Occupancy};
+use crate::zoom::app::{Apps, ManagedApps};
 use crate::zoom::token::Tokens;
 
 /// Builds the parts that are restarted after a panic. The stream supervisor, the HTTP server and the store's writer are
@@ -67,10 +67,8 @@ impl Parts {
         })
     }
 
-    pub(super) fn memory(&self, occupancy: Occupancy) -> Part {
-        self.background("memory", occupancy, |occupancy| {
-            Box::pin(upkeep::release_memory(occupancy.clone()))
-        })
+    pub(super) fn memory(&self) -> Part {
+        self.background("memory", (), |()| Box::pin(upkeep::release_memory()))
     }
 
     pub(super) fn apps(&self, apps: ManagedApps) -> Part {

@@ -1,15 +1,15 @@
 //! Periodic maintenance: retention, requested deletions, audit rows of refused requests, and release of unused memory.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::task::spawn_blocking;
-use tokio::time::interval;
+use tokio::time::{interval, sleep};
 
 use crate::http::Refusals;
 use crate::model::{Keep, Retention};
 use crate::store::{Store, StoreError};
-use crate::zoom::app::{Apps, Occupancy};
+use crate::zoom::app::Apps;
 use crate::{clock, heap};
 
 /// How often expired data is deleted.
@@ -25,10 +25,13 @@ const DELETE_EVERY: Duration = Duration::from_secs(1);
 /// How often counted refusals are written as audit rows.
 const NOTE_REFUSALS_EVERY: Duration = Duration::from_secs(60);
 
-/// How often the number of streams is checked, to release memory after a large change.
-const CHECK_STREAMS_EVERY: Duration = Duration::from_secs(5);
-/// The smallest change in the number of streams after which memory is released.
-const MIN_STREAM_CHANGE: usize = 32;
+/// How often unused memory is released.
+const RELEASE_MEMORY_EVERY: Duration = Duration::from_secs(5);
+/// The longest pause between two releases.
+const MAX_RELEASE_PAUSE: Duration = Duration::from_secs(5 * 60);
+/// Releasing memory takes at most this fraction (one thousandth) of the time (more if a release takes over 0.3 s),
+/// because other threads may wait meanwhile to allocate.
+const MAX_RELEASE_FRACTION: u32 = 1_000;
 
 /// The number of failed tries of a purge before a warning, and between further warnings.
 const TRIES_BEFORE_WARNING: u32 = 5;
@@ -81,37 +84,24 @@ fn log_expired(done: Result<u64, StoreError>, what: &'static str) -> Result<(), 
     Ok(())
 }
 
-/// Releases unused memory to the kernel once the number of streams has changed by many and settled: concurrent handshakes
-/// and webhooks need a lot of memory for a moment. Never returns.
-pub(super) async fn release_memory(occupancy: Occupancy) {
-    let mut due = interval(CHECK_STREAMS_EVERY);
-    let mut count = StreamCount::default();
+/// Releases unused memory to the kernel every few seconds, less often if the heap is large. Bursts of webhooks,
+/// handshakes and queries need a lot of memory for a moment. Never returns.
+pub(super) async fn release_memory() {
     loop {
-        due.tick().await;
-        if count.has_settled(occupancy.streams()) {
-            // It does not panic, and is not awaited any longer when the runtime shuts down.
-            let _ = spawn_blocking(heap::trim).await;
-        }
+        // Fails only if the runtime is shutting down.
+        let took = spawn_blocking(timed_trim).await.unwrap_or_default();
+        sleep(pause_after_release(took)).await;
     }
 }
 
-/// The number of streams when memory was last released, and at the last check.
-#[derive(Default)]
-struct StreamCount {
-    at_release: usize,
-    at_check: usize,
+fn timed_trim() -> Duration {
+    let began = Instant::now();
+    heap::trim();
+    began.elapsed()
 }
 
-impl StreamCount {
-    /// Whether the number is the same as at the last check, and differs by [`MIN_STREAM_CHANGE`] from the last release.
-    fn has_settled(&mut self, streams: usize) -> bool {
-        let is_same = std::mem::replace(&mut self.at_check, streams) == streams;
-        let has_settled = is_same && streams.abs_diff(self.at_release) >= MIN_STREAM_CHANGE;
-        if has_settled {
-            self.at_release = streams;
-        }
-        has_settled
-    }
+fn pause_after_release(took: Duration) -> Duration {
+    took.saturating_mul(MAX_RELEASE_FRACTION).clamp(RELEASE_MEMORY_EVERY, MAX_RELEASE_PAUSE)
 }
 
 /// Writes the refused requests of each minute to the audit trail. Never returns.
@@ -174,12 +164,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn memory_is_released_once_after_many_streams_have_begun_or_ended() {
-        let mut count = StreamCount::default();
-        let fewer = 100 - MIN_STREAM_CHANGE;
-        let counts = [0, MIN_STREAM_CHANGE, 100, 100, 100, fewer, fewer, fewer + 1, fewer + 1];
-        let released: Vec<usize> =
-            (0..counts.len()).filter(|at| count.has_settled(counts[*at])).collect();
-        assert_eq!(released, [3, 6]);
+    fn memory_is_released_every_few_seconds_and_less_often_if_that_takes_long() {
+        let paused_s = |took_ms| pause_after_release(Duration::from_millis(took_ms)).as_secs();
+        assert_eq!([0, 1, 5, 6, 200, 3_600_000].map(paused_s), [5, 5, 5, 6, 200, 300]);
     }
 }
