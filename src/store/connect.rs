@@ -23,10 +23,10 @@ pub(super) const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
 const POSTGRES_CONNECTIONS: u32 = 10;
 /// Each has a page cache, its prepared statements and a copy of the schema.
 const SQLITE_READERS: u32 = 3;
-/// The page caches, as SQLite writes a size: 512 KiB for the writer and 256 KiB for each reader. The file's pages are in
+/// The page caches, as SQLite writes a size: 256 KiB for the writer and 96 KiB for each reader. The file's pages are in
 /// the kernel's cache, too.
-const WRITER_CACHE: &str = "-512";
-const READER_CACHE: &str = "-256";
+const WRITER_CACHE: &str = "-256";
+const READER_CACHE: &str = "-96";
 
 /// The lock file in the folder of the SQLite file, which is the data folder.
 const LOCK_FILE: &str = "rtmsd.lock";
