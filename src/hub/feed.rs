@@ -150,10 +150,16 @@ impl Feed {
         self.fanout.prefetch();
     }
 
-    /// Prefetches what those fields point to. Call it after [`Self::prefetch`] has brought the pointers.
+    /// Prefetches what the fields that `prefetch` loads point to. Call it after [`Self::prefetch`] has loaded the
+    /// pointers.
     pub(crate) fn prefetch_targets(&self) {
         self.ledger.prefetch();
         self.fanout.prefetch_targets();
+    }
+
+    /// Prefetches the ledger's recent frames. Call it after [`Self::prefetch_targets`] has loaded the pointers.
+    pub(crate) fn prefetch_recent(&self) {
+        self.ledger.prefetch_recent();
     }
 
     /// The capture of the stream, if there is one.

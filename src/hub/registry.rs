@@ -211,7 +211,7 @@ impl Fanout {
         prefetch(&self.media);
     }
 
-    /// Prefetches what those fields point to.
+    /// Prefetches what the fields that `prefetch` loads point to.
     pub(super) fn prefetch_targets(&self) {
         self.topics.iter().for_each(|topic| prefetch(&topic.version));
     }

@@ -117,6 +117,12 @@ impl Ledger {
         prefetch(&*self.coverages);
     }
 
+    /// Prefetches what the fields that `prefetch` loads point to. Call it after [`Self::prefetch`] has loaded the
+    /// pointers.
+    pub(crate) fn prefetch_recent(&self) {
+        self.coverages.iter().for_each(MediumCoverage::prefetch_recent);
+    }
+
     /// Counts a frame, line or message that was received and kept.
     pub fn frame(&mut self, now_ms: i64, medium: Medium, at_ms: Option<i64>, bytes: u64) {
         self.one(medium, |coverage| coverage.frame(now_ms, at_ms, bytes));

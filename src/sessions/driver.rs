@@ -308,6 +308,7 @@ impl<'a> Driver<'a> {
         }
         self.task.feed.prefetch_targets();
         self.stream.handle(now, input);
+        self.task.feed.prefetch_recent();
         // Before any frame that arrived with the answer: its format is the one granted here.
         if let Some(effective) = self.stream.take_effective() {
             self.note_granted(&effective);

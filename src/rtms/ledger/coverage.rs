@@ -87,6 +87,10 @@ impl MediumCoverage {
         }
     }
 
+    pub(super) fn prefetch_recent(&self) {
+        self.recent.prefetch();
+    }
+
     /// Continues a stored account. A gap that was open when the daemon stopped ends at that time.
     pub(super) fn picked_up(medium: Medium, account: MediumAccount) -> Self {
         let recent = Recent::since(account.newest.at_ms);

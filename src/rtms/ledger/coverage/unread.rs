@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 
 use super::MediumCoverage;
 use crate::model::{FrameCount, Gap, GapCause, Medium, Newest, TimeOf, believed};
+use crate::prefetch::prefetch;
 
 /// Unreadable frames this close together share a gap, so a speaker with only unreadable frames cannot flood the log.
 const MERGE_MS: i64 = 1_000;
@@ -76,6 +77,11 @@ impl Recent {
     /// Remembers frames from `since_ms` on.
     pub(super) fn since(since_ms: i64) -> Self {
         Self { frames: VecDeque::new(), since_ms }
+    }
+
+    /// Prefetches the entries that the next frame may change.
+    pub(super) fn prefetch(&self) {
+        [self.frames.front(), self.frames.back()].into_iter().flatten().for_each(prefetch);
     }
 
     pub(super) fn add(&mut self, at_ms: i64, frame: FrameCount) {
