@@ -33,20 +33,26 @@ struct Slot {
     wake: WakeFlag,
 }
 
+#[expect(
+    clippy::large_enum_variant,
+    reason = "a link is open nearly all the time, and a box costs a cache miss"
+)]
 enum Kind {
     Dialing(Dial),
-    Open(Box<Socket>),
+    Open(Socket),
 }
 
 impl Links {
     pub(super) fn new(network: Network, dials: DialThreads, wakes: Arc<WakeFlags>) -> Self {
-        Self { slots: Vec::with_capacity(2), turn: 0, wakes, network, dials }
+        Self { slots: Vec::new(), turn: 0, wakes, network, dials }
     }
 
     pub(super) fn dial(&mut self, id: LinkId, endpoint: Endpoint) {
         self.remove(id);
         let dial = self.dials.run(dial_link(endpoint, self.network.clone()));
         let wake = WakeFlag::of(&self.wakes);
+        // `push` would double the capacity, for links that never open.
+        self.slots.reserve_exact(1);
         self.slots.push(Slot { id, kind: Kind::Dialing(Box::pin(dial)), wake });
     }
 
@@ -157,7 +163,7 @@ impl Slot {
     fn open(&mut self, dialled: Dialled) -> Input {
         match Socket::new(dialled) {
             Ok(socket) => {
-                self.kind = Kind::Open(Box::new(socket));
+                self.kind = Kind::Open(socket);
                 Input::Opened(self.id)
             }
             Err(error) => Input::Lost(self.id, LossReason::Dial(error.to_string())),
