@@ -22,8 +22,9 @@ use super::times;
 use crate::capture::event::Event;
 use crate::capture::{Capturer, Raw};
 use crate::model::{
-    EntryBody, Gap, MediaParams, MediaSet, MediumAccount, StreamId, StreamRecord, StreamStatus,
-    Tally, TimeOf, UnknownMessages, Unreadable, UnreadableMessages, believed, webhook_time,
+    EntryBody, Gap, MediaParams, MediaSet, Medium, MediumAccount, StreamId, StreamRecord,
+    StreamStatus, Tally, TimeOf, UnknownMessages, Unreadable, UnreadableMessages, believed,
+    webhook_time,
 };
 use crate::prefetch::prefetch;
 use crate::rtms::ledger::{Change, Ledger};
@@ -160,6 +161,11 @@ impl Feed {
     /// Prefetches the ledger's recent frames. Call it after [`Self::prefetch_targets`] has loaded the pointers.
     pub(crate) fn prefetch_recent(&self) {
         self.ledger.prefetch_recent();
+    }
+
+    /// Whether a live consumer takes frames of this medium, as of the last frame.
+    pub fn has_live_consumer(&self, medium: Medium) -> bool {
+        self.fanout.has_live_consumer(medium)
     }
 
     /// The capture of the stream, if there is one.

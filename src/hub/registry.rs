@@ -122,6 +122,7 @@ impl Registry {
             taps: Vec::new(),
             media: MediaSet::default(),
             wire_media: MediaSet::default(),
+            live_media: MediaSet::default(),
             running,
             is_over: false,
         }
@@ -189,6 +190,8 @@ pub(super) struct Fanout {
     /// The media that at least one consumer wants decoded, and those that one wants as Zoom sent them.
     media: MediaSet,
     wire_media: MediaSet,
+    /// The media that live consumers take.
+    live_media: MediaSet,
     running: Arc<RunningStream>,
     changes: watch::Sender<()>,
     is_over: bool,
@@ -216,6 +219,11 @@ impl Fanout {
         self.topics.iter().for_each(|topic| prefetch(&topic.version));
     }
 
+    /// Whether a live consumer takes frames of this medium, as of the last call of [`Self::wants`].
+    pub(super) fn has_live_consumer(&self, medium: Medium) -> bool {
+        self.live_media.contains(medium)
+    }
+
     /// What consumers want of the frames of this medium now.
     pub(super) fn wants(&mut self, medium: Medium) -> WantedForms {
         let version = |topic: &Arc<Topic>| topic.version.load(Ordering::Acquire);
@@ -232,12 +240,13 @@ impl Fanout {
         let stream = Arc::clone(&*self.running.stream());
         self.taps = self.topics.iter().flat_map(|topic| topic.taps().clone()).collect();
         self.taps.retain(|tap| !tap.wants_of(&stream).is_empty());
-        let wanted = |is_wire: bool| {
-            let all = self.taps.iter().chain(&self.sinks);
-            let taps = all.filter(|tap| tap.is_wire() == is_wire);
+        let all = || self.taps.iter().chain(&self.sinks);
+        let union_of = |taps: &mut dyn Iterator<Item = &Arc<TapQueue>>| {
             taps.map(|tap| tap.wants_of(&stream)).fold(MediaSet::default(), MediaSet::union)
         };
-        (self.media, self.wire_media) = (wanted(false), wanted(true));
+        self.media = union_of(&mut all().filter(|tap| !tap.is_wire()));
+        self.wire_media = union_of(&mut all().filter(|tap| tap.is_wire()));
+        self.live_media = union_of(&mut self.taps.iter());
         self.seen = Some(versions);
     }
 

@@ -27,7 +27,7 @@ pub(super) use self::reach::Reach;
 use super::capturing::{capture_beginning, capture_input, capture_output};
 use super::dial_threads::DialThreads;
 use super::stream_task::StreamTask;
-use super::stream_threads::count_message;
+use super::stream_threads::{count_message, note_live_consumer};
 use crate::capture::Raw;
 use crate::capture::event::Event;
 use crate::clock;
@@ -389,6 +389,9 @@ impl<'a> Driver<'a> {
                 Output::Frame(frame) => {
                     self.joining = None;
                     self.task.feed.frame(&frame);
+                    if self.task.feed.has_live_consumer(frame.medium) {
+                        note_live_consumer();
+                    }
                 }
                 Output::Note { at_ms, body } => {
                     // What people said is a frame of its medium.

@@ -3,8 +3,9 @@
 //!
 //! A stream stays on the thread that it began on. A thread with more to do than it can delays its own streams and no
 //! others. A thread that handles many messages sleeps for a moment before it waits for more, and then handles together
-//! what came: a wake-up costs as much as a message. A thread with few messages handles each as it comes. Streams are
-//! therefore put together on few threads, until these have much to do.
+//! what came: a wake-up costs as much as a message. It sleeps for half as long while a live consumer takes frames of one
+//! of its streams. A thread with few messages handles each as it comes. Streams are therefore put together on few threads,
+//! until these have much to do.
 
 use std::cell::{Cell, OnceCell};
 use std::io;
@@ -38,6 +39,7 @@ pub struct Threads {
     /// How many other threads open connections for them.
     pub dials: usize,
     /// How long a busy thread sleeps before it waits; zero for not at all. It adds to the latency of every message.
+    /// While one of its streams has a live consumer, the thread sleeps for half as long.
     pub pause: Duration,
 }
 
@@ -153,6 +155,10 @@ struct Pace {
     window_began: Cell<Option<Instant>>,
     messages: Cell<u32>,
     is_busy: Cell<bool>,
+    /// Whether a live consumer took a frame in this window.
+    has_live_consumer: Cell<bool>,
+    /// Whether one did in the last window.
+    had_live_consumer: Cell<bool>,
     /// For others to see.
     load: OnceCell<Arc<Load>>,
 }
@@ -166,10 +172,15 @@ pub(super) fn count_message(bytes: usize) {
     PACE.with(|pace| pace.count(bytes));
 }
 
+/// Notes that a live consumer took a frame that this thread handles.
+pub(super) fn note_live_consumer() {
+    PACE.with(|pace| pace.has_live_consumer.set(true));
+}
+
 /// Called when nothing is left to do until something comes.
 fn pause_if_busy(pause: Duration) {
-    let is_busy = PACE.with(|pace| pace.is_busy_at(Instant::now()));
-    if is_busy && !pause.is_zero() {
+    let pause = PACE.with(|pace| pace.pause_at(Instant::now(), pause));
+    if !pause.is_zero() {
         thread::sleep(pause);
     }
 }
@@ -191,6 +202,15 @@ impl Pace {
         }
     }
 
+    /// Returns how long to sleep now, at most `pause`.
+    fn pause_at(&self, now: Instant, pause: Duration) -> Duration {
+        match self.is_busy_at(now) {
+            false => Duration::ZERO,
+            true if self.has_live_consumer.get() || self.had_live_consumer.get() => pause / 2,
+            true => pause,
+        }
+    }
+
     fn is_busy_at(&self, now: Instant) -> bool {
         let began = self.window_began.get();
         let length = began.map_or(WINDOW, |began| now.saturating_duration_since(began));
@@ -201,6 +221,7 @@ impl Pace {
             self.publish(per_window >= f64::from(MANY_MESSAGES));
             self.window_began.set(Some(now));
             self.messages.set(0);
+            self.had_live_consumer.set(self.has_live_consumer.take());
         }
         self.is_busy.get()
     }
@@ -293,6 +314,21 @@ mod tests {
         assert!(!at(1_000, 1_000), "as many in a longer time");
         assert!(at(1_100, 200));
         assert!(at(2_100, 2_000), "a long window with as many at a time");
+    }
+
+    #[test]
+    fn a_busy_thread_sleeps_for_half_as_long_while_a_live_consumer_takes_frames() {
+        let (pace, start, pause) = (Pace::default(), Instant::now(), Duration::from_millis(2));
+        let pause_at = |ms| {
+            (0..BUSY_MESSAGES).for_each(|_| pace.count(0));
+            pace.pause_at(start + Duration::from_millis(ms), pause)
+        };
+        assert_eq!(pace.pause_at(start, pause), Duration::ZERO);
+        assert_eq!(pause_at(100), pause);
+        pace.has_live_consumer.set(true);
+        assert_eq!(pause_at(150), pause / 2, "from the first frame on");
+        assert_eq!(pause_at(200), pause / 2, "as in the last window");
+        assert_eq!(pause_at(300), pause);
     }
 
     #[test]

@@ -28,7 +28,8 @@ pub(super) const STREAMS: &[Variable] = &[
         "STREAM_PAUSE_MS",
         "2",
         "how long a thread that drives many streams waits to handle messages together, which saves a third of its CPU \
-         time and delays each message by so much at most: 0 (never) to 20",
+         time and delays each message by so much at most: 0 (never) to 20. The wait is halved while any of the \
+         thread's streams has a live consumer",
     ),
     variable(
         "RTMS_BUFFER_DATA",
