@@ -16,6 +16,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
+use futures_channel::mpsc;
+use futures_util::StreamExt;
 use tokio::time::Sleep;
 use tracing::span::EnteredSpan;
 
@@ -48,13 +50,21 @@ const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// for every daemon, no other daemon can take the stream.
 const WAITS_IN_WINDOW: u32 = 3;
 
+/// A stream's command queue. Unlike Tokio's, it allocates per message, so an empty queue takes no memory.
+pub(super) type Commands = mpsc::Receiver<Command>;
+pub(super) type CommandSender = mpsc::Sender<Command>;
+
+/// Creates a queue of `capacity` + 1 commands. (futures-channel adds one per sender.)
+pub(super) fn command_queue(capacity: usize) -> (CommandSender, Commands) {
+    mpsc::channel(capacity)
+}
+
 /// A command from the stream's owner to its driver.
 #[derive(Debug)]
 pub(super) enum Command {
     /// Zoom announced the stream again: the new server, and the number of announcements so far.
     Moved {
-        /// Boxed: a queue takes memory for 32 commands at a time, and every stream has one.
-        endpoint: Box<Endpoint>,
+        endpoint: Endpoint,
         generation: i64,
     },
     Interrupted,
@@ -247,13 +257,11 @@ impl<'a> Driver<'a> {
     /// Waits for the next thing to do. Sockets last: a busy link must not hide a command or another link's timeout.
     fn poll_turn(&mut self, cx: &mut Context<'_>) -> Poll<Turn> {
         self.wakes.register(cx.waker());
-        if self.commands_wake.take()
-            && let Poll::Ready(command) =
-                self.task.commands.poll_recv(&mut self.commands_wake.context())
-        {
-            self.commands_wake.set();
+        let commands = &mut self.task.commands;
+        if let Poll::Ready(command) = self.commands_wake.poll(|cx| commands.poll_next_unpin(cx)) {
             return Poll::Ready(Turn::Command(command));
         }
+        // Not `WakeFlag::poll`: a timer that has elapsed would be polled again and again.
         if self.alarm_wake.take()
             && self.alarm.as_mut().poll(&mut self.alarm_wake.context()).is_ready()
         {
@@ -471,7 +479,7 @@ impl<'a> Driver<'a> {
         match command {
             Command::Moved { endpoint, generation } => {
                 self.task.generation = generation;
-                Some(Input::Moved(*endpoint))
+                Some(Input::Moved(endpoint))
             }
             Command::Interrupted => Some(Input::Interrupted),
             Command::Stopped { reason } => Some(Input::Stopped { reason }),

@@ -3,14 +3,14 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 use tokio::time::timeout;
 use tracing::Span;
 
 use super::Settings;
 use super::capturing::{Beginning, stored_of};
 use super::dial_threads::DialThreads;
-use super::driver::{Command, Exit, Lease, Reach, drive_stream};
+use super::driver::{CommandSender, Commands, Exit, Lease, Reach, command_queue, drive_stream};
 use super::stream_threads::StreamThreads;
 use crate::capture::event::Event;
 use crate::clock;
@@ -56,7 +56,7 @@ pub(super) struct StreamTask {
     pub feed: Feed,
     /// With what the capture of this run begins.
     pub beginning: Option<Beginning>,
-    pub commands: mpsc::Receiver<Command>,
+    pub commands: Commands,
     pub reach: Reach,
     store: Store,
     hub: Arc<Hub>,
@@ -66,7 +66,7 @@ pub(super) struct StreamTask {
 pub(super) struct Controls {
     /// What log lines about the stream carry.
     pub context: Span,
-    pub commands: mpsc::Sender<Command>,
+    pub commands: CommandSender,
     pub lease: watch::Sender<Lease>,
     pub reach: Reach,
 }
@@ -112,7 +112,7 @@ impl StreamTask {
             feed.picked_up(claim.is_taken_over);
         }
         feed.set_clock(None);
-        let (sender, commands) = mpsc::channel(COMMANDS_QUEUE);
+        let (sender, commands) = command_queue(COMMANDS_QUEUE);
         let (lease, leased) = watch::channel(Lease { epoch: stream.epoch, until });
         let (reach, context) = (Reach::default(), feed.context().clone());
         let task = Self {

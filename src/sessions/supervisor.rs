@@ -28,7 +28,7 @@ use crate::hub::Hub;
 use crate::model::{AppName, Outcome, StopReason, StreamId, StreamRecord, UserId, ms};
 use crate::rtms::endpoint::Endpoint;
 use crate::rtms::stream::End;
-use crate::sessions::driver::{Command, Lease, Reach};
+use crate::sessions::driver::{Command, CommandSender, Lease, Reach, command_queue};
 use crate::store::{Claim, LeasedStream, OfferKey, Store, StoreError};
 use crate::telemetry::stream_span;
 use crate::zoom::app::{App, Place};
@@ -65,7 +65,7 @@ pub struct Supervisor {
 struct RunningTask {
     /// The app as it was when the stream started here; `None` for a stream that only ends here.
     app: Option<Arc<App>>,
-    commands: mpsc::Sender<Command>,
+    commands: CommandSender,
     lease: watch::Sender<Lease>,
     reach: Reach,
     generation: i64,
@@ -99,7 +99,7 @@ impl RunningTask {
     }
 
     /// Records a renewed lease and notifies a stream that waits for one.
-    fn prolong(&self, epoch: i64, until: StdInstant) {
+    fn prolong(&mut self, epoch: i64, until: StdInstant) {
         let before = self.lease.send_replace(Lease { epoch, until });
         if before.epoch != epoch || before.until <= StdInstant::now() {
             // If the queue is full, the stream sees the lease after the next command.
@@ -211,7 +211,7 @@ impl Supervisor {
         let mut lost: HashSet<StreamId> = self.running.keys().cloned().collect();
         let (mut changed, mut unclaimed) = (Vec::new(), Vec::new());
         for stream in ours {
-            match self.running.get(&stream.stream_id) {
+            match self.running.get_mut(&stream.stream_id) {
                 Some(running) if running.epoch() == stream.epoch => {
                     lost.remove(&stream.stream_id);
                     running.prolong(stream.epoch, until);
@@ -256,10 +256,9 @@ impl Supervisor {
         {
             let generation = record.generation;
             let is_sent = match app.rtms_hosts.first_allowed(&record.server_urls) {
-                Ok(endpoint) => running
-                    .commands
-                    .try_send(Command::Moved { endpoint: Box::new(endpoint), generation })
-                    .is_ok(),
+                Ok(endpoint) => {
+                    running.commands.try_send(Command::Moved { endpoint, generation }).is_ok()
+                }
                 Err(error) => {
                     // Counts as delivered: the same row would be refused, and logged, at every poll.
                     stream_span(record).in_scope(|| tracing::warn!("the new server_urls {error}"));
@@ -386,7 +385,7 @@ impl Supervisor {
     /// The controls of a task that takes no commands.
     fn no_controls(&self, stream: &StreamRecord) -> Controls {
         // The receivers are dropped at once.
-        let (commands, _) = mpsc::channel(1);
+        let (commands, _) = command_queue(0);
         let until = self.lease_until();
         let lease = watch::channel(Lease { epoch: stream.epoch, until }).0;
         Controls { context: stream_span(stream), commands, lease, reach: Reach::default() }

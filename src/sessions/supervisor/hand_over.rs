@@ -73,7 +73,7 @@ impl Supervisor {
 
     fn end_stream(&mut self, stream_id: &StreamId) {
         let command = if self.is_leaving() { Command::Leave } else { Command::Close };
-        let Some(running) = self.running.get(stream_id) else { return };
+        let Some(running) = self.running.get_mut(stream_id) else { return };
         if running.lost_since.is_some() {
             // Otherwise its flush would wait for an answer that no task gives after shutdown.
             self.hub.taken(stream_id);

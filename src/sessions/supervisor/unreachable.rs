@@ -34,7 +34,7 @@ impl Supervisor {
         self.given_up.0.retain(|_, since| since.elapsed() < ONCE_WITHIN);
         let limit = self.settings.leases.unreachable_after;
         let mut cluster = self.cluster();
-        for (stream_id, running) in &self.running {
+        for (stream_id, running) in &mut self.running {
             let is_reached = running.reach.unanswered_for() < limit;
             if is_reached || self.given_up.0.contains_key(stream_id) {
                 continue;
