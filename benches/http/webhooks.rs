@@ -85,8 +85,10 @@ fn rtms_started(number: usize, now_ms: i64) -> Value {
         "server_urls": "wss://127.0.0.1:9"}})
 }
 
+/// Sixteen events share a millisecond, as with thousands of meetings.
 fn participant_joined(number: usize, now_ms: i64) -> Value {
-    json!({"event": "meeting.participant_joined", "event_ts": now_ms, "payload": {
+    let event_ts = now_ms + (number / 16) as i64;
+    json!({"event": "meeting.participant_joined", "event_ts": event_ts, "payload": {
         "account_id": "account-of-the-bench", "object": {
             "id": meeting_id(number), "uuid": meeting_uuid(number),
             "host_id": format!("user-{number}"), "topic": "The weekly meeting", "type": 8,
