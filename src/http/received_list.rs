@@ -97,7 +97,8 @@ pub(super) async fn read_webhook(
     Ok((webhook, body))
 }
 
-/// The id of a webhook: the digest of its bytes.
+/// The id of a webhook: see [`Delivery::digest_of`](crate::model::Delivery::digest_of) and
+/// [`Delivery::digest_by_time`](crate::model::Delivery::digest_by_time).
 pub(super) struct Digest(pub String);
 
 impl PathPart for Digest {

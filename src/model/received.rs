@@ -89,7 +89,7 @@ pub struct Unprocessed {
     pub app: AppName,
     /// How it came.
     pub method: DeliveryMethod,
-    /// See [`super::Delivery::digest_of`].
+    /// See [`super::Delivery::digest_of`] and [`super::Delivery::digest_by_time`].
     pub digest: String,
     /// Zoom's event name.
     pub event: String,
@@ -139,7 +139,7 @@ impl Unprocessed {
 /// One row of the log of Zoom's webhooks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Received {
-    /// See [`super::Delivery::digest_of`].
+    /// See [`super::Delivery::digest_of`] and [`super::Delivery::digest_by_time`].
     pub digest: String,
     /// The app with the secret token that signed it.
     pub app: AppName,

@@ -86,15 +86,19 @@ pub fn parse(raw: &[u8], app: &AppName, received_at_ms: i64) -> Result<Event, Ev
         let plain_token = Payload::of(envelope.payload().as_ref()).plain_token()?;
         return Ok(Event::UrlValidation { plain_token });
     }
-    let announcement = effect_of(&event, &envelope)?;
+    let (announcement, event_ts_ms) = (effect_of(&event, &envelope)?, envelope.event_ts());
+    // Of the bytes as received: `body` has been mended.
+    let digest = match announcement.is_none() {
+        true => Delivery::digest_by_time(app, raw, event_ts_ms),
+        false => Delivery::digest_of(app, raw),
+    };
     Ok(Event::Delivery(Box::new(Delivery {
         app: app.clone(),
         // The reader of an event socket, which delivers the same bodies, sets its own.
         method: DeliveryMethod::Webhook,
-        // Of the bytes as received: `body` has been mended.
-        digest: Delivery::digest_of(app, raw),
+        digest,
         event,
-        event_ts_ms: envelope.event_ts().unwrap_or(received_at_ms),
+        event_ts_ms: event_ts_ms.unwrap_or(received_at_ms),
         received_at_ms,
         body: body.into_owned(),
         announcement,

@@ -455,15 +455,34 @@ fn the_payload_of_an_event_without_an_effect_may_be_anything_and_of_two_names_th
     }
 }
 
-#[test]
-fn the_same_bytes_for_two_apps_are_two_deliveries() {
-    let body = br#"{"event": "meeting.started", "event_ts": 1, "payload": {}}"#;
-    let digest = |name: &str| match parse(body, &AppName::parse(name).unwrap(), NOW_MS).unwrap() {
+fn digest(body: &str, app: &str) -> String {
+    match parse(body.as_bytes(), &AppName::parse(app).unwrap(), NOW_MS).unwrap() {
         Event::Delivery(delivery) => delivery.digest,
         Event::UrlValidation { .. } => panic!("a URL validation"),
-    };
+    }
+}
+
+#[test]
+fn the_same_bytes_for_two_apps_are_two_deliveries() {
+    let payload =
+        json!({"meeting_uuid": "m1==", "rtms_stream_id": "s1", "server_urls": "wss://a.zoom.us"});
+    let body = start("meeting.rtms_started", payload).to_string();
+    let digest = |app: &str| digest(&body, app);
     // Deliveries of earlier versions, which knew no apps, are recognized when Zoom repeats them.
-    assert_eq!(digest("default"), hex::encode(Sha256::digest(body)));
+    assert_eq!(digest("default"), hex::encode(Sha256::digest(&body)));
     assert_ne!(digest("acme"), digest("default"));
     assert_ne!(digest("acme"), digest("other"));
+}
+
+#[test]
+fn digests_of_events_without_an_effect_are_in_the_order_of_their_times() {
+    let body =
+        |time: &str| format!(r#"{{"event":"meeting.participant_joined","event_ts":{time}}}"#);
+    let times = ["-1", "1", "1732313171881", "1732313171882", "253402300799999"];
+    let digests = times.map(|time| digest(&body(time), "default"));
+    assert!(digests.is_sorted() && digests.iter().all(|digest| digest.len() == 64), "{digests:?}");
+    assert!(digests[0].starts_with("000000000000"), "an impossible time counts as none");
+    assert!(digests[4].starts_with("e677d21fdbff"), "the last time that is read");
+    assert_ne!(digest(&body("1"), "acme"), digests[1]);
+    assert_ne!(digest(&body("1 "), "default"), digests[1], "other bytes");
 }
