@@ -100,12 +100,15 @@ async fn a_capture_without_content_replays_frames_of_the_same_size() {
     let home = Home::sqlite().set("MEDIA_TYPES", "audio,transcript,chat");
     let (report, again) = played(&file, &home, 4.0).await;
     assert_eq!(again.texts().len(), first.texts().len(), "{report:?}");
-    let bytes = |page: &Page| {
+    let audio = |page: &Page| {
         let summaries = page.of("summary");
         let audio = summaries.iter().find(|summary| summary["medium"] == "audio").unwrap();
-        (audio["frames"].clone(), audio["bytes"].clone())
+        (audio["frames"].as_u64().unwrap(), audio["bytes"].as_u64().unwrap())
     };
-    assert_eq!(bytes(&again), bytes(&first), "{report:?}");
+    let ((frames, bytes), (first_frames, first_bytes)) = (audio(&again), audio(&first));
+    assert!(frames > 0 && bytes * first_frames == first_bytes * frames, "{report:?}");
+    // On a busy machine the daemon may dial later than when it made the file: what would have come before is not sent.
+    assert!(frames <= first_frames && frames + report.unsent >= first_frames, "{report:?}");
 }
 
 #[tokio::test]
