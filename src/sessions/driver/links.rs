@@ -3,7 +3,7 @@
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Poll, ready};
+use std::task::{Context, Poll, ready};
 
 use super::socket::{Dialled, Socket, dial_link};
 use crate::net::Network;
@@ -130,43 +130,39 @@ impl Links {
 }
 
 impl Slot {
-    /// Polls the socket if it was woken. A socket that was ready may have more, so the flag stays set until it
-    /// has nothing.
+    /// Polls the socket if it was woken.
     fn poll(&mut self) -> Poll<Input> {
-        if !self.wake.take() {
-            return Poll::Pending;
-        }
-        let news = ready!(self.poll_kind());
-        self.wake.set();
-        Poll::Ready(news)
+        let Self { id, kind, wake } = self;
+        wake.poll(|cx| kind.poll(*id, cx))
     }
+}
 
-    fn poll_kind(&mut self) -> Poll<Input> {
-        let cx = &mut self.wake.context();
-        let news = match &mut self.kind {
+impl Kind {
+    fn poll(&mut self, id: LinkId, cx: &mut Context<'_>) -> Poll<Input> {
+        let news = match self {
             Kind::Open(socket) => {
                 socket.prefetch();
                 match ready!(socket.poll(cx)) {
-                    Ok(Message::Whole(bytes)) => Input::Received(self.id, bytes),
-                    Ok(Message::TooLarge(head)) => Input::TooLarge(self.id, head),
-                    Err(loss) => Input::Lost(self.id, loss),
+                    Ok(Message::Whole(bytes)) => Input::Received(id, bytes),
+                    Ok(Message::TooLarge(head)) => Input::TooLarge(id, head),
+                    Err(loss) => Input::Lost(id, loss),
                 }
             }
             Kind::Dialing(dial) => match ready!(dial.as_mut().poll(cx)) {
-                Ok(dialled) => self.open(dialled),
-                Err(cause) => Input::Lost(self.id, LossReason::Dial(cause)),
+                Ok(dialled) => self.open(id, dialled),
+                Err(cause) => Input::Lost(id, LossReason::Dial(cause)),
             },
         };
         Poll::Ready(news)
     }
 
-    fn open(&mut self, dialled: Dialled) -> Input {
+    fn open(&mut self, id: LinkId, dialled: Dialled) -> Input {
         match Socket::new(dialled) {
             Ok(socket) => {
-                self.kind = Kind::Open(socket);
-                Input::Opened(self.id)
+                *self = Kind::Open(socket);
+                Input::Opened(id)
             }
-            Err(error) => Input::Lost(self.id, LossReason::Dial(error.to_string())),
+            Err(error) => Input::Lost(id, LossReason::Dial(error.to_string())),
         }
     }
 }
