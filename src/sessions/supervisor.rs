@@ -90,12 +90,21 @@ impl RunningTask {
 
     /// Whether [`Supervisor::send_changes`] has nothing to send for this row.
     fn is_up_to_date(&self, row: &LeasedStream) -> bool {
-        let is_revoked = row.stop_reason.is_some_and(StopReason::is_revoked);
         row.generation <= self.generation
             && row.interrupts <= self.interrupts
-            && row.video_user_id.is_none_or(|id| self.video_user_id == Some(id))
-            && (!row.is_stopped || self.stop_sent)
-            && (!row.is_stopped || !is_revoked || self.revocation_sent)
+            && self.new_video(row.video_user_id).is_none()
+            && !(row.is_stopped && self.needs_stop(row.stop_reason))
+    }
+
+    /// The participant of the requested video, unless the stream knows it.
+    fn new_video(&self, requested: Option<UserId>) -> Option<UserId> {
+        requested.filter(|id| self.video_user_id != Some(*id))
+    }
+
+    /// Whether the stream does not know of its stop. One that is ending already ends at once when it is revoked.
+    fn needs_stop(&self, reason: Option<StopReason>) -> bool {
+        let is_revoked = reason.is_some_and(StopReason::is_revoked);
+        !self.stop_sent || (is_revoked && !self.revocation_sent)
     }
 
     /// Records a renewed lease and notifies a stream that waits for one.
@@ -274,14 +283,12 @@ impl Supervisor {
         {
             running.interrupts = record.interrupts;
         }
-        if let Some(user_id) = record.video_user_id.filter(|id| running.video_user_id != Some(*id))
+        if let Some(user_id) = running.new_video(record.video_user_id)
             && running.commands.try_send(Command::PinVideo(user_id)).is_ok()
         {
             running.video_user_id = Some(user_id);
         }
-        // A stream that is ending already ends at once when it is revoked.
-        let is_revocation = record.is_revoked() && !running.revocation_sent;
-        if record.stop_seen_at_ms.is_some() && (!running.stop_sent || is_revocation) {
+        if record.stop_seen_at_ms.is_some() && running.needs_stop(record.stop_reason) {
             let stopped = Command::Stopped { reason: record.stop_reason };
             running.stop_sent = running.commands.try_send(stopped).is_ok();
             running.revocation_sent = running.stop_sent && record.is_revoked();
