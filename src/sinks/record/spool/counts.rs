@@ -41,12 +41,11 @@ fn sha256(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::path::PathBuf;
-
-    use tempfile::tempdir;
+    use tempfile::{TempDir, tempdir};
 
     use super::*;
     use crate::model::Medium;
+    use crate::sinks::record::spool::META_FILE;
     use crate::sinks::record::spool::tests::meta;
     use crate::sinks::record::track::Counts;
 
@@ -54,17 +53,18 @@ mod tests {
         Counts { written, ..Counts::default() }
     }
 
-    fn counts_path(root: &Path, meta: &RecordingMeta) -> PathBuf {
-        root.join(format!("0/{}/counts.json", meta.id))
+    /// A spool with a recording.
+    fn saved() -> (TempDir, Spool, RecordingMeta) {
+        let root = tempdir().unwrap();
+        let (spool, mut meta) = (Spool::open(root.path()).unwrap(), meta());
+        spool.save(&mut meta).unwrap();
+        (root, spool, meta)
     }
 
     #[test]
     fn the_newest_undamaged_counts_are_read() {
-        let root = tempdir().unwrap();
-        let spool = Spool::open(root.path()).unwrap();
-        let mut meta = meta();
-        let path = counts_path(root.path(), &meta);
-        spool.save(&mut meta).unwrap();
+        let (_root, spool, mut meta) = saved();
+        let path = spool.folder_of(meta.id).join(COUNTS_FILE);
         meta.counts.media.insert(Medium::Audio, counted(1_000));
         (meta.counts.mix, meta.counts.voices_beyond_limit) = (counted(900), 1);
         spool.save_counts(&mut meta).unwrap();
@@ -84,9 +84,7 @@ mod tests {
 
     #[test]
     fn the_last_saved_counts_win_even_if_they_are_lower() {
-        let root = tempdir().unwrap();
-        let spool = Spool::open(root.path()).unwrap();
-        let mut meta = meta();
+        let (_root, spool, mut meta) = saved();
         meta.counts.media.insert(Medium::Audio, counted(1_000));
         spool.save(&mut meta).unwrap();
         meta.counts.media.insert(Medium::Audio, Counts { lost: 100, ..counted(900) });
@@ -99,11 +97,8 @@ mod tests {
 
     #[test]
     fn counts_torn_by_a_power_cut_are_ignored() {
-        let root = tempdir().unwrap();
-        let spool = Spool::open(root.path()).unwrap();
-        let mut meta = meta();
-        let path = counts_path(root.path(), &meta);
-        spool.save(&mut meta).unwrap();
+        let (_root, spool, meta) = saved();
+        let path = spool.folder_of(meta.id).join(COUNTS_FILE);
         let saved = |written| {
             let mut meta = meta.clone();
             meta.counts.media = Medium::ALL.map(|medium| (medium, counted(written))).into();
@@ -121,10 +116,8 @@ mod tests {
 
     #[test]
     fn the_counts_of_an_older_version_replace_those_from_before_it() {
-        let root = tempdir().unwrap();
-        let spool = Spool::open(root.path()).unwrap();
-        let mut meta = meta();
-        let path = counts_path(root.path(), &meta).with_file_name("label.json");
+        let (_root, spool, mut meta) = saved();
+        let path = spool.folder_of(meta.id).join(META_FILE);
         for _ in 0..3 {
             spool.save(&mut meta).unwrap();
             spool.save_counts(&mut meta).unwrap();
