@@ -6,6 +6,7 @@ use super::{
     AppName, DeliveryMethod, Instance, StopReason, StreamId, TimeOf, believed, webhook_time,
 };
 
+/// The length of a SHA-256 in hex.
 const DIGEST_DIGITS: usize = 64;
 
 /// One event received from Zoom: a webhook request with its signature verified, or a message of the event socket, with

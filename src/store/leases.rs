@@ -52,7 +52,7 @@ pub struct LeasedStream {
     /// Whether Zoom has announced its stop.
     pub is_stopped: bool,
     pub stop_reason: Option<StopReason>,
-    /// The participant whose video the session requests.
+    /// The participant of the requested video.
     pub video_user_id: Option<UserId>,
 }
 

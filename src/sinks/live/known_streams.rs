@@ -1,4 +1,4 @@
-//! The streams that a live consumer has been told of.
+//! The streams that a live consumer knows.
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -84,7 +84,7 @@ impl Followers {
         self.followed.remove(&session);
     }
 
-    /// Aborts all tasks and replaces their queue, whose entries would be sent twice.
+    /// Aborts all tasks and replaces their queue: its entries are read again.
     pub(super) fn abort(&mut self) {
         self.tasks = JoinSet::new();
         (self.sender, self.entries) = mpsc::channel(MAX_QUEUED_ENTRIES);
