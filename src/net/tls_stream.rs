@@ -9,9 +9,9 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use rustls::ClientConfig;
-use rustls::client::UnbufferedClientConnection;
+use rustls::client::{ClientConnectionData, UnbufferedClientConnection};
 use rustls::pki_types::ServerName;
-use rustls::unbuffered::{ConnectionState, UnbufferedStatus};
+use rustls::unbuffered::{ConnectionState, EncodeError, EncodeTlsData, UnbufferedStatus};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 
 /// The largest record, with room for what comes behind it.
@@ -163,7 +163,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> TlsStream<S> {
                     None
                 }
                 Ok(ConnectionState::EncodeTlsData(mut data)) => {
-                    append(&mut self.unsent, MAX_RECORD_BYTES, |out| data.encode(out))?;
+                    append_encoded(&mut self.unsent, &mut data)?;
                     None
                 }
                 Ok(ConnectionState::TransmitTlsData(data)) => {
@@ -180,9 +180,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> TlsStream<S> {
                     match outgoing {
                         Outgoing::Nothing => {}
                         Outgoing::Data(data) => {
-                            append(unsent, data.len(), |out| traffic.encrypt(data, out))?
+                            let bytes = data.len() + RECORD_OVERHEAD_BYTES;
+                            append(unsent, bytes, |out| traffic.encrypt(data, out))?
                         }
-                        Outgoing::End => append(unsent, 0, |out| traffic.queue_close_notify(out))?,
+                        Outgoing::End => {
+                            let bytes = RECORD_OVERHEAD_BYTES;
+                            append(unsent, bytes, |out| traffic.queue_close_notify(out))?
+                        }
                     }
                     Some(true)
                 }
@@ -203,7 +207,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> TlsStream<S> {
             self.tls.process_tls_records(rest).state
         {
             // Best effort, because the connection ends with the error.
-            let _ = append(&mut self.unsent, MAX_RECORD_BYTES, |out| data.encode(out));
+            let _ = append_encoded(&mut self.unsent, &mut data);
         }
     }
 
@@ -308,14 +312,29 @@ struct Processed {
     is_open: bool,
 }
 
-/// Appends a record with a payload of this many bytes.
+/// Appends a record of the handshake, or an alert.
+fn append_encoded(
+    unsent: &mut Vec<u8>,
+    data: &mut EncodeTlsData<'_, ClientConnectionData>,
+) -> io::Result<()> {
+    // A buffer for the largest record would leave holes in the heap: most of these records have a few hundred bytes. No
+    // record fits into an empty buffer, and the error says how long this one is.
+    match data.encode(&mut []) {
+        Err(EncodeError::InsufficientSize(needed)) => {
+            append(unsent, needed.required_size, |out| data.encode(out))
+        }
+        done => done.map(drop).map_err(io::Error::other),
+    }
+}
+
+/// Appends what `write` puts into a buffer of this many bytes.
 fn append<E: std::error::Error + Send + Sync + 'static>(
     unsent: &mut Vec<u8>,
-    payload_bytes: usize,
+    bytes: usize,
     write: impl FnOnce(&mut [u8]) -> Result<usize, E>,
 ) -> io::Result<()> {
     let before = unsent.len();
-    unsent.resize(before + payload_bytes + RECORD_OVERHEAD_BYTES, 0);
+    unsent.resize(before + bytes, 0);
     let written = write(&mut unsent[before..]);
     unsent.truncate(before + written.as_ref().copied().unwrap_or(0));
     written.map(drop).map_err(io::Error::other)

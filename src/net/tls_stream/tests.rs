@@ -66,6 +66,20 @@ async fn pair(
     (client.unwrap(), server.unwrap())
 }
 
+#[test]
+fn a_message_of_the_handshake_takes_no_more_memory_than_it_needs() {
+    let (client, _) = configs(&V1_3);
+    let tls = UnbufferedClientConnection::new(client, name()).unwrap();
+    let (received, decrypted, unsent) = Default::default();
+    let (stream, is_over, has_shut_down) = (tokio::io::empty(), false, false);
+    let mut connection =
+        TlsStream { stream, tls, received, decrypted, unsent, is_over, has_shut_down };
+    connection.process(&mut [], &mut ReadBuf::new(&mut []), Outgoing::Nothing).unwrap();
+    let (bytes, capacity) = (connection.unsent.len(), connection.unsent.capacity());
+    assert!(bytes > 100, "a ClientHello: {bytes}");
+    assert_eq!(capacity, bytes);
+}
+
 /// Sends `data` in pieces of random lengths, with a flush now and then, and ends this side.
 async fn send_all(mut to: impl AsyncWrite + Unpin, data: &[u8], mut rng: SmallRng) {
     let mut rest = data;
