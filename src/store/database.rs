@@ -172,7 +172,8 @@ impl Database {
     pub(super) async fn reader(&self) -> Result<Reader, StoreError> {
         Ok(match self {
             Database::Postgres { pool, mode: PoolMode::Session } => {
-                Reader::Postgres(pool.acquire().await?)
+                // Boxed as in `begin_transaction`.
+                Reader::Postgres(Box::pin(pool.acquire()).await?)
             }
             Database::Postgres { pool, mode } => {
                 Reader::PooledPostgres(begin_transaction(pool, *mode).await?)
@@ -267,10 +268,11 @@ async fn begin_transaction(
     pool: &PgPool,
     mode: PoolMode,
 ) -> Result<sqlx::Transaction<'static, Postgres>, sqlx::Error> {
+    // Boxed: the future that may make a connection takes 13 kB, which each transaction of SQLite would hold, too.
     match mode {
-        PoolMode::Session => pool.begin().await,
+        PoolMode::Session => Box::pin(pool.begin()).await,
         // Together with BEGIN, because separate statements cost round trips.
-        PoolMode::Transaction => pool.begin_with(BEGIN_WITH_LIMITS).await,
+        PoolMode::Transaction => Box::pin(pool.begin_with(BEGIN_WITH_LIMITS)).await,
     }
 }
 
@@ -423,4 +425,21 @@ impl Connection<'_> {
 fn bulk_values<'a, T: Serialize>(rows: &[T], others: &[Bind<'a>]) -> Vec<Bind<'a>> {
     let rows = serde_json::to_string(rows).expect("texts and numbers become JSON");
     [Bind::from(rows)].into_iter().chain(others.iter().cloned()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The size of a future, which is not run.
+    fn bytes_of<'a, F>(_: impl Fn(&'a Database) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    #[test]
+    fn a_transaction_takes_little_memory_before_it_has_a_connection() {
+        for bytes in [bytes_of(Database::begin), bytes_of(Database::reader)] {
+            assert!(bytes < 2 * 1024, "{bytes}");
+        }
+    }
 }
