@@ -51,17 +51,21 @@ impl<S: AsyncRead + AsyncWrite + Unpin> TlsStream<S> {
         name: ServerName<'static>,
         stream: S,
     ) -> io::Result<Self> {
-        let tls = UnbufferedClientConnection::new(config, name).map_err(io::Error::other)?;
-        let (received, decrypted, unsent) = Default::default();
-        let (is_over, has_shut_down) = (false, false);
-        let mut connection =
-            Self { stream, tls, received, decrypted, unsent, is_over, has_shut_down };
+        let mut connection = Self::new(config, name, stream)?;
         let shaken = connection.shake_hands().await;
         if shaken.is_err() {
             // The alert says what was wrong. The error of the handshake counts more than one of sending it.
             let _ = connection.send().await;
         }
         shaken.map(|()| connection)
+    }
+
+    /// A connection before its handshake.
+    fn new(config: Arc<ClientConfig>, name: ServerName<'static>, stream: S) -> io::Result<Self> {
+        let tls = UnbufferedClientConnection::new(config, name).map_err(io::Error::other)?;
+        let (received, decrypted, unsent) = Default::default();
+        let (is_over, has_shut_down) = (false, false);
+        Ok(Self { stream, tls, received, decrypted, unsent, is_over, has_shut_down })
     }
 
     /// Replaces the connection below and keeps the TLS session.
@@ -317,8 +321,8 @@ fn append_encoded(
     unsent: &mut Vec<u8>,
     data: &mut EncodeTlsData<'_, ClientConnectionData>,
 ) -> io::Result<()> {
-    // A buffer for the largest record would leave holes in the heap: most of these records have a few hundred bytes. No
-    // record fits into an empty buffer, and the error says how long this one is.
+    // No record fits into an empty buffer, and the error says how long this one is: most have a few hundred bytes, and
+    // the largest 16 kB.
     match data.encode(&mut []) {
         Err(EncodeError::InsufficientSize(needed)) => {
             append(unsent, needed.required_size, |out| data.encode(out))

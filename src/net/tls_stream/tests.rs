@@ -69,11 +69,7 @@ async fn pair(
 #[test]
 fn a_message_of_the_handshake_takes_no_more_memory_than_it_needs() {
     let (client, _) = configs(&V1_3);
-    let tls = UnbufferedClientConnection::new(client, name()).unwrap();
-    let (received, decrypted, unsent) = Default::default();
-    let (stream, is_over, has_shut_down) = (tokio::io::empty(), false, false);
-    let mut connection =
-        TlsStream { stream, tls, received, decrypted, unsent, is_over, has_shut_down };
+    let mut connection = TlsStream::new(client, name(), tokio::io::empty()).unwrap();
     connection.process(&mut [], &mut ReadBuf::new(&mut []), Outgoing::Nothing).unwrap();
     let (bytes, capacity) = (connection.unsent.len(), connection.unsent.capacity());
     assert!(bytes > 100, "a ClientHello: {bytes}");
