@@ -422,7 +422,9 @@ async fn apply_stop(
         return Ok((reason, subject));
     }
     if stopped.stop_reason.is_some_and(StopReason::is_revoked) {
-        revoke_stream(tx, &stream, delivery.received_at_ms).await?;
+        if !stream.is_revoked() {
+            revoke_stream(tx, &stream, delivery.received_at_ms).await?;
+        }
         // The data to be deleted may be gone already: this webhook arrived after the deletion.
         tx.execute(sql::BLANK_DELIVERIES, binds![id]).await?;
     } else {

@@ -170,9 +170,10 @@ async fn end_stream(
         true => Some(write_last_entry(tx, &record, end).await?),
         false => None,
     };
-    // A stop webhook may have brought the revocation while the stream still ran.
-    let is_revoked = is_ended && record.is_revoked();
-    if is_revoked || end.stop_reason.is_some_and(StopReason::is_revoked) {
+    let is_news = end.stop_reason.is_some_and(StopReason::is_revoked) && !record.is_revoked();
+    // A webhook may have revoked the stream while it ran. Then only its end deletes: a runner whose epoch has passed
+    // reports the same revocation.
+    if is_news || (is_ended && record.is_revoked()) {
         revoke_stream(tx, &record, end.now_ms).await?;
     }
     if is_ended {
@@ -190,27 +191,14 @@ async fn end_stream(
 }
 
 /// A participant revoked the consent (stop reason 8): deletes personal entries at once, records how many, and schedules
-/// the deletion of the rest. Happens once, although first signaling and then a webhook report it. `stream` is the
-/// stream before the revocation.
+/// the deletion of the rest. Signaling and a webhook may both report it: callers call this for the first report only.
 pub(super) async fn revoke_stream(
     tx: &mut Connection<'_>,
     stream: &StreamRecord,
     now_ms: i64,
 ) -> Result<(), StoreError> {
-    let is_told = stream.ended_at_ms.is_some() && stream.is_revoked();
-    if is_told {
-        return Ok(());
-    }
-    tx.execute(sql::NOTE_REVOCATION, binds![stream.stream_id.as_str()]).await?;
-    delete_personal_entries(tx, stream, now_ms).await
-}
-
-async fn delete_personal_entries(
-    tx: &mut Connection<'_>,
-    stream: &StreamRecord,
-    now_ms: i64,
-) -> Result<(), StoreError> {
     let id = stream.stream_id.as_str();
+    tx.execute(sql::NOTE_REVOCATION, binds![id]).await?;
     let entries = tx.execute(sql::DELETE_PERSONAL_ENTRIES, binds![id]).await?;
     let recordings = delete_recordings_of_stream(tx, id).await?;
     // Further answers are deleted with the rest.

@@ -67,6 +67,31 @@ async fn what_a_revoked_stream_says_is_neither_stored_nor_read_nor_handed_over()
     .await;
 }
 
+/// Its runner learns of the revocation before it has the new epoch, and ends the stream with both.
+#[tokio::test]
+async fn a_revoked_stream_that_its_runner_ends_twice_is_deleted_once() {
+    on_both(async |test| {
+        let store = &test.store;
+        let (_, old) = revoked(store, deauthorized(500)).await;
+        let end = async |epoch, at_ms| {
+            let (s, reason) = (stream_id("s"), Some(StopReason(8)));
+            store.finish_stream(&s, epoch, 1, Outcome::Stopped, reason, at_ms).await.unwrap()
+        };
+        assert_eq!(end(old.stream.epoch, 600).await, None, "its epoch has passed");
+        let again = claim(store, 1, "s", LONG).await;
+        assert!(end(again.stream.epoch, 610).await.is_some());
+        while store.delete_some(620).await.unwrap() {}
+        for action in ["data.deleted", "stream.revoke"] {
+            let mut trail = trail(store, 20).await;
+            trail.retain(|row| row.action == action && row.subject == "s");
+            assert_eq!(trail.len(), 1, "{action}");
+        }
+        let mut raw = Raw::connect(&test.database).await;
+        assert_eq!(raw.count("SELECT COUNT(*) FROM entries WHERE personal = 1").await, 0);
+    })
+    .await;
+}
+
 async fn deleted(store: &Store) -> Vec<Value> {
     let trail = trail(store, 20).await.into_iter();
     let rows = trail.filter(|row| row.action == "data.deleted" && row.subject == "u1");
