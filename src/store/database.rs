@@ -1,6 +1,7 @@
 //! The two kinds of database pools and the few differences between them.
 
 mod bind;
+mod transaction;
 
 use std::fs::File;
 use std::future::Future;
@@ -8,7 +9,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Serialize;
-use sqlx::pool::PoolConnection;
 use sqlx::postgres::PgRow;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{
@@ -18,29 +18,10 @@ use sqlx::{
 
 use self::bind::bind_arguments;
 pub(super) use self::bind::{Bind, binds};
+pub(super) use self::transaction::{SESSION_LIMITS, transaction};
 use super::pool_mode::PoolMode;
 use super::sql::BulkStatement;
 use super::{StoreError, sql};
-
-/// Limits that Postgres enforces, so that it stops working for a caller that has gone.
-// The lock limit is the shortest, so that a blocked statement fails as blocked (55P03) and not as slow. The idle limit
-// exceeds `TRANSACTION_TIMEOUT`, after which the caller has given up.
-macro_rules! limits {
-    ($set:literal) => {
-        concat!(
-            $set,
-            " statement_timeout = '5s'; ",
-            $set,
-            " lock_timeout = '4s'; ",
-            $set,
-            " idle_in_transaction_session_timeout = '15s'"
-        )
-    };
-}
-/// The limits of a connection.
-pub(super) const SESSION_LIMITS: &str = limits!("SET");
-/// The limits of a transaction, for server connections that others use afterwards.
-const BEGIN_WITH_LIMITS: &str = concat!("BEGIN; ", limits!("SET LOCAL"));
 
 /// How often a transaction that conflicts with another is tried.
 const MAX_TRIES: usize = 6;
@@ -99,24 +80,6 @@ macro_rules! row {
 }
 pub(super) use row;
 
-/// Runs a block in a transaction of a [`Database`], with `$tx` as its [`Connection`]; commits and returns the block's
-/// value. `return` and `?` leave without a commit, so nothing is written. After a conflict the block runs again
-/// ([`Database::run`]). A macro, because an async closure's future cannot be declared `Send`.
-macro_rules! transaction {
-    ($database:expr, |$tx:ident| $work:block) => {
-        $database
-            .run(|| async {
-                let mut transaction = $database.begin().await?;
-                let mut $tx = transaction.connection();
-                let done = $work;
-                transaction.commit().await?;
-                Ok(done)
-            })
-            .await
-    };
-}
-pub(super) use transaction;
-
 /// A row struct that can be read from both databases.
 pub(super) trait Row:
     for<'r> FromRow<'r, PgRow> + for<'r> FromRow<'r, SqliteRow> + Send + Unpin
@@ -125,20 +88,6 @@ pub(super) trait Row:
 
 impl<T> Row for T where T: for<'r> FromRow<'r, PgRow> + for<'r> FromRow<'r, SqliteRow> + Send + Unpin
 {}
-
-/// A pooled connection for reading. Each statement sees what was committed before it.
-pub(super) enum Reader {
-    Postgres(PoolConnection<Postgres>),
-    /// In a transaction, so that all steps of a statement use the same server connection.
-    PooledPostgres(sqlx::Transaction<'static, Postgres>),
-    Sqlite(PoolConnection<Sqlite>),
-}
-
-/// A transaction, rolled back unless it is committed.
-pub(super) enum Transaction {
-    Postgres(sqlx::Transaction<'static, Postgres>, PoolMode),
-    Sqlite(sqlx::Transaction<'static, Sqlite>),
-}
 
 impl Database {
     /// Runs `work` in bounded time and repeats it after a conflict with another transaction: it must have no effect but
@@ -157,38 +106,19 @@ impl Database {
         in_time(&work).await
     }
 
-    pub(super) async fn begin(&self) -> Result<Transaction, StoreError> {
-        Ok(match self {
-            Database::Postgres { pool, mode } => {
-                Transaction::Postgres(begin_transaction(pool, *mode).await?, *mode)
-            }
-            // IMMEDIATE: a transaction that starts with a read may fail when it first writes.
-            Database::Sqlite { writer, .. } => {
-                Transaction::Sqlite(writer.begin_with("BEGIN IMMEDIATE").await?)
-            }
-        })
-    }
-
-    pub(super) async fn reader(&self) -> Result<Reader, StoreError> {
-        Ok(match self {
-            Database::Postgres { pool, mode: PoolMode::Session } => {
-                // Boxed as in `begin_transaction`.
-                Reader::Postgres(Box::pin(pool.acquire()).await?)
-            }
-            Database::Postgres { pool, mode } => {
-                Reader::PooledPostgres(begin_transaction(pool, *mode).await?)
-            }
-            Database::Sqlite { readers, .. } => Reader::Sqlite(readers.acquire().await?),
-        })
-    }
-
-    /// Runs one writing statement as a transaction. Returns the number of changed rows.
+    /// Runs one writing statement. Returns the number of changed rows.
     pub(super) async fn execute(
         &self,
         sql: &'static str,
         binds: &[Bind<'_>],
     ) -> Result<u64, StoreError> {
-        transaction!(self, |tx| { tx.execute(sql, binds).await? })
+        self.run(|| async {
+            let mut writer = self.writer().await?;
+            let changed = writer.connection().execute(sql, binds).await?;
+            writer.commit().await?;
+            Ok(changed)
+        })
+        .await
     }
 
     /// Runs one statement that reads at most one row.
@@ -233,46 +163,6 @@ impl Database {
                 let _ = lock.as_ref().map(|lock| lock.unlock());
             }
         }
-    }
-}
-
-impl Reader {
-    pub(super) fn connection(&mut self) -> Connection<'_> {
-        match self {
-            Reader::Postgres(connection) => Connection::Postgres(connection, PoolMode::Session),
-            Reader::PooledPostgres(transaction) => {
-                Connection::Postgres(transaction, PoolMode::Transaction)
-            }
-            Reader::Sqlite(connection) => Connection::Sqlite(connection),
-        }
-    }
-}
-
-impl Transaction {
-    pub(super) fn connection(&mut self) -> Connection<'_> {
-        match self {
-            Transaction::Postgres(transaction, mode) => Connection::Postgres(transaction, *mode),
-            Transaction::Sqlite(transaction) => Connection::Sqlite(transaction),
-        }
-    }
-
-    pub(super) async fn commit(self) -> Result<(), StoreError> {
-        match self {
-            Transaction::Postgres(transaction, _) => Ok(transaction.commit().await?),
-            Transaction::Sqlite(transaction) => Ok(transaction.commit().await?),
-        }
-    }
-}
-
-async fn begin_transaction(
-    pool: &PgPool,
-    mode: PoolMode,
-) -> Result<sqlx::Transaction<'static, Postgres>, sqlx::Error> {
-    // Boxed: the future that may make a connection takes 13 kB, which each transaction of SQLite would hold, too.
-    match mode {
-        PoolMode::Session => Box::pin(pool.begin()).await,
-        // Together with BEGIN, because separate statements cost round trips.
-        PoolMode::Transaction => Box::pin(pool.begin_with(BEGIN_WITH_LIMITS)).await,
     }
 }
 
@@ -438,7 +328,9 @@ mod tests {
 
     #[test]
     fn a_transaction_takes_little_memory_before_it_has_a_connection() {
-        for bytes in [bytes_of(Database::begin), bytes_of(Database::reader)] {
+        let sizes =
+            [bytes_of(Database::begin), bytes_of(Database::reader), bytes_of(Database::writer)];
+        for bytes in sizes {
             assert!(bytes < 2 * 1024, "{bytes}");
         }
     }

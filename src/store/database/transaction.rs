@@ -1,0 +1,147 @@
+//! Transactions of several statements and of one.
+
+use sqlx::pool::PoolConnection;
+use sqlx::{PgPool, Postgres, Sqlite};
+
+use super::{Connection, Database};
+use crate::store::StoreError;
+use crate::store::pool_mode::PoolMode;
+
+/// Limits that Postgres enforces, so that it stops working for a caller that has gone.
+// The lock limit is the shortest, so that a blocked statement fails as blocked (55P03) and not as slow. The idle limit
+// exceeds `TRANSACTION_TIMEOUT`, after which the caller has given up.
+macro_rules! limits {
+    ($set:literal) => {
+        concat!(
+            $set,
+            " statement_timeout = '5s'; ",
+            $set,
+            " lock_timeout = '4s'; ",
+            $set,
+            " idle_in_transaction_session_timeout = '15s'"
+        )
+    };
+}
+/// The limits of a connection.
+pub(in crate::store) const SESSION_LIMITS: &str = limits!("SET");
+/// The limits of a transaction, for server connections that others use afterwards.
+const BEGIN_WITH_LIMITS: &str = concat!("BEGIN; ", limits!("SET LOCAL"));
+
+/// Runs a block in a transaction of a [`Database`], with `$tx` as its [`Connection`]; commits and returns the block's
+/// value. `return` and `?` leave without a commit, so nothing is written. After a conflict the block runs again
+/// ([`Database::run`]). A macro, because an async closure's future cannot be declared `Send`.
+macro_rules! transaction {
+    ($database:expr, |$tx:ident| $work:block) => {
+        $database
+            .run(|| async {
+                let mut transaction = $database.begin().await?;
+                let mut $tx = transaction.connection();
+                let done = $work;
+                transaction.commit().await?;
+                Ok(done)
+            })
+            .await
+    };
+}
+pub(in crate::store) use transaction;
+
+/// A transaction, rolled back unless it is committed.
+pub(in crate::store) enum Transaction {
+    Postgres(sqlx::Transaction<'static, Postgres>, PoolMode),
+    Sqlite(sqlx::Transaction<'static, Sqlite>),
+}
+
+/// A pooled connection on which each statement is a transaction of its own, and sees what was committed before it.
+pub(in crate::store) enum Single {
+    Postgres(PoolConnection<Postgres>),
+    /// In a transaction, so that all steps of a statement use the same server connection.
+    PooledPostgres(sqlx::Transaction<'static, Postgres>),
+    Sqlite(PoolConnection<Sqlite>),
+}
+
+impl Database {
+    pub(in crate::store) async fn begin(&self) -> Result<Transaction, StoreError> {
+        Ok(match self {
+            Database::Postgres { pool, mode } => {
+                Transaction::Postgres(begin_transaction(pool, *mode).await?, *mode)
+            }
+            // IMMEDIATE: a transaction that starts with a read may fail when it first writes.
+            Database::Sqlite { writer, .. } => {
+                Transaction::Sqlite(writer.begin_with("BEGIN IMMEDIATE").await?)
+            }
+        })
+    }
+
+    /// A connection for single statements that read.
+    pub(in crate::store) async fn reader(&self) -> Result<Single, StoreError> {
+        Ok(match self {
+            Database::Postgres { pool, mode } => single_of(pool, *mode).await?,
+            Database::Sqlite { readers, .. } => Single::Sqlite(readers.acquire().await?),
+        })
+    }
+
+    /// A connection for a single statement that writes. It saves the round trips of BEGIN and COMMIT.
+    pub(in crate::store) async fn writer(&self) -> Result<Single, StoreError> {
+        Ok(match self {
+            Database::Postgres { pool, mode } => single_of(pool, *mode).await?,
+            Database::Sqlite { writer, .. } => Single::Sqlite(writer.acquire().await?),
+        })
+    }
+}
+
+impl Transaction {
+    pub(in crate::store) fn connection(&mut self) -> Connection<'_> {
+        match self {
+            Transaction::Postgres(transaction, mode) => Connection::Postgres(transaction, *mode),
+            Transaction::Sqlite(transaction) => Connection::Sqlite(transaction),
+        }
+    }
+
+    pub(in crate::store) async fn commit(self) -> Result<(), StoreError> {
+        match self {
+            Transaction::Postgres(transaction, _) => Ok(transaction.commit().await?),
+            Transaction::Sqlite(transaction) => Ok(transaction.commit().await?),
+        }
+    }
+}
+
+impl Single {
+    pub(in crate::store) fn connection(&mut self) -> Connection<'_> {
+        match self {
+            Single::Postgres(connection) => Connection::Postgres(connection, PoolMode::Session),
+            Single::PooledPostgres(transaction) => {
+                Connection::Postgres(transaction, PoolMode::Transaction)
+            }
+            Single::Sqlite(connection) => Connection::Sqlite(connection),
+        }
+    }
+
+    /// Call it after a statement that writes.
+    pub(in crate::store) async fn commit(self) -> Result<(), StoreError> {
+        match self {
+            Single::PooledPostgres(transaction) => Ok(transaction.commit().await?),
+            // Committed with the statement.
+            Single::Postgres(_) | Single::Sqlite(_) => Ok(()),
+        }
+    }
+}
+
+async fn single_of(pool: &PgPool, mode: PoolMode) -> Result<Single, sqlx::Error> {
+    Ok(match mode {
+        // Boxed as in `begin_transaction`.
+        PoolMode::Session => Single::Postgres(Box::pin(pool.acquire()).await?),
+        PoolMode::Transaction => Single::PooledPostgres(begin_transaction(pool, mode).await?),
+    })
+}
+
+async fn begin_transaction(
+    pool: &PgPool,
+    mode: PoolMode,
+) -> Result<sqlx::Transaction<'static, Postgres>, sqlx::Error> {
+    // Boxed: the future that may make a connection takes 13 kB, which each transaction of SQLite would hold, too.
+    match mode {
+        PoolMode::Session => Box::pin(pool.begin()).await,
+        // Together with BEGIN, because separate statements cost round trips.
+        PoolMode::Transaction => Box::pin(pool.begin_with(BEGIN_WITH_LIMITS)).await,
+    }
+}
