@@ -96,21 +96,38 @@ impl Store {
 
     async fn record_all(&self, group: &[Waiting]) -> Result<Vec<Recorded>, StoreError> {
         let order = lock_order(group);
-        let recorded = transaction!(self.database, |tx| {
-            let deliveries: Vec<&Delivery> =
-                order.iter().map(|place| &group[*place].delivery).collect();
-            let recorded = record_deliveries(&mut tx, &deliveries).await?;
-            let mut recorded: Vec<_> = order.iter().zip(recorded).collect();
-            recorded.sort_by_key(|(place, _)| **place);
-            recorded.into_iter().map(|(_, recorded)| recorded).collect()
-        });
+        let deliveries: Vec<&Delivery> =
+            order.iter().map(|place| &group[*place].delivery).collect();
+        let recorded = if deliveries.iter().all(|delivery| delivery.announcement.is_none()) {
+            self.record_without_effect(&deliveries).await
+        } else {
+            transaction!(self.database, |tx| { record_deliveries(&mut tx, &deliveries).await? })
+        };
         let deletes = |waiting: &Waiting| {
             matches!(waiting.delivery.announcement, WebhookEffect::Deauthorized(_))
         };
         if group.iter().any(deletes) {
             self.note_deleted();
         }
-        recorded
+        let mut recorded: Vec<_> = order.into_iter().zip(recorded?).collect();
+        recorded.sort_by_key(|(place, _)| *place);
+        Ok(recorded.into_iter().map(|(_, recorded)| recorded).collect())
+    }
+
+    /// Records new deliveries in one statement, and each repeated one in another: nothing else follows from them, so they
+    /// need no transaction.
+    async fn record_without_effect(
+        &self,
+        deliveries: &[&Delivery],
+    ) -> Result<Vec<Recorded>, StoreError> {
+        self.database
+            .run(|| async {
+                let mut writer = self.database.writer().await?;
+                let recorded = record_deliveries(&mut writer.connection(), deliveries).await?;
+                writer.commit().await?;
+                Ok(recorded)
+            })
+            .await
     }
 }
 
