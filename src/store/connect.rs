@@ -13,7 +13,7 @@ use sqlx::sqlite::{
 };
 use sqlx::{Connection as _, Executor, PgPool};
 
-use super::database::{Database, SESSION_LIMITS, SQLITE_BULK_ROWS};
+use super::database::{Database, SESSION_SETTINGS, SQLITE_BULK_ROWS};
 use super::pool_mode::{self, PoolMode};
 use super::{Location, StoreError, schema, sql};
 
@@ -85,7 +85,7 @@ fn postgres_pool(options: PgConnectOptions, mode: PoolMode) -> PgPool {
         .after_connect(move |connection, _| {
             Box::pin(async move {
                 match mode {
-                    PoolMode::Session => connection.execute(SESSION_LIMITS).await.map(drop),
+                    PoolMode::Session => connection.execute(SESSION_SETTINGS).await.map(drop),
                     // Each transaction sets its own: a setting of the session would apply to other clients of the
                     // pooler.
                     PoolMode::Transaction => Ok(()),

@@ -18,7 +18,7 @@ use sqlx::{
 
 use self::bind::bind_arguments;
 pub(super) use self::bind::{Bind, binds};
-pub(super) use self::transaction::{SESSION_LIMITS, transaction};
+pub(super) use self::transaction::{SESSION_SETTINGS, transaction};
 use super::pool_mode::PoolMode;
 use super::sql::BulkStatement;
 use super::{StoreError, sql};

@@ -7,25 +7,33 @@ use super::{Connection, Database};
 use crate::store::StoreError;
 use crate::store::pool_mode::PoolMode;
 
-/// Limits that Postgres enforces, so that it stops working for a caller that has gone.
+/// Settings of Postgres: limits, so that it stops working for a caller that has gone, and plans that use indexes.
 // The lock limit is the shortest, so that a blocked statement fails as blocked (55P03) and not as slow. The idle limit
 // exceeds `TRANSACTION_TIMEOUT`, after which the caller has given up.
-macro_rules! limits {
+//
+// Postgres keeps the plans of prepared statements. A plan made while a table had few rows would read the whole table when
+// it has many, so plans that read or hash whole tables are off; every join has an index. The estimate of a plan that cannot
+// do without is high, and Postgres would compile it (`jit`), which takes longer than running it.
+macro_rules! settings {
     ($set:literal) => {
-        concat!(
-            $set,
-            " statement_timeout = '5s'; ",
-            $set,
-            " lock_timeout = '4s'; ",
-            $set,
-            " idle_in_transaction_session_timeout = '15s'"
+        settings!($set
+            "statement_timeout = '5s'",
+            "lock_timeout = '4s'",
+            "idle_in_transaction_session_timeout = '15s'",
+            "enable_seqscan = off",
+            "enable_hashjoin = off",
+            "enable_mergejoin = off",
+            "jit = off"
         )
     };
+    ($set:literal $($setting:literal),*) => {
+        concat!($($set, " ", $setting, "; "),*)
+    };
 }
-/// The limits of a connection.
-pub(in crate::store) const SESSION_LIMITS: &str = limits!("SET");
-/// The limits of a transaction, for server connections that others use afterwards.
-const BEGIN_WITH_LIMITS: &str = concat!("BEGIN; ", limits!("SET LOCAL"));
+/// For a connection.
+pub(in crate::store) const SESSION_SETTINGS: &str = settings!("SET");
+/// For a transaction on a server connection that others use afterwards.
+const BEGIN_WITH_SETTINGS: &str = concat!("BEGIN; ", settings!("SET LOCAL"));
 
 /// Runs a block in a transaction of a [`Database`], with `$tx` as its [`Connection`]; commits and returns the block's
 /// value. `return` and `?` leave without a commit, so nothing is written. After a conflict the block runs again
@@ -142,6 +150,6 @@ async fn begin_transaction(
     match mode {
         PoolMode::Session => Box::pin(pool.begin()).await,
         // Together with BEGIN, because separate statements cost round trips.
-        PoolMode::Transaction => Box::pin(pool.begin_with(BEGIN_WITH_LIMITS)).await,
+        PoolMode::Transaction => Box::pin(pool.begin_with(BEGIN_WITH_SETTINGS)).await,
     }
 }

@@ -43,20 +43,30 @@ macro_rules! select_session {
     };
 }
 
+/// Whether one of a session's streams meets the condition.
+// Counted: for `EXISTS`, a plan from when there were few streams would read all streams, or all that run.
+macro_rules! has_stream {
+    ($condition:literal) => {
+        concat!(
+            "(SELECT COUNT(CASE WHEN ",
+            $condition,
+            " THEN 1 END) FROM streams WHERE session_id = sessions.id) > 0"
+        )
+    };
+}
+
 /// Derives the status of sessions at `$2` from their streams and, while none is active, from the last start requested
 /// since; a `WHERE` follows.
 // Stop reason 6: the meeting has ended (section 10.6). A stream that was left out ends for reasons of its own.
 macro_rules! refresh_sessions {
     () => {
-        "UPDATE sessions
+        concat!("UPDATE sessions
            SET updated_at_ms = $2,
                review_at_ms = $2,
                status = CASE
-                   WHEN EXISTS (SELECT 1 FROM streams WHERE session_id = sessions.id
-                                   AND streams.status IN ('live', 'interrupted', 'paused'))
+                   WHEN ", has_stream!("streams.status IN ('live', 'interrupted', 'paused')"), "
                    THEN 'live'
-                   WHEN EXISTS (SELECT 1 FROM streams WHERE session_id = sessions.id
-                                   AND ended_at_ms IS NULL)
+                   WHEN ", has_stream!("streams.ended_at_ms IS NULL"), "
                    THEN 'connecting'
                    WHEN meeting_ended_at_ms IS NOT NULL
                    THEN 'ended'
@@ -79,18 +89,16 @@ macro_rules! refresh_sessions {
                                    (SELECT MAX(streams.created_at_ms) FROM streams
                                      WHERE streams.session_id = sessions.id), 0)
                          ORDER BY actions.asked_at_ms DESC, actions.id DESC LIMIT 1),
-                       CASE WHEN EXISTS (SELECT 1 FROM streams WHERE session_id = sessions.id)
-                            THEN 'stopped' ELSE 'created' END)
+                       CASE WHEN ", has_stream!("TRUE"), " THEN 'stopped' ELSE 'created' END)
                END,
                ended_at_ms = CASE
-                   WHEN EXISTS (SELECT 1 FROM streams WHERE session_id = sessions.id
-                                   AND streams.ended_at_ms IS NULL)
+                   WHEN ", has_stream!("streams.ended_at_ms IS NULL"), "
                    THEN NULL
                    ELSE COALESCE(meeting_ended_at_ms,
                                  (SELECT MAX(streams.ended_at_ms) FROM streams
                                    WHERE session_id = sessions.id))
                END
-         "
+         ")
     };
 }
 

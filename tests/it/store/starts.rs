@@ -12,6 +12,7 @@ use rtmsd::store::{Recorded, SessionPage, Store};
 
 use super::foreign::request_start;
 use super::webhooks::*;
+use crate::support::kit::eventually;
 use crate::support::raw::Raw;
 use crate::support::stores::TestStore;
 
@@ -181,4 +182,29 @@ async fn concurrent_webhooks_have_the_same_effect_as_sequential_ones_on_postgres
     for seed in 0..SEEDS / 4 {
         compare(&TestStore::postgres().await, &TestStore::postgres().await, seed).await;
     }
+}
+
+/// Plans are kept, and the first ones are made while the tables are nearly empty.
+#[tokio::test]
+async fn no_start_reads_a_whole_table_of_a_postgres_store_that_grows() {
+    let test = TestStore::postgres().await;
+    for round in 0..20 {
+        let names = (0..GROUP_SIZE).map(|number| format!("{round}n{number}"));
+        let starts = names.map(|name| begins(&name, Some(&name), None, NOW_MS));
+        join_all(starts.map(|start| record(&test.store, start))).await;
+    }
+    test.store.close().await;
+    let mut raw = Raw::connect(&test.database).await;
+    // A connection's reads are counted by the time it has ended.
+    let others = "SELECT COUNT(*) FROM pg_stat_activity
+                   WHERE datname = current_database() AND pid <> pg_backend_pid()
+                     AND backend_type = 'client backend'";
+    let mut is_alone = async || (raw.count(others).await == 0).then_some(());
+    eventually("the store's connections have ended", &mut is_alone).await;
+    let read = "SELECT CAST(SUM(seq_tup_read) AS BIGINT) FROM pg_stat_user_tables
+                 WHERE relname IN ('sessions', 'streams', 'deliveries')";
+    assert_eq!(raw.count(read).await, 0);
+    let of_all_sessions = "SELECT CAST(SUM(idx_tup_read) AS BIGINT) FROM pg_stat_user_indexes
+                            WHERE indexrelname = 'streams_running'";
+    assert_eq!(raw.count(of_all_sessions).await, 0);
 }
