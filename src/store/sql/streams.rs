@@ -70,15 +70,17 @@ statements! {
 
     /// Not `$1`'s own streams: their leases are renewed. A lease without an owner keeps all nodes away for a while. Not
     /// those of the apps `$3` that only could be started. The claim decides between nodes that choose the same.
+    // Sorted before the join, so that only the sessions of the first `$4` are read when many streams wait.
     ORPHANS = "
-        SELECT streams.stream_id, sessions.app, streams.stop_seen_at_ms, streams.status
-          FROM streams JOIN sessions ON sessions.id = streams.session_id
-         WHERE streams.ended_at_ms IS NULL
-           AND (streams.owner IS NULL OR streams.owner <> $1)
-           AND (streams.lease_until_ms IS NULL OR streams.lease_until_ms <= $2)
-           AND (streams.stop_seen_at_ms IS NOT NULL
-                OR CAST($3 AS TEXT) = replace($3, ',' || sessions.app || ',', ''))
-         ORDER BY streams.stream_id LIMIT $4 + 0";
+        SELECT waiting.stream_id, sessions.app, waiting.stop_seen_at_ms, waiting.status
+          FROM (SELECT stream_id, session_id, stop_seen_at_ms, status FROM streams
+                 WHERE ended_at_ms IS NULL AND (owner IS NULL OR owner <> $1)
+                   AND (lease_until_ms IS NULL OR lease_until_ms <= $2)
+                 ORDER BY stream_id) AS waiting
+               JOIN sessions ON sessions.id = waiting.session_id
+         WHERE waiting.stop_seen_at_ms IS NOT NULL
+            OR CAST($3 AS TEXT) = replace($3, ',' || sessions.app || ',', '')
+         ORDER BY waiting.stream_id LIMIT $4 + 0";
 
     /// Hidden from polls until `$3`; a node that knows of it may claim it at once.
     GIVE_BACK = "
