@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use tracing::Span;
 
 use self::figures::{Unknown, Written};
@@ -66,6 +66,8 @@ pub struct Feed {
     ledger: Ledger,
     stream: Arc<StreamInfo>,
     fanout: Fanout,
+    /// The block that the next payloads are decoded into.
+    payloads: BytesMut,
     written: Written,
     counting: Counting,
     capture: Option<Capturer>,
@@ -103,6 +105,7 @@ impl Feed {
             context,
             clock_ms: None,
             fanout,
+            payloads: BytesMut::new(),
             stream: info,
             hub,
             stream_id: stream.stream_id.clone(),
@@ -219,7 +222,8 @@ impl Feed {
         let at_ms = believed(frame.at_ms, TimeOf::Media, now_ms).unwrap_or(now_ms);
         let (medium, bytes) = (frame.medium, u64::from(frame.payload_bytes));
         let wanted = self.fanout.wants(medium);
-        let payload = match wanted.payload.then(|| frame.payload()).transpose() {
+        let decoded = wanted.payload.then(|| frame.payload_in(&mut self.payloads));
+        let payload = match decoded.transpose() {
             Ok(payload) => payload.or_else(|| wanted.wire.then(Bytes::new)),
             Err(kind) => return self.undecodable(frame, kind),
         };

@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 
 use base64::Engine;
 use base64::engine::{DecodePaddingMode, GeneralPurposeConfig, Simd};
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
@@ -17,6 +17,11 @@ use super::speaker::{self, Tokens};
 use super::time::normalize_ms;
 use crate::json::{self, Number};
 use crate::model::{Lost, Medium, Product, SpeakerRef, Unreadable};
+
+/// The size of a block of payloads, and of the longest payload in one. One payload that is kept longer than the others keeps
+/// its block.
+const BLOCK_BYTES: usize = 8 * 1024;
+const MAX_SHARING_BYTES: u32 = 2 * 1024;
 
 /// An audio, video or share message (rtms-protocol.md sections 6.12 to 6.14). Its payload stays encoded until a
 /// consumer needs it.
@@ -56,13 +61,27 @@ impl MediaFrame {
     /// # Errors
     /// It is not base64.
     pub fn payload(&self) -> Result<Bytes, Unreadable> {
-        let plain = self.data.and_then(|span| self.text.get(span.range()));
-        let bytes = match plain {
-            Some(base64) => BASE64.decode(base64).ok(),
-            None => self.escaped_payload().and_then(|base64| BASE64.decode(base64).ok()),
+        self.decoded(|base64| BASE64.decode(base64).ok().map(Bytes::from))
+    }
+
+    /// Like [`Self::payload`], for payloads of one stream that are kept for about as long: the short ones share blocks of
+    /// memory.
+    ///
+    /// # Errors
+    /// It is not base64.
+    pub fn payload_in(&self, block: &mut BytesMut) -> Result<Bytes, Unreadable> {
+        match self.payload_bytes {
+            ..=MAX_SHARING_BYTES => self.decoded(|base64| decode_in(base64, block)),
+            _ => self.payload(),
+        }
+    }
+
+    fn decoded(&self, decode: impl FnOnce(&[u8]) -> Option<Bytes>) -> Result<Bytes, Unreadable> {
+        let bytes = match self.data.and_then(|span| self.text.get(span.range())) {
+            Some(base64) => decode(base64),
+            None => self.escaped_payload().and_then(|base64| decode(base64.as_bytes())),
         };
-        let lost = || Unreadable::new(self.medium.msg_type(), Lost::Message, "data");
-        bytes.map(Bytes::from).ok_or_else(lost)
+        bytes.ok_or_else(|| Unreadable::new(self.medium.msg_type(), Lost::Message, "data"))
     }
 
     fn escaped_payload(&self) -> Option<String> {
@@ -91,6 +110,18 @@ impl Span {
     fn range(self) -> Range<usize> {
         self.start as usize..self.end as usize
     }
+}
+
+/// Decodes into the rest of a block, or into a new block.
+fn decode_in(base64: &[u8], block: &mut BytesMut) -> Option<Bytes> {
+    let most = base64.len().div_ceil(4) * 3;
+    if block.capacity() < most {
+        *block = BytesMut::with_capacity(BLOCK_BYTES.max(most));
+    }
+    block.resize(most, 0);
+    let decoded = BASE64.decode_slice(base64, block).ok().map(|length| block.split_to(length));
+    block.clear();
+    decoded.map(BytesMut::freeze)
 }
 
 /// Accepts base64 without padding, which some senders leave out.
@@ -311,6 +342,26 @@ mod tests {
         assert_eq!(frame.data, None);
         assert_eq!(bytes.unwrap(), [255, 254, 253][..]);
         assert_eq!(read(r#"{"content":{"data":"AAE"}}"#).1.unwrap(), [0, 1][..]);
+    }
+
+    #[test]
+    fn short_payloads_share_a_block_until_it_is_full_and_long_ones_do_not() {
+        let mut block = BytesMut::new();
+        let mut decoded = |bytes: usize| {
+            let payload = vec![bytes as u8; bytes];
+            let (frame, _) =
+                read(&format!(r#"{{"content":{{"data":"{}"}}}}"#, BASE64.encode(&payload)));
+            let shared = frame.payload_in(&mut block).unwrap();
+            assert_eq!(shared, payload);
+            (shared.as_ptr() as usize, shared)
+        };
+        let shared: Vec<_> = (0..20).map(|_| decoded(640)).collect();
+        let follows = shared.windows(2).filter(|two| two[1].0 == two[0].0 + 640).count();
+        assert_eq!(follows, 18, "a new block begins once");
+        let (long, after) = (decoded(2_049), decoded(640));
+        assert_eq!(after.0, shared[19].0 + 640);
+        assert_ne!(long.0, after.0);
+        assert!(read(r#"{"content":{"data":"n o"}}"#).0.payload_in(&mut block).is_err());
     }
 
     #[test]
