@@ -83,6 +83,8 @@ pub mod store;
 // Logs.
 #[doc(hidden)]
 pub mod telemetry;
+// Tasks on threads of their own.
+mod thread_pool;
 // The TLS client side.
 #[doc(hidden)]
 pub mod tls;

@@ -2,10 +2,9 @@
 //! it would delay their frames, on a thread that serves requests it would delay webhooks.
 
 use std::io;
-use std::sync::Arc;
 
 use super::run_on::run_on;
-use tokio::runtime::{Builder, Handle, Runtime};
+use crate::thread_pool::ThreadPool;
 
 /// The `nice` value of these threads: on a busy processor they yield to the others. Webhooks must be answered within 3 s and
 /// frames be read at once; a dial may take 10 s.
@@ -14,18 +13,11 @@ const NICENESS: i32 = 5;
 
 /// The running threads. They end when the last clone is dropped.
 #[derive(Clone)]
-pub(super) struct DialThreads {
-    handle: Handle,
-    _runtime: Arc<Stopping>,
-}
+pub(super) struct DialThreads(ThreadPool);
 
 impl DialThreads {
     pub(super) fn start(count: usize) -> io::Result<Self> {
-        let mut builder = Builder::new_multi_thread();
-        builder.worker_threads(count.max(1)).thread_name("dials").enable_all();
-        builder.on_thread_start(lower_priority);
-        let runtime = builder.build()?;
-        Ok(Self { handle: runtime.handle().clone(), _runtime: Arc::new(Stopping(Some(runtime))) })
+        ThreadPool::start("dials", count, lower_priority).map(Self)
     }
 
     /// Completes when one of the threads has run a task that it was given now.
@@ -38,18 +30,7 @@ impl DialThreads {
         &self,
         dial: D,
     ) -> impl Future<Output = T> + Send + use<T, D> {
-        run_on(&self.handle, dial)
-    }
-}
-
-/// Does not wait for dials when it is dropped, which may be on a thread that must not wait.
-struct Stopping(Option<Runtime>);
-
-impl Drop for Stopping {
-    fn drop(&mut self) {
-        if let Some(runtime) = self.0.take() {
-            runtime.shutdown_background();
-        }
+        run_on(self.0.handle(), dial)
     }
 }
 

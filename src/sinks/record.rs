@@ -61,8 +61,6 @@ const QUEUES: SinkLimits =
 /// How many recordings are closed at once, and how many files are uploaded to one target.
 const FINISHES_AT_ONCE: usize = 2;
 const UPLOADS_AT_ONCE: usize = 4;
-/// The most threads that write frames: a disk that hangs must not occupy the threads of others.
-const WRITES_AT_ONCE: usize = 16;
 
 /// The settings of recordings.
 #[derive(Debug, Clone)]
@@ -129,7 +127,6 @@ struct Shared {
     /// Whether a shared screen comes before cameras in a film of everything.
     shows_screen: bool,
     finishes: Semaphore,
-    writes: Semaphore,
     /// Notified when a deletion is requested.
     wake: Notify,
     now_ms: fn() -> i64,
@@ -156,7 +153,6 @@ pub fn build(
         capture_bytes: settings.capture_bytes,
         shows_screen: settings.picture == MeetingPicture::Screen,
         finishes: Semaphore::new(FINISHES_AT_ONCE),
-        writes: Semaphore::new(WRITES_AT_ONCE),
         wake: Notify::new(),
         now_ms: context.now_ms,
         metrics: context.hub.metrics().clone(),

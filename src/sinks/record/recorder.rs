@@ -2,10 +2,13 @@
 
 use std::collections::HashMap;
 use std::io;
+use std::num::NonZero;
 use std::sync::Arc;
+use std::thread::available_parallelism;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
+use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
@@ -24,6 +27,7 @@ use crate::model::{RecordingId, RecordingStatus};
 use crate::sinks::Runner;
 use crate::store::StoreError;
 use crate::telemetry::{recording_span, stream_span, stream_span_of};
+use crate::thread_pool::ThreadPool;
 
 /// How often to poll for streams that ended elsewhere and for deletions.
 const POLL_INTERVAL: Duration = Duration::from_secs(2);
@@ -33,6 +37,8 @@ const POLL_LIMIT: Duration = Duration::from_secs(2);
 const SEEN_EVERY: Duration = Duration::from_secs(60);
 /// How long a stop waits until the last frames are written.
 const LAST_FRAMES: Duration = Duration::from_secs(5);
+/// The most threads that write frames.
+const MAX_THREADS: usize = 16;
 /// The most recordings deleted at a time.
 const DELETED_AT_ONCE: u32 = 16;
 
@@ -40,6 +46,8 @@ const DELETED_AT_ONCE: u32 = 16;
 pub(super) struct Recorder {
     shared: Arc<Shared>,
     streams: mpsc::UnboundedReceiver<SinkStream>,
+    /// What recordings of running streams run on; started with the first.
+    threads: Option<ThreadPool>,
     /// Recordings of streams that run here.
     recording: JoinSet<(RecordingMeta, StopCause)>,
     /// Recordings of streams that have ended.
@@ -70,6 +78,7 @@ impl Recorder {
         Self {
             shared,
             streams,
+            threads: None,
             recording: JoinSet::new(),
             completing: JoinSet::new(),
             tasks: HashMap::new(),
@@ -158,13 +167,32 @@ impl Recorder {
         let product = stream.instance.product;
         let subject = subject_of(stream);
         let context = stream_span_of(stream.session_id, &stream.stream_id, product, &app);
+        // Those of the store's connections.
+        let other_threads = Handle::current();
         let recording = async move {
-            let cause = record_stream(shared, subject, meta.clone(), tap, cancelled).await;
+            let recorded =
+                record_stream(shared, subject, meta.clone(), tap, cancelled, other_threads);
+            let cause = recorded.await;
             (meta, cause)
         };
-        let task = self.recording.spawn(recording.instrument(context));
+        let threads = self.threads();
+        let task = self.recording.spawn_on(recording.instrument(context), &threads);
         self.tasks.insert(task.id(), id);
         self.running.insert(id, cancel);
+    }
+
+    /// The threads that write frames, which block while the disk is slow.
+    fn threads(&mut self) -> Handle {
+        if self.threads.is_none() {
+            let count = available_parallelism().map_or(2, NonZero::get).clamp(2, MAX_THREADS);
+            match ThreadPool::start("recordings", count, || {}) {
+                Ok(threads) => self.threads = Some(threads),
+                Err(error) => {
+                    tracing::error!(%error, "cannot start the threads of recordings; a slow disk will delay other work");
+                }
+            }
+        }
+        self.threads.as_ref().map_or_else(Handle::current, |threads| threads.handle().clone())
     }
 
     /// Handles the end of a stream's task.

@@ -1,13 +1,15 @@
-//! Writes one stream's frames to disk. The stream never waits: while the disk is busy, frames are queued in the tap,
-//! and those beyond its limit become a gap in the stream's ledger.
+//! Writes one stream's frames to disk, on a thread that may block. The stream never waits: while the disk is busy, frames
+//! are queued in the tap, and those beyond its limit become a gap in the stream's ledger.
 
 mod batch;
 
 use std::collections::VecDeque;
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::runtime::Handle;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
@@ -37,16 +39,22 @@ pub(super) enum StopCause {
     Cancelled,
 }
 
-/// Records until the stream leaves this daemon.
+/// Records until the stream leaves this daemon. Blocks the thread while it writes; what it asks of the store runs on
+/// `other_threads`.
 pub(super) async fn record_stream(
     shared: Arc<Shared>,
     subject: Subject,
     meta: RecordingMeta,
     mut tap: Tap,
     cancel: CancellationToken,
+    other_threads: Handle,
 ) -> StopCause {
-    let mut reporter =
-        StatusReporter { shared: Arc::clone(&shared), last_reported: None, task: JoinSet::new() };
+    let mut reporter = StatusReporter {
+        shared: Arc::clone(&shared),
+        last_reported: None,
+        task: JoinSet::new(),
+        other_threads,
+    };
     let (mut state, mut has_warned) = (None, false);
     loop {
         let sync_due_in = state.as_ref().and_then(WriterState::sync_due_in);
@@ -55,8 +63,8 @@ pub(super) async fn record_stream(
             () = cancel.cancelled() => return StopCause::Cancelled,
             batch = gather_batch(&mut tap, &shared, sync_due_in) => batch,
         };
-        let Batch { frames, left, must_settle, permit: _permit } = batch;
-        // Before the frames move into the thread: if it panics, they are still reported.
+        let Batch { frames, left, must_settle } = batch;
+        // Before the frames are written: if that panics, they are still reported.
         let taken: LeftOuts = frames.iter().map(|frame| LeftOut::of(frame)).collect();
         let mut now = match state.take() {
             Some(state) => state,
@@ -80,20 +88,20 @@ pub(super) async fn record_stream(
         let events = tap.capture().filter(|events| is_last || now.has_events(events));
         if is_last || events.is_some() || now.has_work(&frames) {
             let now_ms = (shared.now_ms)();
-            // The state moves into the thread and back, so one thread at a time writes a recording.
+            // The state is lost with a panic.
             let work = move || {
                 now.work(frames, is_last, now_ms);
                 // Last: it must delay no frame.
                 if let Some(events) = events {
                     now.capture(&events, is_last);
                 }
-                Ok(now)
+                now
             };
-            match blocking(work).await {
+            match catch_unwind(AssertUnwindSafe(work)) {
                 Ok(done) => now = done,
-                // Only a panic: `work` handles its own errors. The next turn opens the files anew.
-                Err(error) => {
-                    log_write_error(&error);
+                // `work` handles its own errors. The next turn opens the files anew.
+                Err(_) => {
+                    log_write_error(&io::Error::other("the writer panicked"));
                     give_up(&tap, taken, must_settle);
                     match left {
                         Some(left) => return left,
@@ -176,7 +184,7 @@ fn log_write_error(error: &io::Error) {
     tracing::error!(%error, "cannot record a stream; trying again");
 }
 
-/// The state of the thread that writes a stream's frames.
+/// The files of a stream and what is to be written to them.
 struct WriterState {
     spool: Arc<Spool>,
     tracks: TrackSet,
@@ -256,6 +264,8 @@ struct StatusReporter {
     /// The number of tracks that were reported last.
     last_reported: Option<usize>,
     task: JoinSet<()>,
+    /// What reports run on.
+    other_threads: Handle,
 }
 
 impl StatusReporter {
@@ -275,6 +285,6 @@ impl StatusReporter {
                     "could not report a recording's files; they are listed when it is finished");
             }
         };
-        self.task.spawn(report.in_current_span());
+        self.task.spawn_on(report.in_current_span(), &self.other_threads);
     }
 }

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::SemaphorePermit;
 use tokio::time::{Instant, timeout_at};
 
 use super::StopCause;
@@ -23,16 +22,14 @@ const POLL_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The frames that arrived within a short time, and whether they are the last.
 #[derive(Default)]
-pub(super) struct Batch<'a> {
-    /// The permit to write them.
-    pub permit: Option<SemaphorePermit<'a>>,
+pub(super) struct Batch {
     pub frames: Vec<Arc<Frame>>,
     pub left: Option<StopCause>,
     /// Whether the stream waits until every frame it sent is in a file or reported as dropped.
     pub must_settle: bool,
 }
 
-impl Batch<'_> {
+impl Batch {
     fn add(&mut self, item: Tapped) {
         match item {
             Tapped::Frame(frame) => self.frames.push(frame),
@@ -46,11 +43,11 @@ impl Batch<'_> {
 }
 
 /// Gathers frames until the next sync of those that were taken before.
-pub(super) async fn gather_batch<'a>(
+pub(super) async fn gather_batch(
     tap: &mut Tap,
-    shared: &'a Shared,
+    shared: &Shared,
     sync_due_in: Option<Duration>,
-) -> Batch<'a> {
+) -> Batch {
     let mut batch = Batch::default();
     let sync_at = sync_due_in.map(|wait| Instant::now() + wait);
     let idle_until = sync_at.unwrap_or_else(|| Instant::now() + POLL_INTERVAL);
@@ -63,8 +60,6 @@ pub(super) async fn gather_batch<'a>(
         let left = sync_at.map(|at| at.saturating_duration_since(Instant::now()));
         tap.gather(left.map_or(longest, |left| left.min(longest))).await;
     }
-    // Until a write permit is free, frames wait in the tap, which is bounded over all streams.
-    batch.permit = shared.writes.acquire().await.ok();
     let items = tap.take_all();
     batch.frames.reserve(items.len());
     items.into_iter().for_each(|item| batch.add(item));
