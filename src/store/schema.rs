@@ -66,6 +66,7 @@ const STEPS: &[Step] = steps! {
     43 "daemons" "0043_daemons.sql",
     45 "relay programs" "0045_relay_programs.sql",
     46 "open sessions by number" "0046_open_sessions_by_number.sql",
+    47 "relay events by stream" "0047_relay_events_by_stream.sql",
 };
 
 /// The newest version that this binary knows.
