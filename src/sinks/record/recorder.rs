@@ -37,8 +37,8 @@ const POLL_LIMIT: Duration = Duration::from_secs(2);
 const SEEN_EVERY: Duration = Duration::from_secs(60);
 /// How long a stop waits until the last frames are written.
 const LAST_FRAMES: Duration = Duration::from_secs(5);
-/// The most threads that write frames.
-const MAX_THREADS: usize = 16;
+/// The most threads that run recordings.
+const MAX_RECORDING_THREADS: usize = 16;
 /// The most recordings deleted at a time.
 const DELETED_AT_ONCE: u32 = 16;
 
@@ -46,7 +46,7 @@ const DELETED_AT_ONCE: u32 = 16;
 pub(super) struct Recorder {
     shared: Arc<Shared>,
     streams: mpsc::UnboundedReceiver<SinkStream>,
-    /// What recordings of running streams run on; started with the first.
+    /// The threads that recordings of running streams run on. Started with the first recording.
     threads: Option<ThreadPool>,
     /// Recordings of streams that run here.
     recording: JoinSet<(RecordingMeta, StopCause)>,
@@ -167,28 +167,30 @@ impl Recorder {
         let product = stream.instance.product;
         let subject = subject_of(stream);
         let context = stream_span_of(stream.session_id, &stream.stream_id, product, &app);
-        // Those of the store's connections.
-        let other_threads = Handle::current();
+        // The store's connections belong to this runtime.
+        let main_runtime = Handle::current();
         let recording = async move {
             let recorded =
-                record_stream(shared, subject, meta.clone(), tap, cancelled, other_threads);
+                record_stream(shared, subject, meta.clone(), tap, cancelled, main_runtime);
             let cause = recorded.await;
             (meta, cause)
         };
-        let threads = self.threads();
-        let task = self.recording.spawn_on(recording.instrument(context), &threads);
+        let runtime = self.recording_runtime();
+        let task = self.recording.spawn_on(recording.instrument(context), &runtime);
         self.tasks.insert(task.id(), id);
         self.running.insert(id, cancel);
     }
 
-    /// The threads that write frames, which block while the disk is slow.
-    fn threads(&mut self) -> Handle {
+    /// Returns the runtime of recordings, and starts it for the first one. Its threads block while the disk is slow. If it
+    /// cannot be started, returns the current runtime.
+    fn recording_runtime(&mut self) -> Handle {
         if self.threads.is_none() {
-            let count = available_parallelism().map_or(2, NonZero::get).clamp(2, MAX_THREADS);
+            let count =
+                available_parallelism().map_or(2, NonZero::get).clamp(2, MAX_RECORDING_THREADS);
             match ThreadPool::start("recordings", count, || {}) {
                 Ok(threads) => self.threads = Some(threads),
                 Err(error) => {
-                    tracing::error!(%error, "cannot start the threads of recordings; a slow disk will delay other work");
+                    tracing::error!(%error, "cannot start the threads of recordings; this one runs on the main threads, where a slow disk delays other work");
                 }
             }
         }

@@ -39,21 +39,21 @@ pub(super) enum StopCause {
     Cancelled,
 }
 
-/// Records until the stream leaves this daemon. Blocks the thread while it writes; what it asks of the store runs on
-/// `other_threads`.
+/// Records until the stream leaves this daemon. Blocks its thread while it writes a batch; reports to the store run on
+/// `main_runtime`.
 pub(super) async fn record_stream(
     shared: Arc<Shared>,
     subject: Subject,
     meta: RecordingMeta,
     mut tap: Tap,
     cancel: CancellationToken,
-    other_threads: Handle,
+    main_runtime: Handle,
 ) -> StopCause {
     let mut reporter = StatusReporter {
         shared: Arc::clone(&shared),
         last_reported: None,
         task: JoinSet::new(),
-        other_threads,
+        main_runtime,
     };
     let (mut state, mut has_warned) = (None, false);
     loop {
@@ -64,7 +64,7 @@ pub(super) async fn record_stream(
             batch = gather_batch(&mut tap, &shared, sync_due_in) => batch,
         };
         let Batch { frames, left, must_settle } = batch;
-        // Before the frames are written: if that panics, they are still reported.
+        // Noted before the write: if it panics, these frames are still reported as left out.
         let taken: LeftOuts = frames.iter().map(|frame| LeftOut::of(frame)).collect();
         let mut now = match state.take() {
             Some(state) => state,
@@ -88,7 +88,7 @@ pub(super) async fn record_stream(
         let events = tap.capture().filter(|events| is_last || now.has_events(events));
         if is_last || events.is_some() || now.has_work(&frames) {
             let now_ms = (shared.now_ms)();
-            // The state is lost with a panic.
+            // A panic drops the state; the next turn opens the files again.
             let work = move || {
                 now.work(frames, is_last, now_ms);
                 // Last: it must delay no frame.
@@ -97,11 +97,18 @@ pub(super) async fn record_stream(
                 }
                 now
             };
-            match catch_unwind(AssertUnwindSafe(work)) {
+            let done = match is_last {
+                // Closing files waits for the disk, and must not keep other recordings from being written.
+                true => blocking(move || Ok(work())).await,
+                false => {
+                    catch_unwind(AssertUnwindSafe(work)).map_err(|_| io::Error::other("a panic"))
+                }
+            };
+            match done {
                 Ok(done) => now = done,
-                // `work` handles its own errors. The next turn opens the files anew.
-                Err(_) => {
-                    log_write_error(&io::Error::other("the writer panicked"));
+                // `work` handles its own errors, so this was a panic.
+                Err(error) => {
+                    log_write_error(&error);
                     give_up(&tap, taken, must_settle);
                     match left {
                         Some(left) => return left,
@@ -184,7 +191,7 @@ fn log_write_error(error: &io::Error) {
     tracing::error!(%error, "cannot record a stream; trying again");
 }
 
-/// The files of a stream and what is to be written to them.
+/// A stream's open files and the frames that are still to be written.
 struct WriterState {
     spool: Arc<Spool>,
     tracks: TrackSet,
@@ -264,8 +271,8 @@ struct StatusReporter {
     /// The number of tracks that were reported last.
     last_reported: Option<usize>,
     task: JoinSet<()>,
-    /// What reports run on.
-    other_threads: Handle,
+    /// The runtime that reports to the store run on.
+    main_runtime: Handle,
 }
 
 impl StatusReporter {
@@ -285,6 +292,6 @@ impl StatusReporter {
                     "could not report a recording's files; they are listed when it is finished");
             }
         };
-        self.task.spawn_on(report.in_current_span(), &self.other_threads);
+        self.task.spawn_on(report.in_current_span(), &self.main_runtime);
     }
 }

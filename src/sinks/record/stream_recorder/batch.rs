@@ -9,7 +9,7 @@ use super::StopCause;
 use crate::hub::{Frame, Tap, Tapped};
 use crate::sinks::record::Shared;
 
-/// How long frames are gathered into one batch, which one thread writes: about as much as a killed process loses (unsynced
+/// How long frames are gathered into one batch: about as much as a killed process loses (unsynced
 /// frames add to it). A shorter time would not bring frames into the files sooner.
 const GATHER_TIME: Duration = Duration::from_secs(1);
 /// The same for a captured stream: its queue of events is short.
