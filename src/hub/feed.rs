@@ -66,8 +66,8 @@ pub struct Feed {
     ledger: Ledger,
     stream: Arc<StreamInfo>,
     fanout: Fanout,
-    /// The block that the next payloads are decoded into.
-    payloads: BytesMut,
+    /// The block that the next payloads of sound are decoded into.
+    payload_block: BytesMut,
     written: Written,
     counting: Counting,
     capture: Option<Capturer>,
@@ -105,7 +105,7 @@ impl Feed {
             context,
             clock_ms: None,
             fanout,
-            payloads: BytesMut::new(),
+            payload_block: BytesMut::new(),
             stream: info,
             hub,
             stream_id: stream.stream_id.clone(),
@@ -222,7 +222,12 @@ impl Feed {
         let at_ms = believed(frame.at_ms, TimeOf::Media, now_ms).unwrap_or(now_ms);
         let (medium, bytes) = (frame.medium, u64::from(frame.payload_bytes));
         let wanted = self.fanout.wants(medium);
-        let decoded = wanted.payload.then(|| frame.payload_in(&mut self.payloads));
+        let decode = || match medium {
+            Medium::Audio => frame.payload_into_block(&mut self.payload_block),
+            // In one block, a consumer of audio alone would keep small pictures in memory, too.
+            _ => frame.payload(),
+        };
+        let decoded = wanted.payload.then(decode);
         let payload = match decoded.transpose() {
             Ok(payload) => payload.or_else(|| wanted.wire.then(Bytes::new)),
             Err(kind) => return self.undecodable(frame, kind),

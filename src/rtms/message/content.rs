@@ -18,10 +18,10 @@ use super::time::normalize_ms;
 use crate::json::{self, Number};
 use crate::model::{Lost, Medium, Product, SpeakerRef, Unreadable};
 
-/// The size of a block of payloads, and of the longest payload in one. One payload that is kept longer than the others keeps
-/// its block.
+/// The size of a block of short payloads. A block stays in memory until its last payload is dropped.
 const BLOCK_BYTES: usize = 8 * 1024;
-const MAX_SHARING_BYTES: u32 = 2 * 1024;
+/// The longest payload that shares a block.
+const MAX_SHARED_BYTES: u32 = 2 * 1024;
 
 /// An audio, video or share message (rtms-protocol.md sections 6.12 to 6.14). Its payload stays encoded until a
 /// consumer needs it.
@@ -61,22 +61,25 @@ impl MediaFrame {
     /// # Errors
     /// It is not base64.
     pub fn payload(&self) -> Result<Bytes, Unreadable> {
-        self.decoded(|base64| BASE64.decode(base64).ok().map(Bytes::from))
+        self.decode_with(|base64| BASE64.decode(base64).ok().map(Bytes::from))
     }
 
-    /// Like [`Self::payload`], for payloads of one stream that are kept for about as long: the short ones share blocks of
-    /// memory.
+    /// Like [`Self::payload`], but decodes a short payload into a block that it shares with others. Only for payloads of one
+    /// stream that are kept for about the same time.
     ///
     /// # Errors
     /// It is not base64.
-    pub fn payload_in(&self, block: &mut BytesMut) -> Result<Bytes, Unreadable> {
+    pub fn payload_into_block(&self, block: &mut BytesMut) -> Result<Bytes, Unreadable> {
         match self.payload_bytes {
-            ..=MAX_SHARING_BYTES => self.decoded(|base64| decode_in(base64, block)),
+            ..=MAX_SHARED_BYTES => self.decode_with(|base64| decode_into_block(base64, block)),
             _ => self.payload(),
         }
     }
 
-    fn decoded(&self, decode: impl FnOnce(&[u8]) -> Option<Bytes>) -> Result<Bytes, Unreadable> {
+    fn decode_with(
+        &self,
+        decode: impl FnOnce(&[u8]) -> Option<Bytes>,
+    ) -> Result<Bytes, Unreadable> {
         let bytes = match self.data.and_then(|span| self.text.get(span.range())) {
             Some(base64) => decode(base64),
             None => self.escaped_payload().and_then(|base64| decode(base64.as_bytes())),
@@ -112,13 +115,13 @@ impl Span {
     }
 }
 
-/// Decodes into the rest of a block, or into a new block.
-fn decode_in(base64: &[u8], block: &mut BytesMut) -> Option<Bytes> {
-    let most = base64.len().div_ceil(4) * 3;
-    if block.capacity() < most {
-        *block = BytesMut::with_capacity(BLOCK_BYTES.max(most));
+/// Decodes into the free part of `block`. If that is too small, replaces `block` with a new one first.
+fn decode_into_block(base64: &[u8], block: &mut BytesMut) -> Option<Bytes> {
+    let max_len = base64.len().div_ceil(4) * 3;
+    if block.capacity() < max_len {
+        *block = BytesMut::with_capacity(BLOCK_BYTES.max(max_len));
     }
-    block.resize(most, 0);
+    block.resize(max_len, 0);
     let decoded = BASE64.decode_slice(base64, block).ok().map(|length| block.split_to(length));
     block.clear();
     decoded.map(BytesMut::freeze)
@@ -351,7 +354,7 @@ mod tests {
             let payload = vec![bytes as u8; bytes];
             let (frame, _) =
                 read(&format!(r#"{{"content":{{"data":"{}"}}}}"#, BASE64.encode(&payload)));
-            let shared = frame.payload_in(&mut block).unwrap();
+            let shared = frame.payload_into_block(&mut block).unwrap();
             assert_eq!(shared, payload);
             (shared.as_ptr() as usize, shared)
         };
@@ -361,7 +364,7 @@ mod tests {
         let (long, after) = (decoded(2_049), decoded(640));
         assert_eq!(after.0, shared[19].0 + 640);
         assert_ne!(long.0, after.0);
-        assert!(read(r#"{"content":{"data":"n o"}}"#).0.payload_in(&mut block).is_err());
+        assert!(read(r#"{"content":{"data":"n o"}}"#).0.payload_into_block(&mut block).is_err());
     }
 
     #[test]
