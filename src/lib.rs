@@ -83,7 +83,7 @@ pub mod store;
 // Logs.
 #[doc(hidden)]
 pub mod telemetry;
-// Tasks on threads of their own.
+// Dedicated threads for tasks.
 mod thread_pool;
 // The TLS client side.
 #[doc(hidden)]

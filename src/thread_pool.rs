@@ -1,4 +1,4 @@
-//! Tasks on threads of their own, so that what they do delays nothing else.
+//! Dedicated threads for tasks that would delay others.
 
 use std::io;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use tokio::runtime::{Builder, Handle, Runtime};
 #[derive(Clone)]
 pub(crate) struct ThreadPool {
     handle: Handle,
-    _runtime: Arc<Stopping>,
+    _runtime: Arc<BackgroundShutdown>,
 }
 
 impl ThreadPool {
@@ -22,19 +22,22 @@ impl ThreadPool {
         let mut builder = Builder::new_multi_thread();
         builder.worker_threads(count.max(1)).thread_name(name).enable_all();
         let runtime = builder.on_thread_start(on_start).build()?;
-        Ok(Self { handle: runtime.handle().clone(), _runtime: Arc::new(Stopping(Some(runtime))) })
+        Ok(Self {
+            handle: runtime.handle().clone(),
+            _runtime: Arc::new(BackgroundShutdown(Some(runtime))),
+        })
     }
 
-    /// Where to spawn tasks.
+    /// The handle to spawn tasks on these threads.
     pub(crate) fn handle(&self) -> &Handle {
         &self.handle
     }
 }
 
-/// Does not wait for tasks when it is dropped, which may be on a thread that must not wait.
-struct Stopping(Option<Runtime>);
+/// Shuts the runtime down in the background when it is dropped: the thread that drops it may be one that must not block.
+struct BackgroundShutdown(Option<Runtime>);
 
-impl Drop for Stopping {
+impl Drop for BackgroundShutdown {
     fn drop(&mut self) {
         if let Some(runtime) = self.0.take() {
             runtime.shutdown_background();

@@ -99,7 +99,7 @@ impl Store {
         let deliveries: Vec<&Delivery> =
             order.iter().map(|place| &group[*place].delivery).collect();
         let recorded = if deliveries.iter().all(|delivery| delivery.announcement.is_none()) {
-            self.record_without_effect(&deliveries).await
+            self.record_only(&deliveries).await
         } else {
             transaction!(self.database, |tx| { record_deliveries(&mut tx, &deliveries).await? })
         };
@@ -114,12 +114,9 @@ impl Store {
         Ok(recorded.into_iter().map(|(_, recorded)| recorded).collect())
     }
 
-    /// Records new deliveries in one statement, and each repeated one in another: nothing else follows from them, so they
-    /// need no transaction.
-    async fn record_without_effect(
-        &self,
-        deliveries: &[&Delivery],
-    ) -> Result<Vec<Recorded>, StoreError> {
+    /// Records the new deliveries in one statement and each repeated one in its own. They change nothing else, so they need no
+    /// transaction.
+    async fn record_only(&self, deliveries: &[&Delivery]) -> Result<Vec<Recorded>, StoreError> {
         self.database
             .run(|| async {
                 let mut writer = self.database.writer().await?;

@@ -170,10 +170,11 @@ async fn end_stream(
         true => Some(write_last_entry(tx, &record, end).await?),
         false => None,
     };
-    let is_news = end.stop_reason.is_some_and(StopReason::is_revoked) && !record.is_revoked();
-    // A webhook may have revoked the stream while it ran. Then only its end deletes: a runner whose epoch has passed
-    // reports the same revocation.
-    if is_news || (is_ended && record.is_revoked()) {
+    let is_first_report =
+        end.stop_reason.is_some_and(StopReason::is_revoked) && !record.is_revoked();
+    // If a webhook revoked the stream while it ran, only the accepted end deletes. A runner with an old epoch may report the
+    // same revocation before it.
+    if is_first_report || (is_ended && record.is_revoked()) {
         revoke_stream(tx, &record, end.now_ms).await?;
     }
     if is_ended {
@@ -191,7 +192,8 @@ async fn end_stream(
 }
 
 /// A participant revoked the consent (stop reason 8): deletes personal entries at once, records how many, and schedules
-/// the deletion of the rest. Signaling and a webhook may both report it: callers call this for the first report only.
+/// the deletion of the rest. Signaling and a webhook may both report it; callers skip a report of a revocation that the
+/// stream's row already has.
 pub(super) async fn revoke_stream(
     tx: &mut Connection<'_>,
     stream: &StreamRecord,

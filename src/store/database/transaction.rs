@@ -1,4 +1,4 @@
-//! Transactions of several statements and of one.
+//! Transactions, and connections for single statements.
 
 use sqlx::pool::PoolConnection;
 use sqlx::{PgPool, Postgres, Sqlite};
@@ -7,13 +7,14 @@ use super::{Connection, Database};
 use crate::store::StoreError;
 use crate::store::pool_mode::PoolMode;
 
-/// Settings of Postgres: limits, so that it stops working for a caller that has gone, and plans that use indexes.
+/// Settings of a Postgres connection: time limits, so that Postgres stops working for a caller that has gone, and planner
+/// settings, so that plans use indexes.
 // The lock limit is the shortest, so that a blocked statement fails as blocked (55P03) and not as slow. The idle limit
 // exceeds `TRANSACTION_TIMEOUT`, after which the caller has given up.
 //
-// Postgres keeps the plans of prepared statements. A plan made while a table had few rows would read the whole table when
-// it has many, so plans that read or hash whole tables are off; every join has an index. The estimate of a plan that cannot
-// do without is high, and Postgres would compile it (`jit`), which takes longer than running it.
+// Postgres keeps the plan of a prepared statement. A plan made while a table is small reads the whole table, even after it
+// has grown. Every join here has an index, so sequential scans, hash joins and merge joins are off. A plan that still needs
+// one gets a huge cost estimate, for which Postgres would compile it (`jit`). Compiling takes longer than running it.
 macro_rules! settings {
     ($set:literal) => {
         settings!($set
@@ -30,9 +31,9 @@ macro_rules! settings {
         concat!($($set, " ", $setting, "; "),*)
     };
 }
-/// For a connection.
+/// Sets them for a connection.
 pub(in crate::store) const SESSION_SETTINGS: &str = settings!("SET");
-/// For a transaction on a server connection that others use afterwards.
+/// Begins a transaction and sets them for it alone: others use the server connection afterwards.
 const BEGIN_WITH_SETTINGS: &str = concat!("BEGIN; ", settings!("SET LOCAL"));
 
 /// Runs a block in a transaction of a [`Database`], with `$tx` as its [`Connection`]; commits and returns the block's
@@ -59,8 +60,8 @@ pub(in crate::store) enum Transaction {
     Sqlite(sqlx::Transaction<'static, Sqlite>),
 }
 
-/// A pooled connection on which each statement is a transaction of its own, and sees what was committed before it.
-pub(in crate::store) enum Single {
+/// A pooled connection for single statements. Each is its own transaction and sees what was committed before it.
+pub(in crate::store) enum SingleStatement {
     Postgres(PoolConnection<Postgres>),
     /// In a transaction, so that all steps of a statement use the same server connection.
     PooledPostgres(sqlx::Transaction<'static, Postgres>),
@@ -81,18 +82,18 @@ impl Database {
     }
 
     /// A connection for single statements that read.
-    pub(in crate::store) async fn reader(&self) -> Result<Single, StoreError> {
+    pub(in crate::store) async fn reader(&self) -> Result<SingleStatement, StoreError> {
         Ok(match self {
-            Database::Postgres { pool, mode } => single_of(pool, *mode).await?,
-            Database::Sqlite { readers, .. } => Single::Sqlite(readers.acquire().await?),
+            Database::Postgres { pool, mode } => acquire_single(pool, *mode).await?,
+            Database::Sqlite { readers, .. } => SingleStatement::Sqlite(readers.acquire().await?),
         })
     }
 
-    /// A connection for a single statement that writes. It saves the round trips of BEGIN and COMMIT.
-    pub(in crate::store) async fn writer(&self) -> Result<Single, StoreError> {
+    /// A connection for one writing statement. Saves BEGIN and COMMIT, except behind a pooler in transaction mode.
+    pub(in crate::store) async fn writer(&self) -> Result<SingleStatement, StoreError> {
         Ok(match self {
-            Database::Postgres { pool, mode } => single_of(pool, *mode).await?,
-            Database::Sqlite { writer, .. } => Single::Sqlite(writer.acquire().await?),
+            Database::Postgres { pool, mode } => acquire_single(pool, *mode).await?,
+            Database::Sqlite { writer, .. } => SingleStatement::Sqlite(writer.acquire().await?),
         })
     }
 }
@@ -113,32 +114,36 @@ impl Transaction {
     }
 }
 
-impl Single {
+impl SingleStatement {
     pub(in crate::store) fn connection(&mut self) -> Connection<'_> {
         match self {
-            Single::Postgres(connection) => Connection::Postgres(connection, PoolMode::Session),
-            Single::PooledPostgres(transaction) => {
+            SingleStatement::Postgres(connection) => {
+                Connection::Postgres(connection, PoolMode::Session)
+            }
+            SingleStatement::PooledPostgres(transaction) => {
                 Connection::Postgres(transaction, PoolMode::Transaction)
             }
-            Single::Sqlite(connection) => Connection::Sqlite(connection),
+            SingleStatement::Sqlite(connection) => Connection::Sqlite(connection),
         }
     }
 
-    /// Call it after a statement that writes.
+    /// Must follow a statement that writes: behind a pooler in transaction mode, it is rolled back otherwise.
     pub(in crate::store) async fn commit(self) -> Result<(), StoreError> {
         match self {
-            Single::PooledPostgres(transaction) => Ok(transaction.commit().await?),
+            SingleStatement::PooledPostgres(transaction) => Ok(transaction.commit().await?),
             // Committed with the statement.
-            Single::Postgres(_) | Single::Sqlite(_) => Ok(()),
+            SingleStatement::Postgres(_) | SingleStatement::Sqlite(_) => Ok(()),
         }
     }
 }
 
-async fn single_of(pool: &PgPool, mode: PoolMode) -> Result<Single, sqlx::Error> {
+async fn acquire_single(pool: &PgPool, mode: PoolMode) -> Result<SingleStatement, sqlx::Error> {
     Ok(match mode {
         // Boxed as in `begin_transaction`.
-        PoolMode::Session => Single::Postgres(Box::pin(pool.acquire()).await?),
-        PoolMode::Transaction => Single::PooledPostgres(begin_transaction(pool, mode).await?),
+        PoolMode::Session => SingleStatement::Postgres(Box::pin(pool.acquire()).await?),
+        PoolMode::Transaction => {
+            SingleStatement::PooledPostgres(begin_transaction(pool, mode).await?)
+        }
     })
 }
 

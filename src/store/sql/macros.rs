@@ -44,7 +44,8 @@ macro_rules! select_session {
 }
 
 /// Whether one of a session's streams meets the condition.
-// Counted: for `EXISTS`, a plan from when there were few streams would read all streams, or all that run.
+// Not `EXISTS`: a plan made while there were few streams reads all streams, or all running ones. COUNT reads only the
+// session's.
 macro_rules! has_stream {
     ($condition:literal) => {
         concat!(

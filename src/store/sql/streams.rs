@@ -70,7 +70,8 @@ statements! {
 
     /// Not `$1`'s own streams: their leases are renewed. A lease without an owner keeps all nodes away for a while. Not
     /// those of the apps `$3` that only could be started. The claim decides between nodes that choose the same.
-    // Sorted before the join, so that only the sessions of the first `$4` are read when many streams wait.
+    // The subquery is sorted, so that the join stops once it has `$4` rows and does not read the sessions of all waiting
+    // streams.
     ORPHANS = "
         SELECT waiting.stream_id, sessions.app, waiting.stop_seen_at_ms, waiting.status
           FROM (SELECT stream_id, session_id, stop_seen_at_ms, status FROM streams

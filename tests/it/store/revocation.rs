@@ -67,9 +67,10 @@ async fn what_a_revoked_stream_says_is_neither_stored_nor_read_nor_handed_over()
     .await;
 }
 
-/// Its runner learns of the revocation before it has the new epoch, and ends the stream with both.
+/// The runner learns of the revocation before it has the new epoch, so it ends the stream with the old epoch and again with
+/// the new one.
 #[tokio::test]
-async fn a_revoked_stream_that_its_runner_ends_twice_is_deleted_once() {
+async fn a_revoked_stream_whose_runner_ends_it_twice_is_deleted_once() {
     on_both(async |test| {
         let store = &test.store;
         let (_, old) = revoked(store, deauthorized(500)).await;

@@ -184,9 +184,9 @@ async fn concurrent_webhooks_have_the_same_effect_as_sequential_ones_on_postgres
     }
 }
 
-/// Plans are kept, and the first ones are made while the tables are nearly empty.
+/// Postgres keeps plans, and makes the first ones while the tables are nearly empty.
 #[tokio::test]
-async fn no_start_reads_a_whole_table_of_a_postgres_store_that_grows() {
+async fn starts_on_a_growing_postgres_store_never_read_a_whole_table() {
     let test = TestStore::postgres().await;
     for round in 0..20 {
         let names = (0..GROUP_SIZE).map(|number| format!("{round}n{number}"));
@@ -195,16 +195,16 @@ async fn no_start_reads_a_whole_table_of_a_postgres_store_that_grows() {
     }
     test.store.close().await;
     let mut raw = Raw::connect(&test.database).await;
-    // A connection's reads are counted by the time it has ended.
+    // A connection adds its reads to the statistics when it closes, at the latest.
     let others = "SELECT COUNT(*) FROM pg_stat_activity
                    WHERE datname = current_database() AND pid <> pg_backend_pid()
                      AND backend_type = 'client backend'";
-    let mut is_alone = async || (raw.count(others).await == 0).then_some(());
-    eventually("the store's connections have ended", &mut is_alone).await;
-    let read = "SELECT CAST(SUM(seq_tup_read) AS BIGINT) FROM pg_stat_user_tables
+    let mut others_closed = async || (raw.count(others).await == 0).then_some(());
+    eventually("the store's connections have ended", &mut others_closed).await;
+    let sequential_reads = "SELECT CAST(SUM(seq_tup_read) AS BIGINT) FROM pg_stat_user_tables
                  WHERE relname IN ('sessions', 'streams', 'deliveries')";
-    assert_eq!(raw.count(read).await, 0);
-    let of_all_sessions = "SELECT CAST(SUM(idx_tup_read) AS BIGINT) FROM pg_stat_user_indexes
+    assert_eq!(raw.count(sequential_reads).await, 0);
+    let running_index_reads = "SELECT CAST(SUM(idx_tup_read) AS BIGINT) FROM pg_stat_user_indexes
                             WHERE indexrelname = 'streams_running'";
-    assert_eq!(raw.count(of_all_sessions).await, 0);
+    assert_eq!(raw.count(running_index_reads).await, 0);
 }
