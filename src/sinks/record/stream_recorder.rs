@@ -49,12 +49,7 @@ pub(super) async fn record_stream(
     cancel: CancellationToken,
     main_runtime: Handle,
 ) -> StopCause {
-    let mut reporter = StatusReporter {
-        shared: Arc::clone(&shared),
-        last_reported: None,
-        task: JoinSet::new(),
-        main_runtime,
-    };
+    let mut reporter = StatusReporter::new(Arc::clone(&shared), main_runtime);
     let (mut state, mut has_warned) = (None, false);
     loop {
         let sync_due_in = state.as_ref().and_then(WriterState::sync_due_in);
@@ -88,25 +83,8 @@ pub(super) async fn record_stream(
         let events = tap.capture().filter(|events| is_last || now.has_events(events));
         if is_last || events.is_some() || now.has_work(&frames) {
             let now_ms = (shared.now_ms)();
-            // A panic drops the state; the next turn opens the files again.
-            let work = move || {
-                now.work(frames, is_last, now_ms);
-                // Last: it must delay no frame.
-                if let Some(events) = events {
-                    now.capture(&events, is_last);
-                }
-                now
-            };
-            let done = match is_last {
-                // Closing files waits for the disk, and must not keep other recordings from being written.
-                true => blocking(move || Ok(work())).await,
-                false => {
-                    catch_unwind(AssertUnwindSafe(work)).map_err(|_| io::Error::other("a panic"))
-                }
-            };
-            match done {
+            match now.turn(frames, events, is_last, now_ms).await {
                 Ok(done) => now = done,
-                // `work` handles its own errors, so this was a panic.
                 Err(error) => {
                     log_write_error(&error);
                     give_up(&tap, taken, must_settle);
@@ -219,6 +197,30 @@ impl WriterState {
         self.capture.as_ref().is_some_and(|file| file.has_lines() || !events.is_empty())
     }
 
+    /// Writes frames and what is captured. Blocks, unless they are the last. Fails only after a panic, which drops the state:
+    /// the next turn opens the files again.
+    async fn turn(
+        mut self,
+        frames: Vec<Arc<Frame>>,
+        events: Option<Arc<Events>>,
+        is_last: bool,
+        now_ms: i64,
+    ) -> io::Result<Self> {
+        let work = move || {
+            self.work(frames, is_last, now_ms);
+            // Last: it must delay no frame.
+            if let Some(events) = events {
+                self.capture(&events, is_last);
+            }
+            self
+        };
+        match is_last {
+            // Closing files waits for the disk, and must not keep other recordings from being written.
+            true => blocking(move || Ok(work())).await,
+            false => catch_unwind(AssertUnwindSafe(work)).map_err(|_| io::Error::other("a panic")),
+        }
+    }
+
     /// Writes what is captured. Blocks.
     fn capture(&mut self, events: &Events, is_last: bool) {
         let Some(capture) = &mut self.capture else { return };
@@ -276,6 +278,10 @@ struct StatusReporter {
 }
 
 impl StatusReporter {
+    fn new(shared: Arc<Shared>, main_runtime: Handle) -> Self {
+        Self { shared, last_reported: None, task: JoinSet::new(), main_runtime }
+    }
+
     fn notify(&mut self, meta: &RecordingMeta, spool: &Spool) {
         // At most one report runs, so two cannot overtake each other.
         while self.task.try_join_next().is_some() {}
