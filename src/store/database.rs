@@ -112,13 +112,7 @@ impl Database {
         sql: &'static str,
         binds: &[Bind<'_>],
     ) -> Result<u64, StoreError> {
-        self.run(|| async {
-            let mut writer = self.writer().await?;
-            let changed = writer.connection().execute(sql, binds).await?;
-            writer.commit().await?;
-            Ok(changed)
-        })
-        .await
+        transaction!(self, writer, |tx| { tx.execute(sql, binds).await? })
     }
 
     /// Runs one statement that reads at most one row.

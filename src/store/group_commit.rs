@@ -99,7 +99,11 @@ impl Store {
         let deliveries: Vec<&Delivery> =
             order.iter().map(|place| &group[*place].delivery).collect();
         let recorded = if deliveries.iter().all(|delivery| delivery.announcement.is_none()) {
-            self.record_only(&deliveries).await
+            // They change nothing else: the new ones are recorded in one statement, and each repeated one in its own. After a
+            // conflict in the latter, all count as repeated.
+            transaction!(self.database, writer, |tx| {
+                record_deliveries(&mut tx, &deliveries).await?
+            })
         } else {
             transaction!(self.database, |tx| { record_deliveries(&mut tx, &deliveries).await? })
         };
@@ -112,19 +116,6 @@ impl Store {
         let mut recorded: Vec<_> = order.into_iter().zip(recorded?).collect();
         recorded.sort_by_key(|(place, _)| *place);
         Ok(recorded.into_iter().map(|(_, recorded)| recorded).collect())
-    }
-
-    /// Records the new deliveries in one statement and each repeated one in its own. They change nothing else, so they need no
-    /// transaction.
-    async fn record_only(&self, deliveries: &[&Delivery]) -> Result<Vec<Recorded>, StoreError> {
-        self.database
-            .run(|| async {
-                let mut writer = self.database.writer().await?;
-                let recorded = record_deliveries(&mut writer.connection(), deliveries).await?;
-                writer.commit().await?;
-                Ok(recorded)
-            })
-            .await
     }
 }
 

@@ -39,11 +39,16 @@ const BEGIN_WITH_SETTINGS: &str = concat!("BEGIN; ", settings!("SET LOCAL"));
 /// Runs a block in a transaction of a [`Database`], with `$tx` as its [`Connection`]; commits and returns the block's
 /// value. `return` and `?` leave without a commit, so nothing is written. After a conflict the block runs again
 /// ([`Database::run`]). A macro, because an async closure's future cannot be declared `Send`.
+///
+/// With `writer` instead of [`Database::begin`], each statement of the block is its own transaction ([`SingleStatement`]).
 macro_rules! transaction {
     ($database:expr, |$tx:ident| $work:block) => {
+        transaction!($database, begin, |$tx| $work)
+    };
+    ($database:expr, $begin:ident, |$tx:ident| $work:block) => {
         $database
             .run(|| async {
-                let mut transaction = $database.begin().await?;
+                let mut transaction = $database.$begin().await?;
                 let mut $tx = transaction.connection();
                 let done = $work;
                 transaction.commit().await?;
