@@ -1,6 +1,8 @@
 //! `rtmsd replay`: plays Zoom's side from a capture, to any client. Everything comes at its time in the file, counted from
-//! the first answered handshake: messages, losses and webhooks. What a client is too late for, it gets at once.
+//! the first answered handshake: messages, losses and webhooks. This time stands still while the client is late with a link.
 
+mod client;
+mod clock;
 mod plan;
 mod socket;
 
@@ -16,24 +18,28 @@ use serde_json::{Value, json};
 use thiserror::Error;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use self::client::Client;
+use self::clock::Clock;
 use self::plan::{Announced, Life, Moment, Plan, with_times, with_urls};
 use super::event::Event;
 use super::transport::Transport;
 use super::webhook::WebhookSender;
 use super::{Settings, SimulatorError, TlsFiles, Validation, ZoomApp, lock};
 use crate::capture::reader::{CaptureError, Reader};
-use crate::clock;
+use crate::clock::now_ms;
+use crate::model::ms;
 use crate::net::listen;
 
 /// The most open connections.
 const MAX_CONNECTIONS: usize = 256;
-/// How long a client may take to connect after the first webhook, and to leave after the end.
+/// How long a client may take to connect after the first webhook, to open a link again, and to leave after the end.
 const FIRST_CLIENT: Duration = Duration::from_secs(60);
+const LATE_CLIENT: Duration = Duration::from_secs(15);
 const LAST_CLIENT: Duration = Duration::from_secs(5);
 /// How far the times in messages may be from those of the file.
 const TIMES_AROUND_MS: i64 = 2 * 60 * 60 * 1000;
@@ -81,6 +87,8 @@ pub struct ReplayReport {
     pub unsent: u64,
     /// Sockets that were ended as in the file.
     pub faults: u64,
+    /// For how many real milliseconds the replay waited for links that the client opened late.
+    pub late_ms: i64,
     /// The messages of the client, by type.
     pub received: HashMap<u64, u64>,
     /// Events that are missing in the file.
@@ -93,15 +101,12 @@ struct Shared {
     plan: Plan,
     settings: ReplaySettings,
     origin: String,
-    /// When the first handshake was answered.
-    zero: watch::Sender<Option<Instant>>,
-    /// Whether the client is ready for media (message 7).
-    ready: watch::Sender<bool>,
-    /// How many lives of each link were played, by link and by what was asked for.
-    played: Mutex<HashMap<(String, String), usize>>,
+    /// Runs from the first answered handshake.
+    clock: Clock,
+    client: watch::Sender<Client>,
     report: Mutex<ReplayReport>,
     stop: CancellationToken,
-    /// By how much the times in messages move; known with `zero`.
+    /// When the replay began, for the times in messages.
     began_ms: i64,
 }
 
@@ -137,15 +142,14 @@ pub async fn replay(
     let report =
         ReplayReport { cut: plan.cut, is_truncated: plan.is_truncated, ..Default::default() };
     let shared = Arc::new(Shared {
+        clock: Clock::new(plan.start(), settings.speed),
         plan,
         settings,
         origin,
-        zero: watch::Sender::new(None),
-        ready: watch::Sender::new(false),
-        played: Mutex::default(),
+        client: watch::Sender::default(),
         report: Mutex::new(report),
         stop,
-        began_ms: clock::now_ms(),
+        began_ms: now_ms(),
     });
     let sockets = TaskTracker::new();
     sockets.spawn(accept(Arc::clone(&shared), listener, acceptor, sockets.clone()));
@@ -197,17 +201,37 @@ impl Shared {
         for (_, webhook) in first {
             self.announce(sender, webhook).await;
         }
-        let mut zero = self.zero.subscribe();
-        let connected = timeout(FIRST_CLIENT, zero.wait_for(Option::is_some));
-        if !matches!(connected.await, Ok(Ok(_))) {
+        if timeout(FIRST_CLIENT, self.clock.started()).await.is_err() {
             return;
         }
-        for (at, webhook) in later {
-            sleep_until(self.due(*at)).await;
+        tokio::join!(self.wait_for_links(), self.announce_all(sender, &later));
+        self.clock.wait_until(self.plan.end).await;
+        sleep(LAST_CLIENT).await;
+    }
+
+    /// Stops the clock while the client is late with a link. If it does not open one at all, the clock runs to the end.
+    async fn wait_for_links(&self) {
+        let mut client = self.client.subscribe();
+        for (at, link, number) in self.plan.answers() {
+            self.clock.run_to(at);
+            self.clock.wait_until(at).await;
+            let began = Instant::now();
+            let opened = client.wait_for(|client| !client.is_late_for(link, number, at));
+            let is_there = timeout(LATE_CLIENT, opened).await.is_ok();
+            self.clock.stood_still(began.elapsed());
+            lock(&self.report).late_ms += ms(began.elapsed());
+            if !is_there {
+                break;
+            }
+        }
+        self.clock.run_to(Moment::MAX);
+    }
+
+    async fn announce_all(&self, sender: &Arc<WebhookSender>, webhooks: &[&(Moment, Announced)]) {
+        for (at, webhook) in webhooks {
+            self.clock.wait_until(*at).await;
             self.announce(sender, webhook).await;
         }
-        let last = self.plan.webhooks.last().map_or(0, |(at, _)| *at).max(self.plan.end);
-        sleep_until(self.due(last) + LAST_CLIENT).await;
     }
 
     async fn announce(&self, sender: &Arc<WebhookSender>, webhook: &Announced) {
@@ -227,20 +251,11 @@ impl Shared {
             (header.id_key.as_str()): header.instance_id, "rtms_stream_id": header.stream_id,
             "server_urls": self.signaling_url(),
         });
-        json!({"event": name, "event_ts": clock::now_ms(), "payload": payload})
-            .to_string()
-            .into_bytes()
+        json!({"event": name, "event_ts": now_ms(), "payload": payload}).to_string().into_bytes()
     }
 
     fn signaling_url(&self) -> String {
         format!("{}/signaling", self.origin)
-    }
-
-    /// When something of the file is due. Before the first answered handshake: at once.
-    fn due(&self, at: Moment) -> Instant {
-        let zero = (*self.zero.borrow()).unwrap_or_else(Instant::now);
-        let after = Duration::from_nanos(at.saturating_sub(self.plan.start()));
-        zero + after.div_f64(self.settings.speed)
     }
 
     /// A message with its times moved, if that is wanted.
@@ -257,11 +272,16 @@ impl Shared {
 
     /// Takes the next life of a link for a client that asked for `wanted`, if it is one of these.
     fn take_life_if(&self, link: &str, wanted: &str, is_it: fn(&Life) -> bool) -> Option<&Life> {
-        let mut played = lock(&self.played);
-        let number = played.entry((link.to_owned(), wanted.to_owned())).or_default();
-        let life = self.plan.life(link, *number).filter(|life| is_it(life))?;
-        *number += 1;
-        Some(life)
+        let mut life = None;
+        self.client.send_if_modified(|client| {
+            let number = client.next_life(link, wanted);
+            life = self.plan.life(link, number).filter(|life| is_it(life));
+            if life.is_some() {
+                client.take_life(link, wanted);
+            }
+            life.is_some()
+        });
+        life
     }
 
     fn message_count(&self) -> u64 {

@@ -44,6 +44,7 @@ pub(super) struct Announced {
 /// One socket of a link, or a failed try to open one.
 #[derive(Debug, Default)]
 pub(super) struct Life {
+    pub link: String,
     pub is_opened: bool,
     /// When Zoom answered the handshake.
     pub answered: Option<Moment>,
@@ -78,7 +79,7 @@ impl Plan {
             is_truncated: false,
             bytes: 0,
         };
-        let mut clock = Clock::default();
+        let mut clock = RecordClock::default();
         while let Some(record) = reader.next_record()? {
             let at = clock.moment(&record);
             plan.bytes += size_of::<(Moment, Sent)>() + message_bytes(&record.event);
@@ -96,7 +97,10 @@ impl Plan {
 
     fn add(&mut self, at: Moment, event: Event) {
         match event {
-            Event::Dial { link, .. } => self.links.entry(link).or_default().push(Life::default()),
+            Event::Dial { link, .. } => {
+                let life = Life { link: link.clone(), ..Life::default() };
+                self.links.entry(link).or_default().push(life);
+            }
             Event::Opened { link } => self.with_life(&link, |life| life.is_opened = true),
             Event::In { link, body } => self.send(at, &link, Sent::Message(body)),
             Event::TooLarge { link, body } => self.send(at, &link, Sent::TooLarge(body)),
@@ -149,6 +153,17 @@ impl Plan {
         lives.filter_map(|life| life.answered).min().unwrap_or(self.end)
     }
 
+    /// When Zoom answered a handshake, on which link and in which of its lives; by time.
+    pub(super) fn answers(&self) -> Vec<(Moment, &str, usize)> {
+        let lives = self.links.iter().flat_map(|(link, lives)| {
+            lives.iter().enumerate().map(move |(number, life)| (life.answered, &**link, number))
+        });
+        let mut answers: Vec<_> =
+            lives.filter_map(|(at, link, number)| Some((at?, link, number))).collect();
+        answers.sort();
+        answers
+    }
+
     /// The life of a link, from 0.
     pub(super) fn life(&self, link: &str, number: usize) -> Option<&Life> {
         self.links.get(link)?.get(number)
@@ -169,11 +184,11 @@ fn family(header: &Header) -> &'static str {
 
 /// Turns both clocks of a record into one.
 #[derive(Default)]
-struct Clock {
+struct RecordClock {
     run: Option<(Moment, u64)>,
 }
 
-impl Clock {
+impl RecordClock {
     fn moment(&mut self, record: &Record) -> Moment {
         let wall = u64::try_from(record.at_ms).unwrap_or_default().saturating_mul(1_000_000);
         if matches!(record.event, Event::Run(_)) {

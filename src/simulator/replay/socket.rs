@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{SinkExt, StreamExt};
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::timeout;
 use tokio_tungstenite::accept_hdr_async_with_config;
 use tokio_tungstenite::tungstenite::handshake::server::{ErrorResponse, Request, Response};
 use tokio_tungstenite::tungstenite::http::StatusCode;
@@ -170,11 +170,18 @@ impl Playing<'_> {
     async fn play(self, socket: WebSocket, lives: Lives<'_>) {
         lock(&self.shared.report).sockets += 1;
         let (mut writer, mut reader) = socket.split();
+        // Several links on one socket end with the last of them.
+        let end = lives.iter().map(|life| life.end).max_by(by_time).flatten();
+        let end_at = end.map(|(at, _)| at);
+        let links = || lives.iter().map(|life| life.link.as_str());
+        let client = &self.shared.client;
+        client.send_modify(|client| links().for_each(|link| client.opened(link, end_at)));
         let fault = tokio::select! {
             () = self.shared.stop.cancelled() => Some(Fault::Close(Some(1000))),
-            () = self.read_all(&mut reader) => return,
-            fault = self.write_all(&mut writer, &lives) => fault,
+            () = self.read_all(&mut reader) => None,
+            fault = self.write_all(&mut writer, &lives, end) => Some(fault),
         };
+        client.send_modify(|client| links().for_each(|link| client.closed(link, end_at)));
         // The halves belong together, so `reunite` cannot fail.
         let (Some(fault), Ok(socket)) = (fault, writer.reunite(reader)) else { return };
         match fault {
@@ -196,7 +203,7 @@ impl Playing<'_> {
             let number = value["msg_type"].as_u64().unwrap_or_default();
             *lock(&self.shared.report).received.entry(number).or_default() += 1;
             if number == u64::from(msg_type::CLIENT_READY_ACK) {
-                self.shared.ready.send_replace(true);
+                self.shared.client.send_modify(|client| client.is_ready = true);
             }
         }
     }
@@ -206,7 +213,8 @@ impl Playing<'_> {
         &self,
         writer: &mut SplitSink<WebSocket, Message>,
         lives: &[&Life],
-    ) -> Option<Fault> {
+        end: Option<(Moment, Fault)>,
+    ) -> Fault {
         for (at, sent) in in_order(lives) {
             if !self.is_wanted(sent) {
                 continue;
@@ -216,29 +224,23 @@ impl Playing<'_> {
                 std::future::pending::<()>().await;
             }
             lock(&self.shared.report).messages += 1;
-            self.shared.zero.send_if_modified(|zero| {
-                zero.is_none().then(|| *zero = Some(Instant::now())).is_some()
-            });
+            self.shared.clock.start();
         }
-        // Several links on one socket end with the last of them.
-        let end = lives.iter().map(|life| life.end).max_by(by_time).flatten();
         let Some((at, fault)) = end else { return std::future::pending().await };
-        sleep_until(self.shared.due(at)).await;
+        self.shared.clock.wait_until(at).await;
         lock(&self.shared.report).faults += 1;
-        Some(fault)
+        fault
     }
 
     /// Waits until a message is due, and with media until the client is ready for them (message 7).
     async fn wait_for(&self, at: Moment, lives: &[&Life]) {
         let is_answer = lives.iter().any(|life| life.answered == Some(at));
         if !self.media.is_empty() && !is_answer {
-            let mut ready = self.shared.ready.subscribe();
+            let mut client = self.shared.client.subscribe();
             // An error means that the replay has ended.
-            let _ = ready.wait_for(|is_ready| *is_ready).await;
+            let _ = client.wait_for(|client| client.is_ready).await;
         }
-        if self.shared.zero.borrow().is_some() {
-            sleep_until(self.shared.due(at)).await;
-        }
+        self.shared.clock.wait_until(at).await;
     }
 
     fn is_wanted(&self, sent: &Sent) -> bool {

@@ -13,13 +13,16 @@ use super::kit::*;
 use crate::support::kit::{Home, Log, Page, Scene, TestDaemon, endless, zoom};
 use crate::support::process::Process;
 
-/// The stream of a meeting with a cut of one link and a drop of signaling.
-async fn captured(mode: &str) -> (Vec<u8>, Page) {
+const AUDIO_RESET: (LinkName, CutKind) = (LinkName::Audio, CutKind::Reset);
+const SIGNALING_DROP: (LinkName, CutKind) = (LinkName::Signaling, CutKind::Drop);
+
+/// The stream of a meeting with these cuts.
+async fn captured(mode: &str, cuts: &[(LinkName, CutKind)]) -> (Vec<u8>, Page) {
     let home = capturing(mode).set("MEDIA_TYPES", "audio,transcript,chat");
     let scene = Scene::open(home, zoom(endless(100))).await;
     scene.live().await;
     scene.log.lines(3).await;
-    for (link, how) in [(LinkName::Audio, CutKind::Reset), (LinkName::Signaling, CutKind::Drop)] {
+    for &(link, how) in cuts {
         let links = scene.log.page().of("link_up").len();
         scene.zoom.perform(MeetingAction::Cut { link, how }).await;
         scene.log.entries("link_up", links + 1).await;
@@ -67,6 +70,13 @@ fn causes(page: &Page) -> Vec<&Value> {
     page.of("gap").iter().map(|gap| &gap["cause"]).collect()
 }
 
+/// The frames and bytes of audio in the summary.
+fn frames_and_bytes(page: &Page) -> (u64, u64) {
+    let summaries = page.of("summary");
+    let audio = summaries.iter().find(|summary| summary["medium"] == "audio").unwrap();
+    (audio["frames"].as_u64().unwrap(), audio["bytes"].as_u64().unwrap())
+}
+
 /// The ups and downs of each link in their order, link by link: links that open or close in the same moment may be seen in
 /// another order.
 fn by_link(links: &[String]) -> Vec<&String> {
@@ -77,15 +87,15 @@ fn by_link(links: &[String]) -> Vec<&String> {
 
 #[tokio::test]
 async fn a_replay_to_the_daemon_has_the_same_lines_gaps_and_end() {
-    let (file, first) = captured("all").await;
+    let (file, first) = captured("all", &[AUDIO_RESET, SIGNALING_DROP]).await;
     let is_webhook = |record: &&Record| matches!(record.event, Event::Webhook { .. });
     let webhooks = read(&file).1.iter().filter(is_webhook).count() as u64;
     for speed in [1.0, 4.0] {
         let home = Home::sqlite().set("MEDIA_TYPES", "audio,transcript,chat");
         let (report, again) = played(&file, &home, speed).await;
         assert_eq!(again.texts(), first.texts(), "{report:?}");
-        // On a busy machine the daemon may dial once more than when it made the file.
-        assert!(report.refused <= 1, "{report:?}");
+        // On a busy machine the daemon may see the end of its media before that of the stream, and dial them once more.
+        assert!(report.refused <= 3, "{report:?}");
         assert!(report.faults >= 2, "{report:?}");
         assert_eq!(report.webhooks, webhooks, "{report:?}");
         let (links, had) = (again.links(), first.links());
@@ -102,24 +112,31 @@ async fn a_replay_to_the_daemon_has_the_same_lines_gaps_and_end() {
 
 #[tokio::test]
 async fn a_capture_without_content_replays_frames_of_the_same_size() {
-    let (file, first) = captured("signaling").await;
+    let (file, first) = captured("signaling", &[AUDIO_RESET]).await;
     let home = Home::sqlite().set("MEDIA_TYPES", "audio,transcript,chat");
     let (report, again) = played(&file, &home, 4.0).await;
     assert_eq!(again.texts().len(), first.texts().len(), "{report:?}");
-    let audio = |page: &Page| {
-        let summaries = page.of("summary");
-        let audio = summaries.iter().find(|summary| summary["medium"] == "audio").unwrap();
-        (audio["frames"].as_u64().unwrap(), audio["bytes"].as_u64().unwrap())
-    };
-    let ((frames, bytes), (first_frames, first_bytes)) = (audio(&again), audio(&first));
-    assert!(frames > 0 && bytes * first_frames == first_bytes * frames, "{report:?}");
-    // On a busy machine the daemon may dial later than when it made the file: what would have come before is not sent.
-    assert!(frames <= first_frames && frames + report.unsent >= first_frames, "{report:?}");
+    assert!(frames_and_bytes(&first).0 > 0);
+    assert_eq!(frames_and_bytes(&again), frames_and_bytes(&first), "{report:?}");
+    assert_eq!(report.unsent, 0, "{report:?}");
+}
+
+/// Played this fast, the losses and the end would come before the client can dial again.
+#[tokio::test]
+async fn a_replay_waits_for_a_client_that_opens_a_link_late() {
+    let (file, first) = captured("all", &[AUDIO_RESET, AUDIO_RESET]).await;
+    let opened = |record: &&Record| matches!(record.event, Event::Opened { .. });
+    let sockets = read(&file).1.iter().filter(opened).count() as u64;
+    let home = Home::sqlite().set("MEDIA_TYPES", "audio,transcript,chat");
+    let (report, again) = played(&file, &home, 100.0).await;
+    assert_eq!(again.texts(), first.texts(), "{report:?}");
+    assert_eq!((report.sockets, report.unsent), (sockets, 0), "{report:?}");
+    assert!(report.late_ms > 0, "{report:?}");
 }
 
 #[tokio::test]
 async fn a_client_with_one_socket_gets_what_came_on_several() {
-    let (file, first) = captured("all").await;
+    let (file, first) = captured("all", &[AUDIO_RESET, SIGNALING_DROP]).await;
     let home = Home::sqlite()
         .set("MEDIA_TYPES", "audio,transcript,chat")
         .set("MEDIA_SOCKET_CONNECTION_MODE", "unified");

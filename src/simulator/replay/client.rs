@@ -1,0 +1,78 @@
+//! What the client of a replay has done so far (pure).
+
+use std::collections::HashMap;
+
+use super::plan::Moment;
+
+/// The client's part.
+#[derive(Debug, Default)]
+pub(super) struct Client {
+    /// Whether it is ready for media (message 7).
+    pub is_ready: bool,
+    links: HashMap<String, Link>,
+}
+
+#[derive(Debug, Default)]
+struct Link {
+    /// How many lives were taken, by what was asked for.
+    taken: HashMap<String, usize>,
+    /// When each of its sockets ends in the file; `None` for one that the client closes.
+    open: Vec<Option<Moment>>,
+}
+
+impl Client {
+    /// The number of the next life of a link for a client that asked for `wanted`.
+    pub(super) fn next_life(&self, link: &str, wanted: &str) -> usize {
+        self.links.get(link).and_then(|link| link.taken.get(wanted)).copied().unwrap_or_default()
+    }
+
+    pub(super) fn take_life(&mut self, link: &str, wanted: &str) {
+        *self.link(link).taken.entry(wanted.to_owned()).or_default() += 1;
+    }
+
+    pub(super) fn opened(&mut self, link: &str, end: Option<Moment>) {
+        self.link(link).open.push(end);
+    }
+
+    pub(super) fn closed(&mut self, link: &str, end: Option<Moment>) {
+        let open = &mut self.link(link).open;
+        if let Some(index) = open.iter().position(|other| *other == end) {
+            open.swap_remove(index);
+        }
+    }
+
+    /// Whether the client has yet to open this life of a link, which Zoom answered at `at`. It is expected to open its
+    /// first links until it is ready for media, and each link again that it had. A link that it never had is not wanted.
+    pub(super) fn is_late_for(&self, link: &str, number: usize, at: Moment) -> bool {
+        let Some(link) = self.links.get(link) else { return !self.is_ready };
+        let is_open = link.open.iter().any(|end| end.is_none_or(|end| end > at));
+        !is_open && link.taken.values().all(|taken| *taken <= number)
+    }
+
+    fn link(&mut self, link: &str) -> &mut Link {
+        self.links.entry(link.to_owned()).or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_client_is_late_for_its_first_links_and_for_those_that_it_lost() {
+        let mut client = Client::default();
+        assert!(client.is_late_for("audio", 0, 100));
+        client.take_life("audio", "1");
+        client.opened("audio", Some(150));
+        assert!(!client.is_late_for("audio", 0, 100));
+        assert!(!client.is_late_for("audio", 1, 149), "it still has the link");
+        assert!(client.is_late_for("audio", 1, 200), "the link is about to end");
+        client.closed("audio", Some(150));
+        assert!(client.is_late_for("audio", 1, 200));
+        client.take_life("audio", "1");
+        assert!(!client.is_late_for("audio", 1, 200));
+        assert!(client.is_late_for("chat", 0, 200));
+        client.is_ready = true;
+        assert!(!client.is_late_for("chat", 0, 200), "it does not want this link");
+    }
+}
