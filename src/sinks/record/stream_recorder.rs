@@ -50,15 +50,16 @@ pub(super) async fn record_stream(
     main_runtime: Handle,
 ) -> StopCause {
     let mut reporter = StatusReporter::new(Arc::clone(&shared), main_runtime);
-    let (mut state, mut has_warned) = (None, false);
+    let (mut state, mut has_warned, mut expects_frames) = (None, false, false);
     loop {
         let sync_due_in = state.as_ref().and_then(WriterState::sync_due_in);
         let batch = tokio::select! {
             // Drops the frames that were gathered: they belong to a recording that is to be deleted.
             () = cancel.cancelled() => return StopCause::Cancelled,
-            batch = gather_batch(&mut tap, &shared, sync_due_in) => batch,
+            batch = gather_batch(&mut tap, &shared, sync_due_in, expects_frames) => batch,
         };
         let Batch { frames, left, must_settle } = batch;
+        expects_frames = !frames.is_empty();
         // Noted before the write: if it panics, these frames are still reported as left out.
         let taken: LeftOuts = frames.iter().map(|frame| LeftOut::of(frame)).collect();
         let mut now = match state.take() {

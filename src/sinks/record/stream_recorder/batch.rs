@@ -42,19 +42,23 @@ impl Batch {
     }
 }
 
-/// Gathers frames until the next sync of those that were taken before.
+/// Gathers frames until the next sync of those that were taken before. If frames are expected, it does not wait for
+/// the first one, which would wake the task once more for each batch.
 pub(super) async fn gather_batch(
     tap: &mut Tap,
     shared: &Shared,
     sync_due_in: Option<Duration>,
+    expects_frames: bool,
 ) -> Batch {
     let mut batch = Batch::default();
     let sync_at = sync_due_in.map(|wait| Instant::now() + wait);
-    let idle_until = sync_at.unwrap_or_else(|| Instant::now() + POLL_INTERVAL);
-    let first = timeout_at(idle_until, tap.next()).await;
-    let is_any = first.is_ok();
-    first.into_iter().for_each(|first| batch.add(first));
-    if is_any && batch.left.is_none() && !batch.must_settle {
+    if !expects_frames {
+        let idle_until = sync_at.unwrap_or_else(|| Instant::now() + POLL_INTERVAL);
+        let first = timeout_at(idle_until, tap.next()).await;
+        let Ok(first) = first else { return batch };
+        batch.add(first);
+    }
+    if batch.left.is_none() && !batch.must_settle {
         let limit = if tap.captures().is_some() { CAPTURED_GATHER_TIME } else { GATHER_TIME };
         let longest = until_last_tick(limit, (shared.now_ms)());
         let left = sync_at.map(|at| at.saturating_duration_since(Instant::now()));
