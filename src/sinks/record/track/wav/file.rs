@@ -1,5 +1,6 @@
 //! One WAV file in which audio can be written at any position.
 
+use std::cell::RefCell;
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::FileExt;
@@ -11,10 +12,18 @@ use crate::sinks::record::track::parts;
 /// Longer silence becomes a hole in the file.
 const MAX_BUFFERED_SILENCE_BYTES: u64 = 64 << 10;
 
-/// How much audio a single voice keeps in memory.
-const TAIL_BYTES: usize = 16 << 10;
+/// How much audio a single voice keeps in memory: more than comes between two syncs.
+const TAIL_BYTES: usize = 64 << 10;
+/// How many empty tails a thread keeps: those of a voice and of the mix that it belongs to, and some.
+const MAX_SPARE_TAILS: usize = 4;
 
 const SILENCE_CHUNK_BYTES: u64 = 64 << 10;
+
+thread_local! {
+    /// Memory for tails. The files of a thread are synced one after the other, and the next one takes what the last one
+    /// has emptied, which is in the CPU's cache.
+    static SPARE_TAILS: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
+}
 
 /// One WAV file. Audio may be written anywhere; the end of the file is kept in memory for a while.
 pub(crate) struct WavFile {
@@ -105,6 +114,7 @@ impl WavFile {
     /// Writes audio at a position and fills the space before it with silence. After an error the audio in memory is
     /// lost and replaced by silence.
     pub(crate) fn put(&mut self, position: u64, sound: &[u8], over: Over) -> io::Result<()> {
+        self.borrow_tail();
         self.reach(position)?;
         let in_file = self.tail_at.saturating_sub(position).min(sound.len() as u64) as usize;
         let (in_file, in_tail) = sound.split_at(in_file);
@@ -152,6 +162,7 @@ impl WavFile {
     /// Writes everything, and the correct sizes into the header.
     pub(crate) fn sync(&mut self) -> io::Result<()> {
         self.spill(0)?;
+        self.lend_tail();
         if self.declared_bytes == Some(self.len()) {
             return Ok(());
         }
@@ -172,6 +183,23 @@ impl WavFile {
         }
         self.file.sync_all()?;
         Ok(self.file.metadata()?.len())
+    }
+
+    /// Takes a tail that another file has emptied.
+    fn borrow_tail(&mut self) {
+        if self.tail.capacity() == 0 {
+            self.tail = SPARE_TAILS.with_borrow_mut(Vec::pop).unwrap_or_default();
+        }
+    }
+
+    /// Leaves the empty tail to other files.
+    fn lend_tail(&mut self) {
+        let tail = std::mem::take(&mut self.tail);
+        SPARE_TAILS.with_borrow_mut(|spare| {
+            if spare.len() < MAX_SPARE_TAILS && (1..=2 * TAIL_BYTES).contains(&tail.capacity()) {
+                spare.push(tail);
+            }
+        });
     }
 
     fn reach(&mut self, position: u64) -> io::Result<()> {
