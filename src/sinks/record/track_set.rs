@@ -310,8 +310,12 @@ impl TrackSet {
         let written = open.write(frame, &mut self.open.bytes);
         // Before the error is handled: the frame is lost with its file.
         open.progress.take(frame);
+        let has_left_out = open.progress.has_left_out(&open.counts());
         self.checked(written)?;
-        self.count(key);
+        // Now, while this frame is the newest. The others are counted with the next sync.
+        if has_left_out {
+            self.count(key);
+        }
         Ok(())
     }
 

@@ -6,6 +6,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
+use foldhash::fast::FixedState;
 
 use super::order::{ReorderBuffer, Timed, Turn, fits_origin};
 use super::wav::{self, Over, WavFile, WavFormat, WritePosition};
@@ -31,7 +32,8 @@ pub struct Mix {
     ends: Option<HashMap<SpeakerKey, i64>>,
     earlier: Vec<TrackFile>,
     file: WavFile,
-    voices: HashMap<SpeakerKey, MixedVoice>,
+    // Fixed hash keys suffice: there are at most `MAX_VOICES` entries.
+    voices: HashMap<SpeakerKey, MixedVoice, FixedState>,
     /// The latest end of a forgotten voice, in Unix milliseconds.
     forgotten_ms: i64,
     /// The end of the audio, including queued frames.
@@ -71,7 +73,7 @@ impl Mix {
             ends: None,
             earlier,
             file,
-            voices: HashMap::new(),
+            voices: HashMap::default(),
             forgotten_ms: i64::MIN,
             reach: 0,
             counts: Counts::default(),

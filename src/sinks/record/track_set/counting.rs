@@ -27,6 +27,11 @@ impl Progress {
         self.unsynced.add(LeftOut::of(frame));
     }
 
+    /// Whether `counts` has frames that are not in the files and not counted yet.
+    pub(super) fn has_left_out(&self, counts: &Counts) -> bool {
+        counts.left_out() != self.counted.left_out()
+    }
+
     /// What `counts` has gained since the last call, and the time (Unix milliseconds) and the size of the newest frame.
     pub(super) fn take_new_counts(&mut self, counts: Counts) -> (Counts, (i64, usize)) {
         (counts.since(std::mem::replace(&mut self.counted, counts)), self.newest)
