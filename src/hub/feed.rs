@@ -2,6 +2,7 @@
 
 mod figures;
 mod handover;
+mod last_speaker;
 mod metrics;
 
 use std::collections::VecDeque;
@@ -12,6 +13,7 @@ use bytes::{Bytes, BytesMut};
 use tracing::Span;
 
 use self::figures::{Unknown, Written};
+use self::last_speaker::LastSpeaker;
 use self::metrics::Counting;
 use super::Hub;
 use super::frame::{Encoded, Frame, StreamInfo};
@@ -26,7 +28,7 @@ use crate::model::{
     StreamStatus, Tally, TimeOf, UnknownMessages, Unreadable, UnreadableMessages, believed,
     webhook_time,
 };
-use crate::prefetch::prefetch;
+use crate::prefetch::{prefetch, prefetch_counts};
 use crate::rtms::ledger::{Change, Ledger};
 use crate::rtms::message::MediaFrame;
 use crate::rtms::params::Effective;
@@ -66,6 +68,7 @@ pub struct Feed {
     ledger: Ledger,
     stream: Arc<StreamInfo>,
     fanout: Fanout,
+    last_speaker: LastSpeaker,
     /// The block that the next payloads of sound are decoded into.
     payload_block: BytesMut,
     written: Written,
@@ -105,6 +108,7 @@ impl Feed {
             context,
             clock_ms: None,
             fanout,
+            last_speaker: LastSpeaker::default(),
             payload_block: BytesMut::new(),
             stream: info,
             hub,
@@ -159,11 +163,18 @@ impl Feed {
     pub(crate) fn prefetch_targets(&self) {
         self.ledger.prefetch();
         self.fanout.prefetch_targets();
+        if self.fanout.has_consumers() {
+            prefetch_counts(&self.stream);
+            prefetch(&self.stream.instance.product);
+            self.last_speaker.prefetch();
+        }
     }
 
-    /// Prefetches the ledger's recent frames. Call it after [`Self::prefetch_targets`] has loaded the pointers.
+    /// Prefetches the ledger's recent frames and the queues of consumers. Call it after [`Self::prefetch_targets`] has
+    /// loaded the pointers.
     pub(crate) fn prefetch_recent(&self) {
         self.ledger.prefetch_recent();
+        self.fanout.prefetch_queues();
     }
 
     /// Whether a live consumer takes frames of this medium, as of the last frame.
@@ -191,6 +202,7 @@ impl Feed {
         if !self.take_account(entry_ms, &body) {
             return;
         }
+        self.last_speaker.forget();
         // Before the entry is queued: the roster may add a name to a transcript line.
         self.fanout.running().people().note(entry_ms, &mut body);
         let piece = body.piece();
@@ -260,7 +272,7 @@ impl Feed {
         (payload, wire): (Bytes, Bytes),
     ) -> bool {
         let who = frame.speaker(self.stream.instance.product);
-        let (speaker, active_speaker) = self.fanout.running().people().heard(&who);
+        let (speaker, active_speaker) = self.last_speaker.heard(&who, self.fanout.running());
         self.fanout.offer(&Arc::new(Frame {
             stream: Arc::clone(&self.stream),
             medium: frame.medium,

@@ -19,6 +19,9 @@ use crate::prefetch::prefetch;
 #[cfg(test)]
 mod tests;
 
+/// The most queues that are prefetched: the processor loads only about a dozen lines at a time.
+const MOST_PREFETCHED: usize = 4;
+
 /// The taps and streams of every session, and the taps of all sessions.
 #[derive(Default)]
 pub(super) struct Registry {
@@ -209,14 +212,27 @@ impl Fanout {
 
     /// Prefetches the fields that the next frame needs.
     pub(super) fn prefetch(&self) {
-        prefetch(&self.topics);
-        prefetch(&self.seen);
-        prefetch(&self.media);
+        prefetch(self);
     }
 
     /// Prefetches what the fields that `prefetch` loads point to.
     pub(super) fn prefetch_targets(&self) {
         self.topics.iter().for_each(|topic| prefetch(&topic.version));
+        prefetch(&*self.sinks);
+        prefetch(&*self.taps);
+    }
+
+    /// Prefetches the queues. Call it after [`Self::prefetch_targets`] has loaded the pointers.
+    pub(super) fn prefetch_queues(&self) {
+        if self.has_consumers() {
+            let queues = self.sinks.iter().chain(&self.taps);
+            queues.take(MOST_PREFETCHED).for_each(|queue| prefetch(&**queue));
+        }
+    }
+
+    /// Whether a consumer takes frames, as of the last call of [`Self::wants`].
+    pub(super) fn has_consumers(&self) -> bool {
+        !self.media.is_empty() || !self.wire_media.is_empty()
     }
 
     /// Whether a live consumer takes frames of this medium, as of the last call of [`Self::wants`].

@@ -573,6 +573,27 @@ async fn frames_with_absurd_times_are_placed_where_they_came_and_flood_nobody() 
     assert!(stream.ledger[0].covered_ms() < MINUTE_MS);
 }
 
+#[tokio::test]
+async fn a_frame_has_the_name_that_its_speaker_has_when_it_comes() {
+    let server = start().await;
+    let stream = server.start_stream(MEETING, "s1").await;
+    let mut socket = open(&server, &stream, "?media=audio").await;
+    assert_eq!(socket.text().await["type"], "hello");
+    let mut feed = server.feed(&stream);
+    let names = [None, Some("Ana"), Some("Bo")];
+    for name in names {
+        if let Some(name) = name {
+            feed.note(None, joined(7, name));
+        }
+        for (user_id, name) in [(7, name), (7, name), (8, None), (7, name)] {
+            frame(&mut feed, "audio", user_id, &[1; 4]);
+            let frame = socket.of_type("frame").await;
+            let expected = (json!(user_id), json!(name));
+            assert_eq!((&frame["user_id"], &frame["user_name"]), (&expected.0, &expected.1));
+        }
+    }
+}
+
 /// Many times more than a consumer's queue holds.
 const FLOOD: u64 = 400;
 
