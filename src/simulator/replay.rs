@@ -1,5 +1,6 @@
 //! `rtmsd replay`: plays Zoom's side from a capture, to any client. Everything comes at its time in the file, counted from
-//! the first answered handshake: messages, losses and webhooks. This time stands still while the client is late with a link.
+//! the first answered handshake: messages, losses and webhooks. The clock pauses while the client is late to open a link.
+//! Whatever is overdue is sent at once.
 
 mod client;
 mod clock;
@@ -18,6 +19,7 @@ use serde_json::{Value, json};
 use thiserror::Error;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
+use tokio::time::error::Elapsed;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
@@ -37,10 +39,12 @@ use crate::net::listen;
 
 /// The most open connections.
 const MAX_CONNECTIONS: usize = 256;
-/// How long a client may take to connect after the first webhook, to open a link again, and to leave after the end.
-const FIRST_CLIENT: Duration = Duration::from_secs(60);
-const LATE_CLIENT: Duration = Duration::from_secs(15);
-const LAST_CLIENT: Duration = Duration::from_secs(5);
+/// How long a client may take to connect after the first webhook.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(60);
+/// How long the replay pauses for a link that the client has yet to open.
+const LINK_TIMEOUT: Duration = Duration::from_secs(15);
+/// How long a client may take to leave after the end.
+const LEAVE_TIMEOUT: Duration = Duration::from_secs(5);
 /// How far the times in messages may be from those of the file.
 const TIMES_AROUND_MS: i64 = 2 * 60 * 60 * 1000;
 
@@ -87,8 +91,8 @@ pub struct ReplayReport {
     pub unsent: u64,
     /// Sockets that were ended as in the file.
     pub faults: u64,
-    /// For how many real milliseconds the replay waited for links that the client opened late.
-    pub late_ms: i64,
+    /// How long the replay paused for links, in real milliseconds, including one that the client never opened.
+    pub paused_ms: i64,
     /// The messages of the client, by type.
     pub received: HashMap<u64, u64>,
     /// Events that are missing in the file.
@@ -161,7 +165,7 @@ pub async fn replay(
     shared.stop.cancel();
     sockets.close();
     // Their own time-outs end them.
-    let _ = timeout(LAST_CLIENT, sockets.wait()).await;
+    let _ = timeout(LEAVE_TIMEOUT, sockets.wait()).await;
     let mut report = lock(&shared.report).clone();
     report.validation = sender.report().validation;
     report.unsent = shared.message_count().saturating_sub(report.messages);
@@ -195,43 +199,51 @@ impl Shared {
         if sender.validated().await == Validation::Refused {
             return;
         }
+        let links = async {
+            self.clock.wait_until_started().await;
+            self.wait_for_links().await;
+            Ok(())
+        };
+        if tokio::try_join!(links, self.announce_all(sender)).is_err() {
+            return;
+        }
+        self.clock.wait_until(self.plan.end).await;
+        sleep(LEAVE_TIMEOUT).await;
+    }
+
+    /// Pauses the clock while the client is late to open a link. After the first link that it does not open in time, the
+    /// clock no longer pauses.
+    async fn wait_for_links(&self) {
+        let mut client = self.client.subscribe();
+        for (at, link, number) in self.plan.answers() {
+            self.clock.set_horizon(at);
+            self.clock.wait_until(at).await;
+            let began = Instant::now();
+            let opened = client.wait_for(|client| !client.is_late_for(link, number, at));
+            let is_in_time = timeout(LINK_TIMEOUT, opened).await.is_ok();
+            self.clock.add_pause(began.elapsed());
+            lock(&self.report).paused_ms += ms(began.elapsed());
+            if !is_in_time {
+                break;
+            }
+        }
+        self.clock.set_horizon(Moment::MAX);
+    }
+
+    /// Sends the webhooks in time. Fails if no client connects after the first ones.
+    async fn announce_all(&self, sender: &Arc<WebhookSender>) -> Result<(), Elapsed> {
         let start = self.plan.start();
         let (first, later): (Vec<_>, Vec<_>) =
             self.plan.webhooks.iter().partition(|(at, _)| *at <= start);
         for (_, webhook) in first {
             self.announce(sender, webhook).await;
         }
-        if timeout(FIRST_CLIENT, self.clock.started()).await.is_err() {
-            return;
-        }
-        tokio::join!(self.wait_for_links(), self.announce_all(sender, &later));
-        self.clock.wait_until(self.plan.end).await;
-        sleep(LAST_CLIENT).await;
-    }
-
-    /// Stops the clock while the client is late with a link. If it does not open one at all, the clock runs to the end.
-    async fn wait_for_links(&self) {
-        let mut client = self.client.subscribe();
-        for (at, link, number) in self.plan.answers() {
-            self.clock.run_to(at);
-            self.clock.wait_until(at).await;
-            let began = Instant::now();
-            let opened = client.wait_for(|client| !client.is_late_for(link, number, at));
-            let is_there = timeout(LATE_CLIENT, opened).await.is_ok();
-            self.clock.stood_still(began.elapsed());
-            lock(&self.report).late_ms += ms(began.elapsed());
-            if !is_there {
-                break;
-            }
-        }
-        self.clock.run_to(Moment::MAX);
-    }
-
-    async fn announce_all(&self, sender: &Arc<WebhookSender>, webhooks: &[&(Moment, Announced)]) {
-        for (at, webhook) in webhooks {
+        timeout(CONNECT_TIMEOUT, self.clock.wait_until_started()).await?;
+        for (at, webhook) in later {
             self.clock.wait_until(*at).await;
             self.announce(sender, webhook).await;
         }
+        Ok(())
     }
 
     async fn announce(&self, sender: &Arc<WebhookSender>, webhook: &Announced) {
@@ -274,7 +286,7 @@ impl Shared {
     fn take_life_if(&self, link: &str, wanted: &str, is_it: fn(&Life) -> bool) -> Option<&Life> {
         let mut life = None;
         self.client.send_if_modified(|client| {
-            let number = client.next_life(link, wanted);
+            let number = client.next_life_index(link, wanted);
             life = self.plan.life(link, number).filter(|life| is_it(life));
             if life.is_some() {
                 client.take_life(link, wanted);
@@ -321,7 +333,7 @@ async fn secured(tcp: TcpStream, tls: Option<TlsAcceptor>) -> Option<Transport> 
     match tls {
         None => Some(Transport::Plain(tcp)),
         Some(acceptor) => {
-            let tls = timeout(FIRST_CLIENT, acceptor.accept(tcp)).await.ok()?.ok()?;
+            let tls = timeout(CONNECT_TIMEOUT, acceptor.accept(tcp)).await.ok()?.ok()?;
             Some(Transport::Tls(Box::new(tls)))
         }
     }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::plan::Moment;
 
-/// The client's part.
+/// What a replay knows of its client.
 #[derive(Debug, Default)]
 pub(super) struct Client {
     /// Whether it is ready for media (message 7).
@@ -12,17 +12,18 @@ pub(super) struct Client {
     links: HashMap<String, Link>,
 }
 
+/// One link, as the client used it.
 #[derive(Debug, Default)]
 struct Link {
-    /// How many lives were taken, by what was asked for.
+    /// How many lives the client has taken, by the media type that it asked for.
     taken: HashMap<String, usize>,
-    /// When each of its sockets ends in the file; `None` for one that the client closes.
-    open: Vec<Option<Moment>>,
+    /// For each open socket, when the file ends it; `None` if the client closes it.
+    open_until: Vec<Option<Moment>>,
 }
 
 impl Client {
-    /// The number of the next life of a link for a client that asked for `wanted`.
-    pub(super) fn next_life(&self, link: &str, wanted: &str) -> usize {
+    /// The index of the next life of a link for a client that asked for `wanted`.
+    pub(super) fn next_life_index(&self, link: &str, wanted: &str) -> usize {
         self.links.get(link).and_then(|link| link.taken.get(wanted)).copied().unwrap_or_default()
     }
 
@@ -31,21 +32,22 @@ impl Client {
     }
 
     pub(super) fn opened(&mut self, link: &str, end: Option<Moment>) {
-        self.link(link).open.push(end);
+        self.link(link).open_until.push(end);
     }
 
     pub(super) fn closed(&mut self, link: &str, end: Option<Moment>) {
-        let open = &mut self.link(link).open;
+        let open = &mut self.link(link).open_until;
         if let Some(index) = open.iter().position(|other| *other == end) {
             open.swap_remove(index);
         }
     }
 
-    /// Whether the client has yet to open this life of a link, which Zoom answered at `at`. It is expected to open its
-    /// first links until it is ready for media, and each link again that it had. A link that it never had is not wanted.
+    /// Whether the client still has to open this life of a link, which Zoom answered at `at`. Until the client is ready for
+    /// media, every link is expected; after that, only links that it has opened before. A socket that the file ends by `at`
+    /// does not count as open.
     pub(super) fn is_late_for(&self, link: &str, number: usize, at: Moment) -> bool {
         let Some(link) = self.links.get(link) else { return !self.is_ready };
-        let is_open = link.open.iter().any(|end| end.is_none_or(|end| end > at));
+        let is_open = link.open_until.iter().any(|end| end.is_none_or(|end| end > at));
         !is_open && link.taken.values().all(|taken| *taken <= number)
     }
 
@@ -66,7 +68,7 @@ mod tests {
         client.opened("audio", Some(150));
         assert!(!client.is_late_for("audio", 0, 100));
         assert!(!client.is_late_for("audio", 1, 149), "it still has the link");
-        assert!(client.is_late_for("audio", 1, 200), "the link is about to end");
+        assert!(client.is_late_for("audio", 1, 200), "the file has ended that socket by then");
         client.closed("audio", Some(150));
         assert!(client.is_late_for("audio", 1, 200));
         client.take_life("audio", "1");

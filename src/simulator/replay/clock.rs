@@ -1,4 +1,5 @@
-//! The time in the file. It stands still while the client is late with a link (pure but for the waiting).
+//! The clock of a replay: maps moments of the file to real time, and pauses while the client is late to open a link.
+//! Pure except for the waiting.
 
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use super::plan::Moment;
 /// Says when something of the file is due.
 #[derive(Debug)]
 pub(super) struct Clock {
-    /// The first moment of the file that is played in time.
+    /// The moment of the file at which the clock starts: the first answered handshake.
     start: Moment,
     speed: f64,
     state: watch::Sender<State>,
@@ -18,9 +19,9 @@ pub(super) struct Clock {
 
 #[derive(Debug, Clone, Copy)]
 struct State {
-    /// When the first handshake was answered, later by every time that the clock stood still.
+    /// The real time of `start`, moved later by every pause. `None` until the first handshake is answered.
     zero: Option<Instant>,
-    /// What is later in the file is not due, whatever the time.
+    /// Nothing later in the file is due until the horizon moves.
     horizon: Moment,
 }
 
@@ -29,7 +30,7 @@ impl Clock {
         Self { start, speed, state: watch::Sender::new(State { zero: None, horizon: start }) }
     }
 
-    /// Starts the clock, unless it runs.
+    /// Starts the clock. Only the first call has an effect.
     pub(super) fn start(&self) {
         self.state.send_if_modified(|state| {
             let is_first = state.zero.is_none();
@@ -38,30 +39,39 @@ impl Clock {
         });
     }
 
-    /// Waits until the clock runs.
-    pub(super) async fn started(&self) {
+    /// Waits until the clock has started.
+    pub(super) async fn wait_until_started(&self) {
         // The sender is in `self`, so it is not gone.
         let _ = self.state.subscribe().wait_for(|state| state.zero.is_some()).await;
     }
 
-    /// Lets the clock run up to a moment of the file.
-    pub(super) fn run_to(&self, horizon: Moment) {
+    /// Lets the clock run up to this moment of the file.
+    pub(super) fn set_horizon(&self, horizon: Moment) {
         self.state.send_modify(|state| state.horizon = horizon);
     }
 
-    /// Counts a time in which the clock stood still at its horizon.
-    pub(super) fn stood_still(&self, time: Duration) {
-        self.state.send_modify(|state| state.zero = state.zero.map(|zero| zero + time));
+    /// Delays everything that is still to come by a pause that has just ended.
+    pub(super) fn add_pause(&self, pause: Duration) {
+        self.state.send_modify(|state| state.zero = state.zero.map(|zero| zero + pause));
     }
 
-    /// Waits until something of the file is due. While the clock does not run, everything is.
+    /// Waits until a moment of the file is due. Before the clock has started, everything is due.
     pub(super) async fn wait_until(&self, at: Moment) {
+        self.wait(at, |state| at <= state.horizon).await;
+    }
+
+    /// Like [`Self::wait_until`], without the horizon: for what comes in spite of a pause.
+    pub(super) async fn wait_through_pause(&self, at: Moment) {
+        self.wait(at, |_| true).await;
+    }
+
+    async fn wait(&self, at: Moment, may_come: impl Fn(&State) -> bool) {
         let mut states = self.state.subscribe();
         loop {
             let state = *states.borrow_and_update();
             let Some(zero) = state.zero else { return };
             let is_due = async {
-                if at > state.horizon {
+                if !may_come(&state) {
                     std::future::pending::<()>().await;
                 }
                 sleep_until(zero + self.since_start(at)).await;
@@ -85,20 +95,20 @@ mod tests {
     const SECOND: Moment = 1_000_000_000;
 
     #[tokio::test(start_paused = true)]
-    async fn what_is_due_later_waits_for_the_horizon_and_then_for_its_time() {
+    async fn nothing_after_the_horizon_is_due_and_a_pause_delays_what_follows() {
         let clock = Clock::new(10 * SECOND, 2.0);
         clock.wait_until(90 * SECOND).await;
         let began = Instant::now();
         clock.start();
-        clock.run_to(14 * SECOND);
+        clock.set_horizon(14 * SECOND);
         clock.wait_until(14 * SECOND).await;
         assert_eq!(began.elapsed().as_millis(), 2000);
-        let stood_still = async {
+        let pause = async {
             tokio::time::sleep(Duration::from_secs(3)).await;
-            clock.stood_still(Duration::from_secs(3));
-            clock.run_to(Moment::MAX);
+            clock.add_pause(Duration::from_secs(3));
+            clock.set_horizon(Moment::MAX);
         };
-        tokio::join!(clock.wait_until(16 * SECOND), stood_still);
+        tokio::join!(clock.wait_until(16 * SECOND), pause);
         assert_eq!(began.elapsed().as_millis(), 6000);
     }
 }

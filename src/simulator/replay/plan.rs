@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::capture::event::{Body, Event, Header, Loss, Record};
 use crate::capture::reader::{CaptureError, Reader};
 use crate::model::Medium;
-use crate::rtms::message::msg_type;
+use crate::rtms::message::{msg_type, status};
 
 /// The most bytes of messages in memory. A capture of an hour with video has less.
 const MAX_PLAN_BYTES: usize = 1024 * 1024 * 1024;
@@ -48,6 +48,8 @@ pub(super) struct Life {
     pub is_opened: bool,
     /// When Zoom answered the handshake.
     pub answered: Option<Moment>,
+    /// Whether it accepted it.
+    pub is_accepted: bool,
     pub sent: Vec<(Moment, Sent)>,
     pub end: Option<(Moment, Fault)>,
 }
@@ -124,10 +126,12 @@ impl Plan {
 
     fn send(&mut self, at: Moment, link: &str, sent: Sent) {
         self.with_life(link, |life| {
-            let is_answer =
-                life.answered.is_none() && matches!(&sent, Sent::Message(body) if is_answer(body));
-            if is_answer {
+            if let Sent::Message(body) = &sent
+                && life.answered.is_none()
+                && is_answer(body)
+            {
                 life.answered = Some(at);
+                life.is_accepted = is_accepted(body);
             }
             life.sent.push((at, sent));
         });
@@ -153,10 +157,11 @@ impl Plan {
         lives.filter_map(|life| life.answered).min().unwrap_or(self.end)
     }
 
-    /// When Zoom answered a handshake, on which link and in which of its lives; by time.
+    /// The handshakes that Zoom accepted, by time: when, the link, and the index of its life.
     pub(super) fn answers(&self) -> Vec<(Moment, &str, usize)> {
         let lives = self.links.iter().flat_map(|(link, lives)| {
-            lives.iter().enumerate().map(move |(number, life)| (life.answered, &**link, number))
+            let accepted = lives.iter().enumerate().filter(|(_, life)| life.is_accepted);
+            accepted.map(move |(number, life)| (life.answered, &**link, number))
         });
         let mut answers: Vec<_> =
             lives.filter_map(|(at, link, number)| Some((at?, link, number))).collect();
@@ -225,6 +230,12 @@ fn is_answer(body: &Body) -> bool {
     [msg_type::SIGNALING_HAND_SHAKE_RESP, msg_type::DATA_HAND_SHAKE_RESP]
         .iter()
         .any(|answer| number == Some(u64::from(*answer)))
+}
+
+fn is_accepted(answer: &Body) -> bool {
+    let text = answer.text.as_deref().unwrap_or_default();
+    let answer: Value = serde_json::from_str(text).unwrap_or_default();
+    answer["status_code"].as_i64() == Some(status::OK)
 }
 
 /// The medium of a message; none for those that belong to the link itself.

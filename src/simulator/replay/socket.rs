@@ -208,7 +208,8 @@ impl Playing<'_> {
         }
     }
 
-    /// Sends everything in time. Returns how the file ends the socket; waits for the client if it does not.
+    /// Sends every message when it is due, and returns when the file ends the socket, and how. Never returns if the client
+    /// is the one to close it.
     async fn write_all(
         &self,
         writer: &mut SplitSink<WebSocket, Message>,
@@ -235,7 +236,11 @@ impl Playing<'_> {
     /// Waits until a message is due, and with media until the client is ready for them (message 7).
     async fn wait_for(&self, at: Moment, lives: &[&Life]) {
         let is_answer = lives.iter().any(|life| life.answered == Some(at));
-        if !self.media.is_empty() && !is_answer {
+        if is_answer {
+            // A client that waits for one answer may not open the link that the clock pauses for.
+            return self.shared.clock.wait_through_pause(at).await;
+        }
+        if !self.media.is_empty() {
             let mut client = self.shared.client.subscribe();
             // An error means that the replay has ended.
             let _ = client.wait_for(|client| client.is_ready).await;
@@ -276,11 +281,14 @@ impl Playing<'_> {
     }
 }
 
-/// What was sent on several links, by time. The answer to the handshake comes once.
+/// What was sent on several links, by time. The answer to the handshake comes once: the earliest, before everything else.
 fn in_order<'a>(lives: &[&'a Life]) -> Vec<(Moment, &'a Sent)> {
     let mut all = Vec::new();
+    let answered = lives.iter().enumerate().filter(|(_, life)| life.answered.is_some());
+    let first = answered.min_by_key(|(_, life)| life.answered).map(|(index, _)| index);
     for (index, life) in lives.iter().enumerate() {
-        let is_played = |(at, _): &&(Moment, Sent)| index == 0 || life.answered != Some(*at);
+        let is_first = first == Some(index);
+        let is_played = |(at, _): &&(Moment, Sent)| is_first || life.answered != Some(*at);
         all.extend(life.sent.iter().filter(is_played).map(|(at, sent)| (*at, sent)));
     }
     all.sort_by_key(|(at, _)| *at);
