@@ -15,8 +15,9 @@ pub(crate) fn prefetch<T: ?Sized>(value: &T) {
     }
 }
 
-/// Prefetches the counts of a shared value, which a clone changes. They are in front of the value.
-pub(crate) fn prefetch_counts<T>(value: &Arc<T>) {
+/// Prefetches the reference counts of an `Arc`, which every clone writes.
+pub(crate) fn prefetch_ref_counts<T>(value: &Arc<T>) {
+    // The standard library stores them just before the value. If that changes, only the hint is lost.
     let counts_bytes = 2 * size_of::<usize>();
     prefetch_line(Arc::as_ptr(value).cast::<u8>().wrapping_sub(counts_bytes));
 }

@@ -28,7 +28,7 @@ use crate::model::{
     StreamStatus, Tally, TimeOf, UnknownMessages, Unreadable, UnreadableMessages, believed,
     webhook_time,
 };
-use crate::prefetch::{prefetch, prefetch_counts};
+use crate::prefetch::{prefetch, prefetch_ref_counts};
 use crate::rtms::ledger::{Change, Ledger};
 use crate::rtms::message::MediaFrame;
 use crate::rtms::params::Effective;
@@ -155,6 +155,8 @@ impl Feed {
         prefetch(&self.tally);
         prefetch(&self.counting);
         prefetch(&self.ledger);
+        prefetch(&self.stream);
+        prefetch(&self.last_speaker);
         self.fanout.prefetch();
     }
 
@@ -164,15 +166,15 @@ impl Feed {
         self.ledger.prefetch();
         self.fanout.prefetch_targets();
         if self.fanout.has_consumers() {
-            prefetch_counts(&self.stream);
+            prefetch_ref_counts(&self.stream);
             prefetch(&self.stream.instance.product);
             self.last_speaker.prefetch();
         }
     }
 
-    /// Prefetches the ledger's recent frames and the queues of consumers. Call it after [`Self::prefetch_targets`] has
-    /// loaded the pointers.
-    pub(crate) fn prefetch_recent(&self) {
+    /// Prefetches the ledger's recent frames and the consumers' queues. Call it after [`Self::prefetch_targets`] has loaded
+    /// the pointers.
+    pub(crate) fn prefetch_nested(&self) {
         self.ledger.prefetch_recent();
         self.fanout.prefetch_queues();
     }

@@ -19,8 +19,8 @@ use crate::prefetch::prefetch;
 #[cfg(test)]
 mod tests;
 
-/// The most queues that are prefetched: the processor loads only about a dozen lines at a time.
-const MOST_PREFETCHED: usize = 4;
+/// The most queues that are prefetched for a frame: a core loads only about a dozen cache lines at once.
+const MAX_PREFETCHED_QUEUES: usize = 4;
 
 /// The taps and streams of every session, and the taps of all sessions.
 #[derive(Default)]
@@ -210,7 +210,7 @@ impl Fanout {
         self.changes.send_replace(());
     }
 
-    /// Prefetches the fields that the next frame needs.
+    /// Prefetches all fields.
     pub(super) fn prefetch(&self) {
         prefetch(self);
     }
@@ -218,15 +218,17 @@ impl Fanout {
     /// Prefetches what the fields that `prefetch` loads point to.
     pub(super) fn prefetch_targets(&self) {
         self.topics.iter().for_each(|topic| prefetch(&topic.version));
-        prefetch(&*self.sinks);
-        prefetch(&*self.taps);
+        if self.has_consumers() {
+            prefetch(&*self.sinks);
+            self.taps.iter().take(MAX_PREFETCHED_QUEUES).for_each(prefetch);
+        }
     }
 
     /// Prefetches the queues. Call it after [`Self::prefetch_targets`] has loaded the pointers.
     pub(super) fn prefetch_queues(&self) {
         if self.has_consumers() {
             let queues = self.sinks.iter().chain(&self.taps);
-            queues.take(MOST_PREFETCHED).for_each(|queue| prefetch(&**queue));
+            queues.take(MAX_PREFETCHED_QUEUES).for_each(|queue| prefetch(&**queue));
         }
     }
 

@@ -316,7 +316,7 @@ impl<'a> Driver<'a> {
         }
         self.task.feed.prefetch_targets();
         self.stream.handle(now, input);
-        self.task.feed.prefetch_recent();
+        self.task.feed.prefetch_nested();
         // Before any frame that arrived with the answer: its format is the one granted here.
         if let Some(effective) = self.stream.take_effective() {
             self.note_granted(&effective);

@@ -1,13 +1,14 @@
-//! The participant who spoke last. While the same one goes on, a frame needs neither the roster's lock nor a search.
+//! The speaker of the last frame. While the next frames have the same speaker, they need neither the roster's lock nor a
+//! lookup.
 
 use std::sync::Arc;
 
 use crate::hub::registry::RunningStream;
 use crate::hub::roster::Person;
 use crate::model::{SpeakerRef, UserId, UserIdRef};
-use crate::prefetch::prefetch_counts;
+use crate::prefetch::prefetch_ref_counts;
 
-/// What the roster says of the participant who spoke last, until the roster changes.
+/// The roster's record of the last frame's speaker, if that is a participant with a number.
 #[derive(Default)]
 pub(super) struct LastSpeaker(Option<(UserId, Arc<Person>)>);
 
@@ -31,15 +32,15 @@ impl LastSpeaker {
         (speaker, active)
     }
 
-    /// Forgets the speaker: the roster is about to change.
+    /// Forgets the speaker. Call it before every entry, because an entry may change the roster.
     pub(super) fn forget(&mut self) {
         self.0 = None;
     }
 
-    /// Prefetches what the next frame of the same speaker changes.
+    /// Prefetches the reference counts that the next frame of the same speaker changes.
     pub(super) fn prefetch(&self) {
         if let Some((_, person)) = &self.0 {
-            prefetch_counts(person);
+            prefetch_ref_counts(person);
         }
     }
 }

@@ -574,7 +574,7 @@ async fn frames_with_absurd_times_are_placed_where_they_came_and_flood_nobody() 
 }
 
 #[tokio::test]
-async fn a_frame_has_the_name_that_its_speaker_has_when_it_comes() {
+async fn a_frame_carries_the_current_name_of_its_speaker() {
     let server = start().await;
     let stream = server.start_stream(MEETING, "s1").await;
     let mut socket = open(&server, &stream, "?media=audio").await;
