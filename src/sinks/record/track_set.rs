@@ -310,9 +310,10 @@ impl TrackSet {
         let written = open.write(frame, &mut self.open.bytes);
         // Before the error is handled: the frame is lost with its file.
         open.progress.take(frame);
-        let has_left_out = open.progress.has_left_out(&open.counts());
+        let has_left_out = open.progress.has_new_left_out(&open.counts());
         self.checked(written)?;
-        // Now, while this frame is the newest. The others are counted with the next sync.
+        // Counted at once, because left-out frames are reported with the time of the newest frame. Written frames are
+        // counted at the next sync.
         if has_left_out {
             self.count(key);
         }

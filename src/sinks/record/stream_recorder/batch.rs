@@ -42,8 +42,8 @@ impl Batch {
     }
 }
 
-/// Gathers frames until the next sync of those that were taken before. If frames are expected, it does not wait for
-/// the first one, which would wake the task once more for each batch.
+/// Gathers frames for a limited time, or until the sync of earlier frames is due. With `expects_frames` it does not wait
+/// for the first frame separately, so that a batch wakes the task only once.
 pub(super) async fn gather_batch(
     tap: &mut Tap,
     shared: &Shared,

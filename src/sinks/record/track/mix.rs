@@ -32,7 +32,7 @@ pub struct Mix {
     ends: Option<HashMap<SpeakerKey, i64>>,
     earlier: Vec<TrackFile>,
     file: WavFile,
-    // Fixed hash keys suffice: there are at most `MAX_VOICES` entries.
+    // A fixed hash seed is safe: there are at most `MAX_VOICES` entries.
     voices: HashMap<SpeakerKey, MixedVoice, FixedState>,
     /// The latest end of a forgotten voice, in Unix milliseconds.
     forgotten_ms: i64,

@@ -27,8 +27,8 @@ impl Progress {
         self.unsynced.add(LeftOut::of(frame));
     }
 
-    /// Whether `counts` has frames that are not in the files and not counted yet.
-    pub(super) fn has_left_out(&self, counts: &Counts) -> bool {
+    /// Whether `counts` has left-out frames that are not yet in the metadata.
+    pub(super) fn has_new_left_out(&self, counts: &Counts) -> bool {
         counts.left_out() != self.counted.left_out()
     }
 
@@ -113,6 +113,7 @@ impl TrackSet {
         // Saturating: after a restart the counts may lag behind.
         counts.written = counts.written.saturating_sub(unwritten.written);
         counts.truncated = counts.truncated.saturating_sub(unwritten.truncated);
+        counts.repeated = counts.repeated.saturating_sub(unwritten.repeated);
         counts.lost += progress.unsynced.frames();
         // A frame of the mix, and one of the film that has a file of its own, is reported with that file.
         let own = self.meta.media;

@@ -15,7 +15,7 @@ use crate::sinks::record::track::{
 /// The open tracks of a recording, and their size.
 #[derive(Default)]
 pub(super) struct OpenTracks {
-    // Fixed hash keys suffice: there are at most `MAX_OPEN` entries.
+    // A fixed hash seed is safe: there are at most `MAX_OPEN` entries.
     pub tracks: HashMap<Key, OpenTrack, FixedState>,
     /// The total of [`OpenTrack::bytes`], cached because every frame reads it.
     pub bytes: u64,

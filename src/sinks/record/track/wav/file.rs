@@ -12,16 +12,16 @@ use crate::sinks::record::track::parts;
 /// Longer silence becomes a hole in the file.
 const MAX_BUFFERED_SILENCE_BYTES: u64 = 64 << 10;
 
-/// How much audio a single voice keeps in memory: more than comes between two syncs.
+/// How much audio the file of a voice keeps in memory: up to 32 kHz mono, all that comes between two syncs.
 const TAIL_BYTES: usize = 64 << 10;
-/// How many empty tails a thread keeps: those of a voice and of the mix that it belongs to, and some.
+/// The most empty tails that a thread keeps: for a voice, for the mix, and two more.
 const MAX_SPARE_TAILS: usize = 4;
 
 const SILENCE_CHUNK_BYTES: u64 = 64 << 10;
 
 thread_local! {
-    /// Memory for tails. The files of a thread are synced one after the other, and the next one takes what the last one
-    /// has emptied, which is in the CPU's cache.
+    /// Empty tails. A thread syncs its files one after the other, so that a file can reuse memory that another has just
+    /// emptied and that is still in the CPU's cache.
     static SPARE_TAILS: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
 }
 
@@ -114,7 +114,7 @@ impl WavFile {
     /// Writes audio at a position and fills the space before it with silence. After an error the audio in memory is
     /// lost and replaced by silence.
     pub(crate) fn put(&mut self, position: u64, sound: &[u8], over: Over) -> io::Result<()> {
-        self.borrow_tail();
+        self.take_spare_tail();
         self.reach(position)?;
         let in_file = self.tail_at.saturating_sub(position).min(sound.len() as u64) as usize;
         let (in_file, in_tail) = sound.split_at(in_file);
@@ -162,7 +162,7 @@ impl WavFile {
     /// Writes everything, and the correct sizes into the header.
     pub(crate) fn sync(&mut self) -> io::Result<()> {
         self.spill(0)?;
-        self.lend_tail();
+        self.recycle_tail();
         if self.declared_bytes == Some(self.len()) {
             return Ok(());
         }
@@ -177,6 +177,9 @@ impl WavFile {
 
     /// [`WavFile::sync`], padded to an even length as RIFF requires, and synced to the disk.
     pub(crate) fn close(&mut self) -> io::Result<u64> {
+        self.spill(0)?;
+        // Not kept by a thread that may close no other file.
+        self.tail = Vec::new();
         self.sync()?;
         if self.len() % 2 == 1 {
             self.file.write_all_at(&[self.format.silence()], self.data_at + self.len())?;
@@ -185,17 +188,18 @@ impl WavFile {
         Ok(self.file.metadata()?.len())
     }
 
-    /// Takes a tail that another file has emptied.
-    fn borrow_tail(&mut self) {
+    /// Reuses a tail that another file has emptied, if there is one.
+    fn take_spare_tail(&mut self) {
         if self.tail.capacity() == 0 {
             self.tail = SPARE_TAILS.with_borrow_mut(Vec::pop).unwrap_or_default();
         }
     }
 
     /// Leaves the empty tail to other files.
-    fn lend_tail(&mut self) {
+    fn recycle_tail(&mut self) {
         let tail = std::mem::take(&mut self.tail);
         SPARE_TAILS.with_borrow_mut(|spare| {
+            // Larger ones than a mix of 16 kHz needs are freed.
             if spare.len() < MAX_SPARE_TAILS && (1..=2 * TAIL_BYTES).contains(&tail.capacity()) {
                 spare.push(tail);
             }
