@@ -43,6 +43,8 @@ const MAX_CONNECTIONS: usize = 256;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(60);
 /// How long the replay pauses for a link that the client has yet to open.
 const LINK_TIMEOUT: Duration = Duration::from_secs(15);
+/// How long a client that is ready for media may take to open a link for the first time. Others it does not want.
+const NEW_LINK_TIMEOUT: Duration = Duration::from_millis(500);
 /// How long a client may take to leave after the end.
 const LEAVE_TIMEOUT: Duration = Duration::from_secs(5);
 /// How far the times in messages may be from those of the file.
@@ -214,13 +216,11 @@ impl Shared {
     /// Pauses the clock while the client is late to open a link. After the first link that it does not open in time, the
     /// clock no longer pauses.
     async fn wait_for_links(&self) {
-        let mut client = self.client.subscribe();
         for (at, link, number) in self.plan.answers() {
             self.clock.set_horizon(at);
             self.clock.wait_until(at).await;
             let began = Instant::now();
-            let opened = client.wait_for(|client| !client.is_late_for(link, number, at));
-            let is_in_time = timeout(LINK_TIMEOUT, opened).await.is_ok();
+            let is_in_time = self.wait_for_link(link, number, at).await;
             self.clock.add_pause(began.elapsed());
             lock(&self.report).paused_ms += ms(began.elapsed());
             if !is_in_time {
@@ -228,6 +228,23 @@ impl Shared {
             }
         }
         self.clock.set_horizon(Moment::MAX);
+    }
+
+    /// Whether the client opens the link in time, or does not want it.
+    async fn wait_for_link(&self, link: &str, number: usize, at: Moment) -> bool {
+        let mut client = self.client.subscribe();
+        let is_there = |client: &Client| !client.is_late_for(link, number, at);
+        if !client.borrow().is_new(link) {
+            return timeout(LINK_TIMEOUT, client.wait_for(is_there)).await.is_ok();
+        }
+        let is_ready = |client: &Client| client.is_ready || is_there(client);
+        if timeout(LINK_TIMEOUT, client.wait_for(is_ready)).await.is_err() {
+            return false;
+        }
+        if timeout(NEW_LINK_TIMEOUT, client.wait_for(is_there)).await.is_err() {
+            self.client.send_modify(|client| client.give_up(link));
+        }
+        true
     }
 
     /// Sends the webhooks in time. Fails if no client connects after the first ones.

@@ -1,6 +1,6 @@
 //! What the client of a replay has done so far (pure).
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::plan::Moment;
 
@@ -10,6 +10,7 @@ pub(super) struct Client {
     /// Whether it is ready for media (message 7).
     pub is_ready: bool,
     links: HashMap<String, Link>,
+    unwanted: HashSet<String>,
 }
 
 /// One link, as the client used it.
@@ -28,6 +29,7 @@ impl Client {
     }
 
     pub(super) fn take_life(&mut self, link: &str, wanted: &str) {
+        self.unwanted.remove(link);
         *self.link(link).taken.entry(wanted.to_owned()).or_default() += 1;
     }
 
@@ -42,11 +44,23 @@ impl Client {
         }
     }
 
-    /// Whether the client still has to open this life of a link, which Zoom answered at `at`. Until the client is ready for
-    /// media, every link is expected; after that, only links that it has opened before. A socket that the file ends by `at`
-    /// does not count as open.
+    /// Whether the client has not opened this link yet.
+    pub(super) fn is_new(&self, link: &str) -> bool {
+        !self.links.contains_key(link)
+    }
+
+    /// The client does not want this link. If it opens it all the same, it does.
+    pub(super) fn give_up(&mut self, link: &str) {
+        self.unwanted.insert(link.to_owned());
+    }
+
+    /// Whether the client still has to open this life of a link, which Zoom answered at `at`. A socket that the file ends
+    /// by `at` does not count as open.
     pub(super) fn is_late_for(&self, link: &str, number: usize, at: Moment) -> bool {
-        let Some(link) = self.links.get(link) else { return !self.is_ready };
+        if self.unwanted.contains(link) {
+            return false;
+        }
+        let Some(link) = self.links.get(link) else { return true };
         let is_open = link.open_until.iter().any(|end| end.is_none_or(|end| end > at));
         !is_open && link.taken.values().all(|taken| *taken <= number)
     }
@@ -74,7 +88,9 @@ mod tests {
         client.take_life("audio", "1");
         assert!(!client.is_late_for("audio", 1, 200));
         assert!(client.is_late_for("chat", 0, 200));
-        client.is_ready = true;
-        assert!(!client.is_late_for("chat", 0, 200), "it does not want this link");
+        client.give_up("chat");
+        assert!(!client.is_late_for("chat", 0, 200));
+        client.take_life("chat", "8");
+        assert!(client.is_late_for("chat", 1, 200), "it wants this link after all");
     }
 }

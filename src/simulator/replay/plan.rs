@@ -57,6 +57,8 @@ pub(super) struct Life {
 /// What Zoom sent.
 #[derive(Debug)]
 pub(super) enum Sent {
+    /// The answer to the handshake.
+    Answer(Body),
     Message(Body),
     /// A message that was too large; its first bytes.
     TooLarge(Body),
@@ -126,13 +128,14 @@ impl Plan {
 
     fn send(&mut self, at: Moment, link: &str, sent: Sent) {
         self.with_life(link, |life| {
-            if let Sent::Message(body) = &sent
-                && life.answered.is_none()
-                && is_answer(body)
-            {
-                life.answered = Some(at);
-                life.is_accepted = is_accepted(body);
-            }
+            let sent = match sent {
+                Sent::Message(body) if life.answered.is_none() && is_answer(&body) => {
+                    life.answered = Some(at);
+                    life.is_accepted = is_accepted(&body);
+                    Sent::Answer(body)
+                }
+                sent => sent,
+            };
             life.sent.push((at, sent));
         });
     }

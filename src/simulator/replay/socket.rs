@@ -220,7 +220,7 @@ impl Playing<'_> {
             if !self.is_wanted(sent) {
                 continue;
             }
-            self.wait_for(at, lives).await;
+            self.wait_for(at, sent).await;
             if writer.send(self.message(sent)).await.is_err() {
                 std::future::pending::<()>().await;
             }
@@ -234,9 +234,8 @@ impl Playing<'_> {
     }
 
     /// Waits until a message is due, and with media until the client is ready for them (message 7).
-    async fn wait_for(&self, at: Moment, lives: &[&Life]) {
-        let is_answer = lives.iter().any(|life| life.answered == Some(at));
-        if is_answer {
+    async fn wait_for(&self, at: Moment, sent: &Sent) {
+        if matches!(sent, Sent::Answer(_)) {
             // A client that waits for one answer may not open the link that the clock pauses for.
             return self.shared.clock.wait_through_pause(at).await;
         }
@@ -250,14 +249,14 @@ impl Playing<'_> {
 
     fn is_wanted(&self, sent: &Sent) -> bool {
         let medium = match sent {
-            Sent::Message(body) | Sent::TooLarge(body) => medium_of(body),
+            Sent::Answer(body) | Sent::Message(body) | Sent::TooLarge(body) => medium_of(body),
         };
         medium.is_none_or(|medium| self.media.contains(&medium))
     }
 
     fn message(&self, sent: &Sent) -> Message {
         let bytes = match sent {
-            Sent::Message(body) => {
+            Sent::Answer(body) | Sent::Message(body) => {
                 let bytes = self.shared.timed(&body.bytes().unwrap_or_default());
                 let origin = &self.shared.origin;
                 with_urls(&bytes, |key| format!("{origin}/media/{key}"))
@@ -276,7 +275,7 @@ impl Playing<'_> {
 
     /// A message that is no text was sent in a frame for text all the same; clients take both for one.
     fn binary(&self, sent: &Sent) -> Bytes {
-        let (Sent::Message(body) | Sent::TooLarge(body)) = sent;
+        let (Sent::Answer(body) | Sent::Message(body) | Sent::TooLarge(body)) = sent;
         body.bytes().unwrap_or_default().into()
     }
 }
@@ -288,10 +287,11 @@ fn in_order<'a>(lives: &[&'a Life]) -> Vec<(Moment, &'a Sent)> {
     let first = answered.min_by_key(|(_, life)| life.answered).map(|(index, _)| index);
     for (index, life) in lives.iter().enumerate() {
         let is_first = first == Some(index);
-        let is_played = |(at, _): &&(Moment, Sent)| is_first || life.answered != Some(*at);
+        let is_played = |(_, sent): &&(Moment, Sent)| is_first || !matches!(sent, Sent::Answer(_));
         all.extend(life.sent.iter().filter(is_played).map(|(at, sent)| (*at, sent)));
     }
-    all.sort_by_key(|(at, _)| *at);
+    // Several messages may have one time.
+    all.sort_by_key(|(at, sent)| (*at, !matches!(sent, Sent::Answer(_))));
     all
 }
 
@@ -313,4 +313,31 @@ async fn close(mut socket: WebSocket, code: Option<u16>) {
     };
     // A client that does not answer loses the socket.
     let _ = timeout(CLOSE_TIMEOUT, goodbye).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::capture::event::Body;
+
+    #[test]
+    fn on_one_socket_the_earliest_answer_comes_first_and_every_message_follows() {
+        let body = |text: &str| Body::of(text.as_bytes());
+        let life = |at: Moment, answer, message| Life {
+            answered: Some(at),
+            sent: vec![(at, Sent::Answer(body(answer))), (at, Sent::Message(body(message)))],
+            ..Life::default()
+        };
+        let text = |sent: &Sent| {
+            let (Sent::Answer(body) | Sent::Message(body) | Sent::TooLarge(body)) = sent;
+            body.text.clone().unwrap()
+        };
+        let played = |audio_at, chat_at| {
+            let (audio, chat) = (life(audio_at, "audio", "sound"), life(chat_at, "chat", "line"));
+            in_order(&[&audio, &chat]).iter().map(|(_, sent)| text(sent)).collect::<Vec<_>>()
+        };
+        assert_eq!(played(1, 1), ["audio", "sound", "line"]);
+        assert_eq!(played(1, 2), ["audio", "sound", "line"]);
+        assert_eq!(played(2, 1), ["chat", "line", "sound"]);
+    }
 }
