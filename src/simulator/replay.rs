@@ -292,8 +292,8 @@ impl Shared {
         if !self.settings.shifts_times {
             return message.to_vec();
         }
-        let ms = |moment: Moment| i64::try_from(moment / 1_000_000).unwrap_or(i64::MAX);
-        let (start_ms, end_ms) = (ms(self.plan.start()), ms(self.plan.end));
+        let moment_ms = |moment: Moment| i64::try_from(moment / 1_000_000).unwrap_or(i64::MAX);
+        let (start_ms, end_ms) = (moment_ms(self.plan.start()), moment_ms(self.plan.end));
         let times =
             start_ms.saturating_sub(TIMES_AROUND_MS)..end_ms.saturating_add(TIMES_AROUND_MS);
         with_times(message, &times, self.began_ms.saturating_sub(start_ms))

@@ -64,6 +64,17 @@ pub(super) enum Sent {
     TooLarge(Body),
 }
 
+impl Sent {
+    pub(super) fn body(&self) -> &Body {
+        let (Self::Answer(body) | Self::Message(body) | Self::TooLarge(body)) = self;
+        body
+    }
+
+    pub(super) fn is_answer(&self) -> bool {
+        matches!(self, Self::Answer(_))
+    }
+}
+
 /// How Zoom ended a socket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Fault {
@@ -163,11 +174,10 @@ impl Plan {
     /// The handshakes that Zoom accepted, by time: when, the link, and the index of its life.
     pub(super) fn answers(&self) -> Vec<(Moment, &str, usize)> {
         let lives = self.links.iter().flat_map(|(link, lives)| {
-            let accepted = lives.iter().enumerate().filter(|(_, life)| life.is_accepted);
-            accepted.map(move |(number, life)| (life.answered, &**link, number))
+            let lives = lives.iter().enumerate().filter(|(_, life)| life.is_accepted);
+            lives.filter_map(move |(number, life)| Some((life.answered?, &**link, number)))
         });
-        let mut answers: Vec<_> =
-            lives.filter_map(|(at, link, number)| Some((at?, link, number))).collect();
+        let mut answers: Vec<_> = lives.collect();
         answers.sort();
         answers
     }

@@ -235,7 +235,7 @@ impl Playing<'_> {
 
     /// Waits until a message is due, and with media until the client is ready for them (message 7).
     async fn wait_for(&self, at: Moment, sent: &Sent) {
-        if matches!(sent, Sent::Answer(_)) {
+        if sent.is_answer() {
             // A client that waits for one answer may not open the link that the clock pauses for.
             return self.shared.clock.wait_through_pause(at).await;
         }
@@ -248,10 +248,7 @@ impl Playing<'_> {
     }
 
     fn is_wanted(&self, sent: &Sent) -> bool {
-        let medium = match sent {
-            Sent::Answer(body) | Sent::Message(body) | Sent::TooLarge(body) => medium_of(body),
-        };
-        medium.is_none_or(|medium| self.media.contains(&medium))
+        medium_of(sent.body()).is_none_or(|medium| self.media.contains(&medium))
     }
 
     fn message(&self, sent: &Sent) -> Message {
@@ -269,29 +266,20 @@ impl Playing<'_> {
         };
         match Utf8Bytes::try_from(Bytes::from(bytes)) {
             Ok(text) => Message::Text(text),
-            Err(_) => Message::Binary(self.binary(sent)),
+            // It was sent in a frame for text all the same; clients take both for one.
+            Err(_) => Message::Binary(sent.body().bytes().unwrap_or_default().into()),
         }
-    }
-
-    /// A message that is no text was sent in a frame for text all the same; clients take both for one.
-    fn binary(&self, sent: &Sent) -> Bytes {
-        let (Sent::Answer(body) | Sent::Message(body) | Sent::TooLarge(body)) = sent;
-        body.bytes().unwrap_or_default().into()
     }
 }
 
 /// What was sent on several links, by time. The answer to the handshake comes once: the earliest, before everything else.
 fn in_order<'a>(lives: &[&'a Life]) -> Vec<(Moment, &'a Sent)> {
-    let mut all = Vec::new();
-    let answered = lives.iter().enumerate().filter(|(_, life)| life.answered.is_some());
-    let first = answered.min_by_key(|(_, life)| life.answered).map(|(index, _)| index);
-    for (index, life) in lives.iter().enumerate() {
-        let is_first = first == Some(index);
-        let is_played = |(_, sent): &&(Moment, Sent)| is_first || !matches!(sent, Sent::Answer(_));
-        all.extend(life.sent.iter().filter(is_played).map(|(at, sent)| (*at, sent)));
-    }
+    let sent = lives.iter().flat_map(|life| &life.sent);
+    let mut all: Vec<_> = sent.map(|(at, sent)| (*at, sent)).collect();
     // Several messages may have one time.
-    all.sort_by_key(|(at, sent)| (*at, !matches!(sent, Sent::Answer(_))));
+    all.sort_by_key(|(at, sent)| (*at, !sent.is_answer()));
+    let mut is_answered = false;
+    all.retain(|(_, sent)| !sent.is_answer() || !std::mem::replace(&mut is_answered, true));
     all
 }
 
@@ -328,10 +316,7 @@ mod tests {
             sent: vec![(at, Sent::Answer(body(answer))), (at, Sent::Message(body(message)))],
             ..Life::default()
         };
-        let text = |sent: &Sent| {
-            let (Sent::Answer(body) | Sent::Message(body) | Sent::TooLarge(body)) = sent;
-            body.text.clone().unwrap()
-        };
+        let text = |sent: &Sent| sent.body().text.clone().unwrap();
         let played = |audio_at, chat_at| {
             let (audio, chat) = (life(audio_at, "audio", "sound"), life(chat_at, "chat", "line"));
             in_order(&[&audio, &chat]).iter().map(|(_, sent)| text(sent)).collect::<Vec<_>>()
