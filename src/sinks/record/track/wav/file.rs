@@ -163,6 +163,10 @@ impl WavFile {
     pub(crate) fn sync(&mut self) -> io::Result<()> {
         self.spill(0)?;
         self.recycle_tail();
+        self.write_header()
+    }
+
+    fn write_header(&mut self) -> io::Result<()> {
         if self.declared_bytes == Some(self.len()) {
             return Ok(());
         }
@@ -180,7 +184,7 @@ impl WavFile {
         self.spill(0)?;
         // Not kept by a thread that may close no other file.
         self.tail = Vec::new();
-        self.sync()?;
+        self.write_header()?;
         if self.len() % 2 == 1 {
             self.file.write_all_at(&[self.format.silence()], self.data_at + self.len())?;
         }
