@@ -157,7 +157,7 @@ impl Feed {
         prefetch(&self.ledger);
         prefetch(&self.stream);
         prefetch(&self.last_speaker);
-        self.fanout.prefetch();
+        prefetch(&self.fanout);
     }
 
     /// Prefetches what the fields that `prefetch` loads point to. Call it after [`Self::prefetch`] has loaded the

@@ -210,12 +210,7 @@ impl Fanout {
         self.changes.send_replace(());
     }
 
-    /// Prefetches all fields.
-    pub(super) fn prefetch(&self) {
-        prefetch(self);
-    }
-
-    /// Prefetches what the fields that `prefetch` loads point to.
+    /// Prefetches what the fields point to. Call it after they have been prefetched.
     pub(super) fn prefetch_targets(&self) {
         self.topics.iter().for_each(|topic| prefetch(&topic.version));
         if self.has_consumers() {
