@@ -24,10 +24,12 @@ pub enum TlsError {
 
 /// The configuration for `wss://` and `https://`. It trusts Mozilla's list and the authorities in `extra_ca` (PEM).
 pub fn client_config(extra_ca: Option<&Path>) -> Result<Arc<ClientConfig>, TlsError> {
-    let config = ClientConfig::builder_with_provider(provider())
+    let mut config = ClientConfig::builder_with_provider(provider())
         .with_safe_default_protocol_versions()?
         .with_root_certificates(roots(extra_ca)?)
         .with_no_client_auth();
+    // `net::tls_stream` takes the keys from rustls after the handshake.
+    config.enable_secret_extraction = true;
     Ok(Arc::new(config))
 }
 

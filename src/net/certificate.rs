@@ -70,12 +70,14 @@ impl Network {
     ) -> Result<Presented, DialError> {
         let name = ServerName::try_from(host.to_owned()).map_err(|_| DialError::TlsName)?;
         let recorder = Arc::new(Recorder::new(&verifiers.provider));
-        let config = ClientConfig::builder_with_provider(Arc::clone(&verifiers.provider))
+        let mut config = ClientConfig::builder_with_provider(Arc::clone(&verifiers.provider))
             .with_safe_default_protocol_versions()
             .expect("the provider has the default versions")
             .dangerous()
             .with_custom_certificate_verifier(Arc::clone(&recorder) as Arc<dyn ServerCertVerifier>)
             .with_no_client_auth();
+        // As in `tls::client_config`.
+        config.enable_secret_extraction = true;
         let network = self.with_websocket_tls(Arc::new(config));
         let proxy = self.proxy.proxy_for(host, port);
         let (first, at) = proxy.map_or((host, port), |proxy| (&*proxy.host, proxy.port));
