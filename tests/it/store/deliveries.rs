@@ -331,6 +331,23 @@ async fn concurrent_deliveries_are_each_recorded_and_answered() {
 }
 
 #[tokio::test]
+async fn concurrent_copies_of_an_event_without_an_effect_count_once() {
+    on_both(async |test| {
+        let mut tasks = tokio::task::JoinSet::new();
+        for n in 0..400 {
+            let store = test.store.clone();
+            // The copies come in either order.
+            let at_ms = if n < 200 { n % 40 } else { 39 - n % 40 };
+            tasks.spawn(async move { store.record_delivery(&other(at_ms)).await.unwrap() });
+        }
+        let recorded = tasks.join_all().await;
+        let new = recorded.iter().filter(|recorded| **recorded == Recorded::NoChange).count();
+        assert_eq!(new, 40, "{recorded:?}");
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_notice_is_filed_with_the_session_it_names_or_with_the_account() {
     on_both(async |test| {
         let store = &test.store;
