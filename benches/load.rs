@@ -81,6 +81,9 @@ struct Args {
     /// What they ask for: json, binary or twilio
     #[arg(long, default_value = "binary")]
     format: String,
+    /// The length of their batches in milliseconds
+    #[arg(long)]
+    batch_ms: Option<u32>,
     /// Programs behind relays, for each stream's audio, which read in this process; measured after the rest
     #[arg(long, default_value_t = 0)]
     programs: u32,

@@ -53,8 +53,7 @@ pub(crate) async fn measure(args: &Args, port: u16, pid: u32, without: &Window) 
     let watched = args.watched_streams.map_or(usize::MAX, |streams| streams as usize);
     for session in live_sessions(port).await.into_iter().take(watched) {
         for _ in 0..args.subscribers {
-            let path =
-                format!("/api/v1/sdk/sessions/{session}/live?media=audio&format={}", args.format);
+            let path = format!("/api/v1/sdk/sessions/{session}/live?media=audio&{}", query(args));
             readers.spawn(read(port, path, Arc::clone(&arrivals)));
         }
     }
@@ -75,6 +74,14 @@ pub(crate) async fn measure(args: &Args, port: u16, pid: u32, without: &Window) 
         delivered_a_second: frames / length.as_secs_f64(),
         cpu_us_a_frame: extra_us / frames,
         latency_us,
+    }
+}
+
+fn query(args: &Args) -> String {
+    match args.batch_ms {
+        // An earlier build does not know batches.
+        None => format!("format={}", args.format),
+        Some(batch_ms) => format!("format={}&batch_ms={batch_ms}", args.format),
     }
 }
 

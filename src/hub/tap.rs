@@ -124,10 +124,31 @@ impl Tap {
         match waiting.pop() {
             Some(item) => Poll::Ready(item),
             None => {
-                waiting.reader = Some(cx.waker().clone());
+                waiting.wait(cx.waker(), false);
                 Poll::Pending
             }
         }
+    }
+
+    /// Ready if an item is queued. Otherwise the next push wakes the task.
+    pub fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut waiting = self.queue.lock();
+        if waiting.is_empty() {
+            waiting.wait(cx.waker(), false);
+            return Poll::Pending;
+        }
+        Poll::Ready(())
+    }
+
+    /// Ready if the queue should be read now: many bytes are queued, or an item that is not a frame. Otherwise the push
+    /// that makes it so wakes the task.
+    pub fn poll_urgent(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut waiting = self.queue.lock();
+        if waiting.is_urgent {
+            return Poll::Ready(());
+        }
+        waiting.wait(cx.waker(), true);
+        Poll::Pending
     }
 
     /// Waits up to `limit`, so that frames are handled in batches. Returns early when many bytes are queued, or an item that
@@ -281,13 +302,15 @@ impl TapQueue {
             return false;
         }
         waiting.push(item);
-        let is_urgent = !is_frame || waiting.bytes >= GATHER_MAX_BYTES;
+        // Long before frames are dropped.
+        let is_urgent = !is_frame || waiting.bytes >= GATHER_MAX_BYTES.min(self.max_bytes / 2);
+        waiting.is_urgent |= is_urgent;
         while waiting.is_over(self.max_bytes)
             && let Some(frame) = waiting.drop_oldest()
         {
             dropped.add(LeftOut::of(&frame));
         }
-        let reader = waiting.reader.take();
+        let reader = waiting.take_reader();
         // Released before `leave_out` takes its own lock: the two are never held together, so they cannot
         // deadlock.
         drop(waiting);

@@ -1,5 +1,6 @@
 //! A consumer's live view of one session or all: frames and entries as messages on a WebSocket, opened by either side.
 
+mod batches;
 mod begin;
 mod connection;
 mod delivery_acks;

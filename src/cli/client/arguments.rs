@@ -18,7 +18,8 @@ const DEFAULT_ROWS: &str = "50";
 /// How long `--wait` waits, in seconds.
 const DEFAULT_WAIT_S: &str = "120";
 /// Fields of the live socket that are not for people: only text is shown, as it comes.
-const HIDDEN_FROM_TAIL: [&str; 5] = ["media", "format", "policy", "encoding", "sample_rate"];
+const HIDDEN_FROM_TAIL: [&str; 6] =
+    ["media", "format", "policy", "batch_ms", "encoding", "sample_rate"];
 
 /// The command of a group. Its own commands are made when it is used, or listed.
 pub(super) fn group_command(group: &Group) -> Command {

@@ -186,6 +186,10 @@ fn live_query(about: Operation) -> Operation {
             "policy",
             "drop (the oldest frames) or disconnect, if the client is too slow; default drop",
         )
+        .query(
+            "batch_ms",
+            "Send the frames of this many milliseconds together, 0 to 1000; default 0, each at once",
+        )
         .query("user", "Only frames, lines and messages of this participant or user")
         .query("channel", "Only frames and lines of this channel of a Contact Center engagement")
         .query("encoding", "With twilio: mulaw or l16; default mulaw")

@@ -41,7 +41,11 @@ pub(super) struct Waiting {
     pub(super) bytes: usize,
     dropped: [u64; Medium::ALL.len()],
     /// The reader's task, while it waits for an item.
-    pub(super) reader: Option<Waker>,
+    reader: Option<Waker>,
+    /// Whether the reader waits until the queue is urgent, not for the next item.
+    is_patient: bool,
+    /// Whether many bytes or an item that is not a frame were queued since the queue was empty.
+    pub(super) is_urgent: bool,
     /// The sink's total over all its queues; none for a live consumer.
     total: Option<Arc<Total>>,
     /// Whether the reader is gone: nothing may be queued, because nothing would take it out of the total.
@@ -61,6 +65,7 @@ impl Waiting {
             return Some(dropped);
         }
         let item = self.items.pop_front()?;
+        self.is_urgent &= !self.items.is_empty();
         self.shrink(item_bytes(&item));
         Some(item)
     }
@@ -69,6 +74,7 @@ impl Waiting {
     pub(super) fn pop_all(&mut self) -> Vec<Tapped> {
         let mut items: Vec<Tapped> = self.take_dropped().collect();
         items.extend(self.items.drain(..));
+        self.is_urgent = false;
         self.shrink(self.bytes);
         items
     }
@@ -78,6 +84,17 @@ impl Waiting {
         let all = Medium::ALL.into_iter().zip(&mut self.dropped);
         let some = all.filter(|(_, dropped)| **dropped > 0);
         some.map(|(medium, dropped)| Tapped::Dropped(medium, std::mem::take(dropped)))
+    }
+
+    /// Notes the task that waits for the next item, or if it is patient, until the queue is urgent.
+    pub(super) fn wait(&mut self, reader: &Waker, is_patient: bool) {
+        self.reader = Some(reader.clone());
+        self.is_patient = is_patient;
+    }
+
+    /// The task to wake after a push.
+    pub(super) fn take_reader(&mut self) -> Option<Waker> {
+        if self.is_patient && !self.is_urgent { None } else { self.reader.take() }
     }
 
     /// Whether nothing is queued.

@@ -30,14 +30,14 @@ use crate::wake_flag::{WakeFlag, WakeFlags, when_woken};
 const PING_EVERY: Duration = Duration::from_secs(20);
 /// A peer that has been silent this long is disconnected.
 const SILENCE_LIMIT: Duration = Duration::from_secs(60);
-/// How long a consumer may take to read one batch.
+/// How long a consumer may take to read what is written at once.
 const WRITE_LIMIT: Duration = Duration::from_secs(30);
 /// A write that took this long was blocked on the consumer, which has read since.
 const BLOCKED: Duration = Duration::from_millis(100);
 /// How long the closing handshake may take.
 const CLOSE_LIMIT: Duration = Duration::from_secs(4);
-/// The approximate size of a batch between two flushes.
-const BATCH_BYTES: usize = 64 * 1024;
+/// The approximate size of what is written between two flushes.
+const WRITE_BYTES: usize = 64 * 1024;
 /// How often the encoder sends the silence that is due.
 const TICK: Duration = Duration::from_millis(20);
 /// The longest message of a consumer. Twilio's servers send speech back, which is not played.
@@ -131,6 +131,10 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Connection<'a, S> {
             () = when_woken(stop.cancelled()) => CloseReason::Stopped,
             reason = self.serve() => reason,
         };
+        if reason == CloseReason::Stopped {
+            // The frames of a batch that is not due. What cannot be encoded is left out.
+            let _ = self.queue_rest();
+        }
         tracing::debug!(?reason, "a live connection has ended");
         if reason == CloseReason::Left {
             // The answer to a client's Close is queued until the next flush (RFC 6455, section 5.5.1).
@@ -188,7 +192,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Connection<'a, S> {
         let mut next = Some(item);
         while let Some(item) = next {
             self.queue_one(&item)?;
-            next = if self.out_bytes < BATCH_BYTES { self.source.try_next() } else { None };
+            next = if self.out_bytes < WRITE_BYTES { self.source.try_next() } else { None };
         }
         Ok(())
     }
@@ -205,7 +209,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Connection<'a, S> {
                 }
             }
             Item::Entry(Followed::End { .. }, _) if self.source.request().session.is_some() => {
-                // Frames and entries take separate ways: the end may overtake the last frames.
+                // Frames that came since the end was read.
                 self.queue_rest()?;
                 self.encode(item)?;
                 return Err(CloseReason::Session);
@@ -216,7 +220,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Connection<'a, S> {
         self.encode(item)
     }
 
-    /// Sends the frames that arrived before the end.
+    /// Queues what is left.
     fn queue_rest(&mut self) -> Result<(), CloseReason> {
         while let Some(item) = self.source.try_next() {
             self.encode(&item)?;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
+use std::time::Duration;
 
 use serde_json::{Map, Value};
 use thiserror::Error;
@@ -13,12 +14,13 @@ use crate::model::{
 };
 
 /// All fields.
-pub const NAMES: [&str; 11] = [
+pub const NAMES: [&str; 12] = [
     "media",
     "kinds",
     "format",
     "from",
     "policy",
+    "batch_ms",
     "user",
     "channel",
     "session",
@@ -27,6 +29,8 @@ pub const NAMES: [&str; 11] = [
     "sample_rate",
 ];
 
+/// The longest batch. A stream's `over` and a `dropped` message are delayed by at most this.
+const MAX_BATCH_MS: u64 = 1000;
 /// The most sessions that one consumer may name with a cursor.
 const MAX_CURSORS: usize = 1024;
 
@@ -36,7 +40,7 @@ pub enum RequestError {
     #[error("{name} {problem}")]
     Value { name: &'static str, problem: &'static str },
     #[error(
-        "unknown field {0:?}: use media, kinds, format, from, policy, user, channel, session, product, encoding and sample_rate"
+        "unknown field {0:?}: use media, kinds, format, from, policy, batch_ms, user, channel, session, product, encoding and sample_rate"
     )]
     UnknownField(String),
 }
@@ -58,6 +62,8 @@ pub struct Request {
     pub format: Format,
     pub from: From,
     pub policy: Policy,
+    /// The frames of this period are sent together. Zero: each at once.
+    pub batch: Duration,
 }
 
 /// The format of messages.
@@ -150,6 +156,7 @@ impl Request {
                     _ => None,
                 })?
                 .unwrap_or(Policy::Drop),
+            batch: read.batch(format)?,
         })
     }
 
@@ -290,6 +297,17 @@ impl Reader<'_> {
         }
     }
 
+    fn batch(&self, format: Format) -> Result<Duration, RequestError> {
+        let batch_ms = self.value("batch_ms", "must be a whole number from 0 to 1000", |text| {
+            text.parse().ok().filter(|batch_ms| *batch_ms <= MAX_BATCH_MS)
+        })?;
+        let batch = Duration::from_millis(batch_ms.unwrap_or(0));
+        if !batch.is_zero() && matches!(format, Format::Twilio(_)) {
+            return wrong_field("batch_ms", "must be 0 with format twilio, which is in real time");
+        }
+        Ok(batch)
+    }
+
     fn from(&self, session: Option<SessionId>) -> Result<From, RequestError> {
         const PROBLEM: &str = "must be start, now, or a cursor such as 1:57,2:3";
         if let Some(Value::Object(cursors)) = self.0.get("from") {
@@ -329,6 +347,22 @@ mod tests {
 
     fn read(asked: &Value, session: Option<SessionId>) -> Result<Request, RequestError> {
         Request::read(asked.as_object().unwrap(), session)
+    }
+
+    #[test]
+    fn batches_are_at_most_a_second_long_and_twilio_has_none() {
+        let batch = |asked: Value| read(&asked, Some(SESSION)).map(|request| request.batch);
+        assert_eq!(batch(json!({})), Ok(Duration::ZERO));
+        assert_eq!(batch(json!({"batch_ms": 100})), Ok(Duration::from_millis(100)));
+        assert_eq!(
+            batch(json!({"batch_ms": "1000", "format": "binary"})),
+            Ok(Duration::from_secs(1))
+        );
+        for wrong in [json!(1001), json!(-1), json!("much"), json!(1.5)] {
+            assert!(batch(json!({"batch_ms": wrong})).is_err(), "{wrong}");
+        }
+        assert!(batch(json!({"batch_ms": 20, "format": "twilio"})).is_err());
+        assert_eq!(batch(json!({"batch_ms": 0, "format": "twilio"})), Ok(Duration::ZERO));
     }
 
     #[test]

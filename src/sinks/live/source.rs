@@ -12,6 +12,7 @@ use tokio::sync::{OwnedSemaphorePermit, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use self::followers::{Followers, SessionEntry};
+use super::batches::Batches;
 use super::begin::Begin;
 use super::known_streams::KnownStreams;
 use super::named::{self, Found};
@@ -59,6 +60,8 @@ pub struct Source {
     request: Request,
     opened_ms: i64,
     tap: Tap,
+    /// Set if the consumer gets frames in batches.
+    batches: Option<Batches>,
     /// Resolves at the next change of streams. Kept across polls: registering anew takes locks that all consumers
     /// share.
     change: BoxFuture<'static, watch::Receiver<()>>,
@@ -85,6 +88,7 @@ impl Source {
             live: live.clone(),
             opened_ms: (live.now_ms)(),
             tap,
+            batches: Batches::of(request.batch),
             change: next_change(live.hub.changes()).boxed(),
             known: KnownStreams::default(),
             followers: Followers::new(live, &request),
@@ -152,7 +156,11 @@ impl Source {
 
     fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         // Has no flag: most turns bring a frame, and setting one for each would cost the stream's thread.
-        self.tap.poll_next(cx).map(|tapped| self.queue(tapped))
+        let tapped = match &mut self.batches {
+            Some(batches) => batches.poll_next(&mut self.tap, cx),
+            None => self.tap.poll_next(cx),
+        };
+        tapped.map(|tapped| self.queue(tapped))
     }
 
     /// Handles what is rarer than frames: entries, sessions and changes of streams.
@@ -188,11 +196,10 @@ impl Source {
         Poll::Ready(())
     }
 
-    /// The next frame or stream change, if one is ready.
+    /// Returns the next queued frame or stream change, even if its batch is not due.
     pub fn try_next(&mut self) -> Option<Item> {
         if self.ready.is_empty() {
-            let tapped = self.tap.try_next()?;
-            self.queue(tapped);
+            self.queue_next();
         }
         self.ready.pop_front()
     }
@@ -228,6 +235,24 @@ impl Source {
         running
     }
 
+    /// Queues what the tap has next. Returns false if it is empty.
+    fn queue_next(&mut self) -> bool {
+        let tapped = self.tap.try_next();
+        let is_any = tapped.is_some();
+        match (tapped, &mut self.batches) {
+            (Some(tapped), _) => self.queue(tapped),
+            (None, Some(batches)) => batches.end(),
+            (None, None) => {}
+        }
+        is_any
+    }
+
+    /// Queues what the tap holds, before something that must come behind it. Bounded by the tap: called while nothing else
+    /// is queued.
+    fn queue_all(&mut self) {
+        while self.queue_next() {}
+    }
+
     fn queue(&mut self, tapped: Tapped) {
         match tapped {
             Tapped::Frame(frame) => {
@@ -257,6 +282,8 @@ impl Source {
 
     /// Reacts to a change of streams.
     fn poll_streams(&mut self) {
+        // Older frames have the former description of their stream.
+        self.queue_all();
         let running = self.running();
         for (stream, _) in &running {
             self.note_stream(stream);
@@ -271,10 +298,14 @@ impl Source {
     fn queue_entry(&mut self, (session, followed): SessionEntry) {
         match &followed {
             Followed::Entry { entry, .. } if !self.is_wanted(&entry.body) => return,
-            Followed::End { cursor } if self.request.session.is_none() => {
-                self.note_session_end(session, cursor)
+            Followed::Entry { .. } => {}
+            Followed::End { cursor } => {
+                // Frames and entries take separate ways: the end may overtake the last frames.
+                self.queue_all();
+                if self.request.session.is_none() {
+                    self.note_session_end(session, cursor);
+                }
             }
-            _ => {}
         }
         self.ready.push_back(Item::Entry(followed, session));
     }

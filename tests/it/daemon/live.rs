@@ -32,7 +32,7 @@ fn pictures(mut timeline: Vec<Value>) -> Vec<Value> {
 }
 
 /// What came of each medium: frames and bytes.
-#[derive(Default)]
+#[derive(Debug, Default, PartialEq)]
 struct Account(BTreeMap<String, (u64, u64)>);
 
 impl Account {
@@ -54,20 +54,15 @@ async fn a_consumer_of_everything_gets_every_frame_and_every_entry_that_zoom_sen
     let mut opened = None;
     let settings = zoom(script(pictures(chatter(6, 500)), 3_500));
     let scene = Scene::prepared(Home::sqlite(), settings, async |api| {
-        opened = Some(open(api, "/api/v1/live?format=binary").await);
+        let at_once = open(api, "/api/v1/live?format=binary");
+        let in_batches = open(api, "/api/v1/live?format=binary&batch_ms=300");
+        opened = Some(tokio::join!(at_once, in_batches));
     })
     .await;
-    let mut socket = opened.expect("it was opened before Zoom said anything");
-    let (mut account, mut entries) = (Account::default(), Vec::new());
-    loop {
-        match socket.next().await {
-            Heard::Binary(message) => account.take(&message),
-            Heard::Text(text) if text["type"] == "entry" => entries.push(text),
-            Heard::Text(text) if text["type"] == "end" => break,
-            Heard::Text(text) => assert_ne!(text["type"], "dropped"),
-            other => panic!("{other:?}"),
-        }
-    }
+    let (at_once, in_batches) = opened.expect("they were opened before Zoom said anything");
+    let (at_once, in_batches) = tokio::join!(read_to_end(at_once), read_to_end(in_batches));
+    assert_eq!(in_batches, at_once);
+    let (account, entries) = at_once;
     let page = scene.log.over().await;
     let plain = |mut entry: Value| {
         let fields = entry.as_object_mut().unwrap();
@@ -81,6 +76,20 @@ async fn a_consumer_of_everything_gets_every_frame_and_every_entry_that_zoom_sen
         assert_eq!(account.0[medium], (sent.frames, sent.bytes), "{medium}");
     }
     scene.zoom.close_clean().await;
+}
+
+/// The frames and the entries until the end of the session.
+async fn read_to_end(mut socket: WebSocket) -> (Account, Vec<Value>) {
+    let (mut account, mut entries) = (Account::default(), Vec::new());
+    loop {
+        match socket.next().await {
+            Heard::Binary(message) => account.take(&message),
+            Heard::Text(text) if text["type"] == "entry" => entries.push(text),
+            Heard::Text(text) if text["type"] == "end" => return (account, entries),
+            Heard::Text(text) => assert_ne!(text["type"], "dropped"),
+            other => panic!("{other:?}"),
+        }
+    }
 }
 
 #[tokio::test]

@@ -40,7 +40,11 @@ fn live(store: &Store) -> Live {
 
 /// The source of a consumer of all sessions.
 fn open(live: &Live) -> Source {
-    let asked = json!({"media": "audio", "format": "binary"});
+    open_in_batches(live, 0)
+}
+
+fn open_in_batches(live: &Live, batch_ms: u32) -> Source {
+    let asked = json!({"media": "audio", "format": "binary", "batch_ms": batch_ms});
     Source::open(live, Request::read(asked.as_object().unwrap(), None).unwrap())
 }
 
@@ -90,6 +94,79 @@ async fn a_consumer_is_pinged_every_20_s_and_a_silent_one_is_disconnected_after_
     assert_eq!((first, &payload[..2]), (0x88, &4009_u16.to_be_bytes()[..]), "the close");
     assert_eq!(began.elapsed().as_secs(), 60);
     assert_eq!(serving.await.unwrap(), CloseReason::Silent);
+}
+
+#[tokio::test]
+async fn a_batch_is_sent_together_and_over_follows_the_last_frame() {
+    let test = TestStore::sqlite().await;
+    let live = live(&test.store);
+    let mut feed = feed(&live).await;
+    let (near, mut socket) = duplex(PIPE_BYTES);
+    let _serving = serve(&live, open_in_batches(&live, 500), near);
+    assert_eq!(read_frame(&mut socket).await.0, 0x81, "the hello");
+    pause();
+    for _ in 0..3 {
+        let began = Instant::now();
+        for _ in 0..5 {
+            frame(&mut feed, "audio", 7, &[1; 20]);
+            // The batch begins before the clock moves.
+            yield_now().await;
+            advance(Duration::from_millis(20)).await;
+        }
+        for _ in 0..5 {
+            assert_eq!(read_frame(&mut socket).await.0, 0x82, "a frame");
+            // A timer is due at the end of its millisecond.
+            assert!((500..=501).contains(&began.elapsed().as_millis()), "{:?}", began.elapsed());
+        }
+    }
+    frame(&mut feed, "audio", 7, &[1; 20]);
+    drop(feed);
+    assert_eq!(read_frame(&mut socket).await.0, 0x82, "the last frame");
+    let (_, over) = read_frame(&mut socket).await;
+    assert!(String::from_utf8(over).unwrap().contains("over"));
+}
+
+#[tokio::test]
+async fn a_batch_that_fills_the_buffer_is_sent_early_and_nothing_is_dropped() {
+    let test = TestStore::sqlite().await;
+    let live = Live { buffer_bytes: 64 * 1024, ..live(&test.store) };
+    let mut feed = feed(&live).await;
+    let (near, mut socket) = duplex(PIPE_BYTES);
+    let _serving = serve(&live, open_in_batches(&live, 1_000), near);
+    assert_eq!(read_frame(&mut socket).await.0, 0x81, "the hello");
+    pause();
+    let began = Instant::now();
+    let reading = tokio::spawn(async move {
+        for _ in 0..900 {
+            assert_eq!(read_frame(&mut socket).await.0, 0x82, "a frame, and none was dropped");
+        }
+    });
+    for _ in 0..100 {
+        // Ten are less than half of the buffer.
+        (0..10).for_each(|_| frame(&mut feed, "audio", 7, &[1; 640]));
+        yield_now().await;
+    }
+    reading.await.unwrap();
+    assert_eq!(began.elapsed(), Duration::ZERO, "no batch was due by its time");
+}
+
+#[tokio::test]
+async fn a_stop_sends_the_batch_that_is_not_due() {
+    let test = TestStore::sqlite().await;
+    let live = live(&test.store);
+    let mut feed = feed(&live).await;
+    let (near, mut socket) = duplex(PIPE_BYTES);
+    let _serving = serve(&live, open_in_batches(&live, 1_000), near);
+    assert_eq!(read_frame(&mut socket).await.0, 0x81, "the hello");
+    for _ in 0..3 {
+        frame(&mut feed, "audio", 7, &[1; 20]);
+    }
+    yield_now().await;
+    live.stop.cancel();
+    for _ in 0..3 {
+        assert_eq!(read_frame(&mut socket).await.0, 0x82, "a frame");
+    }
+    assert_eq!(read_frame(&mut socket).await.0, 0x88, "the close");
 }
 
 type Client = WebSocketStream<DuplexStream>;
