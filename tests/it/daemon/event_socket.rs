@@ -190,11 +190,15 @@ async fn a_connection_that_is_lost_in_any_way_is_made_again_and_the_gap_is_known
         })
         .await;
         assert_eq!(socket["connected"], true, "{socket}");
-        let text = metrics(daemon.api()).await;
+        // Counted after it is stored.
+        let text = eventually("the gap is counted", async || {
+            let text = metrics(daemon.api()).await;
+            text.contains(r#"rtmsd_event_socket_gaps_total{app="default"} 1"#).then_some(text)
+        })
+        .await;
         let lost =
             format!(r#"rtmsd_event_socket_failures_total{{app="default",cause="{cause}"}} 1"#);
         assert!(text.contains(&lost), "{fault:?}: {text}");
-        assert!(text.contains(r#"rtmsd_event_socket_gaps_total{app="default"} 1"#), "{text}");
         assert!(text.contains(r#"rtmsd_event_socket_connected{app="default"} 1"#), "{text}");
         let codes = codes(daemon.api()).await;
         assert!(codes.contains(&"event_gap".to_owned()), "{codes:?}");
