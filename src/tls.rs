@@ -24,13 +24,17 @@ pub enum TlsError {
 
 /// The configuration for `wss://` and `https://`. It trusts Mozilla's list and the authorities in `extra_ca` (PEM).
 pub fn client_config(extra_ca: Option<&Path>) -> Result<Arc<ClientConfig>, TlsError> {
-    let mut config = ClientConfig::builder_with_provider(provider())
+    let config = ClientConfig::builder_with_provider(provider())
         .with_safe_default_protocol_versions()?
         .with_root_certificates(roots(extra_ca)?)
         .with_no_client_auth();
-    // `net::tls_stream` takes the keys from rustls after the handshake.
+    Ok(shared(config))
+}
+
+/// Shares a configuration with the connections of `net::tls_stream`, which take the keys from rustls after the handshake.
+pub fn shared(mut config: ClientConfig) -> Arc<ClientConfig> {
     config.enable_secret_extraction = true;
-    Ok(Arc::new(config))
+    Arc::new(config)
 }
 
 /// What [`client_config`] checks certificates with.

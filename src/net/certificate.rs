@@ -17,6 +17,7 @@ use tokio::net::TcpStream;
 
 use super::race::race_addresses;
 use super::{DialError, Network, Target};
+use crate::tls;
 
 /// A time at which every certificate has expired, Unix seconds: the year 9999.
 const END_OF_TIME_S: u64 = 253_402_300_799;
@@ -70,15 +71,13 @@ impl Network {
     ) -> Result<Presented, DialError> {
         let name = ServerName::try_from(host.to_owned()).map_err(|_| DialError::TlsName)?;
         let recorder = Arc::new(Recorder::new(&verifiers.provider));
-        let mut config = ClientConfig::builder_with_provider(Arc::clone(&verifiers.provider))
+        let config = ClientConfig::builder_with_provider(Arc::clone(&verifiers.provider))
             .with_safe_default_protocol_versions()
             .expect("the provider has the default versions")
             .dangerous()
             .with_custom_certificate_verifier(Arc::clone(&recorder) as Arc<dyn ServerCertVerifier>)
             .with_no_client_auth();
-        // As in `tls::client_config`.
-        config.enable_secret_extraction = true;
-        let network = self.with_websocket_tls(Arc::new(config));
+        let network = self.with_websocket_tls(tls::shared(config));
         let proxy = self.proxy.proxy_for(host, port);
         let (first, at) = proxy.map_or((host, port), |proxy| (&*proxy.host, proxy.port));
         let addresses = self.resolver.addresses(first, at).await?;

@@ -94,11 +94,10 @@ impl Handshake {
                 }
             };
             self.discard(discard);
-            if is_over == Some(true) {
-                return Ok(true);
-            }
-            if is_over == Some(false) && !self.see_next() {
-                return Ok(false);
+            match is_over {
+                Some(true) => return Ok(true),
+                Some(false) if !self.see_next() => return Ok(false),
+                _ => {}
             }
         }
     }

@@ -30,6 +30,11 @@ impl Fault {
     pub(super) fn new(alert: AlertDescription, error: impl Into<Error>) -> Self {
         Self { alert: Some(alert), error: error.into() }
     }
+
+    /// A failure on this side.
+    pub(super) fn internal(error: Error) -> Self {
+        Self::new(AlertDescription::InternalError, error)
+    }
 }
 
 /// The beginning of a record.

@@ -30,11 +30,11 @@ const MESSAGE_HEADER_BYTES: usize = 4;
 /// An open session, of TLS 1.3 or 1.2.
 pub(super) struct Session {
     reads: RecordKeys,
-    writes: RecordKeys,
+    pub(super) writes: RecordKeys,
     /// Derives the next keys, and stores tickets. `None` with TLS 1.2, which has neither after the handshake.
     rustls: Option<Box<KernelConnection<ClientConnectionData>>>,
     /// How many records the keys may encrypt.
-    max_records: u64,
+    pub(super) max_records: u64,
     /// The received part of an incomplete message after the handshake.
     message: Vec<u8>,
     warnings: u8,
@@ -202,8 +202,7 @@ impl Session {
                 let cause = PeerMisbehaved::TooManyRenegotiationRequests;
                 count(&mut self.renegotiations, MAX_RENEGOTIATIONS, cause)?;
                 let alert = [WARNING, AlertDescription::NoRenegotiation.into()];
-                let wrote = self.write(ContentType::Alert, &alert, unsent);
-                wrote.map_err(|error| Fault::new(AlertDescription::InternalError, error))
+                self.write(ContentType::Alert, &alert, unsent).map_err(Fault::internal)
             }
             (got_type, _) => {
                 let expect_types = vec![HandshakeType::NewSessionTicket, HandshakeType::KeyUpdate];
@@ -226,24 +225,25 @@ impl Session {
         }
         let cause = PeerMisbehaved::TooManyKeyUpdateRequests;
         count(&mut self.key_updates, MAX_KEY_UPDATES, cause)?;
-        let internal = |error| Fault::new(AlertDescription::InternalError, error);
         match message {
             [0] => {}
             [1] if unsent.len() > MAX_UNSENT_BYTES => {
                 let cause = PeerMisbehaved::TooManyKeyUpdateRequests;
                 return Err(Fault::new(AlertDescription::UnexpectedMessage, cause));
             }
-            [1] => self.update_writes(unsent).map_err(internal)?,
+            [1] => self.update_writes(unsent).map_err(Fault::internal)?,
             _ => {
                 let cause = InvalidMessage::InvalidKeyUpdate;
                 return Err(Fault::new(AlertDescription::IllegalParameter, cause));
             }
         }
-        if let Some(rustls) = &mut self.rustls {
-            let suite = rustls.negotiated_cipher_suite();
-            let next = rustls.update_rx_secret();
-            self.reads = next.and_then(|next| RecordKeys::new(suite, next)).map_err(internal)?;
-        }
+        self.update_reads().map_err(Fault::internal)
+    }
+
+    fn update_reads(&mut self) -> Result<(), Error> {
+        let rustls = self.rustls.as_mut().ok_or(Error::DecryptError)?;
+        let suite = rustls.negotiated_cipher_suite();
+        self.reads = RecordKeys::new(suite, rustls.update_rx_secret()?)?;
         Ok(())
     }
 
@@ -252,20 +252,10 @@ impl Session {
         self.write(ContentType::ApplicationData, data, unsent)
     }
 
-    /// Appends `close_notify`: this side sends no more data.
+    /// Appends `close_notify`, which ends the data of this side.
     pub(super) fn write_end(&mut self, unsent: &mut Vec<u8>) -> Result<(), Error> {
         let alert = [WARNING, AlertDescription::CloseNotify.into()];
         self.write(ContentType::Alert, &alert, unsent)
-    }
-
-    #[cfg(test)]
-    pub(super) fn set_max_records(&mut self, max_records: u64) {
-        self.max_records = max_records;
-    }
-
-    #[cfg(test)]
-    pub(super) fn records_written(&self) -> u64 {
-        self.writes.sequence()
     }
 
     fn write(

@@ -189,15 +189,15 @@ async fn the_next_connection_resumes_the_session_with_the_tickets_of_the_one_bef
 #[tokio::test]
 async fn new_keys_come_before_the_old_ones_have_encrypted_too_many_records() {
     let (mut client, mut server) = pair(&V1_3, 100_000).await;
-    client.session.set_max_records(10);
+    client.session.max_records = 10;
     for record in 0..50_u8 {
         client.write_all(&[record]).await.unwrap();
         client.flush().await.unwrap();
         assert_eq!(server.read_u8().await.unwrap(), record);
-        assert!(client.session.records_written() < 10);
+        assert!(client.session.writes.sequence() < 10);
     }
     let (mut client, _server) = pair(&V1_2, 100_000).await;
-    client.session.set_max_records(10);
+    client.session.max_records = 10;
     let mut wrote = 0;
     while client.write_all(&[1]).await.is_ok() {
         wrote += 1;

@@ -119,7 +119,7 @@ async fn outcome_with_rustls(versions: Versions, records: &[Record]) -> Outcome 
     while let [_, _, _, high, low, ..] = *rest {
         let payload_bytes = usize::from(u16::from_be_bytes([high, low]));
         let (mut record, later) = rest.split_at(HEADER_BYTES + payload_bytes);
-        // In pieces, because rustls reads no more than 4 kB at first.
+        // In pieces, because rustls reads at most 4 kB at first.
         while !record.is_empty() {
             tls.read_tls(&mut record).unwrap();
         }
