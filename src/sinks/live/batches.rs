@@ -27,8 +27,8 @@ enum State {
 impl Batches {
     /// Returns `None` if `length` is zero: items are not delayed.
     pub(super) fn of(length: Duration) -> Option<Self> {
-        let due = || Box::pin(sleep(Duration::ZERO));
-        (!length.is_zero()).then(|| Self { length, state: State::Idle, due: due() })
+        let idle = || Self { length, state: State::Idle, due: Box::pin(sleep(length)) };
+        (!length.is_zero()).then(idle)
     }
 
     /// Returns the next item of a due batch. A batch is due one `length` after its first item, and at once if the tap

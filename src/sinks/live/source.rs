@@ -237,14 +237,14 @@ impl Source {
 
     /// Queues what the tap has next. Returns false if it is empty.
     fn queue_next(&mut self) -> bool {
-        let tapped = self.tap.try_next();
-        let is_any = tapped.is_some();
-        match (tapped, &mut self.batches) {
-            (Some(tapped), _) => self.queue(tapped),
-            (None, Some(batches)) => batches.end(),
-            (None, None) => {}
-        }
-        is_any
+        let Some(tapped) = self.tap.try_next() else {
+            if let Some(batches) = &mut self.batches {
+                batches.end();
+            }
+            return false;
+        };
+        self.queue(tapped);
+        true
     }
 
     /// Queues what the tap holds, before something that must come behind it. Bounded by the tap: called while nothing else

@@ -67,6 +67,15 @@ fn connect(live: &Live) -> (DuplexStream, JoinHandle<CloseReason>) {
     (far, serve(live, open(live), near))
 }
 
+/// A running stream, and a consumer of all sessions that gets batches and has read its hello.
+async fn connect_in_batches(live: &Live, batch_ms: u32) -> (Feed, DuplexStream) {
+    let feed = feed(live).await;
+    let (near, mut far) = duplex(PIPE_BYTES);
+    serve(live, open_in_batches(live, batch_ms), near);
+    assert_eq!(read_frame(&mut far).await.0, 0x81, "the hello");
+    (feed, far)
+}
+
 /// The first byte and the payload of a short WebSocket frame. Unlike a WebSocket client, this answers nothing.
 async fn read_frame(socket: &mut DuplexStream) -> (u8, Vec<u8>) {
     let (first, mut length) =
@@ -100,10 +109,7 @@ async fn a_consumer_is_pinged_every_20_s_and_a_silent_one_is_disconnected_after_
 async fn a_batch_is_sent_together_and_over_follows_the_last_frame() {
     let test = TestStore::sqlite().await;
     let live = live(&test.store);
-    let mut feed = feed(&live).await;
-    let (near, mut socket) = duplex(PIPE_BYTES);
-    let _serving = serve(&live, open_in_batches(&live, 500), near);
-    assert_eq!(read_frame(&mut socket).await.0, 0x81, "the hello");
+    let (mut feed, mut socket) = connect_in_batches(&live, 500).await;
     pause();
     for _ in 0..3 {
         let began = Instant::now();
@@ -130,10 +136,7 @@ async fn a_batch_is_sent_together_and_over_follows_the_last_frame() {
 async fn a_batch_that_fills_the_buffer_is_sent_early_and_nothing_is_dropped() {
     let test = TestStore::sqlite().await;
     let live = Live { buffer_bytes: 64 * 1024, ..live(&test.store) };
-    let mut feed = feed(&live).await;
-    let (near, mut socket) = duplex(PIPE_BYTES);
-    let _serving = serve(&live, open_in_batches(&live, 1_000), near);
-    assert_eq!(read_frame(&mut socket).await.0, 0x81, "the hello");
+    let (mut feed, mut socket) = connect_in_batches(&live, 1_000).await;
     pause();
     let began = Instant::now();
     let reading = tokio::spawn(async move {
@@ -154,10 +157,7 @@ async fn a_batch_that_fills_the_buffer_is_sent_early_and_nothing_is_dropped() {
 async fn a_stop_sends_the_batch_that_is_not_due() {
     let test = TestStore::sqlite().await;
     let live = live(&test.store);
-    let mut feed = feed(&live).await;
-    let (near, mut socket) = duplex(PIPE_BYTES);
-    let _serving = serve(&live, open_in_batches(&live, 1_000), near);
-    assert_eq!(read_frame(&mut socket).await.0, 0x81, "the hello");
+    let (mut feed, mut socket) = connect_in_batches(&live, 1_000).await;
     for _ in 0..3 {
         frame(&mut feed, "audio", 7, &[1; 20]);
     }
