@@ -31,7 +31,7 @@ use tokio::sync::{broadcast, mpsc, watch};
 pub use detached::DetachedLog;
 pub use feed::Feed;
 pub use follower::{Follow, Followed, Follower, Kinds};
-pub use frame::{Encoded, Frame, StreamInfo};
+pub use frame::{Encoded, Frame, FrameSource, StreamInfo};
 pub use left_out::{LeftOut, LeftOuts};
 pub use live_streams::{LiveStream, Rate};
 pub use permits::{Entrant, Permit, Permits};

@@ -2,7 +2,7 @@
 
 mod figures;
 mod handover;
-mod last_speaker;
+mod known_sources;
 mod metrics;
 
 use std::collections::VecDeque;
@@ -13,7 +13,7 @@ use bytes::{Bytes, BytesMut};
 use tracing::Span;
 
 use self::figures::{Unknown, Written};
-use self::last_speaker::LastSpeaker;
+use self::known_sources::KnownSources;
 use self::metrics::Counting;
 use super::Hub;
 use super::frame::{Encoded, Frame, StreamInfo};
@@ -28,7 +28,7 @@ use crate::model::{
     StreamStatus, Tally, TimeOf, UnknownMessages, Unreadable, UnreadableMessages, believed,
     webhook_time,
 };
-use crate::prefetch::{prefetch, prefetch_ref_counts};
+use crate::prefetch::prefetch;
 use crate::rtms::ledger::{Change, Ledger};
 use crate::rtms::message::MediaFrame;
 use crate::rtms::params::Effective;
@@ -68,7 +68,7 @@ pub struct Feed {
     ledger: Ledger,
     stream: Arc<StreamInfo>,
     fanout: Fanout,
-    last_speaker: LastSpeaker,
+    sources: KnownSources,
     /// The block that the next payloads of sound are decoded into.
     payload_block: BytesMut,
     written: Written,
@@ -108,7 +108,7 @@ impl Feed {
             context,
             clock_ms: None,
             fanout,
-            last_speaker: LastSpeaker::default(),
+            sources: KnownSources::default(),
             payload_block: BytesMut::new(),
             stream: info,
             hub,
@@ -156,7 +156,7 @@ impl Feed {
         prefetch(&self.counting);
         prefetch(&self.ledger);
         prefetch(&self.stream);
-        prefetch(&self.last_speaker);
+        prefetch(&self.sources);
         prefetch(&self.fanout);
     }
 
@@ -166,9 +166,8 @@ impl Feed {
         self.ledger.prefetch();
         self.fanout.prefetch_targets();
         if self.fanout.has_consumers() {
-            prefetch_ref_counts(&self.stream);
             prefetch(&self.stream.instance.product);
-            self.last_speaker.prefetch();
+            self.sources.prefetch();
         }
     }
 
@@ -204,7 +203,7 @@ impl Feed {
         if !self.take_account(entry_ms, &body) {
             return;
         }
-        self.last_speaker.forget();
+        self.sources.forget();
         // Before the entry is queued: the roster may add a name to a transcript line.
         self.fanout.running().people().note(entry_ms, &mut body);
         let piece = body.piece();
@@ -236,6 +235,7 @@ impl Feed {
         let at_ms = believed(frame.at_ms, TimeOf::Media, now_ms).unwrap_or(now_ms);
         let (medium, bytes) = (frame.medium, u64::from(frame.payload_bytes));
         let wanted = self.fanout.wants(medium);
+        let has_live = self.fanout.has_live_consumer(medium);
         let decode = || match medium {
             Medium::Audio => frame.payload_into_block(&mut self.payload_block),
             // In one block, a consumer of audio alone would keep small pictures in memory, too.
@@ -246,12 +246,16 @@ impl Feed {
             Ok(payload) => payload.or_else(|| wanted.wire.then(Bytes::new)),
             Err(kind) => return self.undecodable(frame, kind),
         };
-        let wire = if wanted.wire { frame.wire().clone() } else { Bytes::new() };
+        // Only live consumers want Zoom's message.
+        let encoded = has_live.then(|| {
+            let wire = wanted.wire.then(|| frame.wire().clone());
+            Arc::new(Encoded { wire, ..Encoded::default() })
+        });
         if self.counting.awaits_media() {
             self.counting.media_began(now_ms);
         }
         self.count(medium, at_ms, bytes);
-        if payload.is_none_or(|payload| self.hand_out(at_ms, frame, (payload, wire))) {
+        if payload.is_none_or(|payload| self.hand_out(at_ms, frame, payload, encoded)) {
             self.ledger.frame(now_ms, medium, frame.at_ms, bytes);
         } else {
             self.ledger.overflow(now_ms, medium, frame.at_ms, bytes);
@@ -271,25 +275,23 @@ impl Feed {
         &mut self,
         at_ms: i64,
         frame: &MediaFrame,
-        (payload, wire): (Bytes, Bytes),
+        payload: Bytes,
+        encoded: Option<Arc<Encoded>>,
     ) -> bool {
         let who = frame.speaker(self.stream.instance.product);
-        let (speaker, active_speaker) = self.last_speaker.heard(&who, self.fanout.running());
-        self.fanout.offer(&Arc::new(Frame {
-            stream: Arc::clone(&self.stream),
+        self.fanout.offer(Frame {
+            source: self.sources.of(&who, &self.stream, self.fanout.running()),
             medium: frame.medium,
             seq: self.tally.of(frame.medium).frames,
             at_ms,
-            speaker,
-            active_speaker,
             payload,
-            wire,
-            encoded: Encoded::default(),
-        }))
+            encoded,
+        })
     }
 
     /// Changes the stream's description and notifies consumers.
     fn describe(&mut self, change: impl FnOnce(&mut StreamInfo)) {
+        self.sources.forget();
         change(Arc::make_mut(&mut self.stream));
         *self.fanout.running().stream() = Arc::clone(&self.stream);
         self.fanout.notify();

@@ -265,16 +265,18 @@ impl Fanout {
 
     /// Offers a frame to every consumer that wants it. Returns false when a sink refused it. A live consumer's losses
     /// are not reported here.
-    pub(super) fn offer(&self, frame: &Arc<Frame>) -> bool {
-        let give = |tap: &&Arc<TapQueue>| tap.wants(frame);
-        for tap in self.taps.iter().filter(give) {
-            tap.push(Tapped::Frame(Arc::clone(frame)));
+    pub(super) fn offer(&self, frame: Frame) -> bool {
+        for tap in self.taps.iter().filter(|tap| tap.wants(&frame)) {
+            tap.push(Tapped::Frame(frame.clone()));
         }
+        let mut sinks = self.sinks.iter().filter(|sink| sink.wants(&frame));
+        let Some(first) = sinks.next() else { return true };
         let mut is_whole = true;
-        for sink in self.sinks.iter().filter(give) {
-            is_whole &= sink.push(Tapped::Frame(Arc::clone(frame)));
+        for sink in sinks {
+            is_whole &= sink.push(Tapped::Frame(frame.clone()));
         }
-        is_whole
+        // Moved: a frame often has only one consumer, a recording.
+        first.push(Tapped::Frame(frame)) && is_whole
     }
 
     /// Drops the frames of this stream that nobody has taken yet.

@@ -72,7 +72,7 @@ impl Drops {
 /// An item that a tap returns.
 #[derive(Debug, Clone)]
 pub enum Tapped {
-    Frame(Arc<Frame>),
+    Frame(Frame),
     /// This many of the oldest queued frames of a medium were dropped here, because the reader was
     /// too slow.
     Dropped(Medium, u64),

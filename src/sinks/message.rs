@@ -66,7 +66,7 @@ impl Message {
 
     /// At `{account}.{session}.{medium}.{speaker}`, with a channel or user as the speaker; the body is the payload.
     pub fn of_frame(frame: &Frame, account_id: Option<&str>) -> Self {
-        let stream = &frame.stream;
+        let stream = frame.stream();
         let medium = frame.medium.as_str();
         let speaker = frame.speaker();
         let user = speaker.and_then(|speaker| speaker.user_id.as_ref()).map(ToString::to_string);

@@ -1,16 +1,20 @@
-//! Entries that find no room in the queue or that the store does not take.
+//! Entries that find no room in the queue or that the store does not take, and frames that several consumers take.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use futures_util::future::join_all;
-use rtmsd::hub::{Feed, Hub, Writer, WriterSettings};
+use rtmsd::hub::{Feed, Hub, Tapped, Wants, Writer, WriterSettings};
 use rtmsd::metrics::{Gathered, Metrics};
+use rtmsd::model::params::Params;
 use rtmsd::model::{AppScope, Cursor, Entry, EntryBody, Medium, SessionId};
+use rtmsd::rtms::params::Effective;
 use rtmsd::secret::Secret;
 use rtmsd::store::{Location, Store};
+use serde_json::json;
 use tokio::time::timeout;
 
+use crate::http::live::frame;
 use crate::store::entries::line;
 use crate::store::webhooks::{announce, read};
 use crate::support::postgres;
@@ -44,6 +48,33 @@ async fn entries_that_a_full_queue_lost_at_the_end_are_counted() {
     assert!(matches!(last.body, EntryBody::Summary { .. }), "{entries:#?}");
     assert_eq!(last.seq, entries.len() as u64);
     assert!(!read(&test.store, "s1").await.ledger.is_empty(), "the last figures are stored");
+}
+
+#[tokio::test]
+async fn consumers_share_a_frames_encoded_form_and_see_the_format_granted_last() {
+    let test = TestStore::sqlite().await;
+    let session = announce(&test.store, "s1").await;
+    let (hub, _writer) = hub(&test.store);
+    let stream = read(&test.store, "s1").await;
+    let mut feed = Feed::new(Arc::clone(&hub), &stream, 0, Medium::Audio.into());
+    let wants = || Wants { media: Medium::Audio.into(), ..Wants::default() };
+    let mut taps = [(), ()].map(|()| hub.tap(Some(session), wants(), 1 << 20));
+    for sample_rate in [1, 2] {
+        let given = json!({"audio": {"codec": 1, "sample_rate": sample_rate, "channel": 1}});
+        let granted = Effective::read(&Params::default(), Medium::Audio.into(), &given);
+        assert!(granted.audio.is_some());
+        feed.effective(&granted);
+        for _ in 0..2 {
+            frame(&mut feed, "audio", 7, &[1; 4]);
+            let [one, other] = taps.each_mut().map(|tap| match tap.try_next() {
+                Some(Tapped::Frame(frame)) => frame,
+                other => panic!("{other:?}"),
+            });
+            assert_eq!(one.stream().effective, granted);
+            // What one consumer encodes, the other reuses.
+            assert!(Arc::ptr_eq(&one.encoded.unwrap(), &other.encoded.unwrap()));
+        }
+    }
 }
 
 fn hub(store: &Store) -> (Arc<Hub>, Writer) {

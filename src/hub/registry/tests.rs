@@ -5,6 +5,7 @@ use futures_util::FutureExt;
 use uuid::Uuid;
 
 use super::*;
+use crate::hub::FrameSource;
 use crate::hub::tap::Total;
 use crate::metrics::Metrics;
 use crate::model::{
@@ -34,18 +35,20 @@ fn drops() -> Drops {
     Drops { sink: "live", metrics: Metrics::default() }
 }
 
-fn frame(fanout: &Fanout, seq: u64, user_id: u64, payload: &[u8]) -> Arc<Frame> {
-    Arc::new(Frame {
-        wire: bytes::Bytes::new(),
-        encoded: Default::default(),
+fn frame(fanout: &Fanout, seq: u64, user_id: u64, payload: &[u8]) -> Frame {
+    let source = FrameSource {
         stream: Arc::clone(&*fanout.running().stream()),
+        speaker: Some(Arc::new(Person::of(Speaker::participant(UserId(user_id), None)))),
+        active_speaker: None,
+    };
+    Frame {
+        source: Arc::new(source),
         medium: Medium::Audio,
         seq,
         at_ms: 120,
-        speaker: Some(Arc::new(Person::of(Speaker::participant(UserId(user_id), None)))),
-        active_speaker: None,
         payload: Bytes::copy_from_slice(payload),
-    })
+        encoded: None,
+    }
 }
 
 fn wants(medium: Medium) -> Wants {
@@ -93,8 +96,8 @@ fn every_tap_gets_what_it_wants_and_only_that() {
     let apps = AppScope::Only([AppName::parse("acme").unwrap()].into());
     let mut of_acme = registry.tap(None, Wants { apps, ..wants(Medium::Audio) }, PLENTY, drops());
     assert!(fanout.wants(Medium::Audio).payload);
-    fanout.offer(&frame(&fanout, 1, 7, b"a"));
-    fanout.offer(&frame(&fanout, 2, 8, b"b"));
+    fanout.offer(frame(&fanout, 1, 7, b"a"));
+    fanout.offer(frame(&fanout, 2, 8, b"b"));
     assert_eq!(numbers(&mut whole), [1, 2]);
     assert_eq!(numbers(&mut ana), [1]);
     for others in [&mut elsewhere, &mut webinars, &mut of_acme] {
@@ -109,12 +112,31 @@ fn a_slow_tap_loses_the_oldest_and_is_told_how_many() {
     let mut tap = registry.tap(Some(SESSION), wants(Medium::Audio), 3000, drops.clone());
     assert!(fanout.wants(Medium::Audio).payload);
     for seq in 1..=5 {
-        assert!(fanout.offer(&frame(&fanout, seq, 7, &[0; 1000])), "a live tap costs no sink");
+        assert!(fanout.offer(frame(&fanout, seq, 7, &[0; 1000])), "a live tap costs no sink");
     }
     let Some(Tapped::Dropped(Medium::Audio, 3)) = tap.try_next() else { panic!("three are gone") };
     assert_eq!(numbers(&mut tap), [4, 5]);
     drop(tap);
     assert_eq!(drops.metrics.frames_dropped.get(["live", "audio"]), 3);
+}
+
+#[test]
+fn a_frame_is_whole_only_if_every_sink_that_wants_it_takes_it() {
+    let registry = Registry::default();
+    let queue = |medium| {
+        let total = Arc::new(Total::new(PLENTY));
+        Arc::new(TapQueue::of_sink(wants(medium), PLENTY, total, drops()))
+    };
+    let queues = [Medium::Audio, Medium::Audio, Medium::Video].map(queue);
+    let mut taps = queues.clone().map(|queue| Tap::of_sink(queue, None));
+    let fanout = fanout(&registry, queues.to_vec());
+    assert!(fanout.offer(frame(&fanout, 1, 7, b"a")));
+    for refusing in [0, 1] {
+        taps[refusing].refuse(true);
+        assert!(!fanout.offer(frame(&fanout, 2, 7, b"b")));
+        taps[refusing].refuse(false);
+    }
+    assert_eq!(taps.each_mut().map(numbers), [vec![1, 2], vec![1, 2], vec![]]);
 }
 
 #[test]
@@ -127,7 +149,7 @@ fn take_all_empties_the_queue_and_frees_its_bytes() {
     let fanout = fanout(&registry, vec![queue]);
     for round in [1, 6] {
         (round..round + 5).for_each(|seq| {
-            fanout.offer(&frame(&fanout, seq, 7, &[0; 1000]));
+            fanout.offer(frame(&fanout, seq, 7, &[0; 1000]));
         });
         let items = tap.take_all();
         let [Tapped::Dropped(Medium::Audio, 3), Tapped::Frame(one), Tapped::Frame(other)] =
@@ -148,16 +170,16 @@ fn frames_that_a_sink_drops_or_refuses_are_reported() {
     let mut tap = Tap::new(Arc::clone(&queue), None);
     let mut fanout = fanout(&registry, vec![queue]);
     assert!(fanout.wants(Medium::Audio).payload);
-    assert!(fanout.offer(&frame(&fanout, 1, 7, &[0; 1000])));
-    assert!(fanout.offer(&frame(&fanout, 2, 7, &[0; 1000])), "it made room by dropping the oldest");
+    assert!(fanout.offer(frame(&fanout, 1, 7, &[0; 1000])));
+    assert!(fanout.offer(frame(&fanout, 2, 7, &[0; 1000])), "it made room by dropping the oldest");
     let dropped = LeftOut::of(&frame(&fanout, 1, 7, &[0; 1000]));
     assert_eq!(fanout.take_left_out().collect::<Vec<_>>(), [dropped], "the oldest was dropped");
     assert_eq!(fanout.take_left_out().count(), 0, "a drop is reported once");
     assert_eq!(numbers(&mut tap), [2]);
     tap.refuse(true);
-    assert!(!fanout.offer(&frame(&fanout, 3, 7, b"c")));
+    assert!(!fanout.offer(frame(&fanout, 3, 7, b"c")));
     tap.refuse(false);
-    assert!(fanout.offer(&frame(&fanout, 4, 7, b"d")));
+    assert!(fanout.offer(frame(&fanout, 4, 7, b"d")));
     drop(tap);
     let unread = LeftOut::of(&frame(&fanout, 4, 7, b"d"));
     assert_eq!(
@@ -165,7 +187,7 @@ fn frames_that_a_sink_drops_or_refuses_are_reported() {
         [unread],
         "an unread frame counts as dropped"
     );
-    assert!(!fanout.offer(&frame(&fanout, 5, 7, b"e")));
+    assert!(!fanout.offer(frame(&fanout, 5, 7, b"e")));
     let counted = drops.metrics.frames_dropped.get(["live", "audio"]);
     assert_eq!(counted, 3, "one dropped, one refused and one unread");
 }
@@ -178,7 +200,7 @@ fn a_sink_that_left_keeps_no_bytes_of_its_total() {
         Arc::new(TapQueue::of_sink(wants(Medium::Audio), PLENTY, Arc::clone(&total), drops()));
     let tap = Tap::new(Arc::clone(&queue), None);
     let mut fanout = fanout(&registry, vec![queue]);
-    assert!(fanout.offer(&frame(&fanout, 1, 7, &[0; 1000])));
+    assert!(fanout.offer(frame(&fanout, 1, 7, &[0; 1000])));
     drop(tap);
     fanout.over(true);
     assert_eq!(total.bytes(), 0);
@@ -197,9 +219,9 @@ async fn gathering_ends_early_when_much_is_queued_or_an_item_that_is_no_frame() 
         tap.gather(LONG).await;
         began.elapsed()
     };
-    fanout.offer(&frame(&fanout, 1, 7, &[0; 640]));
+    fanout.offer(frame(&fanout, 1, 7, &[0; 640]));
     assert_eq!(gathered(&tap).await, LONG, "a short frame ends nothing");
-    fanout.offer(&frame(&fanout, 2, 7, &[0; 128 * 1024]));
+    fanout.offer(frame(&fanout, 2, 7, &[0; 128 * 1024]));
     assert_eq!(gathered(&tap).await, Duration::ZERO);
     fanout.over(true);
     assert_eq!(gathered(&tap).await, Duration::ZERO);
@@ -212,7 +234,7 @@ async fn a_stream_waits_for_its_sinks_up_to_a_limit() {
     let mut tap = Tap::new(Arc::clone(&queue), None);
     let fanout = fanout(&registry, vec![queue]);
     let limit = Duration::from_secs(3);
-    fanout.offer(&frame(&fanout, 1, 7, b"a"));
+    fanout.offer(frame(&fanout, 1, 7, b"a"));
     let began = Instant::now();
     let reads = async {
         while !matches!(tap.next().await, Tapped::Settle) {}
@@ -222,7 +244,7 @@ async fn a_stream_waits_for_its_sinks_up_to_a_limit() {
     tokio::join!(fanout.settle(limit), reads);
     assert_eq!(began.elapsed(), Duration::from_secs(1));
     assert_eq!(fanout.take_left_out().count(), 0);
-    fanout.offer(&frame(&fanout, 2, 7, b"b"));
+    fanout.offer(frame(&fanout, 2, 7, b"b"));
     fanout.settle(limit).await;
     assert_eq!(began.elapsed(), Duration::from_secs(4));
     assert_eq!(fanout.take_left_out().count(), 1, "an unread frame counts as dropped");
@@ -240,7 +262,7 @@ async fn a_push_wakes_a_reader_whose_earlier_wait_was_cancelled() {
     let fanout = fanout(&registry, vec![queue]);
     assert!(tap.next().now_or_never().is_none());
     for seq in 1..=3 {
-        let push = async { fanout.offer(&frame(&fanout, seq, 7, b"a")) };
+        let push = async { fanout.offer(frame(&fanout, seq, 7, b"a")) };
         // Biased: the reader waits first.
         let both = async { tokio::join!(biased; tap.next(), push) };
         let read = tokio::time::timeout(Duration::from_secs(1), both).await;

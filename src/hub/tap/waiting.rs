@@ -5,6 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::Waker;
 
+use bytes::Bytes;
+
 use super::Tapped;
 use crate::hub::frame::Frame;
 use crate::hub::left_out::{LeftOut, LeftOuts};
@@ -12,6 +14,9 @@ use crate::model::{Medium, StreamId};
 
 /// The approximate size of a queued item without its payload.
 const ITEM_BYTES: usize = 256;
+
+/// The most items that a queue keeps memory for once it has been read empty.
+const MAX_SPARE_ITEMS: usize = 1024;
 
 /// The bytes queued for a sink, over the queues of all its streams.
 #[derive(Debug)]
@@ -65,15 +70,20 @@ impl Waiting {
             return Some(dropped);
         }
         let item = self.items.pop_front()?;
-        self.is_urgent &= !self.items.is_empty();
+        if self.items.is_empty() {
+            self.is_urgent = false;
+            self.items.shrink_to(MAX_SPARE_ITEMS);
+        }
         self.shrink(item_bytes(&item));
         Some(item)
     }
 
     /// Takes all items, in the order of [`Waiting::pop`].
     pub(super) fn pop_all(&mut self) -> Vec<Tapped> {
-        let mut items: Vec<Tapped> = self.take_dropped().collect();
-        items.extend(self.items.drain(..));
+        // The items leave with their memory. The next batch has about as many.
+        let next = VecDeque::with_capacity(self.items.len().min(MAX_SPARE_ITEMS));
+        let mut items = Vec::from(std::mem::replace(&mut self.items, next));
+        items.splice(..0, self.take_dropped());
         self.is_urgent = false;
         self.shrink(self.bytes);
         items
@@ -139,7 +149,7 @@ impl Waiting {
     pub(super) fn forget(&mut self, stream: &StreamId) {
         let mut forgotten = 0;
         self.items.retain(|item| match item {
-            Tapped::Frame(frame) if frame.stream.stream_id == *stream => {
+            Tapped::Frame(frame) if frame.stream().stream_id == *stream => {
                 forgotten += frame_bytes(frame);
                 false
             }
@@ -155,7 +165,7 @@ impl Waiting {
     }
 
     /// Drops the oldest frame and returns it, if there is one.
-    pub(super) fn drop_oldest(&mut self) -> Option<Arc<Frame>> {
+    pub(super) fn drop_oldest(&mut self) -> Option<Frame> {
         let is_frame = |item: &Tapped| matches!(item, Tapped::Frame(_));
         // Only frames are dropped: without `Settle` or `Over` the reader would wait in vain.
         let index = self.items.iter().position(is_frame)?;
@@ -174,5 +184,5 @@ fn item_bytes(item: &Tapped) -> usize {
 }
 
 fn frame_bytes(frame: &Frame) -> usize {
-    ITEM_BYTES + frame.payload.len() + frame.wire.len()
+    ITEM_BYTES + frame.payload.len() + frame.wire().map_or(0, Bytes::len)
 }

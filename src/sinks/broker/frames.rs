@@ -80,7 +80,7 @@ async fn account_of(store: &Store, session_id: SessionId) -> Option<String> {
 
 /// The next frame when the broker is connected; `None` when the stream has ended. While the broker is away, frames wait
 /// in the tap, where an overflow becomes a gap in the ledger.
-async fn next(broker: &impl Broker, tap: &mut Tap) -> Option<Arc<Frame>> {
+async fn next(broker: &impl Broker, tap: &mut Tap) -> Option<Frame> {
     if timeout(TIMEOUT, up(broker)).await.is_err() {
         // The tap drops new frames before they are queued and reports them, so an outage costs no memory.
         tap.refuse(true);
@@ -101,7 +101,7 @@ async fn up(broker: &impl Broker) {
 }
 
 /// The next queued frame; `None` when the stream has ended.
-async fn next_frame(tap: &mut Tap) -> Option<Arc<Frame>> {
+async fn next_frame(tap: &mut Tap) -> Option<Frame> {
     loop {
         match tap.next().await {
             Tapped::Frame(frame) => return Some(frame),

@@ -42,7 +42,7 @@ pub struct Live {
 /// The next item for a consumer.
 #[derive(Debug)]
 pub enum Item {
-    Frame(Arc<Frame>),
+    Frame(Frame),
     /// This many frames were dropped.
     Dropped(Medium, u64),
     /// The stream has started or changed.
@@ -256,7 +256,7 @@ impl Source {
     fn queue(&mut self, tapped: Tapped) {
         match tapped {
             Tapped::Frame(frame) => {
-                self.note_stream(&frame.stream);
+                self.note_stream(frame.stream());
                 self.ready.push_back(Item::Frame(frame));
             }
             Tapped::Dropped(medium, count) => self.ready.push_back(Item::Dropped(medium, count)),

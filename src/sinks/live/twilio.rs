@@ -95,11 +95,11 @@ impl Twilio {
         if frame.medium != Medium::Audio {
             return Ok(Vec::new());
         }
-        let (rate_hz, channels) = audio_layout(frame.stream.effective.audio.as_ref())?;
-        let audio = frame.stream.effective.audio.as_ref();
+        let (rate_hz, channels) = audio_layout(frame.stream().effective.audio.as_ref())?;
+        let audio = frame.stream().effective.audio.as_ref();
         let is_mixed = audio.and_then(|audio| audio.streams) == Some(AudioStreams::Mixed);
         // Contact Center sends each party's audio, whatever was requested.
-        self.mixer.is_mixed(is_mixed && frame.speaker.is_none());
+        self.mixer.is_mixed(is_mixed && frame.speaker().is_none());
         let speaker = frame.speaker_key();
         if self.speakers.len() >= MAX_SPEAKERS && !self.speakers.contains_key(&speaker) {
             // Each voice only loses its resampler's history, which is a click and no gap.

@@ -1,13 +1,13 @@
 //! The messages to a live consumer, except in Twilio's dialect (pure).
 
-use std::sync::{Arc, LazyLock};
+use std::sync::{Arc, LazyLock, OnceLock};
 
 use base64::Engine;
 use base64::engine::{GeneralPurposeConfig, Simd};
 use bytes::Bytes;
 use serde::Serialize;
 
-use crate::hub::{Frame, Person, StreamInfo};
+use crate::hub::{Encoded, Frame, Person, StreamInfo};
 use crate::model::{
     AppName, ChannelId, Cursor, Entry, EntryView, IdKey, Medium, Metadata, Product, Session,
     SessionId, SessionStatus, Speaker, SpeakerUserId, StreamId,
@@ -174,8 +174,7 @@ pub(super) fn json_frame(frame: &Frame) -> Bytes {
         text.push_str("\"}");
         Bytes::from(text)
     };
-    // The first consumer encodes; the others share its bytes.
-    frame.encoded.json.get_or_init(encode).clone()
+    encoded_once(frame, |encoded| &encoded.json, encode)
 }
 
 /// A frame as the length of its head (two bytes, big-endian), its head in JSON, and its payload.
@@ -185,13 +184,25 @@ pub(super) fn binary_frame(frame: &Frame) -> Bytes {
         let length = u16::try_from(head.len()).expect("ids and names are bounded well below 64 kB");
         [&length.to_be_bytes(), head.as_bytes(), &frame.payload].concat().into()
     };
-    frame.encoded.binary.get_or_init(encode).clone()
+    encoded_once(frame, |encoded| &encoded.binary, encode)
+}
+
+/// The first consumer encodes; the others share its bytes.
+fn encoded_once(
+    frame: &Frame,
+    form: fn(&Encoded) -> &OnceLock<Bytes>,
+    encode: impl FnOnce() -> Bytes,
+) -> Bytes {
+    match &frame.encoded {
+        Some(encoded) => form(encoded).get_or_init(encode).clone(),
+        None => encode(),
+    }
 }
 
 fn frame_head(frame: &Frame) -> String {
-    let stream = &frame.stream;
+    let stream = frame.stream();
     let speaker = frame.speaker();
-    let active = frame.active_speaker.as_deref();
+    let active = frame.source.active_speaker.as_deref();
     to_json(&FrameHead {
         r#type: "frame",
         session_id: stream.session_id,
@@ -245,7 +256,7 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
-    use crate::hub::Encoded;
+    use crate::hub::FrameSource;
     use crate::model::{Instance, UserId};
 
     fn frame(payload: &'static [u8], speaker: Option<Speaker>) -> Frame {
@@ -260,16 +271,18 @@ mod tests {
             effective: Effective::default(),
         };
         let of = |speaker| Arc::new(Person { speaker, joined_ms: None, left_ms: None });
-        Frame {
+        let source = FrameSource {
             stream: Arc::new(stream),
+            active_speaker: speaker.is_none().then(|| of(ana())),
+            speaker: speaker.map(of),
+        };
+        Frame {
+            source: Arc::new(source),
             medium: Medium::Audio,
             seq: 9,
             at_ms: 1_020,
-            active_speaker: speaker.is_none().then(|| of(ana())),
-            speaker: speaker.map(of),
             payload: Bytes::from_static(payload),
-            wire: Bytes::new(),
-            encoded: Encoded::default(),
+            encoded: Some(Arc::default()),
         }
     }
 
@@ -321,7 +334,8 @@ mod tests {
     #[test]
     fn a_frame_is_encoded_once_for_all_consumers() {
         let frame = frame(b"abc", None);
-        assert_eq!(json_frame(&frame).as_ptr(), json_frame(&frame).as_ptr());
-        assert_eq!(binary_frame(&frame).as_ptr(), binary_frame(&frame).as_ptr());
+        // Each consumer has a clone of its own.
+        assert_eq!(json_frame(&frame).as_ptr(), json_frame(&frame.clone()).as_ptr());
+        assert_eq!(binary_frame(&frame).as_ptr(), binary_frame(&frame.clone()).as_ptr());
     }
 }

@@ -7,7 +7,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::*;
-use crate::hub::{Person, StreamInfo};
+use crate::hub::{FrameSource, Person, StreamInfo};
 use crate::model::params::{AudioCodec, Channels, SampleRate};
 use crate::model::{
     AppName, ChannelId, Entry, EntryBody, IdKey, Instance, Product, SessionId, Speaker,
@@ -60,16 +60,18 @@ fn heard(speaker: Option<Speaker>) -> Frame {
         first_packet_ms: None,
         effective: Effective { audio: Some(audio), ..Effective::default() },
     };
-    Frame {
+    let source = FrameSource {
         stream: Arc::new(stream),
+        speaker: speaker.map(|speaker| Arc::new(Person::of(speaker))),
+        active_speaker: None,
+    };
+    Frame {
+        source: Arc::new(source),
         medium: Medium::Audio,
         seq: 9,
         at_ms: 10,
-        speaker: speaker.map(|speaker| Arc::new(Person::of(speaker))),
-        active_speaker: None,
         payload: Bytes::from_static(&[0, 1, 2]),
-        wire: bytes::Bytes::new(),
-        encoded: Default::default(),
+        encoded: None,
     }
 }
 
@@ -123,7 +125,8 @@ fn every_message_names_its_app() {
     let acme = AppName::parse("acme").unwrap();
     let entry = Message::of_entry(&Relayed { app: acme.clone(), ..spoken(None) });
     let mut frame = heard(None);
-    Arc::get_mut(&mut frame.stream).unwrap().app = acme.clone();
+    let source = Arc::get_mut(&mut frame.source).unwrap();
+    Arc::get_mut(&mut source.stream).unwrap().app = acme.clone();
     let deleted = Deleted {
         id: "d".into(),
         at_ms: 5,

@@ -61,7 +61,7 @@ pub(super) async fn record_stream(
         let Batch { frames, left, must_settle } = batch;
         expects_frames = !frames.is_empty();
         // Noted before the write: if it panics, these frames are still reported as left out.
-        let taken: LeftOuts = frames.iter().map(|frame| LeftOut::of(frame)).collect();
+        let taken: LeftOuts = frames.iter().map(LeftOut::of).collect();
         let mut now = match state.take() {
             Some(state) => state,
             None => match open_writer(&shared, &subject, &meta, &tap).await {
@@ -175,7 +175,7 @@ struct WriterState {
     spool: Arc<Spool>,
     tracks: TrackSet,
     quota: Arc<DiskQuota>,
-    waiting: VecDeque<Arc<Frame>>,
+    waiting: VecDeque<Frame>,
     capture: Option<CaptureFile>,
     /// Whether there is no space for more frames.
     is_refusing: bool,
@@ -189,7 +189,7 @@ impl WriterState {
         self.tracks.sync_due_in().filter(|_| !self.is_in_trouble)
     }
 
-    fn has_work(&self, frames: &[Arc<Frame>]) -> bool {
+    fn has_work(&self, frames: &[Frame]) -> bool {
         let is_idle = frames.is_empty() && self.waiting.is_empty();
         !is_idle || self.is_refusing || !self.tracks.is_synced()
     }
@@ -202,7 +202,7 @@ impl WriterState {
     /// the next turn opens the files again.
     async fn turn(
         mut self,
-        frames: Vec<Arc<Frame>>,
+        frames: Vec<Frame>,
         events: Option<Arc<Events>>,
         is_last: bool,
         now_ms: i64,
@@ -240,13 +240,20 @@ impl WriterState {
     }
 
     /// Writes new and waiting frames. Blocks.
-    fn work(&mut self, frames: Vec<Arc<Frame>>, is_last: bool, now_ms: i64) {
-        self.waiting.extend(frames);
+    fn work(&mut self, frames: Vec<Frame>, is_last: bool, now_ms: i64) {
+        match self.waiting.is_empty() {
+            true => self.waiting = frames.into(),
+            false => self.waiting.extend(frames),
+        }
         let written = match is_last {
             // No later turn would write what is left.
             true => self.tracks.take_last(&mut self.waiting, now_ms),
             false => self.tracks.take(&mut self.waiting, now_ms),
         };
+        if self.waiting.is_empty() {
+            // Frees the batch's memory.
+            self.waiting = VecDeque::new();
+        }
         self.note_bytes();
         let id = &self.tracks.meta().id;
         match &written {

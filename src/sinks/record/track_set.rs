@@ -134,11 +134,7 @@ impl TrackSet {
 
     /// Writes frames, oldest first, and removes them from `frames`. After an error all files are closed, and the rest
     /// stays in `frames`. `now_ms`: Unix milliseconds.
-    pub(super) fn take(
-        &mut self,
-        frames: &mut VecDeque<Arc<Frame>>,
-        now_ms: i64,
-    ) -> io::Result<()> {
+    pub(super) fn take(&mut self, frames: &mut VecDeque<Frame>, now_ms: i64) -> io::Result<()> {
         self.now_ms = now_ms;
         // Before any file is opened, so that it gets the final origin.
         self.place_origin(frames)?;
@@ -162,7 +158,7 @@ impl TrackSet {
     /// Writes the last frames and closes all files, even after an error. Frames that cannot be written are dropped.
     pub(super) fn take_last(
         &mut self,
-        frames: &mut VecDeque<Arc<Frame>>,
+        frames: &mut VecDeque<Frame>,
         now_ms: i64,
     ) -> io::Result<()> {
         let taken = self.take(frames, now_ms);
@@ -261,7 +257,7 @@ impl TrackSet {
         if !self.meta.records(frame.medium) {
             return Ok(());
         }
-        let kind = match TrackKind::of(frame.medium, &frame.stream.effective) {
+        let kind = match TrackKind::of(frame.medium, &frame.stream().effective) {
             Ok(kind) => kind,
             Err(error) => {
                 self.warn_once(&error.to_string());

@@ -213,11 +213,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> SocketTask<S> {
     async fn frame(&mut self, tapped: Tapped) -> Result<usize, End> {
         let Some(flow) = &mut self.flow else { return Ok(0) };
         match tapped {
-            Tapped::Frame(frame) if !flow.takes(&frame) => Ok(0),
             Tapped::Frame(frame) => {
+                let Some(wire) = frame.wire().filter(|_| flow.takes(&frame)) else { return Ok(0) };
                 flow.has_sent = true;
-                self.write(frame_message(&frame.wire)).await?;
-                Ok(frame.wire.len())
+                self.write(frame_message(wire)).await?;
+                Ok(wire.len())
             }
             Tapped::Dropped(medium, _) => {
                 let gaps = flow.dropped(medium);

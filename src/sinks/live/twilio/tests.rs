@@ -5,7 +5,7 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use super::*;
-use crate::hub::{Encoded, StreamInfo};
+use crate::hub::{FrameSource, StreamInfo};
 use crate::model::params::AudioContent;
 use crate::model::{AppName, IdKey, Instance, Product, SessionId, StreamId};
 use crate::rtms::params::Effective;
@@ -34,16 +34,14 @@ fn frame(audio: EffectiveAudio, step: i64, payload: Vec<u8>) -> Frame {
         first_packet_ms: None,
         effective: Effective { audio: Some(audio), ..Effective::default() },
     };
+    let source = FrameSource { stream: Arc::new(stream), speaker: None, active_speaker: None };
     Frame {
-        stream: Arc::new(stream),
+        source: Arc::new(source),
         medium: Medium::Audio,
         seq: 1,
         at_ms: AT + step * 20,
-        speaker: None,
-        active_speaker: None,
         payload: payload.into(),
-        wire: bytes::Bytes::new(),
-        encoded: Encoded::default(),
+        encoded: None,
     }
 }
 

@@ -1,6 +1,5 @@
 //! Batches: the frames of a stream that are written together.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::{Instant, timeout_at};
@@ -23,7 +22,7 @@ const POLL_INTERVAL: Duration = Duration::from_secs(1);
 /// The frames that arrived within a short time, and whether they are the last.
 #[derive(Default)]
 pub(super) struct Batch {
-    pub frames: Vec<Arc<Frame>>,
+    pub frames: Vec<Frame>,
     pub left: Option<StopCause>,
     /// Whether the stream waits until every frame it sent is in a file or reported as dropped.
     pub must_settle: bool,
@@ -65,7 +64,7 @@ pub(super) async fn gather_batch(
         tap.gather(left.map_or(longest, |left| left.min(longest))).await;
     }
     let items = tap.take_all();
-    batch.frames.reserve(items.len());
+    batch.frames.reserve_exact(items.len());
     items.into_iter().for_each(|item| batch.add(item));
     batch
 }

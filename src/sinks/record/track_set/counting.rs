@@ -2,7 +2,6 @@
 //! never silently differ from what was received.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::sync::Arc;
 
 use super::{Key, MAX_COUNTED_VOICES, TrackSet};
 use crate::hub::{Frame, LeftOut, LeftOuts};
@@ -45,7 +44,7 @@ impl TrackSet {
     }
 
     /// Drops frames that cannot be written to disk.
-    pub(crate) fn give_up(&mut self, frames: impl IntoIterator<Item = Arc<Frame>>) {
+    pub(crate) fn give_up(&mut self, frames: impl IntoIterator<Item = Frame>) {
         frames.into_iter().for_each(|frame| self.leave_out(&frame, |counts| &mut counts.lost));
     }
 

@@ -1,7 +1,7 @@
 //! The film of everything in a recording: when it begins, and which format it has.
 
 use std::io;
-use std::sync::Arc;
+use std::slice;
 
 use super::{Key, TrackSet};
 use crate::hub::Frame;
@@ -26,7 +26,7 @@ pub(crate) struct Filming {
 /// Frames from before the film has a format.
 #[derive(Default)]
 pub(super) struct EarlyFrames {
-    frames: Vec<Arc<Frame>>,
+    frames: Vec<Frame>,
     bytes: usize,
     /// When the first of them came, in Unix milliseconds.
     since_ms: i64,
@@ -34,22 +34,30 @@ pub(super) struct EarlyFrames {
 
 impl TrackSet {
     /// Writes a frame to the film of everything, if there is one.
-    pub(super) fn film(&mut self, frame: &Arc<Frame>) -> io::Result<()> {
+    pub(super) fn film(&mut self, frame: &Frame) -> io::Result<()> {
         if !self.meta.meeting || !self.believes(frame) || self.bytes() >= self.max_bytes {
             return Ok(());
         }
         let is_ready = self.open.tracks.contains_key(&Key::Meeting) || self.is_answered(frame);
+        if is_ready && self.early.frames.is_empty() {
+            return self.film_all(slice::from_ref(frame));
+        }
         if self.early.frames.is_empty() {
             self.early.since_ms = self.now_ms;
         }
         self.early.bytes += super::FRAME_BYTES + frame.payload.len();
-        self.early.frames.push(Arc::clone(frame));
+        self.early.frames.push(frame.clone());
         if is_ready { self.film_early() } else { Ok(()) }
     }
 
-    /// Writes the first frames to the film, with what is announced by now.
+    /// Writes the frames that waited to the film.
     pub(super) fn film_early(&mut self) -> io::Result<()> {
         let frames = std::mem::take(&mut self.early).frames;
+        self.film_all(&frames)
+    }
+
+    /// Writes frames to the film, in the format that is known as of the last one.
+    fn film_all(&mut self, frames: &[Frame]) -> io::Result<()> {
         let Some(last) = frames.last() else { return Ok(()) };
         let format = self.film_format(last);
         if format.is_empty() {
@@ -69,7 +77,7 @@ impl TrackSet {
 
     /// The media of the film without an announced format.
     fn unanswered(&self, frame: &Frame) -> MediaSet {
-        let effective = &frame.stream.effective;
+        let effective = &frame.stream().effective;
         let is_open = |medium: &Medium| match medium {
             Medium::Audio => effective.audio.is_none(),
             Medium::Video => effective.video.is_none(),
@@ -80,7 +88,7 @@ impl TrackSet {
     }
 
     fn film_format(&mut self, frame: &Frame) -> MeetingFormat {
-        let effective = &frame.stream.effective;
+        let effective = &frame.stream().effective;
         let mut announced = MeetingFormat::of(effective, self.filming.shows_screen);
         if effective.audio.is_some() && announced.sound.is_none() {
             self.warn_once(FILMED_SOUND);

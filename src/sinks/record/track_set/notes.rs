@@ -1,7 +1,6 @@
 //! The track notes in a recording's metadata: which file belongs to which speaker.
 
 use std::collections::{HashSet, VecDeque};
-use std::sync::Arc;
 
 use super::{Key, MAX_TRACKS, TrackSet};
 use crate::hub::Frame;
@@ -13,7 +12,7 @@ use crate::sinks::record::track::TrackKind;
 impl TrackSet {
     /// Adds notes for the tracks that frames start, all at once: metadata is written once per batch, not once per
     /// voice.
-    pub(super) fn note_new(&mut self, frames: &VecDeque<Arc<Frame>>) {
+    pub(super) fn note_new(&mut self, frames: &VecDeque<Frame>) {
         let known = self.meta.tracks.len();
         let mut seen = HashSet::new();
         for frame in frames {
@@ -21,7 +20,7 @@ impl TrackSet {
             if !is_own || !self.believes(frame) || self.bytes() >= self.max_bytes {
                 continue;
             }
-            let Ok(kind) = TrackKind::of(frame.medium, &frame.stream.effective) else { continue };
+            let Ok(kind) = TrackKind::of(frame.medium, &frame.stream().effective) else { continue };
             let key = Key::One(frame.medium, frame.speaker_key());
             // The cheap tests first: the last one scans all notes.
             let is_known = self.open.tracks.contains_key(&key)

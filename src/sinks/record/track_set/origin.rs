@@ -2,7 +2,6 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::sync::Arc;
 
 use super::open::OpenTrack;
 use super::{Key, TrackSet};
@@ -11,13 +10,13 @@ use crate::sinks::record::track::shift;
 
 impl TrackSet {
     /// Sets the time origin to the oldest frame. Zoom may buffer audio that is older than pictures received before it.
-    pub(super) fn place_origin(&mut self, frames: &VecDeque<Arc<Frame>>) -> io::Result<()> {
+    pub(super) fn place_origin(&mut self, frames: &VecDeque<Frame>) -> io::Result<()> {
         let oldest =
             frames.iter().filter(|frame| self.believes(frame)).map(|frame| frame.at_ms).min();
         let Some(oldest_ms) = oldest else { return Ok(()) };
         match self.meta.origin_ms {
             None => {
-                let first_packet = frames.iter().filter_map(|frame| frame.stream.first_packet_ms);
+                let first_packet = frames.iter().filter_map(|frame| frame.stream().first_packet_ms);
                 self.meta
                     .begin_at(first_packet.min().map_or(oldest_ms, |at_ms| at_ms.min(oldest_ms)));
                 self.save()

@@ -7,7 +7,7 @@ use tempfile::{TempDir, tempdir};
 use uuid::Uuid;
 
 use super::*;
-use crate::hub::{Encoded, LeftOut, Person, StreamInfo};
+use crate::hub::{FrameSource, LeftOut, Person, StreamInfo};
 use crate::model::params::{AudioCodec, AudioContent, AudioStreams, Channels, SampleRate};
 use crate::model::{
     AppName, ChannelId, FrameCount, IdKey, Instance, Product, SessionId, Speaker, StreamId, UserId,
@@ -20,11 +20,11 @@ const NOW: i64 = 1_732_313_190_000;
 const MINUTE: i64 = 60_000;
 const HOUR: i64 = 60 * MINUTE;
 
-fn sound(first_packet_ms: Option<i64>, at_ms: i64) -> Arc<Frame> {
+fn sound(first_packet_ms: Option<i64>, at_ms: i64) -> Frame {
     said(Some(Speaker::participant(UserId(7), None)), first_packet_ms, at_ms)
 }
 
-fn said(speaker: Option<Speaker>, first_packet_ms: Option<i64>, at_ms: i64) -> Arc<Frame> {
+fn said(speaker: Option<Speaker>, first_packet_ms: Option<i64>, at_ms: i64) -> Frame {
     let audio = EffectiveAudio {
         content_type: Some(AudioContent::Raw),
         codec: Some(AudioCodec::L16),
@@ -42,17 +42,19 @@ fn said(speaker: Option<Speaker>, first_packet_ms: Option<i64>, at_ms: i64) -> A
         first_packet_ms,
         effective: Effective { audio: Some(audio), ..Effective::default() },
     };
-    Arc::new(Frame {
+    let source = FrameSource {
         stream: Arc::new(stream),
+        speaker: speaker.map(|speaker| Arc::new(Person::of(speaker))),
+        active_speaker: None,
+    };
+    Frame {
+        source: Arc::new(source),
         medium: Medium::Audio,
         seq: 1,
         at_ms,
-        speaker: speaker.map(|speaker| Arc::new(Person::of(speaker))),
-        active_speaker: None,
         payload: vec![1; 640].into(),
-        wire: bytes::Bytes::new(),
-        encoded: Encoded::default(),
-    })
+        encoded: None,
+    }
 }
 
 fn takes() -> (TempDir, TrackSet) {
@@ -83,19 +85,18 @@ fn counts_of(batches: &[(i64, Vec<i64>)]) -> Counts {
 }
 
 /// Audio of one voice that is not uniform.
-fn voiced(first_packet_ms: Option<i64>, at_ms: i64, user_id: u64) -> Arc<Frame> {
-    let mut frame = Arc::unwrap_or_clone(sound(first_packet_ms, at_ms));
-    frame.speaker = Some(Arc::new(Person::of(Speaker::participant(UserId(user_id), None))));
-    frame.payload = [(at_ms / 20 % 100) as u8 + 1; 640].to_vec().into();
-    Arc::new(frame)
+fn voiced(first_packet_ms: Option<i64>, at_ms: i64, user_id: u64) -> Frame {
+    let speaker = Speaker::participant(UserId(user_id), None);
+    let payload = [(at_ms / 20 % 100) as u8 + 1; 640].to_vec().into();
+    Frame { payload, ..said(Some(speaker), first_packet_ms, at_ms) }
 }
 
 /// Frames of 20 ms, from a time on.
-fn speech(first_packet_ms: Option<i64>, from_ms: i64, count: i64, who: u64) -> Vec<Arc<Frame>> {
+fn speech(first_packet_ms: Option<i64>, from_ms: i64, count: i64, who: u64) -> Vec<Frame> {
     (0..count).map(|n| voiced(first_packet_ms, from_ms + 20 * n, who)).collect()
 }
 
-fn take(takes: &mut TrackSet, frames: Vec<Arc<Frame>>, now_ms: i64) {
+fn take(takes: &mut TrackSet, frames: Vec<Frame>, now_ms: i64) {
     let mut frames = VecDeque::from(frames);
     takes.take(&mut frames, now_ms).unwrap();
     assert!(frames.is_empty());
@@ -216,7 +217,7 @@ fn channel(id: &str, name: Option<&str>) -> Option<Speaker> {
     Some(Speaker { channel_id, name, user_id: None })
 }
 
-fn both(one: &Option<Speaker>, other: &Option<Speaker>) -> VecDeque<Arc<Frame>> {
+fn both(one: &Option<Speaker>, other: &Option<Speaker>) -> VecDeque<Frame> {
     let at = |speaker: &Option<Speaker>, at_ms| said(speaker.clone(), Some(NOW), at_ms);
     (0..50).flat_map(|step| [at(one, NOW + 20 * step), at(other, NOW + 20 * step)]).collect()
 }
@@ -264,18 +265,12 @@ fn a_name_that_arrives_after_the_first_frame_is_noted() {
 #[test]
 fn dropped_frames_are_reported_with_their_time_and_counted_by_medium() {
     let (_root, mut takes) = takes();
-    let mut rtp = Arc::unwrap_or_clone(voiced(None, NOW + 40, 7));
-    let mut stream = Arc::unwrap_or_clone(rtp.stream);
+    let mut rtp = voiced(None, NOW + 40, 7);
+    let stream = Arc::make_mut(&mut Arc::make_mut(&mut rtp.source).stream);
     stream.effective.audio.as_mut().unwrap().content_type = Some(AudioContent::Rtp);
-    rtp.stream = Arc::new(stream);
-    let mut other = Arc::unwrap_or_clone(voiced(None, NOW, 7));
-    other.payload = vec![99; 640].into();
     let good = || voiced(None, NOW, 7);
-    take(
-        &mut takes,
-        vec![good(), good(), Arc::new(other), voiced(None, NOW + 20, 7), Arc::new(rtp)],
-        NOW,
-    );
+    let other = Frame { payload: vec![99; 640].into(), ..good() };
+    take(&mut takes, vec![good(), good(), other, voiced(None, NOW + 20, 7), rtp], NOW);
     takes.close_all().unwrap();
     let counts = takes.meta.counts.media[&Medium::Audio];
     let expected = Counts { written: 2, repeated: 1, late: 1, unreadable: 1, ..Counts::default() };
@@ -295,10 +290,9 @@ fn sound_that_has_no_place_is_counted_and_said() {
     let (_root, mut takes) = takes();
     let mut frames = Vec::new();
     for n in 0..300u16 {
-        let mut frame = Arc::unwrap_or_clone(voiced(None, NOW + i64::from(n), 7));
         let bytes = if n % 10 == 0 { 641 } else { 640 };
-        frame.payload = n.to_le_bytes().into_iter().cycle().take(bytes).collect::<Vec<_>>().into();
-        frames.push(Arc::new(frame));
+        let payload = n.to_le_bytes().into_iter().cycle().take(bytes).collect::<Vec<_>>().into();
+        frames.push(Frame { payload, ..voiced(None, NOW + i64::from(n), 7) });
     }
     take(&mut takes, frames, NOW + 1_000);
     takes.close_all().unwrap();

@@ -26,11 +26,10 @@ impl Drop for Held {
     }
 }
 
-fn held(at_ms: i64, who: u64, bytes: usize, all: &Arc<AtomicUsize>) -> Arc<Frame> {
-    let mut frame = Arc::unwrap_or_clone(voiced(None, at_ms, who));
+fn held(at_ms: i64, who: u64, bytes: usize, all: &Arc<AtomicUsize>) -> Frame {
     all.fetch_add(bytes, Ordering::Relaxed);
-    frame.payload = Bytes::from_owner(Held(vec![1; bytes], Arc::clone(all)));
-    Arc::new(frame)
+    let payload = Bytes::from_owner(Held(vec![1; bytes], Arc::clone(all)));
+    Frame { payload, ..voiced(None, at_ms, who) }
 }
 
 fn left_out(takes: &mut TrackSet) -> u64 {
