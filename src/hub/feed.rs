@@ -5,6 +5,7 @@ mod handover;
 mod known_sources;
 mod metrics;
 
+use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -41,6 +42,13 @@ const SETTLE_LIMIT: Duration = Duration::from_secs(3);
 /// How often an ended stream tries to queue its last entries. Between tries the store drains the queue.
 const LAST_TRIES: u32 = 100;
 
+thread_local! {
+    /// The block that sound is decoded into while only sinks take it and none of them is behind. All streams of a thread
+    /// share it, so that it stays in the CPU's cache. A consumer that is behind would also keep the payloads of other streams
+    /// in memory; its stream uses a block of its own.
+    static SHARED_BLOCK: RefCell<BytesMut> = RefCell::new(BytesMut::new());
+}
+
 /// One stream's producer side of the hub.
 pub struct Feed {
     hub: Arc<Hub>,
@@ -69,7 +77,7 @@ pub struct Feed {
     stream: Arc<StreamInfo>,
     fanout: Fanout,
     sources: KnownSources,
-    /// The block that the next payloads of sound are decoded into.
+    /// The block that sound is decoded into while a live consumer takes it or a sink is behind.
     payload_block: BytesMut,
     written: Written,
     counting: Counting,
@@ -237,7 +245,10 @@ impl Feed {
         let wanted = self.fanout.wants(medium);
         let has_live = self.fanout.has_live_consumer(medium);
         let decode = || match medium {
-            Medium::Audio => frame.payload_into_block(&mut self.payload_block),
+            Medium::Audio if has_live || self.fanout.is_sink_behind() => {
+                frame.payload_into_block(&mut self.payload_block)
+            }
+            Medium::Audio => SHARED_BLOCK.with_borrow_mut(|block| frame.payload_into_block(block)),
             // In one block, a consumer of audio alone would keep small pictures in memory, too.
             _ => frame.payload(),
         };

@@ -237,6 +237,11 @@ impl Fanout {
         self.live_media.contains(medium)
     }
 
+    /// Whether a sink had so many bytes queued at the last push that it should read them now.
+    pub(super) fn is_sink_behind(&self) -> bool {
+        self.sinks.iter().any(|sink| sink.is_behind())
+    }
+
     /// What consumers want of the frames of this medium now.
     pub(super) fn wants(&mut self, medium: Medium) -> WantedForms {
         let version = |topic: &Arc<Topic>| topic.version.load(Ordering::Acquire);

@@ -243,6 +243,8 @@ pub(super) struct TapQueue {
     is_closed: AtomicBool,
     is_settled: AtomicBool,
     settled: Notify,
+    /// Whether [`GATHER_MAX_BYTES`], or half of `max_bytes`, were queued at the last push.
+    is_behind: AtomicBool,
     drops: Drops,
 }
 
@@ -259,6 +261,7 @@ impl TapQueue {
             has_left_out: AtomicBool::new(false),
             is_closed: AtomicBool::new(false),
             is_settled: AtomicBool::new(false),
+            is_behind: AtomicBool::new(false),
             settled: Notify::new(),
         }
     }
@@ -286,6 +289,11 @@ impl TapQueue {
         wants.media.contains(frame.medium) && wants.speakers.takes(frame.speaker())
     }
 
+    /// Whether so many bytes were queued at the last push that they should be read now.
+    pub(super) fn is_behind(&self) -> bool {
+        self.is_behind.load(Ordering::Relaxed)
+    }
+
     /// Queues an item; never waits. Returns false when it was refused. Older frames that make room for it are
     /// recorded as dropped.
     pub(super) fn push(&self, item: Tapped) -> bool {
@@ -303,7 +311,9 @@ impl TapQueue {
         }
         waiting.push(item);
         // Long before frames are dropped.
-        let is_urgent = !is_frame || waiting.bytes >= GATHER_MAX_BYTES.min(self.max_bytes / 2);
+        let is_behind = waiting.bytes >= GATHER_MAX_BYTES.min(self.max_bytes / 2);
+        self.is_behind.store(is_behind, Ordering::Relaxed);
+        let is_urgent = !is_frame || is_behind;
         waiting.is_urgent |= is_urgent;
         while waiting.is_over(self.max_bytes)
             && let Some(frame) = waiting.drop_oldest()

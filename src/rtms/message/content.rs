@@ -64,8 +64,8 @@ impl MediaFrame {
         self.decode_with(|base64| BASE64.decode(base64).ok().map(Bytes::from))
     }
 
-    /// Like [`Self::payload`], but decodes a short payload into a block that it shares with others. Only for payloads of one
-    /// stream that are kept for about the same time.
+    /// Like [`Self::payload`], but decodes a short payload into a block that it shares with others. Only for payloads
+    /// that are kept for about the same time.
     ///
     /// # Errors
     /// It is not base64.

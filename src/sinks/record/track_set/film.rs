@@ -3,6 +3,8 @@
 use std::io;
 use std::slice;
 
+use bytes::Bytes;
+
 use super::{Key, TrackSet};
 use crate::hub::Frame;
 use crate::model::params::FILMED_SOUND;
@@ -46,7 +48,12 @@ impl TrackSet {
             self.early.since_ms = self.now_ms;
         }
         self.early.bytes += super::FRAME_BYTES + frame.payload.len();
-        self.early.frames.push(frame.clone());
+        // Sound is copied: it may share memory with payloads of other streams, and waits longer than they do.
+        let payload = match frame.medium {
+            Medium::Audio => Bytes::copy_from_slice(&frame.payload),
+            _ => frame.payload.clone(),
+        };
+        self.early.frames.push(Frame { payload, ..frame.clone() });
         if is_ready { self.film_early() } else { Ok(()) }
     }
 

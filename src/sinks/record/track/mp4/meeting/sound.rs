@@ -118,7 +118,7 @@ impl Sound {
             }
             Self::Opus(sound) => {
                 while let Some(frame) = sound.order.pop_any() {
-                    sound.put(&frame);
+                    sound.put(frame);
                 }
                 Ok(std::mem::take(&mut sound.samples))
             }
@@ -238,17 +238,20 @@ impl OpusSound {
             self.counts.unreadable += 1;
             return;
         }
-        match self.order.push(Timed { at_ms, payload: payload.clone() }) {
+        // Copied, because the newest packets wait until later ones come, which may be long, and the payload may share memory
+        // with those of other streams.
+        let payload = Bytes::copy_from_slice(payload);
+        match self.order.push(Timed { at_ms, payload }) {
             Turn::Waits => {}
             Turn::Repeated => self.counts.repeated += 1,
             Turn::Clashes | Turn::Missed(_) => self.counts.late += 1,
         }
         while let Some(frame) = self.order.pop() {
-            self.put(&frame);
+            self.put(frame);
         }
     }
 
-    fn put(&mut self, frame: &Timed) {
+    fn put(&mut self, frame: Timed) {
         let Some(samples) = packet::packet_samples(&frame.payload) else { return };
         let exact = (frame.at_ms - self.origin_ms).max(0) as u64 * SAMPLES_PER_MS;
         if exact + order::drift_tolerance(samples, SAMPLES_PER_MS) <= self.floor {
@@ -258,7 +261,7 @@ impl OpusSound {
         match order::frame_position(exact, self.next, samples, SAMPLES_PER_MS) {
             Some(position) => {
                 self.be_silent(position);
-                self.push(frame.payload.to_vec(), samples);
+                self.push(frame.payload.into(), samples);
                 self.counts.written += 1;
             }
             None => self.counts.overlapped += 1,
