@@ -1,6 +1,6 @@
 //! Decides which frames a file can hold, and in which order they are written (pure).
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::hash::BuildHasher;
 
 use bytes::Bytes;
@@ -56,7 +56,8 @@ pub(super) fn frame_position(exact: u64, next: u64, length: u64, per_ms: u64) ->
 /// Sorts the audio of one voice by time and drops repeated frames.
 #[derive(Debug)]
 pub(super) struct ReorderBuffer {
-    waiting: BTreeMap<i64, Bytes>,
+    /// In order of time.
+    waiting: VecDeque<Timed>,
     passed_ms: i64,
     /// Time and audio hash of the last written frames, in order of time.
     passed: VecDeque<(i64, u64)>,
@@ -75,23 +76,34 @@ pub(super) enum Turn {
 
 impl ReorderBuffer {
     pub(super) fn new() -> Self {
-        Self { waiting: BTreeMap::new(), passed_ms: i64::MIN, passed: VecDeque::new() }
+        Self { waiting: VecDeque::new(), passed_ms: i64::MIN, passed: VecDeque::new() }
     }
 
     pub(super) fn push(&mut self, frame: Timed) -> Turn {
-        let is_same = match (self.waiting.get(&frame.at_ms), self.passed_at(frame.at_ms)) {
-            (Some(waiting), _) => Some(*waiting == frame.payload),
-            (None, Some(sound)) => Some(sound == frame_hash(&frame.payload)),
-            (None, None) => None,
+        let index = self.index_of(frame.at_ms);
+        let is_same = match index {
+            Ok(waiting) => Some(self.waiting[waiting].payload == frame.payload),
+            Err(_) => self.passed_at(frame.at_ms).map(|hash| hash == frame_hash(&frame.payload)),
         };
         match is_same {
             Some(true) => Turn::Repeated,
             Some(false) => Turn::Clashes,
             None if frame.at_ms < self.passed_ms => Turn::Missed(frame),
             None => {
-                self.waiting.insert(frame.at_ms, frame.payload);
+                self.waiting.insert(index.unwrap_or_else(|index| index), frame);
                 Turn::Waits
             }
+        }
+    }
+
+    /// The index of the waiting frame with this time, or else the index to insert one at.
+    fn index_of(&self, at_ms: i64) -> Result<usize, usize> {
+        // Nearly all frames come in order.
+        match self.waiting.back() {
+            Some(newest) if newest.at_ms >= at_ms => {
+                self.waiting.binary_search_by_key(&at_ms, |waiting| waiting.at_ms)
+            }
+            _ => Err(self.waiting.len()),
         }
     }
 
@@ -104,21 +116,21 @@ impl ReorderBuffer {
 
     /// The next frame that has waited long enough.
     pub(super) fn pop(&mut self) -> Option<Timed> {
-        let newest_ms = *self.waiting.last_key_value()?.0;
-        let oldest_ms = *self.waiting.first_key_value()?.0;
+        let newest_ms = self.waiting.back()?.at_ms;
+        let oldest_ms = self.waiting.front()?.at_ms;
         let is_due = newest_ms - oldest_ms >= REORDER_WINDOW_MS || self.waiting.len() > MAX_WAITING;
         if is_due { self.pop_any() } else { None }
     }
 
     /// The next frame, whether it has waited or not.
     pub(super) fn pop_any(&mut self) -> Option<Timed> {
-        let (at_ms, payload) = self.waiting.pop_first()?;
-        self.passed_ms = at_ms;
+        let frame = self.waiting.pop_front()?;
+        self.passed_ms = frame.at_ms;
         if self.passed.len() >= MAX_PASSED {
             self.passed.pop_front();
         }
-        self.passed.push_back((at_ms, frame_hash(&payload)));
-        Some(Timed { at_ms, payload })
+        self.passed.push_back((frame.at_ms, frame_hash(&frame.payload)));
+        Some(frame)
     }
 }
 
@@ -130,6 +142,11 @@ fn frame_hash(sound: &Bytes) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use std::iter;
+
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
     use super::*;
 
     fn frame(at_ms: i64) -> Timed {
@@ -154,6 +171,23 @@ mod tests {
         let ahead = |next_ms: u64| frame_position(0, next_ms * 32, 640, 32);
         assert_eq!(ahead(MAX_LEAD_MS), Some(MAX_LEAD_MS * 32));
         assert_eq!(ahead(MAX_LEAD_MS + 1), None);
+    }
+
+    proptest! {
+        #[test]
+        fn every_frame_that_waits_comes_out_once_in_order_of_time(
+            times_ms in vec(0..600i64, 1..300),
+        ) {
+            let (mut order, mut waited, mut sorted) = (ReorderBuffer::new(), 0, Vec::new());
+            for at_ms in times_ms {
+                waited += usize::from(matches!(order.push(frame(at_ms)), Turn::Waits));
+                sorted.extend(iter::from_fn(|| order.pop()));
+                prop_assert!(order.waiting.len() <= MAX_WAITING);
+            }
+            sorted.extend(iter::from_fn(|| order.pop_any()));
+            prop_assert_eq!(sorted.len(), waited);
+            prop_assert!(sorted.is_sorted_by(|earlier, later| earlier.at_ms < later.at_ms));
+        }
     }
 
     #[test]
