@@ -8,9 +8,17 @@ const CACHE_LINE_BYTES: usize = 64;
 
 /// Prefetches a value, not what it points to. Costs about a nanosecond for each 64 bytes.
 pub(crate) fn prefetch<T: ?Sized>(value: &T) {
-    let start = std::ptr::from_ref(value).cast::<u8>();
+    prefetch_bytes(std::ptr::from_ref(value).cast(), size_of_val(value));
+}
+
+/// Prefetches the memory for a value. The address may be invalid: nothing is read.
+pub(crate) fn prefetch_at<T>(address: *const T) {
+    prefetch_bytes(address.cast(), size_of::<T>());
+}
+
+fn prefetch_bytes(start: *const u8, bytes: usize) {
     let in_line = start.addr() % CACHE_LINE_BYTES;
-    for offset in (0..in_line + size_of_val(value)).step_by(CACHE_LINE_BYTES) {
+    for offset in (0..in_line + bytes).step_by(CACHE_LINE_BYTES) {
         prefetch_line(start.wrapping_add(offset));
     }
 }

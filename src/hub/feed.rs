@@ -244,6 +244,10 @@ impl Feed {
         let (medium, bytes) = (frame.medium, u64::from(frame.payload_bytes));
         let wanted = self.fanout.wants(medium);
         let has_live = self.fanout.has_live_consumer(medium);
+        if wanted.payload || wanted.wire {
+            // They load while the payload is decoded.
+            self.fanout.prefetch_slots();
+        }
         let decode = || match medium {
             Medium::Audio if has_live || self.fanout.is_sink_behind() => {
                 frame.payload_into_block(&mut self.payload_block)

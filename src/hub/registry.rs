@@ -227,6 +227,12 @@ impl Fanout {
         }
     }
 
+    /// Prefetches the slots that the next frame takes in the queues. Call it after [`Self::prefetch_queues`] has loaded them.
+    pub(super) fn prefetch_slots(&self) {
+        let queues = self.sinks.iter().chain(&self.taps);
+        queues.take(MAX_PREFETCHED_QUEUES).for_each(|queue| queue.prefetch_slot());
+    }
+
     /// Whether a consumer takes frames, as of the last call of [`Self::wants`].
     pub(super) fn has_consumers(&self) -> bool {
         !self.media.is_empty() || !self.wire_media.is_empty()

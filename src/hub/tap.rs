@@ -4,7 +4,7 @@
 mod waiting;
 
 use std::future::poll_fn;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -22,6 +22,7 @@ use crate::metrics::Metrics;
 use crate::model::{
     AppScope, CaptureMode, MediaSet, Medium, Product, RecordSet, SpeakerFilter, StreamId,
 };
+use crate::prefetch::prefetch_at;
 
 /// The queued bytes at which [`Tap::gather`] stops waiting: more than a second of a voice, and a fifth of one of a film.
 const GATHER_MAX_BYTES: usize = 128 * 1024;
@@ -234,6 +235,9 @@ pub(super) struct TapQueue {
     max_bytes: usize,
     is_refusing: AtomicBool,
     waiting: Mutex<Waiting>,
+    /// The address of the next item's slot in `waiting`, as of the last push. Only for prefetching: it may dangle, and
+    /// nothing reads it.
+    next_slot: AtomicPtr<Tapped>,
     /// Ends [`Tap::gather`] early.
     urgent: Notify,
     /// Dropped frames that the stream's ledger does not have yet.
@@ -256,6 +260,7 @@ impl TapQueue {
             drops,
             is_refusing: AtomicBool::new(false),
             waiting: Mutex::default(),
+            next_slot: AtomicPtr::default(),
             urgent: Notify::new(),
             left_out: Mutex::default(),
             has_left_out: AtomicBool::new(false),
@@ -289,6 +294,14 @@ impl TapQueue {
         wants.media.contains(frame.medium) && wants.speakers.takes(frame.speaker())
     }
 
+    /// Prefetches the slot of the next item.
+    pub(super) fn prefetch_slot(&self) {
+        let slot = self.next_slot.load(Ordering::Relaxed);
+        if !slot.is_null() {
+            prefetch_at(slot);
+        }
+    }
+
     /// Whether so many bytes were queued at the last push that they should be read now.
     pub(super) fn is_behind(&self) -> bool {
         self.is_behind.load(Ordering::Relaxed)
@@ -320,6 +333,7 @@ impl TapQueue {
         {
             dropped.add(LeftOut::of(&frame));
         }
+        self.next_slot.store(waiting.next_slot().cast_mut(), Ordering::Relaxed);
         let reader = waiting.take_reader();
         // Released before `leave_out` takes its own lock: the two are never held together, so they cannot
         // deadlock.

@@ -229,15 +229,17 @@ impl SpeakerRef<'_> {
 impl SpeakerFilter {
     /// Whether the speaker matches every field that is set. No speaker matches only a filter without fields.
     pub fn takes(&self, speaker: Option<&Speaker>) -> bool {
-        let user_id = speaker.and_then(|speaker| speaker.user_id.as_ref());
-        let is_user = |wanted: &Arc<str>| match user_id {
+        // Reads the speaker only if a field is set: this runs for every frame, and the speaker is often out of the CPU's
+        // cache.
+        let is_user = |wanted: &Arc<str>| match speaker.and_then(|speaker| speaker.user_id.as_ref())
+        {
             Some(SpeakerUserId::Number(number)) => wanted.parse() == Ok(number.0),
             Some(SpeakerUserId::Text(text)) => wanted == text,
             None => false,
         };
-        let channel_id = speaker.and_then(|speaker| speaker.channel_id.as_ref());
-        self.user_id.as_ref().is_none_or(is_user)
-            && self.channel_id.as_ref().is_none_or(|wanted| channel_id == Some(wanted))
+        let is_channel =
+            |wanted| speaker.and_then(|speaker| speaker.channel_id.as_ref()) == Some(wanted);
+        self.user_id.as_ref().is_none_or(is_user) && self.channel_id.as_ref().is_none_or(is_channel)
     }
 }
 

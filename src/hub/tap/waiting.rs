@@ -121,6 +121,14 @@ impl Waiting {
         self.items.push_back(item);
     }
 
+    /// The address just after the newest item, where the next one usually goes; null if the queue is empty. Only for
+    /// prefetching.
+    pub(super) fn next_slot(&self) -> *const Tapped {
+        self.items
+            .back()
+            .map_or(std::ptr::null(), |newest| std::ptr::from_ref(newest).wrapping_add(1))
+    }
+
     fn shrink(&mut self, bytes: usize) {
         self.bytes -= bytes;
         if let Some(total) = &self.total {

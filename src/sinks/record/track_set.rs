@@ -24,6 +24,7 @@ use super::spool::Spool;
 use super::track::{NowShown, TrackError, TrackKind};
 use crate::hub::{Frame, LeftOuts};
 use crate::model::{Medium, SpeakerKey, TimeOf, believed};
+use crate::prefetch::prefetch;
 
 /// How long written frames wait for a sync: a little less than a batch takes, so that each batch syncs once.
 pub(super) const SYNC_EVERY: Duration = Duration::from_millis(900);
@@ -37,6 +38,8 @@ const MAX_TRACKS: usize = 4_000;
 const MAX_COUNTED_VOICES: usize = 100_000;
 /// The most bytes that all files together keep in memory before they are written.
 const MAX_HELD_BYTES: usize = 8 << 20;
+/// How much of a payload is prefetched: 20 ms of L16 at 16 kHz.
+const MAX_PREFETCHED_BYTES: usize = 640;
 /// The approximate memory of a queued frame beside its payload.
 const FRAME_BYTES: usize = 128;
 
@@ -141,6 +144,10 @@ impl TrackSet {
         self.is_synced &= frames.is_empty();
         self.note_new(frames);
         while let Some(frame) = frames.pop_front() {
+            // Sound that has waited for a second is out of the CPU's cache.
+            if let Some(next) = frames.front() {
+                prefetch(&next.payload[..next.payload.len().min(MAX_PREFETCHED_BYTES)]);
+            }
             self.write(&frame)?;
             self.film(&frame)?;
             self.held_bytes += FRAME_BYTES + frame.payload.len();
