@@ -31,6 +31,8 @@ use tokio::sync::{broadcast, mpsc, watch};
 pub use detached::DetachedLog;
 pub use feed::Feed;
 pub use follower::{Follow, Followed, Follower, Kinds};
+#[cfg(test)]
+pub(crate) use frame::tests::stream_info;
 pub use frame::{Encoded, Frame, FrameSource, StreamInfo};
 pub use left_out::{LeftOut, LeftOuts};
 pub use live_streams::{LiveStream, Rate};

@@ -84,3 +84,24 @@ impl Frame {
         self.stream().first_packet_ms.map(|origin_ms| self.at_ms.saturating_sub(origin_ms))
     }
 }
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::model::{IdKey, Product};
+
+    /// The first stream of a meeting, without an answer of Zoom.
+    pub(crate) fn stream_info() -> StreamInfo {
+        StreamInfo {
+            app: AppName::default(),
+            session_id: SessionId(Uuid::nil()),
+            stream_id: StreamId::parse("s1").unwrap(),
+            ordinal: 1,
+            instance: Instance::new(Product::Meeting, IdKey::MeetingUuid, "m==").unwrap(),
+            first_packet_ms: None,
+            effective: Effective::default(),
+        }
+    }
+}

@@ -66,27 +66,14 @@ fn find_source(
 mod tests {
     use std::time::Instant;
 
-    use uuid::Uuid;
-
     use super::*;
     use crate::hub::live_streams::Figures;
-    use crate::model::{
-        AppName, IdKey, Instance, Product, SessionId, StreamId, StreamStatus, Tally,
-    };
-    use crate::rtms::params::Effective;
+    use crate::hub::stream_info;
+    use crate::model::{StreamStatus, Tally};
 
     fn running() -> RunningStream {
-        let stream = StreamInfo {
-            app: AppName::default(),
-            session_id: SessionId(Uuid::nil()),
-            stream_id: StreamId::parse("s1").unwrap(),
-            ordinal: 1,
-            instance: Instance::new(Product::Meeting, IdKey::MeetingUuid, "m==").unwrap(),
-            first_packet_ms: None,
-            effective: Effective::default(),
-        };
         let figures = Figures::new(Instant::now(), StreamStatus::Live, Tally::default());
-        RunningStream::new(Arc::new(stream), figures)
+        RunningStream::new(Arc::new(stream_info()), figures)
     }
 
     fn user(number: u64) -> SpeakerRef<'static> {

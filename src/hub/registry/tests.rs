@@ -5,28 +5,19 @@ use futures_util::FutureExt;
 use uuid::Uuid;
 
 use super::*;
-use crate::hub::FrameSource;
 use crate::hub::tap::Total;
+use crate::hub::{FrameSource, stream_info};
 use crate::metrics::Metrics;
 use crate::model::{
-    AppName, AppScope, IdKey, Instance, Product, Speaker, SpeakerFilter, StreamStatus, Tally,
-    UserId,
+    AppName, AppScope, Product, Speaker, SpeakerFilter, StreamStatus, Tally, UserId,
 };
-use crate::rtms::params::Effective;
 
 const SESSION: SessionId = SessionId(Uuid::from_u128(1));
 const PLENTY: usize = 1 << 20;
 
 fn fanout(registry: &Registry, sinks: Vec<Arc<TapQueue>>) -> Fanout {
-    let stream = Arc::new(StreamInfo {
-        app: AppName::default(),
-        session_id: SESSION,
-        stream_id: StreamId::parse("stream").unwrap(),
-        ordinal: 1,
-        instance: Instance::new(Product::Meeting, IdKey::MeetingUuid, "uuid").unwrap(),
-        first_packet_ms: Some(100),
-        effective: Effective::default(),
-    });
+    let stream =
+        Arc::new(StreamInfo { session_id: SESSION, first_packet_ms: Some(100), ..stream_info() });
     let figures = Figures::new(std::time::Instant::now(), StreamStatus::Live, Tally::default());
     registry.begin(Arc::new(RunningStream::new(stream, figures)), sinks)
 }

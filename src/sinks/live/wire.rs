@@ -256,20 +256,11 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
-    use crate::hub::FrameSource;
-    use crate::model::{Instance, UserId};
+    use crate::hub::{FrameSource, stream_info};
+    use crate::model::UserId;
 
     fn frame(payload: &'static [u8], speaker: Option<Speaker>) -> Frame {
-        let instance = Instance::new(Product::Meeting, IdKey::MeetingUuid, "m==").unwrap();
-        let stream = StreamInfo {
-            app: AppName::default(),
-            session_id: SessionId(Uuid::nil()),
-            stream_id: StreamId::parse("s1").unwrap(),
-            ordinal: 2,
-            instance,
-            first_packet_ms: Some(1_000),
-            effective: Effective::default(),
-        };
+        let stream = StreamInfo { ordinal: 2, first_packet_ms: Some(1_000), ..stream_info() };
         let of = |speaker| Arc::new(Person { speaker, joined_ms: None, left_ms: None });
         let source = FrameSource {
             stream: Arc::new(stream),

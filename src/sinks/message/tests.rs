@@ -7,7 +7,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::*;
-use crate::hub::{FrameSource, Person, StreamInfo};
+use crate::hub::{FrameSource, Person, StreamInfo, stream_info};
 use crate::model::params::{AudioCodec, Channels, SampleRate};
 use crate::model::{
     AppName, ChannelId, Entry, EntryBody, IdKey, Instance, Product, SessionId, Speaker,
@@ -52,13 +52,10 @@ fn heard(speaker: Option<Speaker>) -> Frame {
         send_rate_ms: Some(20),
     };
     let stream = StreamInfo {
-        app: AppName::default(),
-        session_id: SESSION,
         stream_id: StreamId::parse("s").unwrap(),
-        ordinal: 1,
         instance: Instance::new(Product::Webinar, IdKey::WebinarUuid, "w").unwrap(),
-        first_packet_ms: None,
         effective: Effective { audio: Some(audio), ..Effective::default() },
+        ..stream_info()
     };
     let source = FrameSource {
         stream: Arc::new(stream),

@@ -2,12 +2,9 @@
 
 use std::sync::Arc;
 
-use uuid::Uuid;
-
 use super::*;
-use crate::hub::{FrameSource, StreamInfo};
+use crate::hub::{FrameSource, StreamInfo, stream_info};
 use crate::model::params::AudioContent;
-use crate::model::{AppName, IdKey, Instance, Product, SessionId, StreamId};
 use crate::rtms::params::Effective;
 
 const AT: i64 = 1_732_313_190_000;
@@ -24,16 +21,8 @@ fn audio(codec: AudioCodec, rate: SampleRate, channels: Channels) -> EffectiveAu
 }
 
 fn frame(audio: EffectiveAudio, step: i64, payload: Vec<u8>) -> Frame {
-    let instance = Instance::new(Product::Meeting, IdKey::MeetingUuid, "m==").unwrap();
-    let stream = StreamInfo {
-        app: AppName::default(),
-        session_id: SessionId(Uuid::nil()),
-        stream_id: StreamId::parse("s1").unwrap(),
-        ordinal: 1,
-        instance,
-        first_packet_ms: None,
-        effective: Effective { audio: Some(audio), ..Effective::default() },
-    };
+    let effective = Effective { audio: Some(audio), ..Effective::default() };
+    let stream = StreamInfo { effective, ..stream_info() };
     let source = FrameSource { stream: Arc::new(stream), speaker: None, active_speaker: None };
     Frame {
         source: Arc::new(source),

@@ -7,11 +7,9 @@ use tempfile::{TempDir, tempdir};
 use uuid::Uuid;
 
 use super::*;
-use crate::hub::{FrameSource, LeftOut, Person, StreamInfo};
+use crate::hub::{FrameSource, LeftOut, Person, StreamInfo, stream_info};
 use crate::model::params::{AudioCodec, AudioContent, AudioStreams, Channels, SampleRate};
-use crate::model::{
-    AppName, ChannelId, FrameCount, IdKey, Instance, Product, SessionId, Speaker, StreamId, UserId,
-};
+use crate::model::{ChannelId, FrameCount, SessionId, Speaker, StreamId, UserId};
 use crate::rtms::params::{Effective, EffectiveAudio};
 use crate::sinks::record::recording_meta::TrackNote;
 use crate::sinks::record::track::{Counts, Finished, shift};
@@ -33,15 +31,8 @@ fn said(speaker: Option<Speaker>, first_packet_ms: Option<i64>, at_ms: i64) -> F
         streams: Some(AudioStreams::PerParticipant),
         send_rate_ms: Some(20),
     };
-    let stream = StreamInfo {
-        app: AppName::default(),
-        session_id: SessionId(Uuid::nil()),
-        stream_id: StreamId::parse("s1").unwrap(),
-        ordinal: 1,
-        instance: Instance::new(Product::Meeting, IdKey::MeetingUuid, "m==").unwrap(),
-        first_packet_ms,
-        effective: Effective { audio: Some(audio), ..Effective::default() },
-    };
+    let effective = Effective { audio: Some(audio), ..Effective::default() };
+    let stream = StreamInfo { first_packet_ms, effective, ..stream_info() };
     let source = FrameSource {
         stream: Arc::new(stream),
         speaker: speaker.map(|speaker| Arc::new(Person::of(speaker))),
