@@ -58,22 +58,12 @@ impl KnownStreams {
 
 #[cfg(test)]
 mod tests {
-    use uuid::Uuid;
-
     use super::*;
-    use crate::model::{AppName, IdKey, Instance, Product, SessionId};
-    use crate::rtms::params::Effective;
+    use crate::hub::stream_info;
 
     fn stream(id: &str, first_packet_ms: Option<i64>) -> Arc<StreamInfo> {
-        Arc::new(StreamInfo {
-            app: AppName::default(),
-            session_id: SessionId(Uuid::nil()),
-            stream_id: StreamId::parse(id).unwrap(),
-            ordinal: 1,
-            instance: Instance::new(Product::Meeting, IdKey::MeetingUuid, "m==").unwrap(),
-            first_packet_ms,
-            effective: Effective::default(),
-        })
+        let stream_id = StreamId::parse(id).unwrap();
+        Arc::new(StreamInfo { stream_id, first_packet_ms, ..stream_info() })
     }
 
     #[test]
