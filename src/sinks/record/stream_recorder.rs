@@ -241,19 +241,14 @@ impl WriterState {
 
     /// Writes new and waiting frames. Blocks.
     fn work(&mut self, frames: Vec<Frame>, is_last: bool, now_ms: i64) {
-        match self.waiting.is_empty() {
-            true => self.waiting = frames.into(),
-            false => self.waiting.extend(frames),
-        }
+        self.waiting.extend(frames);
         let written = match is_last {
             // No later turn would write what is left.
             true => self.tracks.take_last(&mut self.waiting, now_ms),
             false => self.tracks.take(&mut self.waiting, now_ms),
         };
-        if self.waiting.is_empty() {
-            // Frees the batch's memory.
-            self.waiting = VecDeque::new();
-        }
+        // Frees the batch's memory.
+        self.waiting.shrink_to_fit();
         self.note_bytes();
         let id = &self.tracks.meta().id;
         match &written {

@@ -64,7 +64,7 @@ pub(super) async fn gather_batch(
         tap.gather(left.map_or(longest, |left| left.min(longest))).await;
     }
     let items = tap.take_all();
-    batch.frames.reserve_exact(items.len());
+    batch.frames.reserve(items.len());
     items.into_iter().for_each(|item| batch.add(item));
     batch
 }
