@@ -222,15 +222,18 @@ impl Fanout {
     /// Prefetches the queues. Call it after [`Self::prefetch_targets`] has loaded the pointers.
     pub(super) fn prefetch_queues(&self) {
         if self.has_consumers() {
-            let queues = self.sinks.iter().chain(&self.taps);
-            queues.take(MAX_PREFETCHED_QUEUES).for_each(|queue| prefetch(&**queue));
+            self.first_queues().for_each(|queue| prefetch(&**queue));
         }
     }
 
     /// Prefetches the slots that the next frame takes in the queues. Call it after [`Self::prefetch_queues`] has loaded them.
     pub(super) fn prefetch_slots(&self) {
-        let queues = self.sinks.iter().chain(&self.taps);
-        queues.take(MAX_PREFETCHED_QUEUES).for_each(|queue| queue.prefetch_slot());
+        self.first_queues().for_each(|queue| queue.prefetch_slot());
+    }
+
+    /// The queues that are prefetched.
+    fn first_queues(&self) -> impl Iterator<Item = &Arc<TapQueue>> {
+        self.sinks.iter().chain(&self.taps).take(MAX_PREFETCHED_QUEUES)
     }
 
     /// Whether a consumer takes frames, as of the last call of [`Self::wants`].
