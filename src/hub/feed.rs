@@ -4,18 +4,19 @@ mod figures;
 mod handover;
 mod known_sources;
 mod metrics;
+mod payloads;
 
-use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use tracing::Span;
 
 use self::figures::{Unknown, Written};
 use self::known_sources::KnownSources;
 use self::metrics::Counting;
+use self::payloads::Payloads;
 use super::Hub;
 use super::frame::{Encoded, Frame, StreamInfo};
 use super::log::Log;
@@ -41,13 +42,6 @@ const SETTLE_LIMIT: Duration = Duration::from_secs(3);
 
 /// How often an ended stream tries to queue its last entries. Between tries the store drains the queue.
 const LAST_TRIES: u32 = 100;
-
-thread_local! {
-    /// The block that sound is decoded into while only sinks take it and none of them is behind. All streams of a thread
-    /// share it, so that it stays in the CPU's cache. A consumer that is behind would also keep the payloads of other streams
-    /// in memory; its stream uses a block of its own.
-    static SHARED_BLOCK: RefCell<BytesMut> = RefCell::new(BytesMut::new());
-}
 
 /// One stream's producer side of the hub.
 pub struct Feed {
@@ -77,8 +71,7 @@ pub struct Feed {
     stream: Arc<StreamInfo>,
     fanout: Fanout,
     sources: KnownSources,
-    /// The block that sound is decoded into while a live consumer takes it or a sink is behind.
-    payload_block: BytesMut,
+    payloads: Payloads,
     written: Written,
     counting: Counting,
     capture: Option<Capturer>,
@@ -117,7 +110,7 @@ impl Feed {
             clock_ms: None,
             fanout,
             sources: KnownSources::default(),
-            payload_block: BytesMut::new(),
+            payloads: Payloads::default(),
             stream: info,
             hub,
             stream_id: stream.stream_id.clone(),
@@ -248,15 +241,10 @@ impl Feed {
             // They load while the payload is decoded.
             self.fanout.prefetch_slots();
         }
-        let decode = || match medium {
-            Medium::Audio if has_live || self.fanout.is_sink_behind() => {
-                frame.payload_into_block(&mut self.payload_block)
-            }
-            Medium::Audio => SHARED_BLOCK.with_borrow_mut(|block| frame.payload_into_block(block)),
-            // In one block, a consumer of audio alone would keep small pictures in memory, too.
-            _ => frame.payload(),
-        };
-        let decoded = wanted.payload.then(decode);
+        let decoded = wanted.payload.then(|| {
+            let is_shared = !has_live && !self.fanout.is_sink_behind();
+            self.payloads.decode(frame, is_shared)
+        });
         let payload = match decoded.transpose() {
             Ok(payload) => payload.or_else(|| wanted.wire.then(Bytes::new)),
             Err(kind) => return self.undecodable(frame, kind),
