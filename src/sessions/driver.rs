@@ -1,12 +1,15 @@
 //! Drives one stream: moves bytes between its sockets and the state machine. The state machine makes every
 //! decision.
 
+mod command;
 mod held;
 mod join_trace;
 mod leaving;
 mod links;
 mod metrics;
+mod outputs;
 mod reach;
+mod reports;
 mod socket;
 
 use std::collections::BTreeSet;
@@ -16,74 +19,31 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use futures_channel::mpsc;
 use futures_util::StreamExt;
 use tokio::time::Sleep;
-use tracing::span::EnteredSpan;
 
+pub(super) use self::command::{Command, CommandSender, Commands, command_queue};
 use self::held::HeldDials;
 use self::join_trace::JoinTrace;
 use self::links::Links;
 use self::metrics::Counting;
 pub(super) use self::reach::Reach;
-use super::capturing::{capture_beginning, capture_input, capture_output};
+use super::capturing::{capture_beginning, capture_input};
 use super::dial_threads::DialThreads;
 use super::stream_task::StreamTask;
-use super::stream_threads::{count_message, note_live_consumer};
+use super::stream_threads::count_message;
 use crate::capture::Raw;
 use crate::capture::event::Event;
 use crate::clock;
-use crate::hub::Offer;
-use crate::model::{EntryBody, StopReason, UserId};
 use crate::rtms::LinkId;
-use crate::rtms::endpoint::Endpoint;
-use crate::rtms::message::encode;
-use crate::rtms::params::Effective;
-use crate::rtms::stream::{End, Input, Output, Stream};
+use crate::rtms::stream::{End, Input, Stream};
 use crate::wake_flag::{WakeFlag, WakeFlags};
 
 /// The most messages handled before commands, timers and the lease are looked at again.
 const MOST_TOGETHER: u32 = 64;
-/// How often the counts, the status and the alarm are looked at while only frames come.
-const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// A stream without a lease dials anyway after this fraction (one third) of Zoom's rejoin window: if the store is down
 /// for every daemon, no other daemon can take the stream.
 const WAITS_IN_WINDOW: u32 = 3;
-
-/// A stream's command queue. Unlike Tokio's, it allocates per message, so an empty queue takes no memory.
-pub(super) type Commands = mpsc::Receiver<Command>;
-pub(super) type CommandSender = mpsc::Sender<Command>;
-
-/// Creates a queue of `capacity` + 1 commands. (futures-channel adds one per sender.)
-pub(super) fn command_queue(capacity: usize) -> (CommandSender, Commands) {
-    mpsc::channel(capacity)
-}
-
-/// A command from the stream's owner to its driver.
-#[derive(Debug)]
-pub(super) enum Command {
-    /// Zoom announced the stream again: the new server, and the number of announcements so far.
-    Moved {
-        endpoint: Endpoint,
-        generation: i64,
-    },
-    Interrupted,
-    Stopped {
-        reason: Option<StopReason>,
-    },
-    /// Subscribe to this participant's video.
-    PinVideo(UserId),
-    /// The lease has changed.
-    Leased,
-    /// Entries that other daemons received while they ran the stream.
-    HandedOver(Vec<Offer>),
-    /// End the stream with a close request to Zoom.
-    Close,
-    /// Drop the sockets without a close request: Zoom waits, and a daemon picks the stream up.
-    Leave,
-    /// The same, because Zoom's server does not answer here: another daemon picks the stream up.
-    GiveUp,
-}
 
 /// How a stream's driver ended.
 #[derive(Debug)]
@@ -233,27 +193,6 @@ impl<'a> Driver<'a> {
         }
     }
 
-    /// Passes on what frames do not change, and sets the alarm.
-    fn look(&mut self, now: Instant) {
-        let _entered = self.enter();
-        self.look_at = now + LOOK_EVERY;
-        self.pass_counts();
-        self.task.feed.report(self.stream.status(), now);
-        self.set_alarm();
-    }
-
-    /// Gives log lines the context of the stream. Not entered for each message, because that takes a twentieth of its time.
-    fn enter(&self) -> EnteredSpan {
-        self.task.feed.context().clone().entered()
-    }
-
-    /// Passes on what was counted since the last call.
-    fn pass_counts(&mut self) {
-        self.task.feed.count_unknown(self.stream.unknown());
-        self.count_unreadable();
-        self.counting.links(self.stream.take_link_events());
-    }
-
     /// Waits for the next thing to do. Sockets last: a busy link must not hide a command or another link's timeout.
     fn poll_turn(&mut self, cx: &mut Context<'_>) -> Poll<Turn> {
         self.wakes.register(cx.waker());
@@ -330,146 +269,10 @@ impl<'a> Driver<'a> {
         now_ms
     }
 
-    /// Passes on the parameters that Zoom grants, and logs each field that differs from the request, once.
-    fn note_granted(&mut self, effective: &Effective) {
-        let _entered = self.enter();
-        for difference in effective.differences(&self.task.setup.params) {
-            // Every rejoin brings the same answer again.
-            if self.logged_fields.insert(difference.field.clone()) {
-                tracing::warn!(
-                    "Zoom grants other media parameters than requested; the stream uses Zoom's: {difference}"
-                );
-            }
-        }
-        self.task.feed.effective(effective);
-    }
-
-    fn count_unreadable(&mut self) {
-        let unreadable = self.stream.take_unreadable();
-        if unreadable.is_empty() {
-            return;
-        }
-        if !std::mem::replace(&mut self.has_warned, true) {
-            tracing::warn!(
-                ?unreadable,
-                "unreadable message; it and later ones are skipped and counted"
-            );
-        }
-        self.task.feed.add_unreadable(unreadable);
-    }
-
-    /// Logs once how many messages of unknown types came, by `msg_type`.
-    fn log_unknown(&self) {
-        let unknown = self.stream.unknown();
-        if !unknown.is_empty() {
-            tracing::info!(
-                ?unknown,
-                "received messages of unknown types; they were ignored and counted"
-            );
-        }
-    }
-
-    /// Performs the state machine's outputs until there are none. Returns how the driver ends, if it does. `since` is
-    /// when the message came that they answer.
-    fn perform(&mut self, since: Instant) -> Option<Exit> {
-        while let Some(output) = self.stream.poll() {
-            if let Some(capture) = self.task.feed.capture() {
-                capture_output(capture, clock::now_ms(), &output);
-            }
-            match output {
-                Output::Dial(id, endpoint) => self.dial(id, endpoint),
-                Output::HangUp(id, how) => {
-                    // A held dial has no slot in `links`: without this line the link would be dialled after its
-                    // hang-up.
-                    self.held.remove(id);
-                    self.links.hang_up(id, how);
-                }
-                Output::Send(id, message) => {
-                    let asked = self.counting.asked_at(&message);
-                    let text = encode(message, clock::now_ms());
-                    self.capture_sent(id, &text);
-                    if let Err(loss) = self.links.send(id, text) {
-                        self.handle(Instant::now(), Input::Lost(id, loss));
-                    } else if let Some(asked) = asked {
-                        self.counting.answered(id, since, asked);
-                    }
-                }
-                Output::Frame(frame) => {
-                    self.joining = None;
-                    self.task.feed.frame(&frame);
-                    if self.task.feed.has_live_consumer(frame.medium) {
-                        note_live_consumer();
-                    }
-                }
-                Output::Note { at_ms, body } => {
-                    // What people said is a frame of its medium.
-                    if matches!(body, EntryBody::Transcript(_) | EntryBody::Chat(_)) {
-                        self.joining = None;
-                    }
-                    self.task.feed.note(at_ms, body);
-                }
-                Output::Ledger(change) => self.task.feed.change(change),
-                Output::Finished(end) => {
-                    if end.stop_reason.is_some_and(StopReason::is_revoked) {
-                        self.task.feed.revoked();
-                    }
-                    self.task.feed.end();
-                    return Some(Exit::Finished(end));
-                }
-                Output::LeftToOwner => return Some(Exit::LeftToOwner),
-            }
-        }
-        None
-    }
-
-    fn capture_sent(&self, id: LinkId, text: &str) {
-        if let Some(capture) = self.task.feed.capture() {
-            capture.push(Instant::now(), clock::now_ms(), Raw::Out(id.as_str(), text.to_owned()));
-        }
-    }
-
-    /// Dials now, or holds the dial until there is a lease. A link lost after the lease expired may now belong to the
-    /// new lease holder; dialling at once would take it back, and the two daemons would keep taking it from each other.
-    fn dial(&mut self, id: LinkId, endpoint: Endpoint) {
-        if self.is_leaving {
-            return;
-        }
-        let (now, until) = (Instant::now(), self.task.lease.borrow().until);
-        if let Some(endpoint) = self.held.hold(now, until, id, endpoint) {
-            self.dial_now(id, endpoint);
-        }
-    }
-
     /// Prefetches what a message needs, before the sockets are read.
     fn prefetch(&self) {
         self.stream.prefetch();
         self.task.feed.prefetch();
-    }
-
-    /// Handles a renewed lease or a new claim of the same stream.
-    fn leased(&mut self, now: Instant) {
-        let Lease { epoch, until } = *self.task.lease.borrow_and_update();
-        if epoch != self.epoch {
-            self.epoch = epoch;
-            // Another daemon may have connected under the claim between the two epochs.
-            self.stream.contested();
-            self.task.feed.capture_now(Event::Contested {});
-            self.task.feed.claimed_again(now);
-        }
-        for (id, endpoint) in self.held.release(now, until) {
-            self.dial_now(id, endpoint);
-        }
-    }
-
-    fn dial_now(&mut self, id: LinkId, endpoint: Endpoint) {
-        if id == LinkId::Signaling {
-            self.task.reach.dialled(Instant::now());
-        }
-        self.counting.dialled();
-        if let Some(joining) = &mut self.joining {
-            joining.dials(id, &endpoint);
-        }
-        self.links.dial(id, endpoint);
     }
 
     /// Translates a command into an input of the state machine. Returns none for a command that the driver
