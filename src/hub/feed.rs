@@ -1,5 +1,7 @@
 //! A stream's producer side of the hub: appends its entries, counts and fans out its frames, and records its gaps.
 
+mod ending;
+mod entries;
 mod figures;
 mod handover;
 mod known_sources;
@@ -8,7 +10,7 @@ mod payloads;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use bytes::Bytes;
 use tracing::Span;
@@ -20,15 +22,13 @@ use self::payloads::Payloads;
 use super::Hub;
 use super::frame::{Encoded, Frame, StreamInfo};
 use super::log::Log;
-use super::queue::{Heard, Item};
+use super::queue::Item;
 use super::registry::Fanout;
-use super::times;
 use crate::capture::event::Event;
 use crate::capture::{Capturer, Raw};
 use crate::model::{
-    EntryBody, Gap, MediaParams, MediaSet, Medium, MediumAccount, StreamId, StreamRecord,
-    StreamStatus, Tally, TimeOf, UnknownMessages, Unreadable, UnreadableMessages, believed,
-    webhook_time,
+    EntryBody, MediaParams, MediaSet, Medium, MediumAccount, StreamId, StreamRecord, StreamStatus,
+    Tally, TimeOf, UnknownMessages, Unreadable, UnreadableMessages, believed, webhook_time,
 };
 use crate::prefetch::prefetch;
 use crate::rtms::ledger::{Change, Ledger};
@@ -36,12 +36,6 @@ use crate::rtms::message::MediaFrame;
 use crate::rtms::params::Effective;
 use crate::store::OfferKey;
 use crate::telemetry::stream_span;
-
-/// How long an ending stream waits for its sinks to settle the frames they took.
-const SETTLE_LIMIT: Duration = Duration::from_secs(3);
-
-/// How often an ended stream tries to queue its last entries. Between tries the store drains the queue.
-const LAST_TRIES: u32 = 100;
 
 /// One stream's producer side of the hub.
 pub struct Feed {
@@ -196,32 +190,6 @@ impl Feed {
         }
     }
 
-    /// Appends an entry. `at_ms` is Zoom's time; the time of arrival replaces it if it is missing or implausible.
-    pub fn note(&mut self, at_ms: Option<i64>, mut body: EntryBody) {
-        let now_ms = self.now_ms();
-        let at_ms = times::of_entry(at_ms, &mut body, self.announced_ms, now_ms);
-        let entry_ms = at_ms.unwrap_or(now_ms);
-        if !self.take_account(entry_ms, &body) {
-            return;
-        }
-        self.sources.forget();
-        // Before the entry is queued: the roster may add a name to a transcript line.
-        self.fanout.running().people().note(entry_ms, &mut body);
-        let piece = body.piece();
-        if piece.is_some() {
-            self.counting.media_began(now_ms);
-        }
-        // The ledger counts a line only if it was kept; a line dropped here is a gap with its own
-        // cause.
-        let is_kept = self.append(entry_ms, body);
-        match piece {
-            Some((medium, bytes)) if is_kept => self.ledger.frame(now_ms, medium, at_ms, bytes),
-            Some((medium, bytes)) => self.ledger.overflow(now_ms, medium, at_ms, bytes),
-            None => return,
-        }
-        self.note_gaps();
-    }
-
     /// Applies a change of the links to the ledger.
     pub fn change(&mut self, change: Change) {
         self.ledger.change(self.now_ms(), change);
@@ -300,39 +268,6 @@ impl Feed {
         self.fanout.notify();
     }
 
-    /// Notifies consumers that this daemon sends no further frames.
-    pub fn over(&mut self, is_final: bool) {
-        self.fanout.over(is_final);
-    }
-
-    /// The stream was revoked: drops what people said and showed in it and nobody has taken yet.
-    pub fn revoked(&mut self) {
-        self.is_revoked = true;
-        self.fanout.forget_frames();
-        self.hub.revoked(&self.stream_id);
-    }
-
-    /// Closes the ledger of an ended stream. [`Feed::finish`] appends the summary of each medium.
-    pub fn end(&mut self) {
-        self.ledger.end(self.now_ms());
-        self.note_gaps();
-        self.is_ended = true;
-    }
-
-    /// Moves the frames that sinks dropped into the ledger.
-    fn take_left_out(&mut self) {
-        for span in self.fanout.take_left_out() {
-            self.ledger.left_out(span.medium, span.first_ms, span.last_ms, span.count);
-        }
-        self.note_gaps();
-    }
-
-    /// Appends the summaries of an ended stream, for a log that no writer stores.
-    pub fn close_log(&mut self) {
-        self.summarize();
-        self.close();
-    }
-
     /// The current accounts of the media.
     pub fn accounts(&self) -> Vec<MediumAccount> {
         self.ledger.accounts(self.now_ms())
@@ -343,17 +278,6 @@ impl Feed {
         &self.tally
     }
 
-    /// Appends the final entries. Returns false when there was no room for all of them.
-    fn close(&mut self) -> bool {
-        while let Some(body) = self.closing.front().cloned() {
-            if !self.report_lost() || !self.push(self.now_ms(), body, None) {
-                return false;
-            }
-            self.closing.pop_front();
-        }
-        self.report_lost()
-    }
-
     /// Records the parameters that Zoom granted.
     pub fn effective(&mut self, effective: &Effective) {
         let json = serde_json::to_value(effective).ok();
@@ -361,109 +285,8 @@ impl Feed {
         self.describe(|stream| stream.effective = effective.clone());
     }
 
-    /// Waits for the sinks, writes the last figures, and waits until the store has everything of this stream. Retries
-    /// what found no room after the store has drained the queue.
-    pub async fn finish(&mut self) {
-        // Before the summaries: what a sink drops now must still become a gap.
-        if !self.is_revoked {
-            self.fanout.settle(SETTLE_LIMIT).await;
-        }
-        self.take_left_out();
-        self.publish_counts(Instant::now());
-        // One time for everything that ends the log.
-        self.set_clock(None);
-        self.set_clock(Some(self.now_ms()));
-        self.summarize();
-        for _ in 0..LAST_TRIES {
-            let is_closed = self.close();
-            let is_written = self.write_figures(Instant::now());
-            // The flush drains the queue, which makes room for the next try.
-            self.hub.flush_of(Some(self.stream_id.clone())).await;
-            if is_closed && is_written {
-                return;
-            }
-        }
-        tracing::error!(
-            lost = self.lost,
-            "the queue stayed full; the stream's last entries and figures are lost"
-        );
-    }
-
-    /// Makes the summaries of an ended stream, to be appended.
-    fn summarize(&mut self) {
-        if self.is_ended {
-            self.capture_now(Event::Finished {});
-            let accounts = self.ledger.accounts(self.now_ms());
-            self.closing =
-                accounts.iter().map(|account| end_summary(account, &self.tally)).collect();
-        }
-    }
-
     fn now_ms(&self) -> i64 {
         self.clock_ms.unwrap_or_else(self.hub.now_ms)
-    }
-
-    fn note_gaps(&mut self) {
-        while let Some((medium, gap)) = self.ledger.closed() {
-            let Gap { start_ms, end_ms, cause } = gap;
-            let body = EntryBody::Gap { medium, start_ms, end_ms, cause };
-            self.counting.gap(&body);
-            self.append(self.now_ms(), body);
-        }
-    }
-
-    /// Appends an entry. Returns false when there was no room; the loss is reported as soon as there is.
-    fn append(&mut self, at_ms: i64, body: EntryBody) -> bool {
-        // In this order, so that the log says where entries are missing before it continues.
-        let is_kept = self.begin() && self.report_lost() && self.push(at_ms, body, None);
-        if !is_kept {
-            // One line per full queue, not one per entry.
-            if self.lost == 0 {
-                self.context.in_scope(|| {
-                    tracing::warn!("the entry queue is full; entries are dropped and counted");
-                });
-            }
-            self.counting.entry_lost();
-            self.lost += 1;
-        }
-        is_kept
-    }
-
-    /// Reports lost entries. Returns false when there is no room for the report.
-    fn report_lost(&mut self) -> bool {
-        let count = self.lost;
-        let is_reported =
-            count == 0 || self.push(self.now_ms(), EntryBody::EntriesLost { count }, None);
-        if is_reported {
-            self.lost = 0;
-        }
-        is_reported
-    }
-
-    /// Queues an entry. Returns false when there was no room.
-    fn push(&mut self, at_ms: i64, body: EntryBody, offer: Option<OfferKey>) -> bool {
-        let heard = Heard { at_ms, body, offer };
-        self.hub.queue.push(Item::Entry(self.stream_id.clone(), heard))
-    }
-
-    /// Counts the content of an entry. Returns false for a repetition: Zoom repeats the first
-    /// packet's time after every rejoin.
-    fn take_account(&mut self, at_ms: i64, body: &EntryBody) -> bool {
-        if let Some((medium, bytes)) = body.piece() {
-            let made_ms =
-                if let EntryBody::Transcript(line) = body { line.start_ms } else { at_ms };
-            // A line is sent after it was spoken. The tally spans the speech, as it does for audio.
-            self.count(medium, made_ms.min(at_ms), bytes);
-        }
-        match body {
-            EntryBody::FirstPacket {} if self.first_packet_ms.is_some() => return false,
-            EntryBody::FirstPacket {} => {
-                self.first_packet_ms = Some(at_ms);
-                self.describe(|stream| stream.first_packet_ms = Some(at_ms));
-            }
-            _ => {}
-        }
-        true
     }
 }
 
@@ -476,19 +299,6 @@ fn stream_info(stream: &StreamRecord) -> StreamInfo {
         instance: stream.instance.clone(),
         first_packet_ms: stream.first_packet_ms,
         effective: Effective::default(),
-    }
-}
-
-fn end_summary(account: &MediumAccount, tally: &Tally) -> EntryBody {
-    let came = tally.of(account.medium);
-    EntryBody::Summary {
-        medium: account.medium,
-        frames: came.frames,
-        bytes: came.bytes,
-        gaps: account.earlier_gaps + account.gaps.len() as u64,
-        expected_ms: account.expected_ms(),
-        covered_ms: account.covered_ms(),
-        paused_ms: account.paused_ms,
     }
 }
 
