@@ -4,34 +4,31 @@ mod contested;
 mod hand_over;
 mod placing;
 mod quota;
+mod running_task;
+mod starting;
 mod unreachable;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Instant as StdInstant;
 
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 use tokio_util::sync::CancellationToken;
-use tracing::{Instrument, Span};
 
 use self::placing::Placing;
+use self::running_task::RunningTask;
+use self::starting::stream_end;
 use self::unreachable::GivenUp;
 use super::Settings;
 use super::pulse::{Pulse, Steps};
-use super::stream_task::{After, Controls, StreamTask, record_end};
+use super::stream_task::After;
 use super::stream_threads::StreamThreads;
-use super::streams_per_meeting::why_left_out;
-use crate::clock;
 use crate::hub::Hub;
-use crate::model::{AppName, Outcome, StopReason, StreamId, StreamRecord, UserId, ms};
-use crate::rtms::endpoint::Endpoint;
-use crate::rtms::stream::End;
-use crate::sessions::driver::{Command, CommandSender, Lease, Reach, command_queue};
-use crate::store::{Claim, LeasedStream, OfferKey, Store, StoreError};
+use crate::model::{AppName, Outcome, StreamId, StreamRecord, ms};
+use crate::store::{Store, StoreError};
 use crate::telemetry::stream_span;
-use crate::zoom::app::{App, Place};
 
 /// How many changed streams are handled together.
 const CHANGES_AT_ONCE: usize = 64;
@@ -59,62 +56,6 @@ pub struct Supervisor {
     steps: Steps,
     placing: Placing,
     given_up: GivenUp,
-}
-
-/// A running stream, and the state of its row that it was last notified of.
-struct RunningTask {
-    /// The app as it was when the stream started here; `None` for a stream that only ends here.
-    app: Option<Arc<App>>,
-    commands: CommandSender,
-    lease: watch::Sender<Lease>,
-    reach: Reach,
-    generation: i64,
-    interrupts: i64,
-    stop_sent: bool,
-    revocation_sent: bool,
-    video_user_id: Option<UserId>,
-    /// The key of the last offer from another daemon that was passed to the stream.
-    offered: OfferKey,
-    /// When another daemon was first seen to have the stream.
-    lost_since: Option<StdInstant>,
-    /// What log lines about the stream carry.
-    context: Span,
-    /// Counts the stream for its app's quota.
-    _place: Place,
-}
-
-impl RunningTask {
-    fn epoch(&self) -> i64 {
-        self.lease.borrow().epoch
-    }
-
-    /// Whether [`Supervisor::send_changes`] has nothing to send for this row.
-    fn is_up_to_date(&self, row: &LeasedStream) -> bool {
-        row.generation <= self.generation
-            && row.interrupts <= self.interrupts
-            && self.new_video(row.video_user_id).is_none()
-            && !(row.is_stopped && self.needs_stop(row.stop_reason))
-    }
-
-    /// The participant of the requested video, unless the stream knows it.
-    fn new_video(&self, requested: Option<UserId>) -> Option<UserId> {
-        requested.filter(|id| self.video_user_id != Some(*id))
-    }
-
-    /// Whether the stream does not know of its stop. One that is ending already ends at once when it is revoked.
-    fn needs_stop(&self, reason: Option<StopReason>) -> bool {
-        let is_revoked = reason.is_some_and(StopReason::is_revoked);
-        !self.stop_sent || (is_revoked && !self.revocation_sent)
-    }
-
-    /// Records a renewed lease and notifies a stream that waits for one.
-    fn prolong(&mut self, epoch: i64, until: StdInstant) {
-        let before = self.lease.send_replace(Lease { epoch, until });
-        if before.epoch != epoch || before.until <= StdInstant::now() {
-            // If the queue is full, the stream sees the lease after the next command.
-            let _ = self.commands.try_send(Command::Leased);
-        }
-    }
 }
 
 impl Supervisor {
@@ -207,6 +148,13 @@ impl Supervisor {
         self.start_all(claims, until).await
     }
 
+    /// Sends a stream that runs here the changes of its row that it does not know yet.
+    fn send_changes(&mut self, record: &StreamRecord) {
+        if let Some(running) = self.running.get_mut(&record.stream_id) {
+            running.send_changes(record);
+        }
+    }
+
     /// Renews this node's leases and acts on changed rows.
     async fn reconcile_all(&mut self) {
         let reconciled = self.try_reconcile_all().await;
@@ -254,176 +202,6 @@ impl Supervisor {
         self.give_back_idle(&unclaimed).await?;
         self.steps.take();
         self.take_offers().await.and(read)
-    }
-
-    /// Sends a running stream the changes of its row that it does not know yet. A change that finds the
-    /// stream's queue full is sent at the next poll.
-    fn send_changes(&mut self, record: &StreamRecord) {
-        let Some(running) = self.running.get_mut(&record.stream_id) else { return };
-        if let Some(app) = &running.app
-            && record.generation > running.generation
-        {
-            let generation = record.generation;
-            let is_sent = match app.rtms_hosts.first_allowed(&record.server_urls) {
-                Ok(endpoint) => {
-                    running.commands.try_send(Command::Moved { endpoint, generation }).is_ok()
-                }
-                Err(error) => {
-                    // Counts as delivered: the same row would be refused, and logged, at every poll.
-                    stream_span(record).in_scope(|| tracing::warn!("the new server_urls {error}"));
-                    true
-                }
-            };
-            if is_sent {
-                running.generation = generation;
-            }
-        }
-        if record.interrupts > running.interrupts
-            && running.commands.try_send(Command::Interrupted).is_ok()
-        {
-            running.interrupts = record.interrupts;
-        }
-        if let Some(user_id) = running.new_video(record.video_user_id)
-            && running.commands.try_send(Command::PinVideo(user_id)).is_ok()
-        {
-            running.video_user_id = Some(user_id);
-        }
-        if record.stop_seen_at_ms.is_some() && running.needs_stop(record.stop_reason) {
-            let stopped = Command::Stopped { reason: record.stop_reason };
-            running.stop_sent = running.commands.try_send(stopped).is_ok();
-            running.revocation_sent = running.stop_sent && record.is_revoked();
-        }
-    }
-
-    /// Starts claimed streams. Those that an error leaves over are started at the next poll.
-    async fn start_all(&mut self, claims: Vec<Claim>, until: StdInstant) -> Result<(), StoreError> {
-        for claim in claims {
-            self.start(claim, until).await?;
-        }
-        Ok(())
-    }
-
-    async fn start(&mut self, claim: Claim, until: StdInstant) -> Result<(), StoreError> {
-        self.steps.take();
-        let stream = &claim.stream;
-        // Two claims of one stream may be under way: by a webhook and by a poll.
-        if self.running.contains_key(&stream.stream_id) {
-            return Ok(());
-        }
-        let app = self.settings.apps.for_stream(stream);
-        if is_only_to_be_ended(stream, claim.last_seq, app.is_some()) {
-            self.end(stream, stream_end(Outcome::Stopped, stream.stop_reason));
-            return Ok(());
-        }
-        let Some(app) = app else {
-            // Another daemon may have the app, or get it soon.
-            self.warn_missing(&stream.app);
-            return self.give_back(&stream.stream_id, stream.epoch).await;
-        };
-        self.missing_apps.remove(&stream.app);
-        match why_left_out(&self.store, &app, stream).await? {
-            Some(detail) => {
-                self.end(stream, End { detail, ..stream_end(Outcome::LeftOut, None) });
-            }
-            None => self.join(app, &claim, until),
-        }
-        Ok(())
-    }
-
-    fn join(&mut self, app: Arc<App>, claim: &Claim, until: StdInstant) {
-        let stream = &claim.stream;
-        match app.rtms_hosts.first_allowed(&stream.server_urls) {
-            Ok(endpoint) => self.start_at(endpoint, app, claim, until),
-            Err(_) if stream.stop_seen_at_ms.is_some() => {
-                self.end(stream, stream_end(Outcome::Stopped, stream.stop_reason));
-            }
-            Err(error) => {
-                let detail = format!("the announced URL {error}");
-                stream_span(stream)
-                    .in_scope(|| tracing::warn!("{detail}; the stream is not joined"));
-                self.end(stream, End { detail, ..stream_end(Outcome::UrlRefused, None) });
-            }
-        }
-    }
-
-    /// Logs once that streams of an app are left to other daemons.
-    fn warn_missing(&mut self, app: &AppName) {
-        if self.missing_apps.insert(app.clone()) {
-            tracing::warn!(%app, "the app of a stream is not configured here; leaving its streams to another daemon");
-        }
-    }
-
-    fn start_at(&mut self, endpoint: Endpoint, app: Arc<App>, claim: &Claim, until: StdInstant) {
-        let stream = &claim.stream;
-        let event = if claim.is_taken_over { "taken_over" } else { "claimed" };
-        self.hub.metrics().leases.inc([event]);
-        stream_span(stream).in_scope(|| {
-            tracing::info!(server = %endpoint, resumed = claim.last_seq > 0, "stream started");
-        });
-        let (store, hub) = (self.store.clone(), Arc::clone(&self.hub));
-        let (task, controls) =
-            StreamTask::new(&self.settings, &app, store, hub, claim, endpoint, until);
-        self.own(stream, Some(app), controls, Box::new(task).run(self.threads.clone()));
-        self.send_changes(stream);
-    }
-
-    /// Ends a stream that does not run here.
-    fn end(&mut self, stream: &StreamRecord, end: End) {
-        let (store, hub) = (self.store.clone(), Arc::clone(&self.hub));
-        let (stream_id, generation) = (stream.stream_id.clone(), stream.generation);
-        let controls = self.no_controls(stream);
-        let leased = controls.lease.subscribe();
-        let (app, product) = (stream.app.clone(), stream.instance.product.as_str());
-        self.own(stream, None, controls, async move {
-            // Entries from before the panic must be stored before the end.
-            hub.flush().await;
-            let now_ms = clock::now_ms();
-            if record_end(&store, &hub, &stream_id, generation, &leased, &end, now_ms)
-                .await
-                .is_some()
-            {
-                let labels = [app.as_str(), product, end.outcome.as_str()];
-                hub.metrics().streams_ended.inc(labels);
-            }
-            After::Reread
-        });
-    }
-
-    /// The controls of a task that takes no commands.
-    fn no_controls(&self, stream: &StreamRecord) -> Controls {
-        // The receivers are dropped at once.
-        let (commands, _) = command_queue(0);
-        let until = self.lease_until();
-        let lease = watch::channel(Lease { epoch: stream.epoch, until }).0;
-        Controls { context: stream_span(stream), commands, lease, reach: Reach::default() }
-    }
-
-    fn own(
-        &mut self,
-        stream: &StreamRecord,
-        app: Option<Arc<App>>,
-        Controls { context, commands, lease, reach }: Controls,
-        task: impl Future<Output = After> + Send + 'static,
-    ) {
-        let place = self.settings.occupancy.enter(app.as_ref().map(|app| &app.name));
-        let running = RunningTask {
-            app,
-            commands,
-            lease,
-            reach,
-            generation: stream.generation,
-            interrupts: stream.interrupts,
-            stop_sent: false,
-            revocation_sent: false,
-            video_user_id: None,
-            offered: OfferKey::default(),
-            lost_since: None,
-            context: context.clone(),
-            _place: place,
-        };
-        self.running.insert(stream.stream_id.clone(), running);
-        let task = self.tasks.spawn(task.instrument(context));
-        self.task_streams.insert(task.id(), stream.stream_id.clone());
     }
 
     /// Handles a task that ended. A panic ends only its own stream.
@@ -477,15 +255,4 @@ impl Supervisor {
             Err(_) => self.patient_until = Some(Instant::now() + self.settings.leases.lease),
         }
     }
-}
-
-/// Whether the end of a stream that Zoom stopped is recorded without starting it: if no daemon joined it before the stop
-/// (rtms-protocol.md section 3.9), its data is to be deleted, or its app is not here. Otherwise the stream is started and
-/// then stopped, so that the time without a daemon is recorded as a gap.
-fn is_only_to_be_ended(stream: &StreamRecord, last_seq: u64, has_app: bool) -> bool {
-    stream.stop_seen_at_ms.is_some() && (last_seq == 0 || stream.is_revoked() || !has_app)
-}
-
-fn stream_end(outcome: Outcome, stop_reason: Option<StopReason>) -> End {
-    End { outcome, stop_reason, detail: String::new() }
 }
