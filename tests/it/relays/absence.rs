@@ -72,6 +72,10 @@ async fn sound_waits_for_a_program_that_is_away_and_its_loss_is_noted() {
     let (scene, mut programs) = scene_with(home, zoom(endless(50)), &[("one", json!({}))]).await;
     let api = scene.daemon.api();
     let mut joined = programs[0].join().await;
+    // More than a second of it, because near gaps are one: a program that joins late has one already.
+    for _ in 0..60 {
+        joined.media.receive_type(14).await;
+    }
     let last = joined.media.receive_type(14).await["content"]["timestamp"].as_i64().unwrap();
     let started = joined.drop_both();
     programs[0].endpoint.next("meeting.rtms_interrupted").await;
@@ -101,7 +105,8 @@ async fn sound_waits_for_a_program_that_is_away_and_its_loss_is_noted() {
 
 #[tokio::test]
 async fn a_stalled_program_loses_frames_and_the_others_none() {
-    let home = home().set("RELAY_BUFFER_BYTES", "65536");
+    // 0.4 s of sound at this speed: on a busy machine, the good program may wait that long for a core.
+    let home = home().set("RELAY_BUFFER_BYTES", "131072");
     let programs = [("slow", json!({"media": ["audio"]})), ("good", json!({}))];
     // Ten times as much sound a second.
     let settings = Settings { speed: 10.0, ..zoom(endless(50)) };
@@ -113,7 +118,7 @@ async fn a_stalled_program_loses_frames_and_the_others_none() {
     slow.media.receive_type(14).await;
     // The slow program reads nothing meanwhile: the kernel's buffers fill, then its own.
     let mut last = good.media.receive_type(14).await["content"]["timestamp"].as_i64().unwrap();
-    for _ in 0..3_000 {
+    for _ in 0..3_300 {
         let at = good.media.receive_type(14).await["content"]["timestamp"].as_i64().unwrap();
         // Two people may speak in one interval.
         assert!(at == last || at == last + 20, "the good program misses nothing: {at} {last}");
@@ -134,11 +139,10 @@ async fn a_stalled_program_loses_frames_and_the_others_none() {
         let gaps = it["gaps"].as_array()?;
         gaps.iter().find(|gap| gap["cause"] == "slow").cloned()
     };
-    let noted = programs[0].reaches("the loss is noted", api, |it| slow_gap(it).is_some()).await;
+    let is_noted = |it: &Value| slow_gap(it).is_some_and(|gap| gap["frames"].as_u64() > Some(20));
+    let noted = programs[0].reaches("the loss is noted", api, is_noted).await;
     slow_reads.abort();
-    let gap = slow_gap(&noted).unwrap();
-    assert_eq!(gap["medium"], "audio");
-    assert!(gap["frames"].as_u64() > Some(20), "{noted}");
+    assert_eq!(slow_gap(&noted).unwrap()["medium"], "audio");
     assert_eq!(slow_gap(&programs[1].stream(api).await), None);
     good_reads.abort();
     assert_eq!(scene.log.page().of("gap").len(), 0);
