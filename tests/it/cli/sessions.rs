@@ -56,7 +56,7 @@ async fn a_session_is_listed_shown_and_read_as_people_and_programs_need_it() {
 
 #[tokio::test]
 async fn a_transcript_comes_in_every_format_of_the_api_and_as_text_by_itself() {
-    let scene = Scene::open(home(), zoom(script(chatter(4, 100), 2_000))).await;
+    let scene = Scene::open(home(), zoom(script(chatter(8, 250), 3_000))).await;
     scene.log.over().await;
     let client = Client::of(scene.daemon.address);
     let id = scene.log.session_id();

@@ -166,7 +166,7 @@ async fn recordings_are_played_and_downloaded_when_the_meeting_is_over() {
         film.muted = true;
         film.ontimeupdate = () => {
           const cues = film.textTracks[0].cues;
-          if (film.currentTime > 0.1 && cues?.length) done([film.videoWidth > 0, cues[0].text.includes('line 0')]);
+          if (film.currentTime > 0.1 && cues?.length) done([film.videoWidth > 0, cues[0].text.includes('line ')]);
         };
         film.onerror = () => done(film.error.message);
         film.play();";
