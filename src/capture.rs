@@ -7,6 +7,8 @@
 
 // Lines to compressed blocks (pure).
 pub mod block;
+// A message in a line (pure).
+pub mod body;
 // What a line says (pure).
 pub mod event;
 mod queue;

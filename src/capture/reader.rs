@@ -5,7 +5,8 @@ use std::io::{self, BufRead, BufReader, Read};
 use flate2::bufread::MultiGzDecoder;
 use thiserror::Error;
 
-use super::event::{Event, Header, MAX_MESSAGE_BYTES, Record, VERSION};
+use super::body::MAX_MESSAGE_BYTES;
+use super::event::{Event, Header, Record, VERSION};
 
 /// The longest line: the largest message with every byte escaped, and everything beside it.
 const MAX_LINE_BYTES: usize = 2 * MAX_MESSAGE_BYTES + 1024 * 1024;
@@ -153,7 +154,8 @@ mod tests {
 
     use super::*;
     use crate::capture::block::{BlockKind, compress};
-    use crate::capture::event::{Body, Subject};
+    use crate::capture::body::Body;
+    use crate::capture::event::Subject;
     use crate::model::{AppName, CaptureMode, IdKey, Product, SessionId, StreamId};
 
     fn header() -> Vec<u8> {

@@ -5,7 +5,8 @@
 use bytes::Bytes;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
-use super::event::{Body, Event, FILLER, Record};
+use super::body::{Body, FILLER};
+use super::event::{Event, Record};
 use super::queue::{Item, Raw};
 use crate::model::CaptureMode;
 use crate::secret::Secret;

@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use serde::Serialize;
 
-use crate::capture::event::{Body, Event, Header, Record, Run};
+use crate::capture::body::Body;
+use crate::capture::event::{Event, Header, Record, Run};
 use crate::capture::reader::{CaptureError, Reader};
 use crate::hub::{DetachedLog, Feed};
 use crate::model::{

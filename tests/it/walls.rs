@@ -39,6 +39,7 @@ const CRATES: [(&str, &[&str]); 12] = [
 /// Modules without sockets, clock or dice: time and randomness are arguments there.
 const PURE: &[&str] = &[
     "capture/block",
+    "capture/body",
     "capture/event",
     "capture/redact",
     "simulator/replay/plan",

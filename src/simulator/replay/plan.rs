@@ -6,7 +6,8 @@ use std::ops::Range;
 
 use serde_json::Value;
 
-use crate::capture::event::{Body, Event, Header, Loss, Record};
+use crate::capture::body::Body;
+use crate::capture::event::{Event, Header, Loss, Record};
 use crate::capture::reader::{CaptureError, Reader};
 use crate::model::Medium;
 use crate::rtms::message::{msg_type, status};

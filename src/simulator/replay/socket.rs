@@ -15,7 +15,7 @@ use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
 
 use super::plan::{Fault, Life, Moment, Sent, medium_of, with_urls};
 use super::{Shared, lock};
-use crate::capture::event::{FILLER, MAX_MESSAGE_BYTES};
+use crate::capture::body::{FILLER, MAX_MESSAGE_BYTES};
 use crate::model::Medium;
 use crate::rtms::message::{MEDIA_TYPE_ALL, msg_type};
 use crate::rtms::server::handshake::{Handshake, HandshakeKind, Route, parse_handshake};
@@ -306,7 +306,7 @@ async fn close(mut socket: WebSocket, code: Option<u16>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::capture::event::Body;
+    use crate::capture::body::Body;
 
     #[test]
     fn on_one_socket_the_earliest_answer_comes_first_and_every_message_follows() {
