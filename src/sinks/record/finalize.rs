@@ -1,20 +1,20 @@
 //! Finalizes the recording of an ended stream: closes its files, and writes texts and the manifest.
 
 mod films;
+mod manifest;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 use std::sync::Arc;
 
-use serde::Serialize;
-use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use thiserror::Error;
 use tokio::task::spawn_blocking;
 use tracing::Span;
 
+pub(super) use self::manifest::MANIFEST;
 use super::capture_file::{CAPTURE, append_http, mode_of};
 use super::capture_http::http_records;
 use super::layout::Layout;
@@ -23,19 +23,13 @@ use super::recording_meta::{RecordingMeta, TrackNote};
 use super::spool::Spool;
 use super::target::{PlaceError, TargetError};
 use super::texts::{Text, TextError, Texts};
-use super::track::{Counts, Finished, TrackFile};
+use super::track::{Finished, TrackFile};
 use super::track_set;
-use crate::model::{
-    Medium, MediumLedger, RecordSet, RecordedFile, Recording, Session, Speaker, StreamRecord,
-    rfc3339,
-};
+use crate::model::{Medium, RecordedFile, Recording, Session, Speaker, StreamRecord};
 use crate::secret::Secret;
 use crate::store::{Store, StoreError};
 use crate::transcript::origin_ms;
 
-/// The last file of a recording: once it is uploaded, all others are.
-pub(super) const MANIFEST: &str = "manifest.json";
-const MANIFEST_VERSION: u32 = 1;
 const HASH_BYTES: usize = 128 * 1024;
 
 /// Why a recording could not be finalized.
@@ -88,21 +82,6 @@ struct Draft {
     speaker: Speaker,
     content_type: &'static str,
     span_ms: Option<(i64, i64)>,
-}
-
-/// A file as the manifest lists it.
-#[derive(Serialize)]
-struct ManifestFile<'a> {
-    /// The path inside the recording's folder.
-    name: Option<String>,
-    medium: &'a str,
-    #[serde(flatten)]
-    speaker: &'a Speaker,
-    content_type: &'a str,
-    bytes: u64,
-    sha256: &'a str,
-    first_ms: Option<i64>,
-    last_ms: Option<i64>,
 }
 
 impl Finish<'_> {
@@ -259,98 +238,6 @@ impl Finish<'_> {
             name,
         }
     }
-
-    async fn manifest(
-        &self,
-        folder: &Path,
-        files: &[RecordedFile],
-        entries: &HashMap<&str, u64>,
-    ) -> Result<RecordedFile, FinishError> {
-        let manifest = format!("{:#}\n", self.manifest_json(files, entries));
-        tokio::fs::write(folder.join(MANIFEST), &manifest).await?;
-        let draft = Draft {
-            name: MANIFEST.to_owned(),
-            place: MANIFEST.to_owned(),
-            medium: "manifest".to_owned(),
-            speaker: Speaker::default(),
-            content_type: content_type(MANIFEST),
-            span_ms: None,
-        };
-        let hash = hex::encode(Sha256::digest(manifest.as_bytes()));
-        Ok(self.file(draft, (manifest.len() as u64, hash)))
-    }
-
-    fn manifest_json(&self, files: &[RecordedFile], entries: &HashMap<&str, u64>) -> Value {
-        let (recording, stream) = (self.recording, self.stream);
-        let folder = format!("{}/", self.folder);
-        let inside = |path: &str| path.strip_prefix(&folder).map(str::to_owned);
-        let origin_ms = self.origin_ms();
-        let file = |file: &RecordedFile| {
-            json!(ManifestFile {
-                name: inside(&file.path),
-                medium: &file.medium,
-                speaker: &file.speaker,
-                content_type: &file.content_type,
-                bytes: file.bytes,
-                sha256: &file.sha256,
-                first_ms: file.first_ms,
-                last_ms: file.last_ms,
-            })
-        };
-        let ledger: Vec<_> =
-            stream.ledger.iter().map(|account| MediumLedger::of(account, &stream.tally)).collect();
-        json!({
-            "version": MANIFEST_VERSION,
-            "recording_id": recording.id,
-            "session_id": recording.session_id,
-            "stream_id": recording.stream_id,
-            "ordinal": recording.ordinal,
-            "part": recording.part,
-            "app": stream.app,
-            "product": stream.instance.product,
-            "instance_id": stream.instance.id(),
-            "meeting_id": self.session.meeting_id,
-            "record": RecordSet { media: self.meta.media, meeting: self.meta.meeting },
-            "origin_ms": origin_ms,
-            "origin": rfc3339(origin_ms),
-            "started_at_ms": recording.started_at_ms,
-            "finished_at_ms": self.now_ms,
-            "outcome": stream.outcome,
-            "stop_reason": stream.stop_reason,
-            "frames": self.meta.total(),
-            "media": self.media_json(entries),
-            "mix": self.meta.counts.mix,
-            "meeting": self.meta.meeting.then_some(self.meta.counts.meeting),
-            "voices_beyond_limit": self.meta.counts.voices_beyond_limit,
-            "files": files.iter().map(file).collect::<Vec<_>>(),
-            "ledger": ledger,
-        })
-    }
-}
-
-impl Finish<'_> {
-    /// The counts of received, recorded and dropped frames of each medium. `entries`: the number of lines and messages
-    /// in the texts.
-    fn media_json(&self, entries: &HashMap<&str, u64>) -> Value {
-        let medium = |medium: Medium| {
-            let received = self.stream.tally.of(medium).frames;
-            let counts = self.meta.counts.media.get(&medium).copied().unwrap_or_default();
-            let json = match entries.get(medium.as_str()) {
-                Some(written) => json!({ "received": received, "written": written }),
-                None => json!(Became { received, counts }),
-            };
-            (medium.to_string(), json)
-        };
-        self.meta.media.iter().map(medium).collect::<serde_json::Map<_, _>>().into()
-    }
-}
-
-/// The counts of the frames of one medium.
-#[derive(Serialize)]
-struct Became {
-    received: u64,
-    #[serde(flatten)]
-    counts: Counts,
 }
 
 /// The expected files of a running recording.
