@@ -2,21 +2,23 @@
 
 mod meaning;
 mod starts;
+mod stops;
 
 use self::meaning::{StartEffect, effect_of_start, is_stale, outcome_of};
 pub(super) use self::starts::record_deliveries;
-use super::actions::{confirm_starts, confirm_stops};
+use self::stops::apply_stop;
+use super::actions::confirm_starts;
 use super::database::{Connection, binds, row};
 use super::installations::deauthorize_user;
 use super::sessions::{
     SessionFacts, adopt_session, change_meeting, refresh_session, upsert_session,
 };
-use super::streams::{lock_stream, revoke_stream};
+use super::streams::lock_stream;
 use super::{Recorded, Store, StoreError, rows, sql};
 use crate::model::{
     AppScope, Cutoffs, Deauthorization, Delivery, MeetingChange, MeetingChanged, Notice, SessionId,
-    StopReason, StreamId, StreamInterrupted, StreamRecord, StreamStarted, StreamStopped,
-    WebhookEffect, WebhookOutcome, WebhookReason,
+    StreamId, StreamInterrupted, StreamRecord, StreamStarted, WebhookEffect, WebhookOutcome,
+    WebhookReason,
 };
 use crate::telemetry::stream_span;
 
@@ -395,67 +397,4 @@ async fn insert_stream(
     confirm_starts(tx, session_id, started.meeting_id.as_deref(), now_ms).await?;
     refresh_session(tx, session_id, now_ms).await?;
     Ok(session_id)
-}
-
-async fn apply_stop(
-    tx: &mut Connection<'_>,
-    delivery: &Delivery,
-    stopped: &StreamStopped,
-) -> Result<(WebhookReason, Subject), StoreError> {
-    let stream = match lock_named(tx, delivery, &stopped.stream_id).await? {
-        Named::Own(stream) => stream,
-        Named::Foreign => return Ok((WebhookReason::OtherAppsStream, Subject::default())),
-        Named::Unknown => {
-            insert_tombstone(tx, delivery, stopped).await?;
-            return Ok((WebhookReason::UnknownStream, Subject::default()));
-        }
-    };
-    let subject = Subject::session(stream.session_id);
-    let id = stopped.stream_id.as_str();
-    let values = binds![id, delivery.received_at_ms, stopped.stop_reason];
-    let is_news = tx.execute(sql::NOTE_STOP, values).await? > 0;
-    confirm_stops(tx, stream.session_id).await?;
-    // The runner ends a running stream, after it has stored the last entries.
-    if stream.ended_at_ms.is_none() {
-        let reason =
-            if is_news { WebhookReason::StreamStopped } else { WebhookReason::AlreadyKnown };
-        return Ok((reason, subject));
-    }
-    if stopped.stop_reason.is_some_and(StopReason::is_revoked) {
-        if !stream.is_revoked() {
-            revoke_stream(tx, &stream, delivery.received_at_ms).await?;
-        }
-        // The data to be deleted may be gone already: this webhook arrived after the deletion.
-        tx.execute(sql::BLANK_DELIVERIES, binds![id]).await?;
-    } else {
-        blank_unless_deletable(tx, delivery).await?;
-    }
-    if is_news {
-        refresh_session(tx, stream.session_id, delivery.received_at_ms).await?;
-    }
-    Ok((WebhookReason::StreamEnded, subject))
-}
-
-/// Remembers a stop that arrived before its start, which will then be stale.
-async fn insert_tombstone(
-    tx: &mut Connection<'_>,
-    delivery: &Delivery,
-    stopped: &StreamStopped,
-) -> Result<(), StoreError> {
-    let (facts, now_ms) = (SessionFacts::default(), delivery.received_at_ms);
-    let session_id = upsert_session(tx, &delivery.app, &stopped.instance, &facts, now_ms).await?;
-    let values = binds![
-        stopped.stream_id.as_str(),
-        session_id.to_string(),
-        delivery.ordered_at_ms(),
-        stopped.stop_reason,
-        now_ms,
-    ];
-    tx.execute(sql::INSERT_TOMBSTONE, values).await?;
-    if stopped.stop_reason.is_some_and(StopReason::is_revoked) {
-        // Of a start that was refused and waits to be processed again.
-        tx.execute(sql::BLANK_DELIVERIES, binds![stopped.stream_id.as_str()]).await?;
-    }
-    blank_unless_deletable(tx, delivery).await?;
-    refresh_session(tx, session_id, now_ms).await
 }
