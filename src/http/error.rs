@@ -2,6 +2,7 @@
 
 mod app;
 mod control;
+mod conversions;
 mod install;
 mod relay;
 mod render;
@@ -17,7 +18,6 @@ use thiserror::Error;
 
 pub(super) use self::install::InstallRefusal;
 use crate::control::ControlError;
-use crate::events::ReceiveError;
 use crate::model::{InstallationId, MediaError, ZoomAnswer};
 use crate::sinks::forward::TargetError;
 use crate::sinks::relays::RelayError;
@@ -207,59 +207,6 @@ impl fmt::Display for TokenSource {
             Self::Setting => "one of API_TOKENS",
             Self::DataDir => "the one in the file api-token of DATA_DIR",
         })
-    }
-}
-
-impl From<ReceiveError> for ApiError {
-    fn from(error: ReceiveError) -> Self {
-        match error {
-            ReceiveError::OtherApp => Self::OtherApp,
-            ReceiveError::Store(error) => error.into(),
-        }
-    }
-}
-
-impl From<StoreError> for ApiError {
-    fn from(error: StoreError) -> Self {
-        Self::Store(Arc::new(error))
-    }
-}
-
-impl From<AppError> for ApiError {
-    fn from(error: AppError) -> Self {
-        match error {
-            AppError::Store(error) => error.into(),
-            AppError::Unknown => Self::UnknownApp,
-            other => Self::App(Arc::new(other)),
-        }
-    }
-}
-
-impl From<EndpointError> for ApiError {
-    fn from(error: EndpointError) -> Self {
-        match error {
-            EndpointError::Store(error) => error.into(),
-            other => Self::Endpoint(Arc::new(other)),
-        }
-    }
-}
-
-impl From<RelayError> for ApiError {
-    fn from(error: RelayError) -> Self {
-        match error {
-            RelayError::Store(error) => error.into(),
-            other => Self::Relay(Arc::new(other)),
-        }
-    }
-}
-
-impl From<ControlError> for ApiError {
-    fn from(error: ControlError) -> Self {
-        match error {
-            ControlError::UnknownSession => Self::UnknownSession,
-            ControlError::Store(error) => error.into(),
-            other => Self::Control(Arc::new(other)),
-        }
     }
 }
 
