@@ -111,7 +111,7 @@ pub(super) const NATS: &[Variable] = &[
     variable(
         "NATS_MEDIA",
         "none",
-        "the media whose frames are published, too: audio, video, share, separated by commas, or none",
+        "the media that are published as frames, too: audio, video, share, separated by commas, or none",
     ),
     variable(
         "NATS_MEDIA_BUFFER_BYTES",
@@ -154,7 +154,7 @@ pub(super) const WEBHOOKS: &[Variable] = &[
     variable(
         "WEBHOOKS_ALLOWED_HOSTS",
         "",
-        "hosts, addresses and networks (10.0.0.0/8) that outgoing webhooks may reach although they are private or plain \
-         http, separated by commas",
+        "the hosts, addresses and networks (10.0.0.0/8) that outgoing webhooks, and those of relays, may reach although \
+         they are private or plain http, separated by commas",
     ),
 ];

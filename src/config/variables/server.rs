@@ -75,7 +75,7 @@ pub(super) const HTTP: &[Variable] = &[
         "MAX_CONNECTIONS",
         "1024",
         "the most HTTP requests answered at once, half of them downloads; further requests get 503, and silent or slow \
-         connections are closed for new ones. Webhooks and health checks have places beyond these",
+         connections are closed for new ones. Webhooks and health checks have slots beyond these",
     ),
     variable(
         "TRUSTED_PROXIES",
@@ -96,7 +96,12 @@ pub(super) const HTTP: &[Variable] = &[
         "what happens to streams when the daemon stops: leave (the next start picks them up inside Zoom's windows) or \
          close (they end at Zoom)",
     ),
-    variable("SHUTDOWN_GRACE_SECONDS", "10", "how long a stop may take"),
+    variable(
+        "SHUTDOWN_GRACE_SECONDS",
+        "10",
+        "how long streams, and then open connections, may take to end when the daemon stops; the last steps, about a \
+         minute at most, come on top",
+    ),
 ];
 
 pub(super) const STORE: &[Variable] = &[
@@ -136,14 +141,15 @@ pub(super) const STORE: &[Variable] = &[
     variable(
         "RETENTION_DELIVERIES",
         "7d",
-        "how long received webhooks are kept: forever, 7d, 12h (at least 2h), or zero: only that they came, for a day",
+        "how long received webhooks, and the log of outgoing ones, are kept: forever, 7d, 12h (at least 2h), or zero: for \
+         a day, and of received ones only that they came",
     )
     .also(&["DELIVERY_RETENTION_DAYS"]),
     variable(
         "RETENTION_SESSIONS",
         "365d",
-        "how long sessions and their streams (ids, figures, metadata) are kept after their end: forever, 365d or 12h; \
-         never less than the entries and recordings of them",
+        "how long sessions and their streams (ids, figures, metadata) are kept after their last change: forever, 365d \
+         or 12h; never less than the entries and recordings of them",
     ),
     variable("RETENTION_AUDIT", "365d", "how long the audit trail is kept: forever, 365d or 12h"),
 ];
@@ -164,8 +170,9 @@ pub(super) const NETWORK: &[Variable] = &[
     variable(
         "CA_FILE",
         "",
-        "a PEM file with an extra certificate authority for every other TLS connection: Zoom's REST API and OAuth, object \
-         stores, an https:// proxy, NATS, forwards and outgoing webhooks; Postgres has sslrootcert in DATABASE_URL",
+        "a PEM file with an extra certificate authority for every other TLS connection: Zoom's REST API, OAuth and event \
+         socket, traces, object stores, an https:// proxy, NATS, forwards and outgoing webhooks; Postgres has sslrootcert in \
+         DATABASE_URL",
     ),
     variable(
         "HTTPS_PROXY",

@@ -99,8 +99,9 @@ pub(super) const MEDIA: &[Variable] = &[
     variable(
         "VIDEO_SELECT",
         "active",
-        "which cameras: active (the active speaker's), individual (that of the participant that a program chooses; also \
-         read as pinned) or round_robin (all that are on, in turn)",
+        "which cameras: active (the active speaker's), individual (that of the participant chosen with POST \
+         /api/v1/sdk/sessions/{id}/video/subscribe or by a program behind a relay; also read as pinned) or round_robin \
+         (all that are on, in turn)",
     )
     .also(&["VIDEO_STREAM_MODE"]),
     variable("VIDEO_DWELL_SECONDS", "10", "how long each camera has its turn with round_robin"),
