@@ -292,16 +292,18 @@ impl<'a> Payload<'a> {
             Change::Stopped => WebhookEffect::Stopped(StreamStopped {
                 stream_id,
                 instance,
-                stop_reason: self
-                    .get("stop_reason")
-                    .and_then(parse_number)
-                    .and_then(Number::exact)
-                    .map(StopReason),
+                stop_reason: self.stop_reason(),
             }),
             Change::Interrupted => {
                 WebhookEffect::Interrupted(StreamInterrupted { stream_id, instance })
             }
         })
+    }
+
+    /// Also read as `reason`, a name of it in messages 8 and 9, if that is a number (section 18, point 8).
+    fn stop_reason(&self) -> Option<StopReason> {
+        let named = |name| self.get(name).and_then(parse_number).and_then(Number::exact);
+        named("stop_reason").or_else(|| named("reason")).map(StopReason)
     }
 
     /// `None` if it does not name the meeting: then it is stored like every event without an effect.

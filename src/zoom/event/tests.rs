@@ -154,8 +154,10 @@ fn numbers_and_strings_are_read_alike() {
     ));
     assert_eq!(read.stream_id.as_str(), "77");
     assert_eq!(read.meeting_id.as_deref(), Some("91234567890"));
-    for reason in [json!(6), json!("6")] {
-        let stop = json!({"meeting_uuid": "m", "rtms_stream_id": "s", "stop_reason": reason});
+    for (key, reason) in
+        [("stop_reason", json!(6)), ("stop_reason", json!("6")), ("reason", json!(6))]
+    {
+        let stop = json!({"meeting_uuid": "m", "rtms_stream_id": "s", key: reason});
         let WebhookEffect::Stopped(stopped) =
             delivery(&start("meeting.rtms_stopped", stop)).announcement
         else {
@@ -163,6 +165,20 @@ fn numbers_and_strings_are_read_alike() {
         };
         assert_eq!(stopped.stop_reason, Some(StopReason::MEETING_ENDED));
     }
+}
+
+#[test]
+fn the_stop_reason_has_precedence_and_a_text_is_none() {
+    let reason_of = |reasons: Value| {
+        let mut payload = json!({"meeting_uuid": "m", "rtms_stream_id": "s"});
+        payload.as_object_mut().unwrap().extend(reasons.as_object().unwrap().clone());
+        match delivery(&start("meeting.rtms_stopped", payload)).announcement {
+            WebhookEffect::Stopped(stopped) => stopped.stop_reason.map(|reason| reason.0),
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(reason_of(json!({"stop_reason": 8, "reason": 6})), Some(8));
+    assert_eq!(reason_of(json!({"reason": "the host left"})), None);
 }
 
 #[test]
