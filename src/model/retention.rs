@@ -26,9 +26,9 @@ pub struct Retention {
     pub entries: Keep,
     /// Recordings, counted from their upload. With [`Keep::Nothing`] nothing is recorded.
     pub media: Keep,
-    /// The bodies of received webhooks, counted from their arrival.
+    /// The bodies of received webhooks, counted from their arrival, and the log of outgoing ones.
     pub deliveries: Keep,
-    /// Sessions and their streams with their figures, counted from their end. Never deleted before their other data.
+    /// Sessions and their streams with their figures, counted from their last change. Never deleted before their other data.
     pub sessions: Keep,
     /// The audit trail.
     pub audit: Keep,
