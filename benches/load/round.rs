@@ -212,6 +212,7 @@ async fn start_zoom(
             client_secret: Secret::new(CLIENT_SECRET.to_owned()),
             secret_token: Secret::new(SECRET_TOKEN.to_owned()),
             webhook_url: Some(webhook_url),
+            is_server_to_server: false,
         },
         skip_url_validation: true,
         script: Script::load(length).with_timestamps(now_us),

@@ -183,6 +183,7 @@ async fn start_simulator(
             client_secret: Secret::new(secrets.client_secret.clone()),
             secret_token: Secret::new(secrets.secret_token.clone()),
             webhook_url: Some(format!("http://{address}/webhook")),
+            is_server_to_server: false,
         },
         script,
         start: Start::Auto,

@@ -105,6 +105,7 @@ async fn play(args: ReplayArgs, stop: CancellationToken) -> ExitCode {
             client_secret: Secret::new(args.client_secret),
             secret_token: Secret::new(args.secret_token),
             webhook_url: args.webhook_url,
+            is_server_to_server: false,
         },
         skip_url_validation: args.skip_url_validation,
         speed: args.speed,

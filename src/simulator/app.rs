@@ -35,7 +35,9 @@ impl App {
         // Tokens of different apps differ. The first app keeps the sequence of a simulation with one app.
         let seed = settings.seed ^ ((index as u64) << 32);
         let socket = || Arc::new(EventSocket::new(&app.client_id, &settings.timings));
-        let event_socket = (settings.events != Events::Webhook).then(socket);
+        let has_socket =
+            settings.events != Events::Webhook && app.has_streams(settings.script.product);
+        let event_socket = has_socket.then(socket);
         let sender = WebhookSender::new(app, settings, event_socket.clone(), seed, own_ca, stop)?;
         Ok(Self {
             index,

@@ -96,7 +96,8 @@ struct AppArgs {
     client_secret: String,
     #[arg(long, default_value = "demoSecretToken01")]
     secret_token: String,
-    /// A further app in the same meetings, as JSON with client_id, client_secret, secret_token and webhook_url; repeatable
+    /// A further app in the same meetings, as JSON with client_id, client_secret, secret_token and webhook_url; repeatable.
+    /// With "server_to_server": true it gets tokens of the account only, and has no streams except of engagements
     #[arg(long = "app", value_name = "JSON", value_parser = parse_app)]
     more_apps: Vec<ZoomApp>,
     /// A bearer token that REST accepts
@@ -203,6 +204,7 @@ impl SimulateArgs {
                 client_secret: Secret::new(app.client_secret),
                 secret_token: Secret::new(app.secret_token),
                 webhook_url: self.webhook_url,
+                is_server_to_server: false,
             },
             more_apps: app.more_apps,
             operators: self.operators,
@@ -302,6 +304,8 @@ struct AppJson {
     client_secret: String,
     secret_token: String,
     webhook_url: Option<String>,
+    #[serde(default)]
+    server_to_server: bool,
 }
 
 fn parse_app(text: &str) -> Result<ZoomApp, String> {
@@ -312,6 +316,7 @@ fn parse_app(text: &str) -> Result<ZoomApp, String> {
         client_secret: Secret::new(app.client_secret),
         secret_token: Secret::new(app.secret_token),
         webhook_url,
+        is_server_to_server: app.server_to_server,
     })
 }
 

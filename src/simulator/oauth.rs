@@ -169,6 +169,12 @@ fn grant_tokens(state: &SimulatorState, app: &App, fields: &Fields) -> Result<To
     let grant_type = needed("grant_type")?;
     let mut grants = lock(&app.grants);
     match grant_type {
+        // Only the account owns the tokens of such an app (section 15.4).
+        "authorization_code" | "refresh_token" | "client_credentials"
+            if app.settings.is_server_to_server =>
+        {
+            Err(TokenError::GRANT_TYPE)
+        }
         "authorization_code" => {
             let (code, redirect_uri) = (needed("code")?, needed("redirect_uri")?);
             grants.exchange(code, redirect_uri, fields.get("code_verifier"), now_ms)

@@ -35,7 +35,8 @@ pub(in crate::simulator) fn open_meeting(
     let meeting_id = identity.meeting_id.clone();
     // The first task continues the sequence of the identity, as if it were the only one.
     let mut first_rng = Some(rng);
-    for app in state.apps.iter() {
+    let product = state.settings.script.product;
+    for app in state.apps.iter().filter(|app| app.settings.has_streams(product)) {
         for (place, operator_id) in state.settings.operators().into_iter().enumerate() {
             // Of its own, because the stream ids of all tasks differ.
             let own_seed = seed ^ (((app.index as u64) << 48) | ((place as u64) << 32));

@@ -128,8 +128,8 @@ fn success_status(state: &SimulatorState) -> StatusCode {
     StatusCode::from_u16(state.settings.rest_success).unwrap_or(StatusCode::NO_CONTENT)
 }
 
-/// The app whose stream the call concerns: the named one, or else that of the token. A token of one app cannot act
-/// for another.
+/// The app whose stream the call concerns: the named one, or else that of the token. Only a token of a Server-to-Server app
+/// can act for another app (section 14.2).
 fn find_app(
     state: &SimulatorState,
     caller: &Caller,
@@ -147,10 +147,15 @@ fn find_app(
     };
     if let (Some(named), Some(own)) = (named, own)
         && named.index != own.index
+        && !own.settings.is_server_to_server
     {
         return Err(ApiError::app_not_authorized());
     }
-    Ok(named.or(own).unwrap_or(state.apps.first()).clone())
+    let app = named.or(own).unwrap_or(state.apps.first());
+    match app.settings.has_streams(state.settings.script.product) {
+        true => Ok(app.clone()),
+        false => Err(ApiError::app_not_authorized()),
+    }
 }
 
 /// The Zoom user who runs the app: the named participant, or else the owner of the token, or for a token without a
@@ -170,8 +175,9 @@ fn find_operator(
     if state.user(&user_id).is_none() || (state.settings.hosts_only && user_id != *host) {
         return Err(ApiError::not_a_host());
     }
-    // Installed by that user, not only by the caller (section 14.1, preconditions).
-    if !lock(&app.grants).has_installed(&user_id, clock::now_ms()) {
+    // Installed by that user, not only by the caller (section 14.1, preconditions). Nobody installs a Server-to-Server app.
+    let is_installed = || lock(&app.grants).has_installed(&user_id, clock::now_ms());
+    if !app.settings.is_server_to_server && !is_installed() {
         return Err(ApiError::app_not_authorized());
     }
     Ok(user_id)

@@ -22,6 +22,7 @@ fn acme_at_zoom() -> ZoomApp {
         client_secret: Secret::new(client_secret),
         secret_token: Secret::new(secret_token),
         webhook_url: Some("/webhook/acme".into()),
+        is_server_to_server: false,
     }
 }
 

@@ -49,6 +49,7 @@ async fn a_video_sdk_session_is_joined_with_the_pair_and_secret_of_its_own_app()
             client_secret: Secret::new("demoSdkSecret01".into()),
             secret_token: Secret::new("demoVideoToken01".into()),
             webhook_url: Some("/webhook/video".into()),
+            is_server_to_server: false,
         },
         ..zoom(script("session"))
     };

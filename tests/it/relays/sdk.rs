@@ -246,6 +246,7 @@ async fn the_sdk_takes_a_replay_for_zoom() {
             client_secret: Secret::new("replaySecret".to_owned()),
             secret_token: Secret::new("replayToken".to_owned()),
             webhook_url: Some(format!("http://127.0.0.1:{}/", program.port)),
+            is_server_to_server: false,
         },
         skip_url_validation: true,
         speed: 1.0,

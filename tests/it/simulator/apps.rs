@@ -14,7 +14,7 @@ use tokio::net::TcpListener;
 use url::Url;
 
 use super::kit::{
-    CLIENT_ID, Client, Endpoint, Hook, handshake, hmac_hex, http, settings, simulate,
+    CLIENT_ID, CLIENT_SECRET, Client, Endpoint, Hook, handshake, hmac_hex, http, settings, simulate,
 };
 
 const ACME: [&str; 3] = ["acmeClientId01", "acmeClientSecret01", "acmeSecretToken01"];
@@ -27,6 +27,7 @@ fn acme(endpoint: Option<&Endpoint>) -> ZoomApp {
         client_secret: Secret::new(client_secret),
         secret_token: Secret::new(secret_token),
         webhook_url: endpoint.map(|endpoint| endpoint.url.clone()),
+        is_server_to_server: false,
     }
 }
 
@@ -152,6 +153,53 @@ async fn a_token_of_one_app_starts_only_that_apps_stream() {
     assert_eq!(report.streams.len(), 1);
     assert_eq!(report.streams[0].client_id, ACME[0]);
     assert_eq!((report.oauth.exchanges, report.further_apps[0].oauth.exchanges), (0, 1));
+}
+
+/// The access token of the account for a Server-to-Server app, or the error of the token endpoint.
+async fn account_token(simulator: &Simulator, grant: &str) -> Result<String, String> {
+    let basic = BASE64_STANDARD.encode(format!("{}:{}", ACME[0], ACME[1]));
+    let answer = http()
+        .post(simulator.token_url())
+        .header("authorization", format!("Basic {basic}"))
+        .header("content-type", "application/x-www-form-urlencoded")
+        .body(format!("grant_type={grant}&account_id=acc-1&code=c&redirect_uri={CALLBACK}"));
+    let answer = answer.send().await.unwrap().text().await.unwrap();
+    let answer: Value = serde_json::from_str(&answer).unwrap();
+    let text = |key: &str| answer[key].as_str().map(str::to_owned);
+    text("access_token").ok_or_else(|| text("error").unwrap())
+}
+
+#[tokio::test]
+async fn a_server_to_server_app_starts_the_stream_of_another_app_and_has_none() {
+    let mut endpoint = Endpoint::good().await;
+    let settings = Settings {
+        start: Start::Rest,
+        oauth: OAuthSettings { consent: Consent::Allow, ..OAuthSettings::default() },
+        more_apps: vec![ZoomApp { is_server_to_server: true, ..acme(None) }],
+        ..settings()
+    };
+    let simulator = simulate(settings, &endpoint).await;
+    let meeting = endpoint.next("meeting.started").await.body["payload"]["object"]["id"].take();
+    let meeting = meeting.as_str().unwrap();
+    let url = format!("{}/v2/live_meetings/{meeting}/rtms_app/status", simulator.base_url());
+    assert_eq!(
+        account_token(&simulator, "authorization_code").await,
+        Err("unsupported_grant_type".to_owned())
+    );
+    let token = account_token(&simulator, "account_credentials").await.unwrap();
+    let start = async |client_id: &str| {
+        let settings = json!({"client_id": client_id, "participant_user_id": "u-ana"});
+        let body = json!({"action": "start", "settings": settings});
+        http().patch(&url).bearer_auth(&token).json(&body).send().await.unwrap().status().as_u16()
+    };
+    assert_eq!(start(CLIENT_ID).await, 403, "the participant has not installed that app");
+    installed(&simulator, [CLIENT_ID, CLIENT_SECRET]).await;
+    assert_eq!(start(ACME[0]).await, 403, "it has no streams of meetings");
+    assert_eq!(start(CLIENT_ID).await, 204);
+    endpoint.next("meeting.rtms_started").await;
+    let report = simulator.report();
+    assert_eq!(report.streams.len(), 1);
+    assert_eq!(report.streams[0].client_id, CLIENT_ID);
 }
 
 #[tokio::test]

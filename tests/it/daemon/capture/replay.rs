@@ -45,6 +45,7 @@ fn settings(url: String, speed: f64) -> ReplaySettings {
             client_secret: Secret::new("demoClientSecret01".to_owned()),
             secret_token: Secret::new("demoSecretToken01".to_owned()),
             webhook_url: Some(url),
+            is_server_to_server: false,
         },
         skip_url_validation: false,
         speed,
