@@ -121,7 +121,10 @@ pub async fn start(settings: Settings, listener: TcpListener) -> Result<Simulato
     // Meetings wait for this task's result: a stream announced to an endpoint that is not up yet would be lost.
     for app in state.apps.iter() {
         let webhook_sender = app.webhook_sender.clone();
-        state.connections.spawn(async move { webhook_sender.validate().await });
+        state.connections.spawn(async move {
+            webhook_sender.validate().await;
+            webhook_sender.revalidate().await;
+        });
     }
     for _ in 0..state.settings.meetings {
         meeting::open_meeting(&state)?;

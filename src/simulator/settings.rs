@@ -199,6 +199,8 @@ pub struct Timings {
     pub webhook_retries_ms: [u64; 3],
     /// The wait before another URL validation of an endpoint that could not be reached. Not published.
     pub validation_retry_ms: u64,
+    /// The wait between two URL validations of an endpoint that passed the first (section 13.3).
+    pub revalidation_ms: u64,
     /// How much audio is buffered for an absent client (section 9). This is a length of media, so it is not scaled.
     pub audio_backlog_ms: u32,
 }
@@ -221,6 +223,7 @@ impl Default for Timings {
             webhook_deadline_ms: 3_000,
             webhook_retries_ms: [5 * MINUTE_MS, 20 * MINUTE_MS, 60 * MINUTE_MS],
             validation_retry_ms: 1_000,
+            revalidation_ms: 72 * 60 * MINUTE_MS,
             audio_backlog_ms: 60_000,
         }
     }

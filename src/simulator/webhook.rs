@@ -22,6 +22,8 @@ use crate::secret::Secret;
 const VALIDATION_ATTEMPTS: u32 = 30;
 /// Of the validations that reach no endpoint, every fifth is logged.
 const LOGGED_ATTEMPTS: u32 = 5;
+/// After this many failed validations in a row, an endpoint that passed before gets no further events (section 13.3).
+const MAX_FAILURES: u32 = 6;
 /// The largest answer to a URL validation that is read.
 const MAX_ANSWER_BYTES: usize = 64 << 10;
 /// How many events of one meeting may wait for earlier ones.
@@ -150,6 +152,34 @@ impl WebhookSender {
         self.refuse(format!(
             "{url} could not be reached in {VALIDATION_ATTEMPTS} attempts; giving up"
         ));
+    }
+
+    /// Validates an endpoint that passed at regular intervals. After too many failures in a row it gets no further events.
+    pub(super) async fn revalidate(&self) {
+        let Some(url) = &self.url else { return };
+        if *self.validation.borrow() != Some(Validation::Passed) {
+            return;
+        }
+        let mut failures = 0;
+        while self.pause(self.timings.wait(self.timings.revalidation_ms)).await {
+            let problem = match self.challenge(url).await {
+                Challenge::Passed => {
+                    failures = 0;
+                    continue;
+                }
+                Challenge::Refused(problem) | Challenge::Unreachable(problem) => problem,
+            };
+            failures += 1;
+            if failures == MAX_FAILURES {
+                return self.refuse(format!(
+                    "{problem}; this was failure {failures} in a row, so the endpoint gets no further events"
+                ));
+            }
+            tracing::warn!(
+                "{problem}; this was failure {failures} in a row, and after {MAX_FAILURES} the endpoint gets no further \
+                 events"
+            );
+        }
     }
 
     /// A client has connected to the event socket: events may be sent.

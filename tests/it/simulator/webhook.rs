@@ -10,6 +10,7 @@ use serde_json::json;
 
 use super::kit::{Client, Endpoint, SECRET_TOKEN, fast, good_answer, hmac_hex};
 use super::kit::{handshake, settings, simulate};
+use crate::support::wait::eventually;
 
 #[tokio::test]
 async fn every_webhook_is_signed_over_its_raw_body_with_a_timestamp_in_seconds() {
@@ -84,6 +85,37 @@ async fn an_endpoint_that_is_not_up_yet_is_validated_again() {
     let simulator = simulate(Settings { timings: fast(), ..settings() }, &endpoint).await;
     endpoint.next("meeting.rtms_started").await;
     assert_eq!(simulator.report().webhooks.validation, Some(Validation::Passed));
+}
+
+#[tokio::test]
+async fn an_endpoint_that_fails_six_later_validations_in_a_row_gets_no_further_events() {
+    let asked = Arc::new(AtomicU32::new(0));
+    // Passes the first, fails five, passes the seventh and fails from then on.
+    let endpoint = Endpoint::answering(Arc::new(move |hook| {
+        let is_validation = hook.body["event"] == "endpoint.url_validation";
+        if is_validation && ![0, 6].contains(&asked.fetch_add(1, Ordering::Relaxed)) {
+            return StatusCode::NOT_FOUND.into_response();
+        }
+        good_answer(hook)
+    }));
+    let mut endpoint = endpoint.await;
+    let timings = Timings { revalidation_ms: 2_000, ..fast() };
+    let simulator = simulate(Settings { timings, ..settings() }, &endpoint).await;
+    for _ in 0..13 {
+        let passed = simulator.report().webhooks.validation;
+        assert_ne!(passed, Some(Validation::Refused), "before the sixth failure in a row");
+        endpoint.next("endpoint.url_validation").await;
+    }
+    eventually("the endpoint is refused", async || {
+        (simulator.report().webhooks.validation == Some(Validation::Refused)).then_some(())
+    })
+    .await;
+    let problem = simulator.report().webhooks.validation_problem.unwrap();
+    assert!(problem.contains("failure 6 in a row"), "{problem}");
+    endpoint.rest();
+    let report = simulator.shutdown().await;
+    assert!(report.webhooks.withheld >= 1, "the end of the meeting");
+    assert_eq!(endpoint.rest(), [""; 0]);
 }
 
 #[tokio::test]
