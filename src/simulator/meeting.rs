@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use rand::RngExt;
 use rand::rngs::StdRng;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep_until};
 
@@ -20,6 +20,7 @@ use super::shared::{MeetingState, Shared};
 use super::socket::{Loss, Outbox};
 use super::stream::Stream;
 use super::wire;
+use crate::model::Medium;
 use crate::rtms::server::handshake::Handshake;
 use crate::rtms::server::refusal::Refusal;
 
@@ -202,11 +203,11 @@ impl Meeting {
             }
             Cue::ShareStart(who) => {
                 self.state.sharer = Some(*who);
-                self.send_event(now, wire::EVENT_SHARING_START, self.name_fields(*who));
+                self.send_sharing(now, wire::EVENT_SHARING_START, self.name_fields(*who));
             }
             Cue::ShareStop => {
                 if self.state.sharer.take().is_some() {
-                    self.send_event(now, wire::EVENT_SHARING_STOP, json!({}));
+                    self.send_sharing(now, wire::EVENT_SHARING_STOP, json!({}));
                 }
             }
             Cue::VideoOn(who) => self.set_camera(now, *who, true),
@@ -229,10 +230,17 @@ impl Meeting {
         self.set_camera(now, who, false);
         if self.state.sharer == Some(who) {
             self.state.sharer = None;
-            self.send_event(now, wire::EVENT_SHARING_STOP, json!({}));
+            self.send_sharing(now, wire::EVENT_SHARING_STOP, json!({}));
         }
         if self.state.present.remove(&who) {
             self.send_presence(now, who, false);
+        }
+    }
+
+    /// Sends an event about sharing, which an app gets only with the scope for the share (section 7).
+    fn send_sharing(&mut self, now: Instant, event_type: u64, fields: Value) {
+        if self.shared.settings().granted_media().contains(&Medium::Share) {
+            self.send_event(now, event_type, fields);
         }
     }
 
@@ -272,11 +280,11 @@ impl Meeting {
         }
     }
 
-    fn name_fields(&self, who: usize) -> serde_json::Value {
+    fn name_fields(&self, who: usize) -> Value {
         self.shared.settings().script.people[who].with_name()
     }
 
-    fn send_event(&mut self, now: Instant, event_type: u64, fields: serde_json::Value) {
+    fn send_event(&mut self, now: Instant, event_type: u64, fields: Value) {
         if let Some(stream) = &mut self.stream {
             stream.send_event(now, event_type, fields);
         }

@@ -132,6 +132,10 @@ impl Stream {
         }
         // The media are back, in whatever grouping the client chose.
         self.media_windows.retain(|missing| !overlaps(&missing.media));
+        if media.contains(&Medium::Video) {
+            // Nothing is sent before a subscription on this socket (section 6.19).
+            self.progress.video_of = None;
+        }
         link.outbox.send(wire::media_accepted(params));
         let encoder = params.audio.map(|audio| self.shared.state.encoder(audio));
         self.media.push(MediaLink { link, media, is_all, is_ready: false, params, encoder });

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use base64::prelude::{BASE64_STANDARD, Engine as _};
+use rtmsd::model::Medium;
 use rtmsd::simulator::{Script, Settings};
 use serde_json::{Value, json};
 
@@ -206,6 +207,51 @@ async fn individual_video_is_subscribed_to_and_a_repetition_is_refused() {
     assert!(bytes(&frame).starts_with(&[0, 0, 0, 1, 0x67]));
     signaling.send(&ask).await;
     assert_eq!(signaling.receive_type(29).await["status_code"], 44);
+}
+
+#[tokio::test]
+async fn individual_video_is_subscribed_to_again_after_a_reconnect() {
+    let script = script_with(json!([{"at_ms": 0, "video_on": "bo"}]));
+    let scene = Scene::open(Settings { script, ..settings() }).await;
+    let (mut signaling, urls) = scene.join().await;
+    let params = json!({"video": {"codec": 7, "fps": 25, "data_opt": 4}});
+    let (mut video, _) = scene.open_media(&urls, "video", 2, params.clone()).await;
+    signaling.send(&scene.ready()).await;
+    let ask = json!({"msg_type": 28, "user_id": 16779264, "subscribe": true, "timestamp": 1});
+    signaling.send(&ask).await;
+    assert_eq!(signaling.receive_type(29).await["status_code"], 0);
+    video.receive_type(15).await;
+    drop(video);
+    assert_eq!(signaling.receive_type(8).await["state"], 2);
+    let (mut video, _) = scene.open_media(&urls, "video", 2, params).await;
+    signaling.send(&scene.ready()).await;
+    assert_eq!(signaling.receive_type(8).await["state"], 1);
+    // Not a repetition: the new socket has no subscription.
+    signaling.send(&ask).await;
+    assert_eq!(signaling.receive_type(29).await["status_code"], 0);
+    video.receive_type(15).await;
+}
+
+#[tokio::test]
+async fn sharing_events_need_the_scope_for_the_share() {
+    let script = script_with(json!([
+        {"at_ms": 2_000, "share_start": "ana"}, {"at_ms": 2_100, "video_on": "bo"}
+    ]));
+    let scopes = vec![Medium::Audio, Medium::Video];
+    let scene = Scene::open(Settings { script, scopes, ..settings() }).await;
+    let (mut signaling, urls) = scene.join().await;
+    let (_audio, _) = scene.open_media(&urls, "audio", 1, json!(null)).await;
+    signaling.send(&scene.ready()).await;
+    let events = [5, 8].map(|number| json!({"event_type": number, "subscribe": true}));
+    signaling.send(&json!({"msg_type": 5, "events": events})).await;
+    // The later event comes first.
+    loop {
+        let event = signaling.receive_type(6).await["event"].take();
+        assert_ne!(event["event_type"], 5);
+        if event["event_type"] == 8 {
+            break;
+        }
+    }
 }
 
 /// The payload bytes of a media frame.
