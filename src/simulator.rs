@@ -47,6 +47,7 @@ use thiserror::Error;
 use tokio::net::TcpListener;
 use tokio::time::{Instant, timeout};
 use tokio_rustls::TlsAcceptor;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_util::sync::CancellationToken;
 
 use app::Apps;
@@ -140,6 +141,9 @@ fn check_settings(settings: &Settings) -> Result<(), SimulatorError> {
     let positive = |number: f64| number.is_finite() && number > 0.0;
     if !positive(settings.speed) || !positive(settings.timings.time_scale) {
         return Err(SimulatorError::Setting("speed and time_scale must be positive numbers"));
+    }
+    if !CloseCode::from(settings.close_code).is_allowed() {
+        return Err(SimulatorError::Setting("the close code must be one that a server may send"));
     }
     let users = settings.users();
     let is_user = |id: &String| users.iter().any(|user| user.id == *id);

@@ -1,5 +1,7 @@
 //! The command `rtmsd simulate`: its arguments, its help and its output.
 
+mod behaviour;
+
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -9,9 +11,10 @@ use serde::Deserialize;
 use serde_json::json;
 use url::Url;
 
+use self::behaviour::BehaviourArgs;
 use super::{
-    Consent, Duplicates, Events, OAuthSettings, Quirk, Report, Script, Settings, Simulator,
-    SimulatorError, Start, Timings, Validation, ZoomApp,
+    Consent, Events, OAuthSettings, Report, Script, Settings, Simulator, SimulatorError, Start,
+    Timings, Validation, ZoomApp,
 };
 use crate::net::listen;
 use crate::secret::Secret;
@@ -56,18 +59,14 @@ pub struct SimulateArgs {
     /// Divide Zoom's waits by this number: keep-alives, reconnect windows, webhook retries
     #[arg(long, default_value_t = 1.0)]
     time_scale: f64,
-    /// On a second connection for a connected link, refuse the newer one or kick the older one out
-    #[arg(long, value_enum, default_value_t = DuplicatesArg::Refuse)]
-    duplicates: DuplicatesArg,
     /// What starts a stream: the meeting itself, or a REST call
     #[arg(long, value_enum, default_value_t = StartArg::Auto)]
     start: StartArg,
     /// A user who brings every app to the meeting, repeatable: each gets a stream of their own; by default the host
     #[arg(long = "operator", value_name = "USER_ID")]
     operators: Vec<String>,
-    /// A deviation of Zoom's messages that clients must tolerate; repeatable
-    #[arg(long = "quirk", value_name = "NAME", value_parser = Quirk::parse)]
-    quirks: Vec<Quirk>,
+    #[command(flatten)]
+    behaviour: BehaviourArgs,
     /// Send events without validating the webhook URL first
     #[arg(long)]
     skip_url_validation: bool,
@@ -157,12 +156,6 @@ enum EventsArg {
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
-enum DuplicatesArg {
-    Refuse,
-    Kick,
-}
-
-#[derive(Debug, Clone, Copy, ValueEnum)]
 enum ConsentArg {
     Ask,
     Allow,
@@ -198,7 +191,7 @@ impl SimulateArgs {
         if self.events != EventsArg::Websocket && self.webhook_url.is_none() {
             return Err(SimulatorError::Setting("--events webhook and both need --webhook-url"));
         }
-        let settings = Settings {
+        let mut settings = Settings {
             app: ZoomApp {
                 client_id: app.client_id,
                 client_secret: Secret::new(app.client_secret),
@@ -222,12 +215,7 @@ impl SimulateArgs {
             },
             speed: self.speed,
             timings: Timings { time_scale: self.time_scale, ..Timings::default() },
-            duplicates: match self.duplicates {
-                DuplicatesArg::Refuse => Duplicates::Refuse,
-                DuplicatesArg::Kick => Duplicates::Kick,
-            },
             seconds: self.seconds,
-            quirks: self.quirks,
             access_token: app.access_token.map(Secret::new),
             oauth: OAuthSettings {
                 consent: app.consent.into(),
@@ -243,6 +231,7 @@ impl SimulateArgs {
             remembers_frames: self.remember_frames,
             ..Settings::default()
         };
+        self.behaviour.apply(&mut settings);
         Ok((settings, self.port))
     }
 }
@@ -339,6 +328,7 @@ mod tests {
 
     use super::super::StreamReport;
     use super::*;
+    use crate::simulator::Quirk;
 
     #[derive(Parser)]
     struct Cli {

@@ -85,6 +85,8 @@ pub struct Settings {
     pub video_api_secret: Secret<String>,
     /// The HTTP status of a successful REST call: 204, 200 or 202 (section 14.1). The body is always empty.
     pub rest_success: u16,
+    /// The code of Close frames. Not published.
+    pub close_code: u16,
     /// Refuses to start a stream for anyone but the host, as before July 2026 (code 2308).
     pub hosts_only: bool,
     /// The `stop_reason` after a REST stop. Not published; 2 is likely (section 10.6).
@@ -126,6 +128,7 @@ impl Default for Settings {
             video_api_key: "demoApiKey01".to_owned(),
             video_api_secret: Secret::new("demoApiSecret01".to_owned()),
             rest_success: 204,
+            close_code: 1000,
             hosts_only: false,
             rest_stop_reason: 2,
             max_connections: 20_000,

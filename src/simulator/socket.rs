@@ -17,6 +17,7 @@ use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
 
 use super::meeting::Input;
 use super::quirk::{Quirk, Quirks};
+use super::settings::Settings;
 use super::state::SimulatorState;
 use super::transport::Transport;
 use super::{lock, wire};
@@ -151,14 +152,33 @@ pub(super) async fn serve_socket(state: Arc<SimulatorState>, route: Route, mut s
     if inbox.send(input).await.is_err() {
         return reject_socket(&state, socket, &rejection).await;
     }
-    let grace = close_grace(&state);
-    let loss = pump_messages(socket, id, &inbox, (queued, killed), grace).await;
+    let closing = Closing::of(&state.settings);
+    let loss = pump_messages(socket, id, &inbox, (queued, killed), closing).await;
     // Ignore the error: the meeting has ended, and the stream with it.
     let _ = inbox.send(Input::Lost { socket: id, loss }).await;
 }
 
-fn close_grace(state: &SimulatorState) -> Duration {
-    state.settings.timings.wait(state.settings.timings.close_ms)
+/// How sockets are closed.
+#[derive(Clone, Copy)]
+struct Closing {
+    code: CloseCode,
+    /// How long a closing socket may take to write its queue and to receive the client's Close frame.
+    grace: Duration,
+}
+
+impl Closing {
+    fn of(settings: &Settings) -> Self {
+        let grace = settings.timings.wait(settings.timings.close_ms);
+        Self { code: settings.close_code.into(), grace }
+    }
+
+    /// Starts the closing handshake and waits for the client's Close frame.
+    async fn close(self, writer: &mut Writer, reader: &mut Reader) {
+        let frame = CloseFrame { code: self.code, reason: Utf8Bytes::from_static("") };
+        if writer.send(Message::Close(Some(frame))).await.is_ok() {
+            while let Some(Ok(_)) = reader.next().await {}
+        }
+    }
 }
 
 /// Reads and writes concurrently, so that a client that reads slowly is still heard. Returns how the socket ended.
@@ -167,7 +187,7 @@ async fn pump_messages(
     id: u64,
     inbox: &mpsc::Sender<Input>,
     (queued, killed): (mpsc::Receiver<Queued>, oneshot::Receiver<Kill>),
-    grace: Duration,
+    closing: Closing,
 ) -> Loss {
     let (mut writer, mut reader) = socket.split();
     let kill = tokio::select! {
@@ -177,7 +197,7 @@ async fn pump_messages(
         // Polled before `read_all`: what is queued when the client's side ends counts as sent, so it is written first.
         () = write_all(&mut writer, queued) => {
             // The stream has already given this link up, so neither the time-out nor the kind of loss matters.
-            let _ = timeout(grace, close_socket(&mut writer, &mut reader)).await;
+            let _ = timeout(closing.grace, closing.close(&mut writer, &mut reader)).await;
             return Loss::Dropped;
         }
         loss = read_all(&mut reader, id, inbox) => return loss,
@@ -268,14 +288,6 @@ fn into_fragments(text: Utf8Bytes) -> [Frame; 3] {
     ]
 }
 
-/// Starts the closing handshake and waits for the client's Close frame.
-async fn close_socket(writer: &mut Writer, reader: &mut Reader) {
-    let frame = CloseFrame { code: CloseCode::Normal, reason: Utf8Bytes::from_static("") };
-    if writer.send(Message::Close(Some(frame))).await.is_ok() {
-        while let Some(Ok(_)) = reader.next().await {}
-    }
-}
-
 /// The first text or binary message, or `None` if the socket ends before it.
 async fn first_message(socket: &mut WebSocket) -> Option<String> {
     loop {
@@ -300,11 +312,12 @@ async fn reject_socket(
     lock(&state.strays).refused(rejection.refusal);
     let answer = wire::handshake_refused(rejection.answer, rejection.refusal);
     let (mut writer, mut reader) = socket.split();
+    let closing = Closing::of(&state.settings);
     let goodbye = async {
         if writer.send(Message::Text(answer.into())).await.is_ok() {
-            close_socket(&mut writer, &mut reader).await;
+            closing.close(&mut writer, &mut reader).await;
         }
     };
     // A client that does not answer the Close frame loses the socket at the end of the time-out.
-    let _ = timeout(close_grace(state), goodbye).await;
+    let _ = timeout(closing.grace, goodbye).await;
 }
