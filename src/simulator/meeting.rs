@@ -14,7 +14,7 @@ use tokio::time::{Instant, sleep_until};
 
 use super::control::{ControlError, MeetingAction};
 use super::event;
-use super::script::{Cue, Ending};
+use super::script::{Cue, Ending, end_reason};
 use super::settings::Start;
 use super::shared::{MeetingState, Shared};
 use super::socket::{Loss, Outbox};
@@ -25,9 +25,6 @@ use crate::rtms::server::handshake::Handshake;
 use crate::rtms::server::refusal::Refusal;
 
 pub(super) use self::open::open_meeting;
-
-/// The `stop_reason` when a meeting ends by an action or by shutdown (section 10.6).
-const MEETING_ENDED: u16 = 6;
 
 /// An input to a meeting's task.
 pub(super) enum Input {
@@ -78,7 +75,7 @@ impl Meeting {
                 // Stop first: a busy inbox must not delay the shutdown. Inputs before cues, so that an action
                 // that was sent before a cue is due also happens before it.
                 biased;
-                () = stop.cancelled() => self.finish(MEETING_ENDED),
+                () = stop.cancelled() => self.finish(self.end_reason()),
                 Some(input) = inbox.recv() => self.handle(input),
                 () = sleep_until(deadline) => {}
             }
@@ -295,7 +292,7 @@ impl Meeting {
             MeetingAction::Start => self.start_stream(self.shared.operator_id.clone()),
             MeetingAction::StartAs { user_id } => self.start_stream(user_id.clone()),
             MeetingAction::End => {
-                self.finish(MEETING_ENDED);
+                self.finish(self.end_reason());
                 Ok(())
             }
             MeetingAction::Quirk { name, on } => {
@@ -355,6 +352,11 @@ impl Meeting {
 
     fn random_uuid(&mut self) -> String {
         uuid::Builder::from_random_bytes(self.rng.random()).into_uuid().to_string()
+    }
+
+    /// The `stop_reason` when a meeting ends by an action or by shutdown.
+    fn end_reason(&self) -> u16 {
+        end_reason(self.shared.settings().script.product)
     }
 
     fn finish(&mut self, stop_reason: u16) {

@@ -131,6 +131,16 @@ pub(super) enum Ending {
     Again { length_ms: u32 },
 }
 
+/// The `stop_reason` of a meeting that ends without another reason (section 10.6).
+pub(super) fn end_reason(product: Product) -> u16 {
+    const MEETING_ENDED: u16 = 6;
+    const CUSTOMER_DISCONNECTED: u16 = 21;
+    match product {
+        Product::ContactCenter => CUSTOMER_DISCONNECTED,
+        Product::Meeting | Product::Webinar | Product::VideoSdk | Product::Phone => MEETING_ENDED,
+    }
+}
+
 impl Script {
     /// Parses a script. Audio files that it names are not read; tones take their place.
     pub fn parse(text: &str) -> Result<Self, ScriptError> {
@@ -204,7 +214,7 @@ impl Script {
             chats: Arc::new([]),
             engagements: Arc::new([]),
             cues: cues.into(),
-            ending: Ending::At { at_ms: end_ms, stop_reason: 6 },
+            ending: Ending::At { at_ms: end_ms, stop_reason: end_reason(Product::Meeting) },
             quirks: Vec::new(),
         }
     }

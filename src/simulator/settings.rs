@@ -89,7 +89,8 @@ pub struct Settings {
     pub close_code: u16,
     /// Refuses to start a stream for anyone but the host, as before July 2026 (code 2308).
     pub hosts_only: bool,
-    /// The `stop_reason` after a REST stop. Not published; 2 is likely (section 10.6).
+    /// The `stop_reason` after a REST stop, except of an engagement, which has its own. Not published; 2 is likely
+    /// (section 10.6).
     pub rest_stop_reason: u16,
     /// The most open TCP connections; further ones are dropped.
     pub max_connections: usize,
@@ -139,11 +140,15 @@ impl Default for Settings {
 }
 
 impl Settings {
-    /// The media that Zoom sends the app: a phone call has audio and a transcript only (section 23.3).
+    /// The media that Zoom sends the app: those of the product (section 16) for which the app has scopes.
     pub(super) fn granted_media(&self) -> Vec<Medium> {
-        let is_of_calls = |medium: &Medium| matches!(medium, Medium::Audio | Medium::Transcript);
-        let is_call = self.script.product == Product::Phone;
-        self.scopes.iter().copied().filter(|it| !is_call || is_of_calls(it)).collect()
+        let has_medium = |medium: &Medium| match self.script.product {
+            Product::Meeting | Product::Webinar => true,
+            Product::VideoSdk | Product::ContactCenter | Product::Phone => {
+                matches!(medium, Medium::Audio | Medium::Transcript)
+            }
+        };
+        self.scopes.iter().copied().filter(has_medium).collect()
     }
 
     /// The quirks of the settings and of the script.

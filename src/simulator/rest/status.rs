@@ -15,6 +15,7 @@ use crate::simulator::body::Body;
 use crate::simulator::control::{ControlError, MeetingAction};
 use crate::simulator::directory::Address;
 use crate::simulator::lock;
+use crate::simulator::settings::Settings;
 use crate::simulator::state::SimulatorState;
 
 /// The scopes of which a token needs one: granular or classic, or the `:admin` variant of either.
@@ -22,6 +23,9 @@ const MEETING_SCOPES: [&str; 2] = ["meeting:update:participant_rtms_app_status",
 const ENGAGEMENT_SCOPES: [&str; 1] = ["contact_center:update:engagement_rtms_app_status"];
 
 const CALL_SCOPES: [&str; 1] = ["phone:write:rtms_session"];
+
+/// The `stop_reason` of an engagement that is stopped over REST (section 10.6).
+const MANUAL_API_TRIGGERED: u16 = 25;
 
 #[derive(Deserialize)]
 struct StatusUpdate {
@@ -190,10 +194,17 @@ fn meeting_action(
 ) -> Result<MeetingAction, ApiError> {
     match action {
         "start" => Ok(MeetingAction::StartAs { user_id: operator }),
-        "stop" => Ok(MeetingAction::Stop { reason: state.settings.rest_stop_reason }),
+        "stop" => Ok(MeetingAction::Stop { reason: stop_reason(&state.settings) }),
         "pause" => Ok(MeetingAction::Pause),
         "resume" => Ok(MeetingAction::Resume),
         _ => Err(ApiError::invalid_field("action", "must be start, stop, pause or resume")),
+    }
+}
+
+fn stop_reason(settings: &Settings) -> u16 {
+    match settings.script.product {
+        Product::ContactCenter => MANUAL_API_TRIGGERED,
+        _ => settings.rest_stop_reason,
     }
 }
 

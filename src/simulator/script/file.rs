@@ -103,10 +103,5 @@ pub(super) struct Empty {}
 #[serde(deny_unknown_fields)]
 pub(super) struct EndItem {
     pub at_ms: u32,
-    #[serde(default = "meeting_ended")]
-    pub stop_reason: u16,
-}
-
-fn meeting_ended() -> u16 {
-    6
+    pub stop_reason: Option<u16>,
 }

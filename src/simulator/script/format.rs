@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::file::{EndItem, EngagementItem, File, Item, PersonItem, SayItem};
 use super::{
     Chat, Cue, Ending, EngagementEvent, MAX_SCRIPT_BYTES, Person, Script, ScriptError, Utterance,
-    Voice,
+    Voice, end_reason,
 };
 use crate::model::Product;
 use crate::rtms::message::event_type::{CONTACT_CENTER_FIRST, CONTACT_CENTER_LAST};
@@ -49,7 +49,7 @@ pub(super) fn parse_script(text: &str, find_clip: FindClip<'_>) -> Result<Script
         meeting_id: meeting_id(&file.meeting_id)?,
         account_id: file.account_id,
         host: file.host,
-        ending: parse_ending(file.end.as_ref(), &cues)?,
+        ending: parse_ending(file.end.as_ref(), &cues, product)?,
         people: file.people.iter().map(|item| parse_person(item, product)).collect(),
         utterances: utterances.into(),
         chats: parser.chats.into(),
@@ -82,7 +82,11 @@ fn meeting_id(text: &str) -> Result<u64, ScriptError> {
     number.ok_or_else(|| invalid_script("meeting_id", "must be a string of at most 11 digits"))
 }
 
-fn parse_ending(end: Option<&EndItem>, cues: &[(u32, Cue)]) -> Result<Ending, ScriptError> {
+fn parse_ending(
+    end: Option<&EndItem>,
+    cues: &[(u32, Cue)],
+    product: Product,
+) -> Result<Ending, ScriptError> {
     let last_ms = cues.last().map_or(0, |(at_ms, _)| *at_ms);
     let Some(end) = end else {
         return Ok(Ending::Again { length_ms: last_ms + PAUSE_BEFORE_AGAIN_MS });
@@ -90,8 +94,9 @@ fn parse_ending(end: Option<&EndItem>, cues: &[(u32, Cue)]) -> Result<Ending, Sc
     require(end.at_ms <= MAX_MS, "end.at_ms", "is more than a day")?;
     // Cues after the end would never be played.
     require(end.at_ms >= last_ms, "end.at_ms", "is before something in the timeline")?;
-    require(end.stop_reason <= 26, "end.stop_reason", "must be 0 to 26 (section 10.6)")?;
-    Ok(Ending::At { at_ms: end.at_ms, stop_reason: end.stop_reason })
+    let stop_reason = end.stop_reason.unwrap_or(end_reason(product));
+    require(stop_reason <= 26, "end.stop_reason", "must be 0 to 26 (section 10.6)")?;
+    Ok(Ending::At { at_ms: end.at_ms, stop_reason })
 }
 
 /// Builds the tables and cues of a script from the rows of its timeline.

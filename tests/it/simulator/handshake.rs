@@ -191,9 +191,7 @@ async fn every_product_is_announced_with_its_key_and_joined_with_it_or_with_meet
         ("session", "session.rtms_started", "session_id"),
         ("contact_center", "contact_center.voice_rtms_started", "engagement_id"),
     ] {
-        let mut script = super::kit::script();
-        script["product"] = product.into();
-        let script = rtmsd::simulator::Script::parse(&script.to_string()).unwrap();
+        let script = super::kit::script_of(product);
         let mut endpoint = super::kit::Endpoint::good().await;
         let simulator = super::kit::simulate(Settings { script, ..settings() }, &endpoint).await;
         let started = endpoint.next(event).await.body["payload"].clone();
@@ -209,5 +207,31 @@ async fn every_product_is_announced_with_its_key_and_joined_with_it_or_with_meet
         client.send(&handshake).await;
         assert_eq!(client.receive().await["status_code"], 0, "{product}");
         assert!(simulator.shutdown().await.is_clean());
+    }
+}
+
+#[tokio::test]
+async fn sessions_and_engagements_have_audio_and_a_transcript_only() {
+    for (product, event, key) in [
+        ("session", "session.rtms_started", "session_id"),
+        ("contact_center", "contact_center.voice_rtms_started", "engagement_id"),
+    ] {
+        let mut endpoint = super::kit::Endpoint::good().await;
+        let script = super::kit::script_of(product);
+        let simulator = super::kit::simulate(Settings { script, ..settings() }, &endpoint).await;
+        let started = endpoint.next(event).await.body["payload"].clone();
+        let mut client = Client::connect(started["server_urls"].as_str().unwrap()).await;
+        client.send(&super::kit::handshake(&started, key, 1)).await;
+        let urls = client.receive().await["media_server"]["server_urls"].take();
+        let names: Vec<&String> = urls.as_object().unwrap().keys().collect();
+        assert_eq!(names, ["all", "audio", "transcript"], "{product}");
+        let mut media = super::kit::handshake(&started, key, 3);
+        media["media_type"] = 2.into();
+        let url = urls["audio"].as_str().unwrap().replace("audio", "video");
+        let mut video = Client::connect(&url).await;
+        video.send(&media).await;
+        assert_eq!(video.receive().await["status_code"], 10, "{product}");
+        let reason = if product == "session" { 6 } else { 21 };
+        assert_eq!(simulator.shutdown().await.streams[0].stop_reason, Some(reason), "{product}");
     }
 }

@@ -143,6 +143,13 @@ pub(crate) fn script_with(items: Value) -> Script {
     Script::parse(&script.to_string()).unwrap()
 }
 
+/// The script of a conversation of this product.
+pub(crate) fn script_of(product: &str) -> Script {
+    let mut script = script();
+    script["product"] = product.into();
+    Script::parse(&script.to_string()).unwrap()
+}
+
 pub(crate) fn settings() -> Settings {
     // Few clients here answer a Close frame, so a shutdown would wait for each of them.
     let timings = Timings { close_ms: 200, ..Timings::default() };

@@ -5,7 +5,7 @@ use rtmsd::secret::Secret;
 use rtmsd::simulator::{ApiFault, Call, Script, Settings, Simulator, Start};
 use serde_json::{Value, json};
 
-use super::kit::{Endpoint, hmac_hex, http, script, script_with, settings, simulate};
+use super::kit::{Endpoint, hmac_hex, http, script_of, script_with, settings, simulate};
 use crate::support::wait::eventually;
 
 const TOKEN: &str = "test-token";
@@ -166,13 +166,7 @@ async fn removing_the_app_sends_app_deauthorized() {
     assert!(payload["deauthorization_time"].as_str().unwrap().ends_with('Z'));
 }
 
-/// The script for another product.
-fn script_of(product: &str) -> Script {
-    let mut script = script();
-    script["product"] = product.into();
-    Script::parse(&script.to_string()).unwrap()
-}
-
+/// The text, percent-encoded so many times.
 fn encoded(text: &str, times: u32) -> String {
     (0..times).fold(text.to_owned(), |text, _| {
         url::form_urlencoded::byte_serialize(text.as_bytes()).collect()
@@ -222,7 +216,8 @@ async fn an_engagement_is_controlled_with_put() {
     let body = json!({"action": "stop"});
     let put = http().put(&url).bearer_auth(TOKEN).json(&body).send().await.unwrap();
     assert_eq!(put.status(), 204);
-    endpoint.next("contact_center.voice_rtms_stopped").await;
+    let stopped = endpoint.next("contact_center.voice_rtms_stopped").await.body;
+    assert_eq!(stopped["payload"]["stop_reason"], 25);
     let patch = http().patch(&url).bearer_auth(TOKEN).json(&body).send().await.unwrap();
     assert_eq!(patch.status(), 405);
 }

@@ -66,7 +66,8 @@ fn the_parties_of_an_engagement_are_identified_by_channel() {
     let engagement = |people: Value, timeline: Value| {
         let file = json!({
             "title": "T", "product": "contact_center", "meeting_id": "91234567890",
-            "account_id": "a", "host": "u", "people": people, "timeline": timeline
+            "account_id": "a", "host": "u", "people": people, "timeline": timeline,
+            "end": {"at_ms": 60000}
         });
         Script::parse(&file.to_string())
     };
@@ -77,6 +78,7 @@ fn the_parties_of_an_engagement_are_identified_by_channel() {
     assert_eq!(script.people[0].frame_fields, r#""channel_id":"c\"1","#);
     assert_eq!(script.people[1].channel_id.as_deref(), Some("cat"));
     assert!(script.people[1].party().get("display_name").is_none());
+    assert!(matches!(script.ending, Ending::At { stop_reason: 21, .. }), "the customer left");
     let same = json!({"key": "x", "user_id": 3, "name": "X", "channel_id": "c\"1"});
     let error = engagement(json!([agent, same]), json!([])).unwrap_err().to_string();
     assert_eq!(error, "people[1].channel_id: is used twice");
