@@ -94,7 +94,7 @@ impl EventSocketReport {
 pub enum Validation {
     Passed,
     Skipped,
-    /// The endpoint answered wrongly, or not in time; no event is sent.
+    /// The endpoint failed the first validation, or six later ones in a row; no further event is sent.
     Refused,
 }
 

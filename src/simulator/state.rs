@@ -31,7 +31,7 @@ pub(super) struct SimulatorState {
     pub cut: CancellationToken,
     /// The tasks of meetings and of webhook delivery.
     pub plays: TaskTracker,
-    /// The tasks of connections and of the accept loop.
+    /// The tasks of connections, of the accept loop and of URL validations.
     pub connections: TaskTracker,
     pub directory: Directory,
     /// The users who can sign in. The first is the host, so the list is never empty.

@@ -154,7 +154,8 @@ impl WebhookSender {
         ));
     }
 
-    /// Validates an endpoint that passed at regular intervals. After too many failures in a row it gets no further events.
+    /// Repeats the validation of an endpoint that passed, at regular intervals. After six failures in a row it gets no
+    /// further events.
     pub(super) async fn revalidate(&self) {
         let Some(url) = &self.url else { return };
         if *self.validation.borrow() != Some(Validation::Passed) {
@@ -284,8 +285,14 @@ impl WebhookSender {
         let webhook_sender = self.clone();
         self.retries.spawn(async move {
             for wait_ms in webhook_sender.timings.webhook_retries_ms {
-                let again = webhook_sender.pause(webhook_sender.timings.wait(wait_ms)).await;
-                if !again || webhook_sender.attempt(&url, &event, &request_id).await {
+                if !webhook_sender.pause(webhook_sender.timings.wait(wait_ms)).await {
+                    return;
+                }
+                // A later validation may have failed meanwhile.
+                if webhook_sender.validated().await == Validation::Refused {
+                    break;
+                }
+                if webhook_sender.attempt(&url, &event, &request_id).await {
                     return;
                 }
             }

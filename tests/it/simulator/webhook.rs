@@ -119,6 +119,30 @@ async fn an_endpoint_that_fails_six_later_validations_in_a_row_gets_no_further_e
 }
 
 #[tokio::test]
+async fn an_endpoint_that_is_refused_later_gets_no_retries_either() {
+    let asked = Arc::new(AtomicU32::new(0));
+    let endpoint =
+        Endpoint::answering(Arc::new(move |hook| match hook.body["event"].as_str().unwrap() {
+            "endpoint.url_validation" if asked.fetch_add(1, Ordering::Relaxed) == 0 => {
+                good_answer(hook)
+            }
+            "meeting.started" => StatusCode::BAD_GATEWAY.into_response(),
+            _ => StatusCode::NOT_FOUND.into_response(),
+        }));
+    let mut endpoint = endpoint.await;
+    // Refused after 120 ms; the first retry would come after a second.
+    let timings = Timings { revalidation_ms: 2_000, webhook_retries_ms: [100_000; 3], ..fast() };
+    let simulator = simulate(Settings { timings, ..settings() }, &endpoint).await;
+    endpoint.next("meeting.started").await;
+    // The announcement of the stream is answered with 404, which is final.
+    eventually("both are given up", async || {
+        (simulator.report().webhooks.given_up >= 2).then_some(())
+    })
+    .await;
+    assert!(!endpoint.rest().contains(&"meeting.started".to_owned()));
+}
+
+#[tokio::test]
 async fn the_url_validation_can_be_skipped() {
     let mut endpoint = Endpoint::good().await;
     let settings = Settings { skip_url_validation: true, ..settings() };
