@@ -119,7 +119,7 @@ pub async fn start(settings: Settings, listener: TcpListener) -> Result<Simulato
     let apps = Apps::new(&settings, tls.as_ref(), &stop)?;
     let state = Arc::new(SimulatorState::new(settings, origin, apps, stop));
     state.connections.spawn(server::accept_connections(state.clone(), listener, acceptor));
-    // Meetings wait for this task's result: a stream announced to an endpoint that is not up yet would be lost.
+    // Meetings wait for the first validation: a stream announced to an endpoint that is not up yet would be lost.
     for app in state.apps.iter() {
         let webhook_sender = app.webhook_sender.clone();
         state.connections.spawn(async move {
@@ -143,7 +143,12 @@ fn check_settings(settings: &Settings) -> Result<(), SimulatorError> {
         return Err(SimulatorError::Setting("speed and time_scale must be positive numbers"));
     }
     if !CloseCode::from(settings.close_code).is_allowed() {
-        return Err(SimulatorError::Setting("the close code must be one that a server may send"));
+        return Err(SimulatorError::Setting(
+            "the close code must be 1000 to 1003, 1007 to 1013, or 3000 to 4999",
+        ));
+    }
+    if !settings.app.has_streams(settings.script.product) {
+        return Err(SimulatorError::Setting("the first app must have streams"));
     }
     let users = settings.users();
     let is_user = |id: &String| users.iter().any(|user| user.id == *id);

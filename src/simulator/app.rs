@@ -20,7 +20,7 @@ pub(super) struct App {
     pub settings: ZoomApp,
     pub grants: Mutex<Grants>,
     pub webhook_sender: Arc<WebhookSender>,
-    /// `None` if events come by webhook only.
+    /// `None` if events come by webhook only, or if the app has no streams.
     pub event_socket: Option<Arc<EventSocket>>,
 }
 
