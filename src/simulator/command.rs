@@ -56,7 +56,7 @@ pub struct SimulateArgs {
     /// Play the script this many times as fast
     #[arg(long, default_value_t = 1.0)]
     speed: f64,
-    /// Divide Zoom's waits by this number: keep-alives, reconnect windows, webhook retries
+    /// Divide Zoom's waits by this number: keep-alives, reconnect windows, webhook retries, URL validations
     #[arg(long, default_value_t = 1.0)]
     time_scale: f64,
     /// What starts a stream: the meeting itself, or a REST call
@@ -265,7 +265,7 @@ pub async fn command(
     Ok(if clean { Verdict::Clean } else { Verdict::Breached })
 }
 
-/// Completes when the endpoint has failed the URL validation, because then no event is ever sent.
+/// Completes when the endpoint has failed the first URL validation, because then no event is ever sent.
 async fn endpoint_refused(simulator: &Simulator) {
     if simulator.validated().await != Validation::Refused {
         std::future::pending().await
@@ -328,7 +328,8 @@ mod tests {
 
     use super::super::StreamReport;
     use super::*;
-    use crate::simulator::Quirk;
+    use crate::model::Medium;
+    use crate::simulator::{Duplicates, Quirk};
 
     #[derive(Parser)]
     struct Cli {
@@ -336,16 +337,37 @@ mod tests {
         args: SimulateArgs,
     }
 
-    fn seed(more: &[&str]) -> u64 {
+    fn settings(more: &[&str]) -> Settings {
         let start = ["simulate", "--webhook-url", "http://localhost:3000/webhook"];
         let cli = Cli::try_parse_from(start.iter().chain(more)).unwrap();
-        cli.args.settings().unwrap().0.seed
+        cli.args.settings().unwrap().0
+    }
+
+    #[test]
+    fn what_zoom_allows_and_how_it_answers_can_be_set() {
+        let settings = settings(&[
+            "--scopes",
+            "audio,chat",
+            "--split-only",
+            "--lenient-params",
+            "--hosts-only",
+            "--rest-success",
+            "202",
+            "--close-code",
+            "4000",
+            "--duplicates",
+            "kick",
+        ]);
+        assert_eq!(settings.scopes, [Medium::Audio, Medium::Chat]);
+        assert!(!settings.offer_all && settings.lenient_params && settings.hosts_only);
+        assert_eq!((settings.rest_success, settings.close_code), (202, 4000));
+        assert_eq!(settings.duplicates, Duplicates::Kick);
     }
 
     #[test]
     fn a_run_without_a_seed_gets_a_random_one() {
-        assert_eq!(seed(&["--seed", "7"]), 7);
-        assert!((0..4).any(|_| seed(&[]) != seed(&[])), "seeds are random");
+        assert_eq!(settings(&["--seed", "7"]).seed, 7);
+        assert!((0..4).any(|_| settings(&[]).seed != settings(&[]).seed), "seeds are random");
     }
 
     #[test]

@@ -59,7 +59,8 @@ pub enum CutKind {
     Drop,
     /// TCP is reset.
     Reset,
-    /// The server sends a Close frame with code 1000. Zoom's own client does not reconnect after one (section 22).
+    /// The server sends a Close frame with the code of the settings. Zoom's own client does not reconnect after one
+    /// (section 22).
     Close,
 }
 

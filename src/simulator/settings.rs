@@ -26,7 +26,8 @@ pub enum Start {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Events {
     Webhook,
-    /// Over a WebSocket that the app opens (section 23.1). Meetings begin when every app has connected once.
+    /// Over a WebSocket that the app opens (section 23.1). Meetings begin when every
+    /// app that has streams has connected once.
     WebSocket,
     /// Each event both ways.
     Both,
@@ -46,7 +47,8 @@ pub enum Duplicates {
 pub struct Settings {
     /// The app of most simulations.
     pub app: ZoomApp,
-    /// Further apps in the same meetings: each gets its own webhooks and its own stream of every meeting.
+    /// Further apps in the same meetings: each gets its own webhooks and its own stream of every meeting, except a
+    /// Server-to-Server app.
     pub more_apps: Vec<ZoomApp>,
     /// The users who bring every app to a meeting: one stream for each. If empty, the host alone.
     pub operators: Vec<String>,
@@ -85,9 +87,9 @@ pub struct Settings {
     pub video_api_secret: Secret<String>,
     /// The HTTP status of a successful REST call: 204, 200 or 202 (section 14.1). The body is always empty.
     pub rest_success: u16,
-    /// The code of Close frames. Not published.
+    /// The code of Close frames on signaling and media sockets. Not published.
     pub close_code: u16,
-    /// Refuses to start a stream for anyone but the host, as before July 2026 (code 2308).
+    /// Refuses REST calls for anyone but the host, as before July 2026 (code 2308), unless the bearer is `access_token`.
     pub hosts_only: bool,
     /// The `stop_reason` after a REST stop, except of an engagement, which has its own. Not published; 2 is likely
     /// (section 10.6).

@@ -59,7 +59,7 @@ enum Queued {
     Stall(Duration),
 }
 
-/// The sending end of a socket. Dropping it writes the queued messages and then a Close frame 1000.
+/// The sending end of a socket. Dropping it writes the queued messages and then a Close frame.
 pub(super) struct Outbox {
     queue: mpsc::Sender<Queued>,
     kill: oneshot::Sender<Kill>,

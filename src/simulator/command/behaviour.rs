@@ -22,13 +22,13 @@ pub(super) struct BehaviourArgs {
     /// Accept still images of a share at up to 5 frames a second, and H.264 at any rate
     #[arg(long)]
     lenient_params: bool,
-    /// Start no stream for anyone but the host, as before July 2026
+    /// Refuse REST calls of OAuth users for anyone but the host, as before July 2026
     #[arg(long)]
     hosts_only: bool,
-    /// The HTTP status of a successful REST call
+    /// The HTTP status of a successful start, stop, pause or resume: 200, 202 or 204
     #[arg(long, value_name = "STATUS", default_value_t = 204, value_parser = rest_status)]
     rest_success: u16,
-    /// The code of Close frames
+    /// The code of Close frames on signaling and media sockets
     #[arg(long, value_name = "CODE", default_value_t = 1000)]
     close_code: u16,
 }

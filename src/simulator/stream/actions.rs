@@ -120,7 +120,7 @@ fn cut_link(link: Link, how: CutKind) {
     match how {
         CutKind::Drop => link.outbox.drop_tcp(),
         CutKind::Reset => link.outbox.reset_tcp(),
-        // Dropping the outbox sends what is queued and a Close frame 1000.
+        // Dropping the outbox sends what is queued and a Close frame.
         CutKind::Close => drop(link),
     }
 }

@@ -155,6 +155,32 @@ async fn a_token_of_one_app_starts_only_that_apps_stream() {
     assert_eq!((report.oauth.exchanges, report.further_apps[0].oauth.exchanges), (0, 1));
 }
 
+#[tokio::test]
+async fn with_hosts_only_a_user_starts_no_stream_for_another_participant() {
+    let mut endpoint = Endpoint::good().await;
+    let settings = Settings {
+        start: Start::Rest,
+        oauth: OAuthSettings { consent: Consent::Allow, ..OAuthSettings::default() },
+        hosts_only: true,
+        ..settings()
+    };
+    let simulator = simulate(settings, &endpoint).await;
+    let meeting = endpoint.next("meeting.started").await.body["payload"]["object"]["id"].take();
+    let meeting = meeting.as_str().unwrap();
+    let token = installed(&simulator, [CLIENT_ID, CLIENT_SECRET]).await;
+    let url = format!("{}/v2/live_meetings/{meeting}/rtms_app/status", simulator.base_url());
+    let start = async |settings: Value| {
+        let body = json!({"action": "start", "settings": settings});
+        let answer = http().patch(&url).bearer_auth(&token).json(&body).send().await.unwrap();
+        answer.text().await.unwrap()
+    };
+    let refused: Value =
+        serde_json::from_str(&start(json!({"participant_user_id": "u-bo"})).await).unwrap();
+    assert_eq!(refused["code"], 2308);
+    assert_eq!(start(json!({"participant_user_id": "u-ana"})).await, "");
+    endpoint.next("meeting.rtms_started").await;
+}
+
 /// The access token of the account for a Server-to-Server app, or the error of the token endpoint.
 async fn account_token(simulator: &Simulator, grant: &str) -> Result<String, String> {
     let basic = BASE64_STANDARD.encode(format!("{}:{}", ACME[0], ACME[1]));

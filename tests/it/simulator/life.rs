@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use rtmsd::simulator::{CutKind, LinkName, MeetingAction, Settings, Timings};
+use rtmsd::simulator::{CutKind, LinkName, MeetingAction, Settings, Timings, start};
 use serde_json::{Value, json};
+use tokio::net::TcpListener;
 
 use super::kit::{Client, End, Scene, fast, settings};
 
@@ -359,4 +360,16 @@ async fn the_end_of_the_script_ends_stream_and_meeting() {
     assert_eq!(ended["payload"]["object"]["uuid"], scene.started["meeting_uuid"]);
     scene.simulator.finished().await;
     assert!(scene.simulator.live_meetings().is_empty());
+}
+
+#[tokio::test]
+async fn sockets_are_closed_with_the_code_of_the_settings() {
+    let scene = Scene::open(Settings { close_code: 4000, ..settings() }).await;
+    let (mut signaling, mut media) = live(&scene).await;
+    scene.simulator.perform(scene.meeting_id(), MeetingAction::End).await.unwrap();
+    assert_eq!(signaling.drain().await.1.close_code(), Some(4000));
+    assert_eq!(media.drain().await.1.close_code(), Some(4000));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let of_the_protocol = Settings { close_code: 1006, ..settings() };
+    assert!(start(of_the_protocol, listener).await.is_err());
 }
