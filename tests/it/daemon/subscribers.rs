@@ -7,7 +7,7 @@ use serde_json::Value;
 use tokio::task::JoinSet;
 
 use crate::support::client::SseClient;
-use crate::support::kit::{API_TOKEN, Api, Home, Scene, endless, zoom};
+use crate::support::kit::{API_TOKEN, Api, Home, Scene, endless, eventually, zoom};
 
 const SUBSCRIBERS: u64 = 8;
 
@@ -48,7 +48,12 @@ async fn everybody_sees_everything(home: Home) {
         scene.live().await;
         let known = scene.log.page().of("transcript").len();
         scene.log.lines(known + 15).await;
-        scene.zoom.perform(MeetingAction::Cut { link, how: CutKind::Drop }).await;
+        // What was sent before the last cut may still be on its way, and the link not back yet.
+        let cut = MeetingAction::Cut { link, how: CutKind::Drop };
+        eventually("the link is up and cut", async || {
+            scene.zoom.try_perform(cut.clone()).await.ok()
+        })
+        .await;
     }
     scene.live().await;
     scene.zoom.perform(MeetingAction::End).await;

@@ -7,7 +7,8 @@ mod script;
 mod webhooks;
 
 use rtmsd::simulator::{
-    MediumReport, MeetingAction, Settings, Simulator, StreamReport, Timings, ZoomApp, start,
+    ControlError, MediumReport, MeetingAction, Settings, Simulator, StreamReport, Timings, ZoomApp,
+    start,
 };
 use tempfile::TempDir;
 use tokio::net::TcpListener;
@@ -100,9 +101,14 @@ impl Zoom {
 
     /// Makes the only live meeting do something.
     pub(crate) async fn perform(&self, verb: MeetingAction) {
+        self.try_perform(verb).await.unwrap();
+    }
+
+    /// The same; fails without what the verb is about.
+    pub(crate) async fn try_perform(&self, verb: MeetingAction) -> Result<(), ControlError> {
         let meetings = self.simulator.live_meetings();
         let [meeting] = meetings.as_slice() else { panic!("live meetings: {meetings:?}") };
-        self.simulator.perform(meeting, verb).await.unwrap();
+        self.simulator.perform(meeting, verb).await
     }
 
     /// Ends everything and asserts that the daemon kept to the protocol.
