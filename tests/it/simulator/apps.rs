@@ -122,24 +122,27 @@ async fn installed(simulator: &Simulator, [id, secret]: [&str; 2]) -> String {
     tokens["access_token"].as_str().unwrap().to_owned()
 }
 
+/// A meeting that waits for the REST call, and a page on which the host allows every app.
+fn started_over_rest() -> Settings {
+    let oauth = OAuthSettings { consent: Consent::Allow, ..OAuthSettings::default() };
+    Settings { start: Start::Rest, oauth, ..settings() }
+}
+
+/// The URL of the REST call for the meeting that has just begun.
+async fn status_url(simulator: &Simulator, endpoint: &mut Endpoint) -> String {
+    let meeting = endpoint.next("meeting.started").await.body["payload"]["object"]["id"].take();
+    let meeting = meeting.as_str().unwrap();
+    format!("{}/v2/live_meetings/{meeting}/rtms_app/status", simulator.base_url())
+}
+
 #[tokio::test]
 async fn a_token_of_one_app_starts_only_that_apps_stream() {
     let (mut first, mut second) = (Endpoint::good().await, acme_endpoint().await);
-    let settings = Settings {
-        start: Start::Rest,
-        oauth: OAuthSettings { consent: Consent::Allow, ..OAuthSettings::default() },
-        more_apps: vec![acme(Some(&second))],
-        ..settings()
-    };
+    let settings = Settings { more_apps: vec![acme(Some(&second))], ..started_over_rest() };
     let simulator = simulate(settings, &first).await;
-    let meeting = first.next("meeting.started").await.body["payload"]["object"]["id"].take();
+    let url = status_url(&simulator, &mut first).await;
     second.next("meeting.started").await;
     let token = installed(&simulator, [ACME[0], ACME[1]]).await;
-    let url = format!(
-        "{}/v2/live_meetings/{}/rtms_app/status",
-        simulator.base_url(),
-        meeting.as_str().unwrap()
-    );
     let start = async |client_id: &str| {
         let body = json!({"action": "start", "settings": {"client_id": client_id}});
         http().patch(&url).bearer_auth(&token).json(&body).send().await.unwrap().status().as_u16()
@@ -158,17 +161,10 @@ async fn a_token_of_one_app_starts_only_that_apps_stream() {
 #[tokio::test]
 async fn with_hosts_only_a_user_starts_no_stream_for_another_participant() {
     let mut endpoint = Endpoint::good().await;
-    let settings = Settings {
-        start: Start::Rest,
-        oauth: OAuthSettings { consent: Consent::Allow, ..OAuthSettings::default() },
-        hosts_only: true,
-        ..settings()
-    };
+    let settings = Settings { hosts_only: true, ..started_over_rest() };
     let simulator = simulate(settings, &endpoint).await;
-    let meeting = endpoint.next("meeting.started").await.body["payload"]["object"]["id"].take();
-    let meeting = meeting.as_str().unwrap();
+    let url = status_url(&simulator, &mut endpoint).await;
     let token = installed(&simulator, [CLIENT_ID, CLIENT_SECRET]).await;
-    let url = format!("{}/v2/live_meetings/{meeting}/rtms_app/status", simulator.base_url());
     let start = async |settings: Value| {
         let body = json!({"action": "start", "settings": settings});
         let answer = http().patch(&url).bearer_auth(&token).json(&body).send().await.unwrap();
@@ -198,16 +194,9 @@ async fn account_token(simulator: &Simulator, grant: &str) -> Result<String, Str
 #[tokio::test]
 async fn a_server_to_server_app_starts_the_stream_of_another_app_and_has_none() {
     let mut endpoint = Endpoint::good().await;
-    let settings = Settings {
-        start: Start::Rest,
-        oauth: OAuthSettings { consent: Consent::Allow, ..OAuthSettings::default() },
-        more_apps: vec![ZoomApp { is_server_to_server: true, ..acme(None) }],
-        ..settings()
-    };
-    let simulator = simulate(settings, &endpoint).await;
-    let meeting = endpoint.next("meeting.started").await.body["payload"]["object"]["id"].take();
-    let meeting = meeting.as_str().unwrap();
-    let url = format!("{}/v2/live_meetings/{meeting}/rtms_app/status", simulator.base_url());
+    let more_apps = vec![ZoomApp { is_server_to_server: true, ..acme(None) }];
+    let simulator = simulate(Settings { more_apps, ..started_over_rest() }, &endpoint).await;
+    let url = status_url(&simulator, &mut endpoint).await;
     assert_eq!(
         account_token(&simulator, "authorization_code").await,
         Err("unsupported_grant_type".to_owned())
