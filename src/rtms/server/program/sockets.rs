@@ -93,6 +93,10 @@ impl Program {
         let media_params = (grant.media_params)(&media);
         let asked_individual = is_individual(&serde_json::to_value(asked).unwrap_or_default());
         let has_individual_video = is_individual(&media_params) && asked_individual;
+        // Nothing is sent before a subscription on this socket (section 6.19).
+        if media.contains(&Medium::Video) && self.video_of.take().is_some() {
+            self.outputs.push_back(Output::Video(None));
+        }
         let text = message::media_accepted(media_params);
         self.outputs.push_back(Output::Send(socket, text));
         let socket = Socket::new(socket, now, &self.timings);

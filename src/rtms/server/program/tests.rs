@@ -322,7 +322,7 @@ fn individual_video_is_chosen_once_and_ends_with_the_camera() {
     let mut scene = Scene { is_individual: true, ..Scene::new() };
     scene.open(SIGNALING, Route::Signaling(0), &signaling());
     let video = json!({"video": {"codec": 7, "fps": 25, "data_opt": 4}});
-    scene.open(MEDIA, Route::Any, &media(2, video));
+    scene.open(MEDIA, Route::Any, &media(2, video.clone()));
     assert!(scene.program.has_individual_video(MEDIA));
     assert_eq!(choose(&mut scene, json!("ana"), true), ["29/4"]);
     assert_eq!(choose(&mut scene, json!(7), true), ["Video(Some(7))", "29/0"]);
@@ -331,6 +331,12 @@ fn individual_video_is_chosen_once_and_ends_with_the_camera() {
     assert_eq!(choose(&mut scene, json!(7), false), ["29/0"]);
     scene.program.camera_off(8);
     assert_eq!(outline(&scene.outputs()), ["Video(None)"]);
+    assert_eq!(choose(&mut scene, json!(8), true), ["Video(Some(8))", "29/0"]);
+    // Another socket has no subscription, so that the same choice is no repetition.
+    scene.program.lost(9, MEDIA, None);
+    scene.outputs();
+    let opened = scene.open(MEDIA, Route::Any, &media(2, video));
+    assert_eq!(outline(&opened), ["Video(None)", "4/0"]);
     assert_eq!(choose(&mut scene, json!(8), true), ["Video(Some(8))", "29/0"]);
 }
 
