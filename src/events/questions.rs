@@ -8,6 +8,7 @@ use crate::control::{ControlError, PolicyUser};
 use crate::model::{
     IdKey, Instance, MeetingChange, MeetingChanged, Product, Session, SessionId, ms,
 };
+use crate::net::retry::{Doubling, retry};
 use crate::store::{EventSocketClaim, EventSocketGap, StoreError};
 use crate::zoom::api::{LiveMeeting, MeetingState};
 use crate::zoom::app::App;
@@ -36,19 +37,15 @@ pub(super) async fn ask(
     gap: EventSocketGap,
 ) {
     let asker = Asker { settings, app, gap };
-    let mut answers = Answers::default();
-    let asked = asker.ask_all(&mut answers).await;
-    let metrics = &settings.metrics.gap_answers;
-    let Answers { running, over, found, unknown, reason } = answers;
-    for (answer, count) in
-        [("running", running), ("over", over), ("found", found), ("unknown", unknown)]
-    {
-        metrics.add([app.name.as_str(), answer], u64::from(count));
-    }
+    // Until the store takes the answers: there may be no other connection for hours.
+    let waits = Doubling::new(settings.timings.first_wait, settings.timings.longest_wait);
+    let asked = retry(waits, is_store_unavailable, || asker.ask_all()).await;
     settings.receiver.changes.notify_control();
     let name = &app.name;
     match asked {
-        Ok(()) => {
+        Ok(answers) => {
+            answers.count(settings, app);
+            let Answers { running, over, found, unknown, reason } = answers;
             tracing::info!(app = %name, running, over, found, unknown, reason,
                 "asked Zoom about the app's meetings after a gap in its events; nothing changes for the unknown ones");
             // If this fails, the next connection asks again, which is harmless.
@@ -68,20 +65,21 @@ struct Asker<'a> {
 }
 
 impl Asker<'_> {
-    async fn ask_all(&self, answers: &mut Answers) -> Result<(), ControlError> {
+    async fn ask_all(&self) -> Result<Answers, ControlError> {
         let Settings { store, control, now_ms, .. } = self.settings;
+        let mut answers = Answers::default();
         let since_ms = now_ms().saturating_sub(FORGOTTEN_AFTER_MS);
         let sessions = store.sessions_to_ask_about(&self.app.name, since_ms, MAX_SESSIONS).await?;
         for id in sessions {
-            self.ask_about(id, answers).await?;
+            self.ask_about(id, &mut answers).await?;
         }
         for user in control.policy_users(self.app).await? {
             match control.live_meetings(&user).await {
-                Ok(meetings) => self.record_live(&user, meetings, answers).await?,
+                Ok(meetings) => self.record_live(&user, meetings, &mut answers).await?,
                 Err(error) => answers.unknown(error)?,
             }
         }
-        Ok(())
+        Ok(answers)
     }
 
     async fn ask_about(&self, id: SessionId, answers: &mut Answers) -> Result<(), ControlError> {
@@ -150,13 +148,28 @@ impl Asker<'_> {
 impl Answers {
     /// Counts a question without an answer. An unavailable store ends the questions.
     fn unknown(&mut self, error: ControlError) -> Result<(), ControlError> {
-        if matches!(error, ControlError::Store(StoreError::Unavailable(_))) {
+        if is_store_unavailable(&error) {
             return Err(error);
         }
         self.unknown += 1;
         self.reason.get_or_insert_with(|| error.to_string());
         Ok(())
     }
+
+    fn count(&self, settings: &Settings, app: &App) {
+        for (answer, count) in [
+            ("running", self.running),
+            ("over", self.over),
+            ("found", self.found),
+            ("unknown", self.unknown),
+        ] {
+            settings.metrics.gap_answers.add([app.name.as_str(), answer], u64::from(count));
+        }
+    }
+}
+
+fn is_store_unavailable(error: &ControlError) -> bool {
+    matches!(error, ControlError::Store(StoreError::Unavailable(_)))
 }
 
 /// Whether the meeting of a session is over: it does not run, or another one runs under its number.
