@@ -169,7 +169,7 @@ impl Answers {
 }
 
 fn is_store_unavailable(error: &ControlError) -> bool {
-    matches!(error, ControlError::Store(StoreError::Unavailable(_)))
+    matches!(error, ControlError::Store(error) if error.is_temporary())
 }
 
 /// Whether the meeting of a session is over: it does not run, or another one runs under its number.

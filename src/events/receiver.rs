@@ -75,7 +75,7 @@ impl Receiver {
             Ok(recorded) => Ok(self.follow_up(&delivery, recorded).await),
             Err(error) => {
                 // An unavailable store would not take the row either.
-                if !matches!(error, StoreError::Unavailable(_)) {
+                if !error.is_temporary() {
                     let (outcome, reason) = (WebhookOutcome::Failed, WebhookReason::StoreError);
                     self.record_unprocessed(Unprocessed::of(&delivery, outcome, reason)).await;
                 }

@@ -153,7 +153,7 @@ impl Batcher {
     /// Whether to stop retrying an item that failed alone. An outage of the store is no reason to
     /// stop.
     async fn is_hopeless(&self, error: &StoreError, unanswered: &mut u32) -> bool {
-        if !matches!(error, StoreError::Unavailable(_)) {
+        if !error.is_temporary() {
             return true;
         }
         if error.is_unanswered() && self.answers().await {
@@ -196,7 +196,7 @@ impl Outage {
 
     /// Whether the store is unavailable. Logs the first such error.
     fn includes(&mut self, error: &StoreError) -> bool {
-        let is_away = matches!(error, StoreError::Unavailable(_));
+        let is_away = error.is_temporary();
         if is_away && !std::mem::replace(&mut self.is_logged, true) {
             tracing::warn!(%error, "the store is unavailable; retrying until it answers");
         }

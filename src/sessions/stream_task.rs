@@ -260,8 +260,7 @@ pub(super) async fn record_end(
 ) -> Option<Entry> {
     let ending = ending_of(end);
     let waits = Doubling::new(FIRST_RETRY, LAST_RETRY);
-    let is_temporary = |error: &StoreError| matches!(error, StoreError::Unavailable(_));
-    let ended = retry(waits, is_temporary, || {
+    let ended = retry(waits, StoreError::is_temporary, || {
         // Read for every try: this node may claim the stream again while it retries.
         let epoch = lease.borrow().epoch;
         let (ending, reason) = (ending.clone(), end.stop_reason);

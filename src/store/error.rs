@@ -52,6 +52,11 @@ impl StoreError {
         Self::Unavailable(io::Error::from(io::ErrorKind::TimedOut).into())
     }
 
+    /// Whether the same call may succeed later.
+    pub fn is_temporary(&self) -> bool {
+        matches!(self, Self::Unavailable(_))
+    }
+
     /// Whether the statement may be the cause: there was no answer, or the server cancelled it. If the server reports
     /// what it lacks, such as disk space, any other statement would fail as well.
     pub fn is_unanswered(&self) -> bool {

@@ -56,8 +56,7 @@ pub async fn store_result<T, F: Future<Output = Result<T, StoreError>>>(
     write: impl Fn() -> F,
 ) -> Result<T, StoreError> {
     // The write may have been committed, which a repetition does not harm.
-    let is_temporary = |error: &StoreError| matches!(error, StoreError::Unavailable(_));
-    let tries = retry(STORE_PAUSES, is_temporary, write);
+    let tries = retry(STORE_PAUSES, StoreError::is_temporary, write);
     timeout(STORE_LIMIT, tries).await.unwrap_or_else(|_| Err(StoreError::timed_out()))
 }
 
