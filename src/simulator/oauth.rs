@@ -95,7 +95,7 @@ fn allow_as(state: &SimulatorState, user_id: Option<&str>) -> Decision {
 fn consent_response(state: &SimulatorState, fields: &Fields, decision: Decision) -> Response {
     // Both the page and its form are checked here, since nothing is stored between the two requests.
     let app = fields.get("client_id").and_then(|id| state.apps.of_client_id(id));
-    // Only the account grants it something.
+    // Users cannot grant a Server-to-Server app anything.
     let app = app.filter(|app| !app.settings.is_server_to_server);
     let request = match AuthorizeRequest::read(fields, app.is_some(), &state.settings.oauth) {
         Ok(request) => request,

@@ -132,8 +132,8 @@ fn success_status(state: &SimulatorState) -> StatusCode {
     StatusCode::from_u16(state.settings.rest_success).unwrap_or(StatusCode::NO_CONTENT)
 }
 
-/// The app whose stream the call concerns: the named one, or else that of the token. Only a token of a Server-to-Server app
-/// can act for another app (section 14.2).
+/// The app that the call is about: the named one, or else the token's. Only a token of a Server-to-Server app can act for
+/// another app (section 14.2).
 fn find_app(
     state: &SimulatorState,
     caller: &Caller,
