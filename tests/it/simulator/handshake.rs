@@ -1,11 +1,11 @@
 //! Both handshakes: what is accepted, and with which status the rest is refused.
 
 use rtmsd::model::Medium;
-use rtmsd::simulator::{Duplicates, Settings};
+use rtmsd::simulator::{Duplicates, Settings, Simulator};
 use serde_json::{Value, json};
 use tokio_tungstenite::tungstenite::Message;
 
-use super::kit::{Client, Scene, settings};
+use super::kit::{Client, Endpoint, Scene, handshake as sign, script_of, settings, simulate};
 
 /// Sends `message` as the first on a signaling socket and returns the status of the refusal.
 async fn first_on_signaling(scene: &Scene, message: &Value) -> i64 {
@@ -184,6 +184,21 @@ async fn media_before_signaling_is_refused_and_a_breach() {
     assert!(report.streams[0].breaches[0].contains("before the signaling handshake"));
 }
 
+/// A simulated conversation of this product, and the endpoint of its webhooks.
+async fn play(product: &str) -> (Simulator, Endpoint) {
+    let endpoint = Endpoint::good().await;
+    let settings = Settings { script: script_of(product), ..settings() };
+    (simulate(settings, &endpoint).await, endpoint)
+}
+
+/// A signaling socket after this message 1, and the answer.
+async fn join(started: &Value, message: &Value) -> (Client, Value) {
+    let mut client = Client::connect(started["server_urls"].as_str().unwrap()).await;
+    client.send(message).await;
+    let answer = client.receive().await;
+    (client, answer)
+}
+
 #[tokio::test]
 async fn every_product_is_announced_with_its_key_and_joined_with_it_or_with_meeting_uuid() {
     for (product, event, key) in [
@@ -191,21 +206,17 @@ async fn every_product_is_announced_with_its_key_and_joined_with_it_or_with_meet
         ("session", "session.rtms_started", "session_id"),
         ("contact_center", "contact_center.voice_rtms_started", "engagement_id"),
     ] {
-        let script = super::kit::script_of(product);
-        let mut endpoint = super::kit::Endpoint::good().await;
-        let simulator = super::kit::simulate(Settings { script, ..settings() }, &endpoint).await;
+        let (simulator, mut endpoint) = play(product).await;
         let started = endpoint.next(event).await.body["payload"].clone();
-        let mut client = Client::connect(started["server_urls"].as_str().unwrap()).await;
-        client.send(&super::kit::handshake(&started, key, 1)).await;
-        assert_eq!(client.receive().await["status_code"], 0);
+        let (client, answer) = join(&started, &sign(&started, key, 1)).await;
+        assert_eq!(answer["status_code"], 0);
         drop(client);
         endpoint.next(&event.replace("started", "interrupted")).await;
-        let mut handshake = super::kit::handshake(&started, key, 1);
+        let mut handshake = sign(&started, key, 1);
         let id = handshake.as_object_mut().unwrap().remove(key).unwrap();
         handshake["meeting_uuid"] = id;
-        let mut client = Client::connect(started["server_urls"].as_str().unwrap()).await;
-        client.send(&handshake).await;
-        assert_eq!(client.receive().await["status_code"], 0, "{product}");
+        let (_client, answer) = join(&started, &handshake).await;
+        assert_eq!(answer["status_code"], 0, "{product}");
         assert!(simulator.shutdown().await.is_clean());
     }
 }
@@ -216,16 +227,13 @@ async fn sessions_and_engagements_have_audio_and_a_transcript_only() {
         ("session", "session.rtms_started", "session_id"),
         ("contact_center", "contact_center.voice_rtms_started", "engagement_id"),
     ] {
-        let mut endpoint = super::kit::Endpoint::good().await;
-        let script = super::kit::script_of(product);
-        let simulator = super::kit::simulate(Settings { script, ..settings() }, &endpoint).await;
+        let (simulator, mut endpoint) = play(product).await;
         let started = endpoint.next(event).await.body["payload"].clone();
-        let mut client = Client::connect(started["server_urls"].as_str().unwrap()).await;
-        client.send(&super::kit::handshake(&started, key, 1)).await;
-        let urls = client.receive().await["media_server"]["server_urls"].take();
+        let (_client, mut answer) = join(&started, &sign(&started, key, 1)).await;
+        let urls = answer["media_server"]["server_urls"].take();
         let names: Vec<&String> = urls.as_object().unwrap().keys().collect();
         assert_eq!(names, ["all", "audio", "transcript"], "{product}");
-        let mut media = super::kit::handshake(&started, key, 3);
+        let mut media = sign(&started, key, 3);
         media["media_type"] = 2.into();
         let url = urls["audio"].as_str().unwrap().replace("audio", "video");
         let mut video = Client::connect(&url).await;

@@ -189,17 +189,32 @@ async fn a_change_of_the_active_speaker_is_reported() {
     assert_eq!(signaling.receive_event(2).await["user_id"], 16779264);
 }
 
+/// A meeting in which Bo's camera is on.
+async fn bos_camera() -> Scene {
+    let script = script_with(json!([{"at_ms": 0, "video_on": "bo"}]));
+    Scene::open(Settings { script, ..settings() }).await
+}
+
+/// A socket for individual video on which media may flow.
+async fn open_individual(scene: &Scene, urls: &Value, signaling: &mut Client) -> Client {
+    let params = json!({"video": {"codec": 7, "fps": 25, "data_opt": 4}});
+    let (video, _) = scene.open_media(urls, "video", 2, params).await;
+    signaling.send(&scene.ready()).await;
+    video
+}
+
+fn subscribe_to_bo() -> Value {
+    json!({"msg_type": 28, "user_id": 16779264, "subscribe": true, "timestamp": 1})
+}
+
 #[tokio::test]
 async fn individual_video_is_subscribed_to_and_a_repetition_is_refused() {
-    let script = script_with(json!([{"at_ms": 0, "video_on": "bo"}]));
-    let scene = Scene::open(Settings { script, ..settings() }).await;
+    let scene = bos_camera().await;
     let (mut signaling, urls) = scene.join().await;
-    let ask = json!({"msg_type": 28, "user_id": 16779264, "subscribe": true, "timestamp": 1});
+    let ask = subscribe_to_bo();
     signaling.send(&ask).await;
     assert_eq!(signaling.receive_type(29).await["status_code"], 29);
-    let params = json!({"video": {"codec": 7, "fps": 25, "data_opt": 4}});
-    let (mut video, _) = scene.open_media(&urls, "video", 2, params).await;
-    signaling.send(&scene.ready()).await;
+    let mut video = open_individual(&scene, &urls, &mut signaling).await;
     signaling.send(&ask).await;
     let answer = signaling.receive_type(29).await;
     assert_eq!((&answer["status_code"], &answer["user_id"]), (&json!(0), &json!(16779264)));
@@ -211,20 +226,16 @@ async fn individual_video_is_subscribed_to_and_a_repetition_is_refused() {
 
 #[tokio::test]
 async fn individual_video_is_subscribed_to_again_after_a_reconnect() {
-    let script = script_with(json!([{"at_ms": 0, "video_on": "bo"}]));
-    let scene = Scene::open(Settings { script, ..settings() }).await;
+    let scene = bos_camera().await;
     let (mut signaling, urls) = scene.join().await;
-    let params = json!({"video": {"codec": 7, "fps": 25, "data_opt": 4}});
-    let (mut video, _) = scene.open_media(&urls, "video", 2, params.clone()).await;
-    signaling.send(&scene.ready()).await;
-    let ask = json!({"msg_type": 28, "user_id": 16779264, "subscribe": true, "timestamp": 1});
+    let mut video = open_individual(&scene, &urls, &mut signaling).await;
+    let ask = subscribe_to_bo();
     signaling.send(&ask).await;
     assert_eq!(signaling.receive_type(29).await["status_code"], 0);
     video.receive_type(15).await;
     drop(video);
     assert_eq!(signaling.receive_type(8).await["state"], 2);
-    let (mut video, _) = scene.open_media(&urls, "video", 2, params).await;
-    signaling.send(&scene.ready()).await;
+    let mut video = open_individual(&scene, &urls, &mut signaling).await;
     assert_eq!(signaling.receive_type(8).await["state"], 1);
     // Not a repetition: the new socket has no subscription.
     signaling.send(&ask).await;
